@@ -1,0 +1,1 @@
+"""How a search runs on many machines: launch files for a Ray cluster, and what a node needs."""

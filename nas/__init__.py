@@ -1,0 +1,1 @@
+"""The search: proposals, rungs, the ledger, and their adapters to Ray Tune, Optuna, MLflow and Hydra."""

@@ -1,0 +1,30 @@
+"""argparse, reporting mistakes as the rest of the project does."""
+
+import argparse
+from typing import Any, NoReturn
+
+from search_spaces.errors import UserError, unknown_name
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one."""
+
+    def error(self, message: str) -> NoReturn:
+        prefix = "unrecognized arguments: "
+        if message.startswith(prefix):
+            flag = message.removeprefix(prefix).split()[0].partition("=")[0]
+            flags = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+            raise unknown_name("flag", flag, flags)
+        raise UserError(message + ".")
+
+
+def number(kind: type, expected: str) -> Any:
+    """An argparse type that reads `kind` and says what was expected where it cannot."""
+
+    def read(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"is {text!r}: expected {expected}") from None
+
+    return read

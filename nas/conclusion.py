@@ -1,0 +1,121 @@
+"""The end of a search: its report, its summary, its MLflow runs, and what the terminal says of them."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from nas.pareto import knee
+from nas.progress import front_table, readable_duration
+from nas.records import TrialRecord, readable_flops
+from nas.report import write_report
+from nas.run_directory import RunDirectory
+from nas.settings import DEFAULT_RUNS_DIRECTORY
+from nas.summary import AnchorGain, Summary
+from nas.tracking import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEnd:
+    """How a search came to its end. `search_seconds` is the time that trials were being run, `seconds` all of it."""
+
+    name: str
+    search_id: str
+    data: str
+    interrupted: bool
+    search_seconds: float
+    seconds: float
+
+
+def write_results(
+    directory: RunDirectory, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
+) -> list[Path]:
+    """Writes the report and `summary.json`. The paths of what was written."""
+    paths = write_report(directory.report, end.name, records, summary.reference)
+    text = json.dumps(
+        {
+            "name": end.name,
+            "search_id": end.search_id,
+            "interrupted": end.interrupted,
+            "search_seconds": end.search_seconds,
+            "seconds": end.seconds,
+            **summary.to_json(),
+        },
+        indent=2,
+    )
+    temporary = directory.summary.with_suffix(".json.part")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, directory.summary)
+    return [*paths, directory.summary]
+
+
+def drop_checkpoints(directory: RunDirectory, records: tuple[TrialRecord, ...], summary: Summary) -> None:
+    """Deletes the checkpoints of trials that have ended and are not on the front."""
+    kept = {record.number for record in summary.front}
+    for record in records:
+        if record.outcome != "running" and record.number not in kept:
+            shutil.rmtree(directory.checkpoints(record.number), ignore_errors=True)
+
+
+def note(tracker: Tracker, end: SearchEnd, summary: Summary) -> str:
+    """What the MLflow UI shows as the description of the search."""
+    return (
+        f"[Report]({tracker.parent_url_path}/front.html) · [runs]({tracker.runs_url_path}) · "
+        f"front of {len(summary.front)}, hypervolume {summary.hypervolume:.4f}, {summary.architectures_trained} "
+        f"architectures trained on {end.data}."
+    )
+
+
+def print_conclusion(
+    console: Console, directory: RunDirectory, end: SearchEnd, summary: Summary, mlflow_lines: list[str]
+) -> None:
+    """Prints the front, what it gained, where to look, and what to type next."""
+    counts = summary.counts
+    console.print(
+        f"\n{summary.architectures_trained} architectures in {readable_duration(end.seconds)}: {counts['finished']} "
+        f"trained to the end, {counts['stopped']} stopped early, {counts['failed'] + counts['diverged']} failed; "
+        f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing"
+    )
+    if summary.front:
+        best = summary.front[knee([record.point for record in summary.front])]
+        console.print(f"\nthe front: {len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}\n")
+        console.print(front_table(summary.front, best.number), soft_wrap=True)
+        for gain in summary.anchor_gains:
+            console.print(_gain_text(gain), soft_wrap=True)
+    else:
+        console.print("\nno architecture was trained to the end, so there is no front yet")
+    console.print(f"\nreport   {directory.report / 'front.html'}", soft_wrap=True)
+    for line in mlflow_lines:
+        console.print(line, soft_wrap=True)
+    console.print("\nnext")
+    runs = "" if directory.runs == Path(DEFAULT_RUNS_DIRECTORY).resolve() else f" --runs-dir {directory.runs}"
+    if end.interrupted or counts["running"]:
+        console.print(f"  python nas/search.py --resume {end.name}{runs}", soft_wrap=True)
+    if summary.front:
+        console.print(f"  python nas/export.py {end.name} --pick knee{runs}", soft_wrap=True)
+
+
+def _gain_text(gain: AnchorGain) -> str:
+    against = f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_flops(gain.flops)}): "
+    if not gain.flops_saved and not gain.accuracy_gained:
+        return against + "nothing beats it"
+    return (
+        against + f"its accuracy for {gain.flops_saved:.0%} fewer FLOPs, "
+        f"{100 * gain.accuracy_gained:+.2f} points of accuracy for no more FLOPs"
+    )
+
+
+def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str) -> list[str]:
+    """The command and the address that show the search in MLflow."""
+    if tracker is None or failure is not None:
+        return [f"MLflow   could not be written ({failure}); --resume brings it up to date"]
+    if uri.startswith("sqlite:"):
+        path = tracker.parent_url_path
+        return [
+            f"MLflow   mlflow server --backend-store-uri {uri}",
+            f"         http://127.0.0.1:5000/{path}",
+        ]
+    return [f"MLflow   {uri.rstrip('/')}/{tracker.parent_url_path}"]

@@ -1,0 +1,82 @@
+"""Where a search keeps what it writes: one directory under the runs directory, and the MLflow store beside it."""
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.errors import UserError, unknown_name
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The paths of the search `name` under `runs` (absolute)."""
+
+    runs: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return self.runs / self.name
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @property
+    def ray(self) -> Path:
+        return self.path / "ray"
+
+    def checkpoints(self, number: int) -> Path:
+        """Where trial `number` keeps its checkpoints."""
+        return self.path / "checkpoints" / f"{number:04d}"
+
+
+def run_directory(runs: str, name: str) -> RunDirectory:
+    """The directory of a search. Raises UserError on a name that could leave the runs directory."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise UserError(
+            f"search name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit."
+        )
+    return RunDirectory(Path(runs).resolve(), name)
+
+
+def existing_run(runs: str, name: str) -> RunDirectory:
+    """The directory of a search that has a ledger. Raises UserError naming the nearest where there is none."""
+    directory = run_directory(runs, name)
+    if not directory.ledger.is_file():
+        names = search_names(directory.runs)
+        if not names:
+            raise UserError(f"unknown search {name!r}: there is none in {str(directory.runs)!r}.")
+        raise unknown_name("search", name, names)
+    return directory
+
+
+def search_names(runs: Path) -> list[str]:
+    """The searches under a runs directory, sorted by name."""
+    return sorted(path.parent.name for path in runs.glob("*/ledger.db")) if runs.is_dir() else []
+
+
+def check_writable(directory: RunDirectory) -> None:
+    """Raises UserError where the directory of a search cannot be made or written. Leaves nothing behind."""
+    existing = directory.path
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"runs directory {str(directory.runs)!r}: {str(existing)!r} is a file, expected a directory.")
+    try:
+        Path(tempfile.mkdtemp(prefix=".probe-", dir=existing)).rmdir()
+    except OSError as error:
+        raise UserError(
+            f"runs directory {str(directory.runs)!r}: {str(existing)!r} is not writable ({error.strerror})."
+        ) from None

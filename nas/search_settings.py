@@ -1,0 +1,110 @@
+"""How to search and on what machines: the frozen settings, checked, without any framework."""
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.errors import UserError, unknown_name
+from trainers.json_fields import read_dataclass
+
+SAMPLERS = ("tpe", "nsga2", "random")
+SCHEDULERS = ("pareto", "none")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """What to search for and when to stop. Raises UserError where a value is out of range.
+
+    `trials` counts the architectures trained; `minimum_epochs` and `reduction_factor` place the rungs of successive
+    halving; `max_flops` are FLOPs of one image; `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`.
+    """
+
+    trials: int
+    sampler: str
+    scheduler: str
+    minimum_epochs: int
+    reduction_factor: int
+    seed: int
+    max_flops: float | None
+    time_budget: str | None
+
+    def __post_init__(self) -> None:
+        self._check("trials", self.trials >= 1, "at least 1")
+        self._check("minimum_epochs", self.minimum_epochs >= 1, "at least 1")
+        self._check("reduction_factor", self.reduction_factor >= 2, "at least 2")
+        self._check("seed", self.seed >= 0, "at least 0")
+        self._check("max_flops", self.max_flops is None or 0 < self.max_flops < math.inf, "a number above 0, as 4e9")
+        if self.sampler not in SAMPLERS:
+            raise unknown_name("search.sampler", self.sampler, SAMPLERS)
+        if self.scheduler not in SCHEDULERS:
+            raise unknown_name("search.scheduler", self.scheduler, SCHEDULERS)
+        if self.time_budget is not None:
+            duration_seconds(self.time_budget)
+
+    def _check(self, name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise UserError(f"search.{name} is {getattr(self, name)!r}: expected {expected}.")
+
+    @property
+    def time_budget_seconds(self) -> float | None:
+        return None if self.time_budget is None else duration_seconds(self.time_budget)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "SearchSettings":
+        """The settings that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "search")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Where trials run and what each takes. `address`: None starts Ray here, "auto" joins the one there is."""
+
+    address: str | None
+    gpus_per_trial: float
+    cpus_per_trial: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gpus_per_trial < math.inf or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
+            raise UserError(
+                f"--gpus-per-trial is {self.gpus_per_trial:g}: expected 0, a share of one GPU, or a whole number."
+            )
+        if not 0 < self.cpus_per_trial < math.inf:
+            raise UserError(f"--cpus-per-trial is {self.cpus_per_trial:g}: expected a number above 0.")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "ClusterSettings":
+        """The settings that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """Which MLflow store a search is written to; `uri` None is a SQLite store in the runs directory."""
+
+    uri: str | None
+    experiment: str
+
+    @classmethod
+    def from_json(cls, data: object) -> "TrackingSettings":
+        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "tracking")
+
+
+def duration_seconds(text: str) -> float:
+    """Seconds in a duration such as `90s`, `30m`, `12h`, `2d` or `1h30m`. Raises UserError on anything else."""
+    parts = _DURATION.findall(text)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if _DURATION.sub("", text).strip() or seconds <= 0:
+        raise UserError(f"time budget is {text!r}: expected a duration such as 90s, 30m, 12h or 1h30m.")
+    return seconds

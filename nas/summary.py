@@ -1,0 +1,102 @@
+"""What a search came to, as plain data: for `summary.json`, the terminal, the report and MLflow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas.pareto import Point
+from nas.records import Outcome, TrialRecord, counts, front_hypervolume, front_of
+
+SUMMARY_FORMAT = "summary/1"
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorGain:
+    """What the front offers over one anchor; None where the front holds nothing that compares.
+
+    `flops_saved` is the share of the anchor's FLOPs that the cheapest member of at least its accuracy does without,
+    `accuracy_gained` what the best member of at most its FLOPs adds.
+    """
+
+    label: str
+    val_accuracy: float
+    flops: int
+    flops_saved: float
+    accuracy_gained: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The state of a search. `hypervolume` is a share of the box between `reference` and (accuracy 1, 0 FLOPs)."""
+
+    front: tuple[TrialRecord, ...]
+    counts: dict[Outcome, int]
+    architectures_trained: int
+    epochs_trained: int
+    reference: Point
+    hypervolume: float
+    anchors_hypervolume: float
+    anchor_gains: tuple[AnchorGain, ...]
+    accelerator_hours: float
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The most accurate member of the front."""
+        return self.front[-1] if self.front else None
+
+    @property
+    def cheapest_near_best(self) -> TrialRecord | None:
+        """The cheapest member of the front within one point of its best accuracy."""
+        if self.best is None:
+            return None
+        enough = self.best.point[0] - 0.01
+        return next(record for record in self.front if record.point[0] >= enough)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": SUMMARY_FORMAT,
+            "front": [record.to_json() for record in self.front],
+            "counts": dict(self.counts),
+            "architectures_trained": self.architectures_trained,
+            "epochs_trained": self.epochs_trained,
+            "reference": {"val_accuracy": self.reference[0], "flops": self.reference[1]},
+            "hypervolume": self.hypervolume,
+            "anchors_hypervolume": self.anchors_hypervolume,
+            "anchors": [
+                {
+                    "label": gain.label,
+                    "val_accuracy": gain.val_accuracy,
+                    "flops": gain.flops,
+                    "flops_saved": gain.flops_saved,
+                    "accuracy_gained": gain.accuracy_gained,
+                }
+                for gain in self.anchor_gains
+            ],
+            "accelerator_hours": self.accelerator_hours,
+        }
+
+
+def summarise(records: Sequence[TrialRecord], reference: Point) -> Summary:
+    """The summary of a search's trials. `reference` is the least accuracy and the most FLOPs that count."""
+    members = front_of(records)
+    anchors = [record for record in records if record.anchor and record.outcome == "finished"]
+    trained = [record for record in records if record.trained]
+    return Summary(
+        front=tuple(members),
+        counts=counts(records),
+        architectures_trained=len({record.architecture.id for record in trained if record.epochs}),
+        epochs_trained=sum(len(record.epochs) for record in trained),
+        reference=reference,
+        hypervolume=front_hypervolume(records, reference),
+        anchors_hypervolume=front_hypervolume(anchors, reference),
+        anchor_gains=tuple(_gain(anchor, members) for anchor in anchors),
+        accelerator_hours=sum(epoch.epoch_seconds for record in trained for epoch in record.epochs) / 3600,
+    )
+
+
+def _gain(anchor: TrialRecord, front: Sequence[TrialRecord]) -> AnchorGain:
+    """The anchor itself is finished, so some member of the front is as good in each respect."""
+    accuracy, flops = anchor.point
+    cheapest = min(record.flops for record in front if record.point[0] >= accuracy)
+    most_accurate = max(record.point[0] for record in front if record.flops <= flops)
+    return AnchorGain(anchor.architecture.label, accuracy, anchor.flops, 1 - cheapest / flops, most_accurate - accuracy)

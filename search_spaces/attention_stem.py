@@ -1,0 +1,105 @@
+"""The attention stem (arXiv 1906.05909, section 3.3): each pixel attends inside its own non-overlapping 4×4 block.
+
+Shapes: B batch, C channels, H height, W width, N heads, D channels a head, G blocks of an image, P the 16 pixels of a
+block, M mixture components.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_spaces.architecture import STEM_HEADS, Stem
+from search_spaces.attention import without_autocast
+
+WINDOW = 4
+MIXTURES = 4
+
+
+class AttentionStem(nn.Module):
+    """(B, C_in, H, W) to (B, C_out, ⌈H/stride⌉, ⌈W/stride⌉): attention in blocks, batch norm, max pool over `stride`.
+
+    `stem` names the values: "attention" mixes M = 4 projections by where the pixel lies in its block (the paper does
+    not state M; 4 fits its table), "attention_stand_alone" has one projection, "attention_convolutional_values" a 4×4
+    convolution over the image. Sides that are no multiple of 4 are padded, and the padding is masked.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stem: Stem, stride: int) -> None:
+        super().__init__()
+        self.stem = stem
+        head_channels = out_channels // STEM_HEADS
+        self.query = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.key = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        if stem == "attention_convolutional_values":
+            self.value = nn.Conv2d(in_channels, out_channels, WINDOW, bias=False)
+        else:
+            components = MIXTURES if stem == "attention" else 1
+            self.value = nn.Conv2d(in_channels, components * out_channels, 1, bias=False)
+        if stem == "attention":
+            scale = 1 / math.sqrt(out_channels)
+            self.mixture_row = nn.Parameter(torch.randn(WINDOW, out_channels) * scale)
+            self.mixture_column = nn.Parameter(torch.randn(WINDOW, out_channels) * scale)
+            self.mixture = nn.Parameter(torch.randn(MIXTURES, out_channels) * scale)
+        offsets = 2 * WINDOW - 1
+        self.row = nn.Parameter(torch.randn(STEM_HEADS, offsets, head_channels // 2) * 0.02)
+        self.column = nn.Parameter(torch.randn(STEM_HEADS, offsets, head_channels // 2) * 0.02)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.pool = nn.MaxPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
+
+    def forward(self, input_BCHW: Tensor) -> Tensor:
+        height, width = input_BCHW.shape[-2:]
+        query_BGPND = self._blocks(self.query(input_BCHW))
+        key_BGPND = self._blocks(self.key(input_BCHW))
+        value_BGPND = self._values(input_BCHW)
+        inside_GQ = self._blocks(input_BCHW.new_ones(1, STEM_HEADS, height, width))[0, :, :, 0, 0] > 0
+        with without_autocast(input_BCHW.device):
+            output_BGPND = self._attention(query_BGPND, key_BGPND, value_BGPND, inside_GQ)
+        return self.pool(self.norm(self._image(output_BGPND, height, width)))
+
+    def _attention(self, query_BGPND: Tensor, key_BGPND: Tensor, value_BGPND: Tensor, inside_GQ: Tensor) -> Tensor:
+        """The weighted values of each block, computed in float32 at least and returned in the query's dtype."""
+        dtype = torch.promote_types(query_BGPND.dtype, torch.float32)
+        query, key, value = query_BGPND.to(dtype), key_BGPND.to(dtype), value_BGPND.to(dtype)
+        logits_BGNPQ = torch.einsum("bgpnd,bgqnd->bgnpq", query, key)
+        logits_BGNPQ = logits_BGNPQ + torch.einsum("bgpnd,pqnd->bgnpq", query, self._relative().to(dtype))
+        weights_BGNPQ = logits_BGNPQ.masked_fill(~inside_GQ[None, :, None, None], -torch.inf).softmax(-1)
+        return torch.einsum("bgnpq,bgqnd->bgpnd", weights_BGNPQ, value).to(query_BGPND.dtype)
+
+    def mixture_weights(self) -> Tensor:
+        """p(a, b, m) for the 16 pixels of a block, (P, M): a softmax over the components, shared by all heads."""
+        place_PC = (self.mixture_row[:, None] + self.mixture_column[None]).flatten(0, 1)
+        return (place_PC @ self.mixture.T).softmax(-1)
+
+    def _values(self, input_BCHW: Tensor) -> Tensor:
+        if self.stem == "attention_convolutional_values":
+            input_BCHW = F.pad(input_BCHW, (1, 2, 1, 2))
+        values = self.value(input_BCHW)
+        if self.stem != "attention":
+            return self._blocks(values)
+        value_BGPNMD = self._blocks(values).unflatten(-1, (MIXTURES, -1))
+        return torch.einsum("pm,bgpnmd->bgpnd", self.mixture_weights().to(values.dtype), value_BGPNMD)
+
+    def _relative(self) -> Tensor:
+        """r for each pair of pixels of a block, (P, P, N, D)."""
+        place = torch.arange(WINDOW, device=self.row.device)
+        offset = place[None, :] - place[:, None] + WINDOW - 1
+        row_NPQd = self.row[:, offset].repeat_interleave(WINDOW, 1).repeat_interleave(WINDOW, 2)
+        column_NPQd = self.column[:, offset].repeat(1, WINDOW, WINDOW, 1)
+        return torch.cat([row_NPQd, column_NPQd], dim=-1).permute(1, 2, 0, 3)
+
+    @staticmethod
+    def _blocks(features_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W), padded to whole blocks, to (B, G, P, N, D)."""
+        batch, channels, height, width = features_BCHW.shape
+        features = F.pad(features_BCHW, (0, -width % WINDOW, 0, -height % WINDOW))
+        features = features.unflatten(2, (-1, WINDOW)).unflatten(4, (-1, WINDOW))
+        return features.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, WINDOW**2, STEM_HEADS, channels // STEM_HEADS)
+
+    @staticmethod
+    def _image(output_BGPND: Tensor, height: int, width: int) -> Tensor:
+        """(B, G, P, N, D) back to (B, C, H, W), the padding cut off."""
+        rows = -(-height // WINDOW)
+        blocks = output_BGPND.flatten(-2).unflatten(2, (WINDOW, WINDOW)).unflatten(1, (rows, -1))
+        image = blocks.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+        return image[:, :, :height, :width]

@@ -1,0 +1,53 @@
+"""The bottleneck block of the family, with convolution or attention at its centre.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+from torch import Tensor, nn
+
+from search_spaces.architecture import EXPANSION, Attention, Operator
+from search_spaces.attention import LocalSelfAttention
+
+
+class Bottleneck(nn.Module):
+    """1×1, centre, 1×1, and a shortcut (ResNet v1.5): (B, C_in, H, W) to (B, 4·channels, ⌈H/stride⌉, ⌈W/stride⌉).
+
+    A strided attention centre runs at the input's resolution and is followed by a 2×2 average pool, as in the paper.
+    The last batch norm starts at zero, so that each block starts as its shortcut and deep attention networks train
+    from the first epoch.
+    """
+
+    def __init__(self, in_channels: int, channels: int, operator: Operator, stride: int) -> None:
+        super().__init__()
+        out_channels = channels * EXPANSION
+        self.reduce = _norm_conv(in_channels, channels, 1)
+        self.centre = _centre(channels, operator, stride)
+        self.centre_norm = nn.BatchNorm2d(channels)
+        self.expand = _norm_conv(channels, out_channels, 1)
+        last_norm = self.expand[1]
+        assert isinstance(last_norm, nn.BatchNorm2d)
+        nn.init.zeros_(last_norm.weight)
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and in_channels == out_channels
+            else _norm_conv(in_channels, out_channels, 1, stride)
+        )
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, input_BCHW: Tensor) -> Tensor:
+        hidden = self.activation(self.reduce(input_BCHW))
+        hidden = self.activation(self.centre_norm(self.centre(hidden)))
+        return self.activation(self.expand(hidden) + self.shortcut(input_BCHW))
+
+
+def _centre(channels: int, operator: Operator, stride: int) -> nn.Module:
+    if not isinstance(operator, Attention):
+        return nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+    attention = LocalSelfAttention(channels, channels, operator)
+    if stride == 1:
+        return attention
+    return nn.Sequential(attention, nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
+
+
+def _norm_conv(in_channels: int, out_channels: int, extent: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, extent, stride, bias=False), nn.BatchNorm2d(out_channels))

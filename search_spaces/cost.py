@@ -1,0 +1,199 @@
+"""FLOPs and parameters of a description, exact, without building it.
+
+Convention (arXiv 1906.05909): a multiply and an add are 2 FLOPs. Counted for one image: the multiply-adds of
+convolutions, fully connected layers and projections; for attention q·k, q·r and the weighted sum of values over all K²
+neighbours of every pixel, those beyond the border included; for the attention stem the same over its 4×4 blocks (of the
+image padded to whole blocks), the mixture of its values and the mixture's weights. Nothing element-wise (batch norm,
+activations, softmax, pooling, additions). The count does not depend on how attention is computed.
+
+    python -m search_spaces.cost NAME|FILE.json [--image-size 224] [--classes 1000] [--json]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from search_spaces.architecture import (
+    EXPANSION,
+    STAGE_COUNT,
+    Architecture,
+    Attention,
+    Operator,
+    Stem,
+    stem_stride,
+)
+from search_spaces.errors import UserError
+
+CONVENTION = "2 FLOPs per multiply-add; convolutions, linear layers, projections and attention products; batch 1"
+
+PARTS = ("stem", "conv1x1", "conv3x3", "qkv", "attention", "head")
+
+
+@dataclass(frozen=True, slots=True)
+class PartCost:
+    """What one part of one section ("stem", "stage1" … "stage4", "head") costs."""
+
+    section: str
+    part: str
+    flops: int
+    params: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """FLOPs of one image (2 a multiply-add) and parameters, in all and by part."""
+
+    flops: int
+    params: int
+    parts: tuple[PartCost, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "convention": CONVENTION,
+            "flops": self.flops,
+            "params": self.params,
+            "parts": [
+                {"section": part.section, "part": part.part, "flops": part.flops, "params": part.params}
+                for part in self.parts
+            ],
+        }
+
+
+def cost(architecture: Architecture, *, image_size: int, in_channels: int = 3, classes: int = 1000) -> Cost:
+    """The cost of a description on one square image of `image_size` pixels a side."""
+    stride = stem_stride(image_size)
+    parts = [_stem_cost(architecture.stem, architecture.base_channels, image_size, stride, in_channels)]
+    size = -(-image_size // stride)
+    channels_in = architecture.base_channels
+    for index, operators in enumerate(architecture.stages):
+        channels = architecture.stage_channels(index)
+        flops = dict.fromkeys(PARTS, 0)
+        params = dict.fromkeys(PARTS, 0)
+        for position, operator in enumerate(operators):
+            stride = 2 if index > 0 and position == 0 else 1
+            for part, part_flops, part_params in _block_cost(channels_in, channels, operator, stride, size):
+                flops[part] += part_flops
+                params[part] += part_params
+            channels_in = channels * EXPANSION
+            size = -(-size // stride)
+        parts += [PartCost(f"stage{index + 1}", part, flops[part], params[part]) for part in PARTS if params[part]]
+    features = architecture.stage_channels(STAGE_COUNT - 1) * EXPANSION
+    parts.append(PartCost("head", "head", 2 * features * classes, (features + 1) * classes))
+    return Cost(sum(part.flops for part in parts), sum(part.params for part in parts), tuple(parts))
+
+
+@lru_cache(maxsize=4096)
+def _block_cost(
+    channels_in: int, channels: int, operator: Operator, stride: int, size: int
+) -> tuple[tuple[str, int, int], ...]:
+    """(part, FLOPs, parameters) of one bottleneck; batch norm's parameters go with the layer before it."""
+    return tuple(_block_parts(channels_in, channels, operator, stride, size))
+
+
+def _block_parts(
+    channels_in: int, channels: int, operator: Operator, stride: int, size: int
+) -> Iterator[tuple[str, int, int]]:
+    pixels_in, pixels_out = size**2, (-(-size // stride)) ** 2
+    channels_out = channels * EXPANSION
+    reduce = channels_in * channels
+    expand = channels * channels_out
+    yield "conv1x1", 2 * (reduce * pixels_in + expand * pixels_out), reduce + 2 * channels + expand + 2 * channels_out
+    if stride > 1 or channels_in != channels_out:
+        shortcut = channels_in * channels_out
+        yield "conv1x1", 2 * shortcut * pixels_out, shortcut + 2 * channels_out
+    if not isinstance(operator, Attention):
+        weights = 9 * channels * channels
+        yield "conv3x3", 2 * weights * pixels_out, weights + 2 * channels
+        return
+    relative = operator.positional_encoding.startswith("relative")
+    content = operator.positional_encoding != "relative_only"
+    projections = (2 + content) * channels * channels
+    yield "qkv", 2 * projections * pixels_in, projections
+    products = 1 + content + relative
+    neighbours = operator.spatial_extent**2
+    embeddings = operator.spatial_extent * channels if relative else 0
+    yield "attention", products * 2 * neighbours * channels * pixels_in, embeddings + 2 * channels
+
+
+@lru_cache(maxsize=256)
+def _stem_cost(stem: Stem, channels: int, image_size: int, stride: int, in_channels: int) -> PartCost:
+    pixels = image_size**2
+    if stem == "convolution":
+        extent, reduction = (7, 2) if stride == 4 else (3, stride)
+        weights = extent**2 * in_channels * channels
+        return PartCost("stem", "stem", 2 * weights * (-(-image_size // reduction)) ** 2, weights + 2 * channels)
+
+    from search_spaces.attention_stem import MIXTURES, WINDOW
+
+    projection = in_channels * channels
+    neighbours = WINDOW**2
+    padded_pixels = (-(-image_size // WINDOW) * WINDOW) ** 2
+    value = {
+        "attention": MIXTURES * projection,
+        "attention_stand_alone": projection,
+        "attention_convolutional_values": neighbours * projection,
+    }[stem]
+    flops = 2 * (2 * projection + value) * pixels + 3 * 2 * neighbours * channels * padded_pixels
+    params = 2 * projection + value + (2 * WINDOW - 1) * channels + 2 * channels
+    if stem == "attention":
+        flops += 2 * MIXTURES * channels * padded_pixels + 2 * neighbours * channels * MIXTURES
+        params += (2 * WINDOW + MIXTURES) * channels
+    return PartCost("stem", "stem", flops, params)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the cost of one architecture. The exit code: 0, or 2 on a user's mistake."""
+    parser = argparse.ArgumentParser(
+        prog="python -m search_spaces.cost", description="FLOPs and parameters of an architecture, by part."
+    )
+    parser.add_argument("architecture", metavar="NAME|FILE.json", help="as resnet50-attention, or a description's file")
+    parser.add_argument("--image-size", type=int, default=224, metavar="N", help="pixels a side (default 224)")
+    parser.add_argument("--in-channels", type=int, default=3, metavar="N", help="colours of the images (default 3)")
+    parser.add_argument("--classes", type=int, default=1000, metavar="N", help="outputs of the head (default 1000)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    try:
+        for name in ("image_size", "in_channels", "classes"):
+            if getattr(options, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} is {getattr(options, name)}: expected at least 1.")
+        architecture = _read_architecture(options.architecture)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    architecture_cost = cost(
+        architecture, image_size=options.image_size, in_channels=options.in_channels, classes=options.classes
+    )
+    print(json.dumps(architecture_cost.to_json(), indent=2) if options.json else _table(architecture_cost))
+    return 0
+
+
+def _read_architecture(name: str) -> Architecture:
+    from search_spaces.registry import architecture_named
+
+    if not name.endswith(".json"):
+        return architecture_named(name)
+    try:
+        data = json.loads(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"file {name!r} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise UserError(f"file {name!r} is not JSON: {error}.") from None
+    # A bundle's own file holds the description under this key.
+    return Architecture.from_json(data["architecture"] if isinstance(data, dict) and "architecture" in data else data)
+
+
+def _table(architecture_cost: Cost) -> str:
+    rows = [(part.section, part.part, f"{part.flops:,}", f"{part.params:,}") for part in architecture_cost.parts]
+    rows = [("section", "part", "FLOPs", "params"), *rows]
+    rows.append(("total", "", f"{architecture_cost.flops:,}", f"{architecture_cost.params:,}"))
+    lines = [f"{section:8} {part:10} {flops:>16} {params:>12}" for section, part, flops, params in rows]
+    return "\n".join([*lines, f"({CONVENTION})"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

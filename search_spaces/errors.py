@@ -1,0 +1,16 @@
+"""The one exception for a user's mistake, and the sentence that helps them mend it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user supplied. Entry scripts print its message and exit with code 2."""
+
+
+def unknown_name(kind: str, value: object, accepted: Iterable[object]) -> UserError:
+    """The error for a name that is none of `accepted`: names the value, the accepted ones and the nearest."""
+    names = [str(name) for name in accepted]
+    nearest = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return UserError(f"unknown {kind} {str(value)!r}: expected one of {', '.join(names)}.{hint}")

@@ -1,0 +1,359 @@
+"""The architectures that a search may choose from, read from YAML.
+
+A space is a set of frames (stem, depth, width) and, in each frame, of slots that each take one operator: one slot for a
+stage or one for a block, by the space's granularity. Whatever a space yields can be built.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from search_spaces.architecture import (
+    BLOCKS_OF_DEPTH,
+    POSITIONAL_ENCODINGS,
+    STAGE_COUNT,
+    STEM_HEADS,
+    STEMS,
+    Architecture,
+    Attention,
+    Convolution,
+    Operator,
+    PositionalEncoding,
+    Stem,
+)
+from search_spaces.cost import cost
+from search_spaces.errors import UserError, unknown_name
+
+BASE_CHANNELS = 64
+OPERATORS = ("convolution", "attention")
+STAGE_KEYS = tuple(f"stage{index + 1}" for index in range(STAGE_COUNT))
+SPACE_KEYS = ("granularity", "stem", "depth", "width", "stages", *STAGE_KEYS)
+
+Value = str | int | float
+# Chooses one of the values for the choice of that name.
+Pick = Callable[[str, Sequence[Value]], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorChoices:
+    """What one stage may be made of. Extents, heads and encodings hold where attention was chosen."""
+
+    operator: tuple[str, ...]
+    spatial_extent: tuple[int, ...]
+    heads: tuple[int, ...]
+    positional_encoding: tuple[PositionalEncoding, ...]
+
+    def attentions(self, channels: int) -> tuple[Attention, ...]:
+        """Every attention operator of these choices that fits `channels`."""
+        return _attentions(self, channels)
+
+    def operators(self, channels: int) -> tuple[Operator, ...]:
+        """Every operator of these choices that fits `channels`."""
+        convolution: tuple[Operator, ...] = (Convolution(),) if "convolution" in self.operator else ()
+        return convolution + self.attentions(channels)
+
+
+@lru_cache(maxsize=1024)
+def _attentions(choices: OperatorChoices, channels: int) -> tuple[Attention, ...]:
+    if "attention" not in choices.operator:
+        return ()
+    return tuple(
+        attention
+        for extent in choices.spatial_extent
+        for encoding in choices.positional_encoding
+        for heads in choices.heads
+        if (attention := Attention(extent, heads, encoding)).problem_at(channels) is None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is chosen once for a network."""
+
+    stem: Stem
+    depth: int
+    width: float
+
+    @property
+    def base_channels(self) -> int:
+        return round(self.width * BASE_CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in a frame that takes one operator, for `blocks` blocks of stage `stage` (0 to 3)."""
+
+    name: str
+    stage: int
+    blocks: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A space of architectures. Made by `space_from_mapping`, which checks it."""
+
+    name: str
+    granularity: Literal["stage", "block"]
+    stem: tuple[Stem, ...]
+    depth: tuple[int, ...]
+    width: tuple[float, ...]
+    stages: tuple[OperatorChoices, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The space as the mapping that its YAML file holds, every stage written out."""
+        written = [
+            {
+                "operator": list(stage.operator),
+                "spatial_extent": list(stage.spatial_extent),
+                "heads": list(stage.heads),
+                "positional_encoding": list(stage.positional_encoding),
+            }
+            for stage in self.stages
+        ]
+        return {
+            "granularity": self.granularity,
+            "stem": list(self.stem),
+            "depth": list(self.depth),
+            "width": list(self.width),
+            "stages": written[0],
+            **dict(zip(STAGE_KEYS, written, strict=True)),
+        }
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame in which each slot has an operator."""
+        for stem in self.stem:
+            for depth in self.depth:
+                for width in self._widths(stem):
+                    yield Frame(stem, depth, width)
+
+    def slots(self, frame: Frame) -> tuple[Slot, ...]:
+        """The slots of a frame, from the input on."""
+        slots = []
+        for stage, blocks in enumerate(BLOCKS_OF_DEPTH[frame.depth]):
+            channels = frame.base_channels * 2**stage
+            if self.granularity == "stage":
+                slots.append(Slot(STAGE_KEYS[stage], stage, blocks, channels))
+            else:
+                slots += [Slot(f"{STAGE_KEYS[stage]}.block{block + 1}", stage, 1, channels) for block in range(blocks)]
+        return tuple(slots)
+
+    def architecture(self, frame: Frame, operators: Sequence[Operator]) -> Architecture:
+        """The network that has `operators` in the slots of `frame`."""
+        stages: list[tuple[Operator, ...]] = [()] * STAGE_COUNT
+        for slot, operator in zip(self.slots(frame), operators, strict=True):
+            stages[slot.stage] += (operator,) * slot.blocks
+        return Architecture(frame.stem, frame.base_channels, tuple(stages))
+
+    def decide(self, pick: Pick) -> Architecture:
+        """One architecture, each choice made by `pick(name, values)`; only values that can be built are offered.
+
+        A choice is offered only where it matters: extent, heads and encoding where attention was picked. Where fewer
+        values can be built than the space lists, they stand in the name (`stage1.heads[1,2]`): a name always comes
+        with the same values, which is what samplers need.
+        """
+        stem: Any = _offer(pick, "stem", [stem for stem in self.stem if self._widths(stem)], self.stem)
+        depth: Any = pick("depth", self.depth)
+        width: Any = _offer(pick, "width", self._widths(stem), self.width)
+        frame = Frame(stem, depth, width)
+        return self.architecture(frame, [self._decide_operator(slot, pick) for slot in self.slots(frame)])
+
+    def _decide_operator(self, slot: Slot, pick: Pick) -> Operator:
+        choices = self.stages[slot.stage]
+        attentions = choices.attentions(slot.channels)
+        kinds = [kind for kind in choices.operator if kind == "convolution" or attentions]
+        if _offer(pick, f"{slot.name}.operator", kinds, choices.operator) == "convolution":
+            return Convolution()
+        extent: Any = pick(f"{slot.name}.spatial_extent", choices.spatial_extent)
+        encodings = list(dict.fromkeys(attention.positional_encoding for attention in attentions))
+        encoding: Any = _offer(pick, f"{slot.name}.positional_encoding", encodings, choices.positional_encoding)
+        fitting = dict.fromkeys(a.heads for a in attentions if a.positional_encoding == encoding)
+        heads: Any = _offer(pick, f"{slot.name}.heads", list(fitting), choices.heads)
+        return Attention(extent, heads, encoding)
+
+    def choices_of(self, architecture: Architecture) -> dict[str, Value]:
+        """What `decide` has to pick, by name, to arrive at an architecture. Raises UserError where it cannot."""
+        chosen: dict[str, Value] = {"stem": architecture.stem, "width": architecture.base_channels / BASE_CHANNELS}
+        blocks = tuple(len(operators) for operators in architecture.stages)
+        chosen["depth"] = next((depth for depth in self.depth if BLOCKS_OF_DEPTH[depth] == blocks), 0)
+        for stage, operators in enumerate(architecture.stages):
+            for block, operator in enumerate(operators):
+                name = STAGE_KEYS[stage] if self.granularity == "stage" else f"{STAGE_KEYS[stage]}.block{block + 1}"
+                chosen |= {f"{name}.{choice}": value for choice, value in operator.to_json().items()}
+        picked: dict[str, Value] = {}
+
+        def pick(name: str, values: Sequence[Value]) -> Value:
+            value = chosen.get(name.partition("[")[0], 0)
+            if value not in values:
+                raise UserError(f"architecture {architecture.label} is not in space {self.name}: no {name} {value}.")
+            picked[name] = value
+            return value
+
+        if self.decide(pick) != architecture:
+            raise UserError(
+                f"architecture {architecture.label} is not in space {self.name}: its blocks differ in a stage."
+            )
+        return picked
+
+    def sample(self, random_state: random.Random) -> Architecture:
+        """A random architecture, each choice uniform over what it may be."""
+        return self.decide(lambda name, values: random_state.choice(values))
+
+    def anchors(self) -> tuple[Architecture, ...]:
+        """The baselines of a search: all convolution and all attention, in the first depth and width.
+
+        The attention is the paper's default (extent 7, 8 heads, relative positions), or the nearest that the space
+        holds. Where the space has one kind only, so do the anchors.
+        """
+
+        def preferring(operator: str) -> Architecture:
+            preferred: dict[str, Value] = {"operator": operator, "spatial_extent": 7, "positional_encoding": "relative"}
+
+            def pick(name: str, values: Sequence[Value]) -> Value:
+                choice = name.partition("[")[0].rpartition(".")[2]
+                if choice == "stem":
+                    return next((stem for stem in values if stem == operator), values[0])
+                if choice == "heads":
+                    return max(value for value in values if isinstance(value, int))
+                return preferred[choice] if preferred.get(choice) in values else values[0]
+
+            return self.decide(pick)
+
+        return tuple(dict.fromkeys(preferring(operator) for operator in OPERATORS))
+
+    def size(self) -> int:
+        """How many distinct architectures the space holds."""
+        return sum(
+            math.prod(len(self.stages[slot.stage].operators(slot.channels)) for slot in self.slots(frame))
+            for frame in self.frames()
+        )
+
+    def flops_range(self, *, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
+        """The fewest and the most FLOPs of any architecture of the space. Exact: FLOPs add up over slots."""
+        ranges = [self._frame_flops_range(frame, image_size, in_channels, classes) for frame in self.frames()]
+        return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def _frame_flops_range(self, frame: Frame, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
+        def flops(operators: Sequence[Operator]) -> int:
+            architecture = self.architecture(frame, operators)
+            return cost(architecture, image_size=image_size, in_channels=in_channels, classes=classes).flops
+
+        options = [self.stages[slot.stage].operators(slot.channels) for slot in self.slots(frame)]
+        base = [operators[0] for operators in options]
+        low = high = base_flops = flops(base)
+        for index, operators in enumerate(options):
+            gains = [flops([*base[:index], other, *base[index + 1 :]]) - base_flops for other in operators]
+            low, high = low + min(gains), high + max(gains)
+        return low, high
+
+    def _widths(self, stem: Stem) -> tuple[float, ...]:
+        """The widths at which this stem and at least one operator of every stage can be built."""
+        return tuple(
+            width
+            for width in self.width
+            if (stem == "convolution" or round(width * BASE_CHANNELS) % (2 * STEM_HEADS) == 0)
+            and all(
+                choices.operators(round(width * BASE_CHANNELS) * 2**index) for index, choices in enumerate(self.stages)
+            )
+        )
+
+
+def _offer(pick: Pick, name: str, offered: Sequence[Value], listed: Sequence[Value]) -> Value:
+    if len(offered) < len(listed):
+        name = f"{name}[{','.join(map(str, offered))}]"
+    return pick(name, offered)
+
+
+def space_from_mapping(name: str, mapping: Mapping[str, Any]) -> Space:
+    """The space that a YAML file or a configuration holds. Raises UserError on anything unknown, empty or unfit."""
+    for key in mapping:
+        if key not in SPACE_KEYS:
+            raise unknown_name(f"key of space {name}", key, SPACE_KEYS)
+    for key in ("stem", "depth", "width", "stages"):
+        if mapping.get(key) is None:
+            raise UserError(f"space {name}: {key} is missing.")
+    granularity = mapping.get("granularity", "stage")
+    if granularity not in ("stage", "block"):
+        raise unknown_name("granularity", granularity, ("stage", "block"))
+    everywhere = _stage_mapping("stages", mapping["stages"])
+    stages = []
+    for key in STAGE_KEYS:
+        own = {
+            choice: values
+            for choice, values in _stage_mapping(key, mapping.get(key) or {}).items()
+            if values is not None
+        }
+        stages.append(_operator_choices(key if own else "stages", {**everywhere, **own}))
+    space = Space(
+        name=name,
+        granularity=granularity,
+        stem=_names("stem", mapping["stem"], STEMS),  # type: ignore[arg-type]
+        depth=tuple(_one_of("depth", value, tuple(BLOCKS_OF_DEPTH)) for value in _values("depth", mapping["depth"])),
+        width=tuple(_width(value) for value in _values("width", mapping["width"])),
+        stages=tuple(stages),
+    )
+    if next(space.frames(), None) is None:
+        raise UserError(f"space {name}: no stem, width and operators fit together; check heads against the channels.")
+    return space
+
+
+def _stage_mapping(key: str, mapping: object) -> Mapping[str, Any]:
+    if not isinstance(mapping, Mapping):
+        raise UserError(f"space.{key} is {mapping!r}: expected a mapping of choices to lists.")
+    known = tuple(OperatorChoices.__dataclass_fields__)
+    for choice in mapping:
+        if choice not in known:
+            raise unknown_name(f"key of space.{key}", choice, known)
+    return mapping
+
+
+def _operator_choices(key: str, mapping: Mapping[str, Any]) -> OperatorChoices:
+    operator = _names(f"{key}.operator", mapping.get("operator"), OPERATORS)
+    if "attention" not in operator:
+        return OperatorChoices(operator, (), (), ())
+    choices = OperatorChoices(
+        operator,
+        _counts(f"{key}.spatial_extent", mapping.get("spatial_extent")),
+        _counts(f"{key}.heads", mapping.get("heads")),
+        _names(f"{key}.positional_encoding", mapping.get("positional_encoding"), POSITIONAL_ENCODINGS),  # type: ignore[arg-type]
+    )
+    for extent in choices.spatial_extent:
+        Attention(extent, 1, "none")
+    return choices
+
+
+def _values(key: str, values: object) -> list[Any]:
+    if not isinstance(values, (list, tuple)) or not values:
+        raise UserError(f"space.{key} is {values!r}: expected a list of at least one value, as in [a, b].")
+    if len(set(map(repr, values))) < len(values):
+        raise UserError(f"space.{key} is {values!r}: a value stands there twice.")
+    return list(values)
+
+
+def _one_of(key: str, value: Any, accepted: Sequence[Any]) -> Any:
+    if value not in accepted or isinstance(value, bool):
+        raise unknown_name(f"space.{key}", value, accepted)
+    return value
+
+
+def _names(key: str, values: object, accepted: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_one_of(key, value, accepted) for value in _values(key, values))
+
+
+def _counts(key: str, values: object) -> tuple[int, ...]:
+    for value in (checked := _values(key, values)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"space.{key} has {value!r}: expected whole numbers of at least 1.")
+    return tuple(checked)
+
+
+def _width(value: Any) -> float:
+    channels = value * BASE_CHANNELS if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
+    if not math.isfinite(channels) or channels < 1 or channels != int(channels):
+        raise UserError(
+            f"space.width has {value!r}: expected a multiple of {1 / BASE_CHANNELS:g} ({BASE_CHANNELS} channels at 1)."
+        )
+    return float(value)

@@ -1,0 +1,74 @@
+"""Trials and spaces that the tests of the search share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from nas.records import Outcome, TrialRecord
+from nas.search_settings import SearchSettings
+from search_spaces import space as space_module
+from search_spaces.architecture import Architecture, Attention, Convolution
+from search_spaces.space import Space, space_from_mapping
+from trainers.data import DataSummary
+from trainers.loop import EpochResult
+
+DIGITS = DataSummary("digits", 10, 1, 16, 1000, 400, 397)
+
+
+def shipped_space(name: str = "resnet_stages", **changes: object) -> Space:
+    path = Path(space_module.__file__).with_name(f"{name}.yaml")
+    return space_from_mapping(name, yaml.safe_load(path.read_text(encoding="utf-8")) | changes)
+
+
+def tiny_space() -> Space:
+    """16 architectures: convolution or one kind of attention in each of four stages."""
+    stages = {
+        "operator": ["convolution", "attention"],
+        "spatial_extent": [3],
+        "heads": [2],
+        "positional_encoding": ["none"],
+    }
+    return shipped_space(stem=["convolution"], depth=[14], width=[0.125], stages=stages)
+
+
+def search_settings(**changes: object) -> SearchSettings:
+    settings = {
+        "trials": 8,
+        "sampler": "random",
+        "scheduler": "pareto",
+        "minimum_epochs": 1,
+        "reduction_factor": 3,
+        "seed": 0,
+        "max_flops": None,
+        "time_budget": None,
+    }
+    return SearchSettings(**(settings | changes))
+
+
+def epoch_result(epoch: int, val_accuracy: float = 0.5) -> EpochResult:
+    return EpochResult(epoch, 1.0 / epoch, 1.1 / epoch, val_accuracy, 0.1, 2.0)
+
+
+def trial_record(
+    number: int,
+    accuracies: Sequence[float] = (0.5,),
+    flops: int = 1_000_000,
+    outcome: Outcome = "finished",
+    **changes: object,
+) -> TrialRecord:
+    """A trial with one epoch for each accuracy; its architecture depends on its number."""
+    attention = Attention(3 + 2 * (number % 5), 2, "relative" if number % 2 else "none")
+    stages = ((Convolution(),), (attention,), (Convolution(), attention), (attention,))
+    fields = {
+        "number": number,
+        "architecture": Architecture("convolution", 8 * (1 + number // 10), stages),
+        "flops": flops,
+        "params": 1000 + number,
+        "seed": number,
+        "outcome": outcome,
+        "epochs": tuple(epoch_result(index + 1, accuracy) for index, accuracy in enumerate(accuracies)),
+        "started_at": 1000.0 + number,
+        "finished_at": 1060.0 + number,
+    }
+    return TrialRecord(**(fields | changes))

@@ -1,0 +1,217 @@
+"""Training: exact continuation, dependence on the seed alone, and what the update rules compute."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from search_spaces.architecture import Architecture, Convolution
+from search_spaces.errors import UserError
+from trainers.data import DATA_DEFAULTS, check_data, load_train_validation
+from trainers.evaluation import evaluate
+from trainers.images import MemoryImages
+from trainers.loop import Diverged, EpochResult, Training
+from trainers.model import seeded_model
+from trainers.optimization import update_average
+from trainers.recipe import FULL_TRAINING, Recipe
+
+TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
+SUMMARY = check_data(DATA_DEFAULTS["digits"])
+RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=4, warmup_epochs=1.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from threads, and lose much where other programs want the same cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[MemoryImages, MemoryImages]:
+    train, validation = load_train_validation(DATA_DEFAULTS["digits"])
+    assert isinstance(train, MemoryImages) and isinstance(validation, MemoryImages)
+    return train, validation
+
+
+def part(images: MemoryImages, count: int) -> MemoryImages:
+    return MemoryImages(
+        images.images_ICHW[:count], images.labels_I[:count], image_size=16, mean=images.mean, deviation=images.deviation
+    )
+
+
+def training(parts: tuple[MemoryImages, MemoryImages], recipe: Recipe = RECIPE, seed: int = 0) -> Training:
+    small = part(parts[0], 200), part(parts[1], 60)
+    return Training(seeded_model(TINY, SUMMARY, seed), *small, recipe, seed=seed, device="cpu")
+
+
+def without_time(result: EpochResult) -> EpochResult:
+    return dataclasses.replace(result, epoch_seconds=0.0)
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.99])
+@pytest.mark.parametrize("augment", ["shift", "resized_crop"])
+def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(parts, tmp_path, ema_decay, augment):
+    recipe = dataclasses.replace(RECIPE, ema_decay=ema_decay, augment=augment)
+    whole = training(parts, recipe)
+    expected = [without_time(result) for result in whole.epochs()]
+    first = training(parts, recipe)
+    results = first.epochs()
+    found = [without_time(next(results)), without_time(next(results))]
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    torch.rand(3)  # The global random state is no part of a training.
+    second = training(parts, recipe)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    found += [without_time(result) for result in second.epochs()]
+    assert found == expected
+    assert [result.epoch for result in found] == [1, 2, 3, 4]
+    for name in ("model", "averaged"):
+        if whole.state_dict()[name] is not None:
+            for key, value in whole.state_dict()[name].items():
+                assert torch.equal(value, second.state_dict()[name][key]), key
+    assert whole.evaluated_model.state_dict().keys() == second.evaluated_model.state_dict().keys()
+
+
+def test_a_saved_state_is_not_changed_by_later_steps(parts):
+    first = training(parts)
+    results = first.epochs()
+    next(results)
+    state = first.state_dict()
+    weights = {key: value.clone() for key, value in state["model"].items()}
+    momentum = {key: value["momentum_buffer"].clone() for key, value in state["optimizer"]["state"].items()}
+    next(results)
+    second = training(parts)
+    second.load_state_dict(state)
+    next(second.epochs())
+    assert all(torch.equal(value, state["model"][key]) for key, value in weights.items())
+    for key, value in momentum.items():
+        assert torch.equal(value, state["optimizer"]["state"][key]["momentum_buffer"])
+
+
+def test_a_state_of_another_training_is_refused_by_name(parts):
+    state = training(parts).state_dict()
+    with pytest.raises(UserError, match="seed 0, this one 1"):
+        training(parts, seed=1).load_state_dict(state)
+    with pytest.raises(UserError, match="recipe"):
+        training(parts, dataclasses.replace(RECIPE, epochs=5)).load_state_dict(state)
+
+
+def test_seed_alone_decides_and_the_global_random_state_is_left_alone(parts):
+    recipe = dataclasses.replace(RECIPE, epochs=1, warmup_epochs=0.0)
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    one = training(parts, recipe)
+    (first,) = one.epochs()
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(2)
+    (second,) = training(parts, recipe).epochs()
+    (other,) = training(parts, recipe, seed=1).epochs()
+    assert without_time(first) == without_time(second)
+    assert first.train_loss != other.train_loss
+
+
+def test_a_network_learns_digits(parts):
+    recipe = dataclasses.replace(RECIPE, epochs=8, augment="none", ema_decay=0.9)
+    run = Training(seeded_model(TINY, SUMMARY, 0), *parts, recipe, seed=0, device="cpu")
+    results = list(run.epochs())
+    assert results[-1].val_accuracy > 0.9
+    assert results[-1].train_loss < results[0].train_loss
+    assert (results[-1].val_loss, results[-1].val_accuracy) == run.evaluate(parts[1])
+
+
+def test_bfloat16_trains_close_to_float32_and_not_equal(parts):
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    (exact,) = training(parts, recipe).epochs()
+    (rounded,) = training(parts, dataclasses.replace(recipe, precision="bfloat16")).epochs()
+    assert exact.train_loss != rounded.train_loss
+    assert rounded.train_loss == pytest.approx(exact.train_loss, rel=0.05)
+
+
+def test_a_loss_that_is_not_finite_ends_the_epoch(parts):
+    run = training(parts, dataclasses.replace(RECIPE, learning_rate=1e30, warmup_epochs=0.0))
+    with pytest.raises(Diverged) as caught:
+        list(run.epochs())
+    assert caught.value.epoch == 1 == run.epoch + 1
+    assert str(caught.value) == "the loss is not finite in epoch 1"
+
+
+@pytest.mark.parametrize(("images", "steps"), [(40, 1), (64, 1), (130, 2), (65, 1)])
+def test_a_rest_is_dropped_and_a_small_set_is_one_batch(parts, images, steps):
+    small = part(parts[0], images)
+    run = Training(seeded_model(TINY, SUMMARY, 0), small, part(parts[1], 20), RECIPE, seed=0, device="cpu")
+    assert run.steps_per_epoch == steps
+    orders = [torch.cat(run._order(epoch)) for epoch in (1, 2)]
+    for order in orders:
+        assert len(order) == steps * min(64, images) == len(order.unique())
+        assert order.min() >= 0 and order.max() < images
+    assert not torch.equal(*orders)
+
+
+def test_processes_share_every_global_batch(parts):
+    def order(rank: int, world_size: int) -> list[torch.Tensor]:
+        model = seeded_model(TINY, SUMMARY, 0)
+        run = Training(model, part(parts[0], 200), parts[1], RECIPE, seed=0, device="cpu")
+        run._rank, run._world_size = rank, world_size
+        return run._order(3)
+
+    for whole, first, second in zip(order(0, 1), order(0, 2), order(1, 2), strict=True):
+        assert sorted(whole.tolist()) == sorted(first.tolist() + second.tolist())
+        assert len(first) == len(second) == 32
+
+
+def test_first_step_is_nesterov_with_decay_on_weights_only():
+    """One step on one linear layer and its batch norm against the update written out."""
+
+    class Images:
+        def __len__(self) -> int:
+            return 8
+
+        def batches(self, indices, device, augmentation=None):
+            for index in indices:
+                yield inputs[index], labels[index]
+
+    torch.manual_seed(0)
+    inputs, labels = torch.randn(8, 3), torch.arange(8) % 2
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
+    before = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
+    recipe = Recipe(1, 8, 0.1, 0.9, 0.5, 0.1, 0.0, 0.0, "none", "float32")
+    run = Training(model, Images(), Images(), recipe, seed=0, device="cpu")
+    list(run.epochs())
+    hidden = F.batch_norm(inputs, None, None, before["0.weight"], before["0.bias"], training=True)
+    logits = F.linear(hidden, before["1.weight"], before["1.bias"])
+    F.cross_entropy(logits, labels, label_smoothing=0.1).backward()
+    for name, value in model.named_parameters():
+        old = before[name]
+        gradient = old.grad + (0.5 * old if name == "1.weight" else 0)
+        # The first Nesterov step: the velocity is the gradient, and the step looks ahead by momentum times it.
+        torch.testing.assert_close(value, old - 0.1 * (gradient + 0.9 * gradient), msg=name)
+
+
+def test_average_weighs_model_and_average():
+    averaged, model = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
+    nn.init.constant_(averaged.weight, 1.0)
+    nn.init.constant_(model.weight, 3.0)
+    model.running_mean.fill_(8.0)
+    model.num_batches_tracked.fill_(7)
+    update_average(averaged, model, 0.75)
+    assert averaged.weight.tolist() == [1.5] * 4
+    assert averaged.running_mean.tolist() == [2.0] * 4
+    assert averaged.num_batches_tracked.item() == 7
+
+
+def test_evaluation_agrees_with_one_pass_and_keeps_the_mode(parts):
+    data = part(parts[1], 101)
+    model = seeded_model(TINY, SUMMARY, 0).train()
+    loss, accuracy = evaluate(model, data, "cpu", 16)
+    assert model.training
+    model.eval()
+    with torch.no_grad():
+        images = (data.images_ICHW.float() / 255 - data.mean[0]) / data.deviation[0]
+        logits = model(images)
+    assert loss == pytest.approx(F.cross_entropy(logits, data.labels_I).item(), rel=1e-5)
+    assert accuracy == pytest.approx((logits.argmax(1) == data.labels_I).float().mean().item())

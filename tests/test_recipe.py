@@ -1,0 +1,103 @@
+"""The recipe: what it refuses, its schedule in closed form, and the paper's training."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from search_spaces.errors import UserError
+from trainers.data import DATA_NAMES
+from trainers.recipe import FULL_TRAINING, Recipe, ema_decay_at, learning_rate_at
+
+RECIPE = Recipe(10, 64, 0.4, 0.9, 1e-4, 0.1, 2.0, 0.99, "shift", "float32")
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, *FULL_TRAINING.values()])
+def test_json_brings_the_recipe_back(recipe):
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_every_data_set_has_a_full_training():
+    assert tuple(FULL_TRAINING) == DATA_NAMES
+
+
+def test_imagenet_is_trained_as_in_the_paper():
+    recipe = FULL_TRAINING["imagenet"]
+    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (130, 4096, 1.6)
+    assert (recipe.warmup_epochs, recipe.ema_decay, recipe.momentum) == (10, 0.9999, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 1),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("momentum", 1.0),
+        ("weight_decay", -1e-4),
+        ("weight_decay", math.nan),
+        ("label_smoothing", 1.0),
+        ("warmup_epochs", -1.0),
+        ("ema_decay", 1.0),
+        ("ema_decay", math.nan),
+        ("augment", "flip"),
+        ("precision", "float16"),
+    ],
+)
+def test_a_value_out_of_range_is_named(name, value):
+    with pytest.raises(UserError, match=name) as caught:
+        dataclasses.replace(RECIPE, **{name: value})
+    assert str(value) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": 3}, "unknown key of recipe 'epoch': .* Did you mean 'epochs'"),
+        ({"epochs": "3"}, "recipe epochs is '3': expected a whole number"),
+        ({"epochs": 3.0}, "recipe epochs is 3.0: expected a whole number"),
+        ({"epochs": True}, "recipe epochs is True: expected a whole number"),
+        ({"learning_rate": None}, "recipe learning_rate is None: expected a number"),
+        ({"augment": 1}, "recipe augment is 1: expected a string"),
+    ],
+)
+def test_reading_is_strict(change, message):
+    with pytest.raises(UserError, match=message):
+        Recipe.from_json(RECIPE.to_json() | change)
+
+
+def test_a_missing_key_is_named():
+    data = RECIPE.to_json()
+    del data["momentum"]
+    with pytest.raises(UserError, match="recipe: missing momentum"):
+        Recipe.from_json(data)
+    with pytest.raises(UserError, match="recipe: expected an object"):
+        Recipe.from_json([1])
+
+
+def test_learning_rate_warms_up_linearly_and_falls_as_a_cosine():
+    steps = [learning_rate_at(RECIPE, step, 5) for step in range(50)]
+    assert steps[:10] == pytest.approx([0.4 * (step + 1) / 10 for step in range(10)])
+    # The cosine at its start, a quarter, half and three quarters of the 40 steps that are left.
+    half = math.sqrt(0.5)
+    assert [steps[step] for step in (10, 20, 30, 40)] == pytest.approx([0.4, 0.2 * (1 + half), 0.2, 0.2 * (1 - half)])
+    assert steps[10:] == sorted(steps[10:], reverse=True)
+    assert 0 < steps[-1] < 0.001
+
+
+@pytest.mark.parametrize("warmup_epochs", [0.0, 0.5, 10.0, 30.0])
+def test_every_step_has_a_positive_learning_rate(warmup_epochs):
+    recipe = dataclasses.replace(RECIPE, warmup_epochs=warmup_epochs)
+    assert all(0 < learning_rate_at(recipe, step, 3) <= 0.4 for step in range(30))
+
+
+def test_average_forgets_where_it_began_and_ends_at_its_decay():
+    decays = [ema_decay_at(RECIPE, updates) for updates in range(2000)]
+    assert decays[0] == pytest.approx(0.1) and decays[-1] == 0.99
+    assert decays == sorted(decays)
+    # After 100 updates the first weights count for less than a millionth.
+    assert math.prod(decays[:100]) < 1e-6
+    assert ema_decay_at(dataclasses.replace(RECIPE, ema_decay=0.0), 5) == 0.0

@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import pytest
+
+from nas.settings import read_command, space_names
+from search_spaces.errors import UserError
+from trainers.data import DATA_NAMES
+
+
+def read(*arguments: str):
+    return read_command(["--space", "resnet_stages", *arguments])
+
+
+def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
+    command = read()
+    assert command.data.name == "digits" and command.space.name == "resnet_stages"
+    assert command.search.trials == 50 and command.cluster.address is None
+    assert command.name.startswith("resnet_stages-2") and not command.resume and not command.plan
+
+
+@pytest.mark.parametrize("name", DATA_NAMES)
+@pytest.mark.parametrize("space", space_names())
+def test_every_data_set_composes_with_every_space(name: str, space: str) -> None:
+    command = read_command(["--space", space, f"data={name}"])
+    assert command.data.name == name and command.space.granularity in space.removesuffix("s")
+
+
+def test_overrides_stand_on_both_sides_of_flags() -> None:
+    command = read_command(
+        ["training.epochs=3", "--trials", "7", "data=cifar10", "--space", "resnet_stages", "search.seed=5"]
+    )
+    assert (command.training.epochs, command.search.trials, command.data.name, command.search.seed) == (
+        3,
+        7,
+        "cifar10",
+        5,
+    )
+
+
+def test_flags_are_overrides_by_another_name() -> None:
+    flags = [
+        "--trials=9",
+        "--max-flops=2e9",
+        "--time-budget=1h",
+        "--seed=3",
+        "--gpus-per-trial=0.5",
+        "--cpus-per-trial=2",
+    ]
+    overrides = [
+        "search.trials=9", "search.max_flops=2e9", "search.time_budget=1h", "search.seed=3",
+        "cluster.gpus_per_trial=0.5", "cluster.cpus_per_trial=2",
+    ]  # fmt: skip
+    by_flag, by_override = read(*flags), read(*overrides)
+    assert by_flag.search == by_override.search and by_flag.cluster == by_override.cluster
+    assert by_flag.search.max_flops == 2e9 and by_flag.cluster.gpus_per_trial == 0.5
+
+
+def test_every_list_of_a_space_can_be_overridden() -> None:
+    command = read(
+        "space.stem=[attention]", "space.depth=[14,50]", "space.width=[0.5]", "space.stages.operator=[attention]",
+        "space.stages.spatial_extent=[13]", "space.stages.heads=[16]", "space.stage2.heads=[2]",
+        "space.stages.positional_encoding=[relative_only]",
+    )  # fmt: skip
+    space = command.space
+    assert (space.stem, space.depth, space.width) == (("attention",), (14, 50), (0.5,))
+    assert [stage.heads for stage in space.stages] == [(16,), (2,), (16,), (16,)]
+    assert {stage.spatial_extent for stage in space.stages} == {(13,)}
+
+
+def test_a_copied_space_file_is_searched_without_code(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "stem: [convolution]\ndepth: [14]\nwidth: [0.5]\nstages: {operator: [convolution]}\n", encoding="utf-8"
+    )
+    command = read_command(["--space", str(path)])
+    assert command.space.name == "mine" and command.space.size() == 1
+
+
+def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read("data=imagenet", "data.root=images").data.root == str(tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--space is missing: expected one of resnet_blocks, resnet_stages"),
+        (["--space", "resnet_stage"], "Did you mean 'resnet_stages'"),
+        (["--space", "none.yaml"], "'none.yaml' cannot be read"),
+        (["--space", "resnet_stages", "--trails", "4"], "unknown flag '--trails'.*Did you mean '--trials'"),
+        (["--space", "resnet_stages", "--trials", "four"], "'four': expected a whole number"),
+        (["--space", "resnet_stages", "--trials"], "expected one argument"),
+        (["--space", "resnet_stages", "--tri", "4"], "unknown flag '--tri'"),
+        (["--space", "resnet_stages", "training.epoch=3"], "Did you mean 'training.epochs'"),
+        (["--space", "resnet_stages", "trainin.epochs=3"], "unknown override 'trainin.epochs'"),
+        (["--space", "resnet_stages", "training.epochs=x"], "epochs is 'x': expected a whole number"),
+        (["--space", "resnet_stages", "data=cifar"], "Did you mean 'cifar10'"),
+        (["--space", "resnet_stages", "space=other"], "named by --space"),
+        (["--space", "resnet_stages", "space.depth=26,50"], r"a list is written space.depth=\[26,50\]"),
+        (["--space", "resnet_stages", "space.depth=[26"], "cannot be read"),
+        (["--space", "resnet_stages", "space.stages.operator=[conv]"], "unknown space.stages.operator 'conv'"),
+        (["--space", "resnet_stages", "+training.extra=1"], "unexpected argument"),
+        (["--space", "resnet_stages", "~training.epochs"], "unexpected argument"),
+        (["--space", "resnet_stages", "epochs"], "unexpected argument 'epochs'"),
+        (["--space", "resnet_stages", "search.sampler=tp"], "Did you mean 'tpe'"),
+        (["--space", "resnet_stages", "training=[1]"], "do not fit"),
+        (["--space", "resnet_stages", "search=null"], "search: expected an object"),
+        (["--resume", "x", "--space", "resnet_stages"], "leave out --space and --name"),
+        (["--resume", "nowhere", "--runs-dir", "nowhere"], "unknown search 'nowhere'"),
+    ],
+)
+def test_mistakes_are_one_line_that_helps(arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        read_command(arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["- a list", "a: [1", "!!python/object/apply:os.system ['true']", "stem: [convolution]"]
+)
+def test_a_space_file_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError):
+        read_command(["--space", str(path)])
+
+
+def test_the_environment_cannot_be_read_into_the_configuration(monkeypatch) -> None:
+    monkeypatch.setenv("CANARY", "secret")
+    with pytest.raises(UserError, match="expected a plain value"):
+        read("data.root=${oc.env:CANARY}")

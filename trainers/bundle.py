@@ -1,0 +1,141 @@
+"""A found network as data: a directory of two files that anyone can read and that executes nothing.
+
+    bundle.json          the architecture, how to train it, what it was found on, where it comes from, checksums
+    weights.safetensors  its weights
+
+The network itself is `seeded_model(bundle.architecture, bundle.data_summary, 0)` with `read_weights(directory)` loaded.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from trainers.atomic import sync_directory, write_durably
+from trainers.data import DataConfig, DataSummary
+from trainers.json_fields import read_object
+from trainers.recipe import Recipe
+
+BUNDLE_FORMAT = "bundle/1"
+DOCUMENT, WEIGHTS = "bundle.json", "weights.safetensors"
+
+_CONTENTS = ["architecture", "recipe", "data", "data_summary", "provenance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What bundle.json says. `recipe` is that of the full training; `provenance` is a JSON object of plain facts."""
+
+    architecture: Architecture
+    recipe: Recipe
+    data: DataConfig
+    data_summary: DataSummary
+    provenance: dict[str, Any]
+
+
+def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tensor]) -> None:
+    """Writes the bundle as the new directory `directory`, which appears whole or not at all.
+
+    Raises UserError where it exists already, OSError where it cannot be written.
+    """
+    if directory.exists():
+        raise UserError(f"{str(directory)!r} exists already: name another directory for the bundle, or remove it.")
+    weights = safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state_dict.items()})
+    document = {
+        "format": BUNDLE_FORMAT,
+        "architecture": bundle.architecture.to_json(),
+        "recipe": bundle.recipe.to_json(),
+        "data": bundle.data.to_json(),
+        "data_summary": bundle.data_summary.to_json(),
+        "provenance": bundle.provenance,
+        "files": {WEIGHTS: hashlib.sha256(weights).hexdigest()},
+    }
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        write_durably(partial / WEIGHTS, weights)
+        write_durably(partial / DOCUMENT, _text(document | {"checksum": _checksum(document)}))
+        sync_directory(partial)
+        # mkdtemp makes a directory for its owner alone; a bundle is made to be passed on.
+        partial.chmod(0o755)
+        os.rename(partial, directory)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    sync_directory(directory.parent)
+
+
+def read_bundle(directory: Path) -> Bundle:
+    """What bundle.json says. Raises UserError in one line where it is missing, damaged or of another format."""
+    document = _read_document(directory)
+    return Bundle(
+        architecture=Architecture.from_json(document["architecture"]),
+        recipe=Recipe.from_json(document["recipe"]),
+        data=DataConfig.from_json(document["data"]),
+        data_summary=DataSummary.from_json(document["data_summary"]),
+        provenance=document["provenance"],
+    )
+
+
+def read_weights(directory: Path) -> dict[str, Tensor]:
+    """The weights by name, on the CPU. Raises UserError in one line where they are missing or damaged."""
+    expected = _read_document(directory)["files"][WEIGHTS]
+    content = _read_bytes(directory / WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise UserError(f"{str(directory / WEIGHTS)!r} is damaged: its checksum is not the one in {DOCUMENT}.")
+    try:
+        return safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise UserError(f"{str(directory / WEIGHTS)!r} holds no weights: {error}.") from error
+
+
+def _read_document(directory: Path) -> dict[str, Any]:
+    path = directory / DOCUMENT
+    content = _read_bytes(path)
+    try:
+        document = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{str(path)!r} is damaged: it is no JSON.") from error
+    written_by = document.get("format") if isinstance(document, dict) else None
+    if written_by != BUNDLE_FORMAT:
+        raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}.")
+    fields = read_object(document, f"bundle {str(path)!r}", ["format", *_CONTENTS, "files", "checksum"])
+    checksum = fields.pop("checksum")
+    # Byte for byte, so that a change which JSON itself does not see is seen too.
+    if content != _text(document) or checksum != _checksum(fields):
+        raise UserError(f"{str(path)!r} is damaged or was edited: its checksum does not fit.")
+    read_object(fields["files"], f"bundle {str(path)!r} files", [WEIGHTS])
+    if not isinstance(fields["provenance"], dict):
+        raise UserError(f"bundle {str(path)!r} provenance: expected an object.")
+    return fields
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{str(path.parent)!r} is no bundle: {path.name}: {error.strerror}.") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()

@@ -1,0 +1,71 @@
+"""Checkpoints of a training: written atomically, checksummed, and read without executing anything.
+
+A file is one line, `checkpoint/1` and the SHA-256 of what follows it, and then what `torch.save` wrote.
+"""
+
+import hashlib
+import io
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainers.atomic import write_atomically
+
+MAGIC = b"checkpoint/1"
+_HEADER_BYTES = len(MAGIC) + 1 + 64 + 1
+_NAME = re.compile(r"epoch-(\d{6})\.checkpoint")
+
+logger = logging.getLogger(__name__)
+
+
+def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: int = 2) -> Path:
+    """Writes the state after `epoch` into `directory`, keeps the newest `keep` checkpoints, and returns the file.
+
+    `state` holds tensors and plain values only. Raises OSError where it cannot be written; the older ones then stay.
+    """
+    assert keep >= 1
+    directory.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    header = MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n"
+    path = directory / f"epoch-{epoch:06d}.checkpoint"
+    write_atomically(path, header + payload)
+    for _, old in _checkpoints(directory)[keep:]:
+        old.unlink()
+    return path
+
+
+def newest_sound_checkpoint(directory: Path) -> tuple[int, dict[str, Any]] | None:
+    """(epoch, state) of the newest checkpoint that is whole, or None where there is none.
+
+    One that is damaged is renamed to *.corrupt with a warning, and the one before it is taken.
+    """
+    for epoch, path in _checkpoints(directory):
+        state = _read(path)
+        if state is not None:
+            return epoch, state
+        corrupt = path.with_name(path.name + ".corrupt")
+        path.rename(corrupt)
+        logger.warning("checkpoint %s is damaged: renamed to %s, going back to the one before", path, corrupt.name)
+    return None
+
+
+def _checkpoints(directory: Path) -> list[tuple[int, Path]]:
+    """(epoch, file) of every checkpoint, the newest first."""
+    if not directory.is_dir():
+        return []
+    matches = ((_NAME.fullmatch(path.name), path) for path in directory.iterdir())
+    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    content = path.read_bytes()
+    header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
+    if header != MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n":
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    return state

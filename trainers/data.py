@@ -1,0 +1,191 @@
+"""What a network is trained on: the configuration of a data set, what is in it, and its three parts.
+
+The search sees the train and the validation part; the test part is for the final judgement alone.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import UserError, unknown_name
+from trainers import memory_sets
+from trainers.image_folders import Folder, FolderImages, check_first_images, scan_folder
+from trainers.images import Images, MemoryImages
+from trainers.json_fields import read_dataclass
+from trainers.splits import stratified_split
+
+# Of class folders without a test directory this share is set apart, whatever the seed of the validation split.
+FOLDER_TEST_FRACTION = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """A data set and how it is read.
+
+    `root` is the directory that holds it (None where there is none to name), `image_size` the side in pixels,
+    `validation_fraction` the share of the training part that is set apart, stratified, by `split_seed`, and
+    `loader_workers` the number of processes that read images (0: none but this one; data sets held in memory need
+    none). Raises UserError where a value is out of range.
+    """
+
+    name: str
+    root: str | None
+    image_size: int
+    validation_fraction: float
+    split_seed: int = 0
+    loader_workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in DATA_NAMES:
+            raise unknown_name("data set", self.name, DATA_NAMES)
+        self._check("image_size", 8 <= self.image_size <= 4096, "8 to 4096 pixels")
+        self._check("validation_fraction", 0 < self.validation_fraction < 1, "above 0 and below 1")
+        self._check("split_seed", self.split_seed >= 0, "at least 0")
+        self._check("loader_workers", self.loader_workers >= 0, "at least 0")
+
+    def _check(self, name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise UserError(f"data {name} is {getattr(self, name)!r}: expected {expected}.")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "DataConfig":
+        """The configuration that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "data")
+
+
+DATA_NAMES = ("digits", "cifar10", "image_folder", "imagenet")
+
+DATA_DEFAULTS: dict[str, DataConfig] = {
+    "digits": DataConfig("digits", None, image_size=16, validation_fraction=0.25),
+    "cifar10": DataConfig("cifar10", "data/", image_size=32, validation_fraction=0.1),
+    "image_folder": DataConfig("image_folder", None, image_size=224, validation_fraction=0.15, loader_workers=2),
+    # The paper tunes on 4 % of the training images.
+    "imagenet": DataConfig("imagenet", None, image_size=224, validation_fraction=0.04, loader_workers=8),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """What a data set holds: all that a network has to know of it. `test_images` is 0 where there is no test part."""
+
+    name: str
+    classes: int
+    in_channels: int
+    image_size: int
+    train_images: int
+    validation_images: int
+    test_images: int
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "DataSummary":
+        """The summary that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "data_summary")
+
+
+def check_data(config: DataConfig) -> DataSummary:
+    """Looks at all that can be seen before anything starts, and says what is there.
+
+    CIFAR-10 is downloaded where it is missing. Raises UserError where a directory is missing, a class folder is empty,
+    an archive is damaged, or the first image of a class cannot be read.
+    """
+    if config.name == "digits":
+        sizes = tuple(len(part) for part in _digits(config))
+        return DataSummary("digits", 10, 1, config.image_size, *sizes)
+    if config.name == "cifar10":
+        memory_sets.check_cifar10(_root(config))
+        # The classes of CIFAR-10 are of equal size, so the stratified split takes exactly this many.
+        validation = 10 * round(config.validation_fraction * memory_sets.CIFAR10_TRAIN / 10)
+        train = memory_sets.CIFAR10_TRAIN - validation
+        return DataSummary("cifar10", 10, 3, config.image_size, train, validation, memory_sets.CIFAR10_TEST)
+    folder, train_index, validation_index, test_folder, test_index = _folder_parts(config)
+    check_first_images(folder)
+    if test_folder is not folder:
+        check_first_images(test_folder)
+    sizes = (len(train_index), len(validation_index), len(test_index))
+    if min(sizes[:2]) < 2:
+        raise UserError(
+            f"data.root: {config.root!r} leaves {sizes[0]} images to train on and {sizes[1]} to validate: "
+            "expected at least two of each."
+        )
+    return DataSummary(config.name, len(folder.classes), 3, config.image_size, *sizes)
+
+
+def load_train_validation(config: DataConfig) -> tuple[Images, Images]:
+    """The train and the validation part. Raises UserError where they cannot be read."""
+    if config.name == "digits":
+        train, validation, _ = _digits(config)
+        return train, validation
+    if config.name == "cifar10":
+        return memory_sets.cifar10_train_validation(
+            _root(config), config.image_size, config.validation_fraction, config.split_seed
+        )
+    folder, train_index, validation_index, _, _ = _folder_parts(config)
+    return _folder_images(config, folder, train_index), _folder_images(config, folder, validation_index)
+
+
+def load_test(config: DataConfig) -> Images:
+    """The test part. Raises UserError where there is none."""
+    if config.name == "digits":
+        return _digits(config)[2]
+    if config.name == "cifar10":
+        return memory_sets.cifar10_test(_root(config), config.image_size)
+    _, _, _, test_folder, test_index = _folder_parts(config)
+    if not test_index:
+        raise UserError(f"data.root: {config.root!r} has no test directory.")
+    return _folder_images(config, test_folder, test_index)
+
+
+def _digits(config: DataConfig) -> tuple[MemoryImages, ...]:
+    return memory_sets.digits_parts(config.image_size, config.validation_fraction, config.split_seed)
+
+
+def _root(config: DataConfig) -> Path:
+    if config.root is None:
+        raise UserError(f"data set {config.name!r} needs its directory: data.root=...")
+    return Path(config.root)
+
+
+def _folder_images(config: DataConfig, folder: Folder, index: list[int]) -> FolderImages:
+    return FolderImages(folder, index, image_size=config.image_size, workers=config.loader_workers)
+
+
+def _folder_parts(config: DataConfig) -> tuple[Folder, list[int], list[int], Folder, list[int]]:
+    """The training folder with its train and validation indices, and the test folder with its indices.
+
+    ImageNet is train/ and val/, and val/ is its test part. Other images are train/ and, if there is one, test/, or
+    class folders alone, of which a test part is split off.
+    """
+    root = _root(config)
+    if config.name == "imagenet" and root.is_dir():
+        for name in ("train", "val"):
+            if not (root / name).is_dir():
+                raise UserError(f"data.root: {str(root)!r} has no directory {name!r}: ImageNet is train/ and val/.")
+    if not (root / "train").is_dir():
+        folder = scan_folder(root)
+        rest, test_index = stratified_split(folder.labels, FOLDER_TEST_FRACTION, "folder test")
+        return folder, *_split_rest(config, folder, rest), folder, test_index
+    folder = scan_folder(root / "train")
+    train_index, validation_index = _split_rest(config, folder, list(range(len(folder.files))))
+    test_root = root / ("val" if config.name == "imagenet" else "test")
+    if not test_root.is_dir():
+        return folder, train_index, validation_index, folder, []
+    test_folder = scan_folder(test_root)
+    if test_folder.classes != folder.classes:
+        different = sorted(set(test_folder.classes) ^ set(folder.classes))[0]
+        raise UserError(
+            f"data.root: class {different!r} is not in both {str(root / 'train')!r} and {str(test_root)!r}."
+        )
+    return folder, train_index, validation_index, test_folder, list(range(len(test_folder.files)))
+
+
+def _split_rest(config: DataConfig, folder: Folder, rest: list[int]) -> tuple[list[int], list[int]]:
+    labels = [folder.labels[index] for index in rest]
+    train, validation = memory_sets.split_validation(labels, config.validation_fraction, config.split_seed)
+    return [rest[index] for index in train], [rest[index] for index in validation]

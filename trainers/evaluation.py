@@ -1,0 +1,54 @@
+"""Judging a network: mean cross-entropy and accuracy over a part of a data set.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainers.images import Images
+
+
+def evaluate(
+    model: nn.Module,
+    data: Images,
+    device: torch.device | str,
+    batch_size: int,
+    *,
+    precision: str = "float32",
+    rank: int = 0,
+    world_size: int = 1,
+) -> tuple[float, float]:
+    """(loss, accuracy) of `model` in evaluation mode; the accuracy is 0 to 1. The model's own mode is restored.
+
+    Of several processes each judges every `world_size`-th image with equal weights, and all get the same result.
+    """
+    device = torch.device(device)
+    sums = torch.zeros(3, dtype=torch.float64, device=device)
+    mine = torch.arange(rank, len(data), world_size)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), autocast(device, precision):
+        for images_BCHW, labels_B in data.batches(torch.split(mine, batch_size), device):
+            logits = model(images_BCHW).float()
+            sums[0] += F.cross_entropy(logits, labels_B, reduction="sum")
+            sums[1] += (logits.argmax(1) == labels_B).sum()
+            sums[2] += len(labels_B)
+    model.train(was_training)
+    loss, correct, count = sum_over_processes(sums, world_size).tolist()
+    return loss / count, correct / count
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """The context in which a network computes at this precision."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def sum_over_processes(values: Tensor, world_size: int) -> Tensor:
+    """The sum of all processes' `values`, in place."""
+    if world_size > 1:
+        torch.distributed.all_reduce(values)
+    return values

@@ -1,0 +1,195 @@
+"""A full training from scratch: prepared, resumed where it was interrupted, judged once on the test part, kept.
+
+OUT/settings.json   what is trained, so that only the same training goes on here
+OUT/checkpoints/    the last two epochs
+OUT/result.json     the outcome; it is written last and says that the training is finished
+OUT/bundle/         the trained network
+"""
+
+import fcntl
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.cost import Cost, cost
+from search_spaces.errors import UserError
+from trainers.atomic import write_atomically
+from trainers.bundle import Bundle, write_bundle
+from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
+from trainers.data import DataSummary, check_data, load_test, load_train_validation
+from trainers.loop import EpochResult, Training
+from trainers.model import seeded_model
+from trainers.processes import Processes
+from trainers.readout import epoch_line
+from trainers.recipe import Recipe
+from trainers.train_settings import TrainSettings, difference
+
+RESULT_FORMAT = "full-training-result/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A full training that has been checked and can start."""
+
+    bundle: Bundle
+    settings: TrainSettings
+    summary: DataSummary
+    cost: Cost
+    out: Path
+    processes: Processes
+
+    @property
+    def result_file(self) -> Path:
+        return self.out / "result.json"
+
+
+def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Processes) -> Plan:
+    """Checks all that can be checked before anything is written. Raises UserError."""
+    processes.from_first(lambda: _check_out(out, settings))
+    # The first process alone at first: it may have to download.
+    processes.from_first(lambda: check_data(settings.data))
+    summary = processes.in_all(lambda: check_data(settings.data))
+    _check_batch(settings.recipe, summary, processes.world_size)
+    flops = cost(
+        settings.architecture,
+        image_size=summary.image_size,
+        in_channels=summary.in_channels,
+        classes=summary.classes,
+    )
+    return Plan(bundle, settings, summary, flops, out, processes)
+
+
+def run(plan: Plan) -> dict[str, Any]:
+    """Trains from the last checkpoint, or from the start, to the end, and returns the result.
+
+    Raises Diverged, UserError where an image cannot be read, OSError where nothing can be written.
+    """
+    with ExitStack() as stack:
+        if plan.processes.is_first:
+            _open_out(plan, stack)
+        training = _training(plan)
+        results = _resume(plan, training)
+        _train(plan, training, results)
+        test = training.evaluate(load_test(plan.settings.data)) if plan.summary.test_images else None
+        result = _result(plan, results, test)
+        if plan.processes.is_first:
+            _keep(plan, training, result)
+        return result
+
+
+def finished_result(plan: Plan) -> dict[str, Any] | None:
+    """The result of this training if it is finished already."""
+
+    def read() -> dict[str, Any] | None:
+        return json.loads(plan.result_file.read_bytes()) if plan.result_file.exists() else None
+
+    return plan.processes.from_first(read)
+
+
+def _check_out(out: Path, settings: TrainSettings) -> None:
+    # An interruption may have come before the settings were written.
+    if not out.exists() or (out.is_dir() and {path.name for path in out.iterdir()} <= {".settings.json.partial"}):
+        return
+    try:
+        saved = json.loads((out / "settings.json").read_bytes())
+    except (OSError, ValueError):
+        raise UserError(f"{str(out)!r} exists and holds no full training: name another directory with --out.") from None
+    found = difference(saved, settings.to_json())
+    if found:
+        raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")
+
+
+def _check_batch(recipe: Recipe, summary: DataSummary, world_size: int) -> None:
+    if recipe.batch_size % world_size or min(recipe.batch_size, summary.train_images) // world_size < 2:
+        raise UserError(
+            f"recipe.batch_size is {recipe.batch_size}: {world_size} processes need a multiple of {world_size} "
+            f"with at least two of the {summary.train_images} images each."
+        )
+
+
+def _open_out(plan: Plan, stack: ExitStack) -> None:
+    """Makes the output directory, and holds it against a second process for as long as `stack` is open."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    settings_file = plan.out / "settings.json"
+    if not settings_file.exists():
+        write_atomically(settings_file, _json(plan.settings.to_json()))
+    lock = stack.enter_context((plan.out / "lock").open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"another process is training in {str(plan.out)!r}.") from None
+
+
+def _training(plan: Plan) -> Training:
+    settings, processes = plan.settings, plan.processes
+    train_data, validation_data = load_train_validation(settings.data)
+    return Training(
+        seeded_model(settings.architecture, plan.summary, settings.seed),
+        train_data,
+        validation_data,
+        settings.recipe,
+        seed=settings.seed,
+        device=processes.device,
+        rank=processes.rank,
+        world_size=processes.world_size,
+    )
+
+
+def _resume(plan: Plan, training: Training) -> list[EpochResult]:
+    """Takes up the newest sound checkpoint, if any, and returns the results up to there."""
+    found = plan.processes.from_first(lambda: newest_sound_checkpoint(plan.out / "checkpoints"))
+    if found is None:
+        return []
+    epoch, state = found
+    training.load_state_dict(state["training"])
+    if plan.processes.is_first:
+        print(f"resumes  after epoch {epoch}", flush=True)
+    return [EpochResult(**result) for result in state["results"]]
+
+
+def _train(plan: Plan, training: Training, results: list[EpochResult]) -> None:
+    epochs = plan.settings.recipe.epochs
+    before, start = len(results), time.perf_counter()
+    for result in training.epochs():
+        results.append(result)
+        if not plan.processes.is_first:
+            continue
+        state = {"training": training.state_dict(), "results": [each.to_json() for each in results]}
+        save_checkpoint(plan.out / "checkpoints", result.epoch, state)
+        left = (time.perf_counter() - start) / (result.epoch - before) * (epochs - result.epoch)
+        print(epoch_line(result, epochs, left), flush=True)
+
+
+def _result(plan: Plan, results: list[EpochResult], test: tuple[float, float] | None) -> dict[str, Any]:
+    return {
+        "format": RESULT_FORMAT,
+        "architecture_id": plan.settings.architecture.id,
+        "data": plan.summary.name,
+        "test_accuracy": None if test is None else test[1],
+        "test_loss": None if test is None else test[0],
+        "val_accuracy": results[-1].val_accuracy,
+        "epochs": len(results),
+        "seconds": sum(result.epoch_seconds for result in results),
+        "flops": plan.cost.flops,
+        "params": plan.cost.params,
+        "seed": plan.settings.seed,
+    }
+
+
+def _keep(plan: Plan, training: Training, result: dict[str, Any]) -> None:
+    """Writes the trained network, and then the result, which ends the training."""
+    directory = plan.out / "bundle"
+    # A bundle is there whole or not at all, so one left by an interruption right here is this very network.
+    if not directory.exists():
+        provenance = plan.bundle.provenance | {"full_training": result}
+        settings = plan.settings
+        bundle = Bundle(settings.architecture, settings.recipe, settings.data, plan.summary, provenance)
+        write_bundle(directory, bundle, training.evaluated_model.state_dict())
+    write_atomically(plan.result_file, _json(result))
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()

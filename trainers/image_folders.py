@@ -1,0 +1,161 @@
+"""Images in folders, one folder a class: read, decoded and augmented one at a time in loader processes.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from search_spaces.errors import UserError
+from trainers.augmentation import Augmentation, crop_box, reach
+from trainers.images import normalise
+from trainers.vision import torchvision
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
+# ImageNet's channel statistics, by which all folders are normalised.
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Images to be evaluated are resized to this multiple of the side that is then cut from their middle.
+EVALUATION_MARGIN = 256 / 224
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files below one directory, those of a class together, and the class of each."""
+
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+def scan_folder(root: Path) -> Folder:
+    """All images of `root`'s class folders, in the order of their names. Raises UserError where there are none."""
+    if not root.is_dir():
+        raise UserError(f"data.root: there is no directory {str(root)!r}.")
+    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    if len(classes) < 2:
+        raise UserError(f"data.root: {str(root)!r} has {len(classes)} class folders: expected at least two.")
+    files: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(
+            os.path.join(where, file)
+            for where, _, names in os.walk(root / name)
+            for file in names
+            if file.lower().endswith(SUFFIXES)
+        )
+        if not found:
+            raise UserError(f"data.root: class folder {str(root / name)!r} holds no images ({' '.join(SUFFIXES)}).")
+        files += found
+        labels += [label] * len(found)
+    return Folder(tuple(classes), tuple(files), tuple(labels))
+
+
+def check_first_images(folder: Folder) -> None:
+    """Reads the first image of every class. Raises UserError where one cannot be read."""
+    first = dict(zip(reversed(folder.labels), reversed(folder.files), strict=True))
+    for label in sorted(first):
+        read_image(first[label])
+
+
+def read_image(file: str) -> Any:
+    """The RGB image in `file` as a PIL image, read to its end. Raises UserError where it cannot be."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"image {file!r} cannot be read: {reason}.") from error
+
+
+class FolderImages:
+    """Images that stay on disk. `index` picks those of `folder` that belong to this part."""
+
+    def __init__(self, folder: Folder, index: list[int], *, image_size: int, workers: int) -> None:
+        # Bytes in one array, not a list of strings: a list would be copied into every loader process bit by bit.
+        self.files_I = np.array([os.fsencode(folder.files[place]) for place in index])
+        self.labels_I = torch.tensor([folder.labels[place] for place in index])
+        self.image_size = image_size
+        self.workers = workers
+
+    def __len__(self) -> int:
+        return len(self.labels_I)
+
+    def batches(
+        self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
+        torchvision()
+        loader: DataLoader[Any] = DataLoader(
+            _Decoded(self.files_I, self.image_size, augmentation),
+            batch_sampler=[index_B.tolist() for index_B in indices],
+            num_workers=self.workers,
+            collate_fn=_collate,
+            pin_memory=device.type == "cuda",
+        )
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            images_BCHW, index_B = batch
+            images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, DEVIATION)
+            yield images, self.labels_I[index_B].to(device, non_blocking=True)
+
+
+class _Decoded(Dataset[Any]):
+    """(uint8 image (C, H, W), index), or the UserError that reading it raised.
+
+    An error is handed over as a value: raised in a loader process it would come back wrapped in that process's trace.
+    """
+
+    def __init__(self, files_I: Any, image_size: int, augmentation: Augmentation | None) -> None:
+        self.files_I = files_I
+        self.image_size = image_size
+        self.augmentation = augmentation
+
+    def __len__(self) -> int:
+        return len(self.files_I)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int] | UserError:
+        try:
+            image = read_image(os.fsdecode(self.files_I[index]))
+        except UserError as error:
+            return error
+        functional = torchvision().transforms.v2.functional
+        return functional.pil_to_tensor(_fit(image, self.image_size, self.augmentation, index)), index
+
+
+def _collate(items: list[tuple[Tensor, int] | UserError]) -> tuple[Tensor, Tensor] | UserError:
+    for item in items:
+        if isinstance(item, UserError):
+            return item
+    images, index = zip(*(item for item in items if not isinstance(item, UserError)), strict=True)
+    return torch.stack(images), torch.tensor(index)
+
+
+def _fit(image: Any, size: int, augmentation: Augmentation | None, index: int) -> Any:
+    """The image as a square of `size`, augmented or cut from its middle."""
+    functional = torchvision().transforms.v2.functional
+    augment = "none" if augmentation is None else augmentation.augment
+    if augmentation is None or augment == "none":
+        return functional.center_crop(functional.resize(image, [round(size * EVALUATION_MARGIN)]), [size, size])
+    draws_1R = augmentation.draws(np.array([index]))
+    if augment == "resized_crop":
+        top, left, height, width = (float(edge) for edge in crop_box(image.height, image.width, draws_1R)[0])
+        box = int(top), int(left), max(1, int(height)), max(1, int(width))
+        image = functional.resized_crop(image, *box, [size, size])
+    else:
+        margin = reach(size)
+        square = functional.center_crop(functional.resize(image, [size]), [size, size])
+        top, left = (int(draw * (2 * margin + 1)) for draw in draws_1R[0, :2])
+        image = functional.crop(functional.pad(square, [margin]), top, left, size, size)
+    mirrored = augment != "shift" and draws_1R[0, 4] < 0.5
+    return functional.horizontal_flip(image) if mirrored else image

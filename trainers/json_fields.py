@@ -1,0 +1,74 @@
+"""Strict reading of a frozen dataclass from JSON or a command line: nothing unknown, missing or of another type."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from search_spaces.errors import UserError, unknown_name
+
+T = TypeVar("T")
+
+# The kinds of field that a settings dataclass may have, and how they are called in a message.
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    float | None: "a number or null",
+    str: "a string",
+    str | None: "a string or null",
+    dict[str, Any]: "an object",
+}
+
+
+def read_object(data: object, what: str, names: list[str]) -> dict[str, Any]:
+    """`data` as a dict with exactly the keys `names`. Raises UserError on any other."""
+    if not isinstance(data, Mapping):
+        raise UserError(f"{what}: expected an object with {', '.join(names)}, found {type(data).__name__}.")
+    for key in data:
+        if key not in names:
+            raise unknown_name(f"key of {what}", key, names)
+    missing = [name for name in names if name not in data]
+    if missing:
+        raise UserError(f"{what}: missing {', '.join(missing)}.")
+    return dict(data)
+
+
+def read_dataclass(cls: type[T], data: object, what: str) -> T:
+    """The dataclass whose fields are exactly the keys of `data`. Raises UserError on anything else."""
+    kinds = field_kinds(cls)
+    values = read_object(data, what, list(kinds))
+    for name, kind in kinds.items():
+        if not _fits(values[name], kind):
+            raise UserError(f"{what} {name} is {values[name]!r}: expected {_KINDS[kind]}.")
+        if kind in (float, float | None) and values[name] is not None:
+            values[name] = float(values[name])
+    return cls(**values)
+
+
+def parse_field(cls: type, name: str, text: str, what: str) -> Any:
+    """The value that `text`, as typed in `what.name=text`, stands for. Raises UserError where it stands for none."""
+    kinds = field_kinds(cls)
+    if name not in kinds:
+        raise unknown_name(f"setting of {what}", name, kinds)
+    kind = kinds[name]
+    if kind not in (int, float):
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        raise UserError(f"{what}.{name} is {text!r}: expected {_KINDS[kind]}.") from None
+
+
+def field_kinds(cls: type) -> dict[str, Any]:
+    """The declared type of each field of a dataclass."""
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    if kind in (float, float | None):
+        return isinstance(value, int | float) or (value is None and kind is not float)
+    if kind == dict[str, Any]:
+        return isinstance(value, dict)
+    return isinstance(value, kind)

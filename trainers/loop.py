@@ -1,0 +1,197 @@
+"""Training and judging a network: a generator of epoch results that can be left and taken up again, bit for bit.
+
+Order of the samples and augmentation are functions of (seed, epoch, index), so there is no random state to keep.
+
+Shapes: B batch, C channels, H height, W width, I images.
+"""
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from search_spaces.errors import UserError
+from trainers.augmentation import Augmentation
+from trainers.counter_random import uniform_draws
+from trainers.evaluation import autocast, evaluate, sum_over_processes
+from trainers.images import Images
+from trainers.optimization import make_optimizer, update_average
+from trainers.recipe import Recipe, ema_decay_at, learning_rate_at
+
+# Every so many steps the loss is looked at; looking makes a GPU wait for its queue.
+STEPS_BETWEEN_CHECKS = 20
+
+
+class Diverged(Exception):
+    """The loss of `epoch` (counted from 1) is not finite."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(epoch)
+        self.epoch = epoch
+
+    def __str__(self) -> str:
+        return f"the loss is not finite in epoch {self.epoch}"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch gave. Accuracies are 0 to 1; `learning_rate` is that of its last step."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    epoch_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class Training:
+    """A network on its way through a recipe.
+
+    `model` is trained in place, from the weights that it has; `seed` orders and augments the samples. Of several
+    processes each trains on its share of every global batch and holds the same weights.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train_data: Images,
+        validation_data: Images,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device | str,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.recipe = recipe
+        self.seed = seed
+        self.epoch = 0
+        self._device = torch.device(device)
+        self._rank, self._world_size = rank, world_size
+        self._train_data, self._validation_data = train_data, validation_data
+        # A set smaller than a batch is one batch; what is left over at the end of an epoch is dropped.
+        batch_size = min(recipe.batch_size, len(train_data))
+        self._batch_size = batch_size - batch_size % world_size
+        self.steps_per_epoch = len(train_data) // self._batch_size
+        self._model = model.to(self._device)
+        self._averaged = copy.deepcopy(self._model) if recipe.ema_decay > 0 else None
+        self._network = DistributedDataParallel(self._model) if world_size > 1 else self._model
+        self._optimizer = make_optimizer(self._model, recipe)
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The network that is judged and kept: the averaged weights, or the trained ones where none are averaged."""
+        return self._model if self._averaged is None else self._averaged
+
+    def epochs(self) -> Iterator[EpochResult]:
+        """Trains from where the training stands to the recipe's last epoch, with a result after each.
+
+        Raises Diverged where the loss is no longer finite.
+        """
+        while self.epoch < self.recipe.epochs:
+            start = time.perf_counter()
+            train_loss, learning_rate = self._train_epoch(self.epoch + 1)
+            val_loss, val_accuracy = self.evaluate(self._validation_data)
+            if not math.isfinite(val_loss):
+                raise Diverged(self.epoch + 1)
+            self.epoch += 1
+            seconds = time.perf_counter() - start
+            yield EpochResult(self.epoch, train_loss, val_loss, val_accuracy, learning_rate, seconds)
+
+    def evaluate(self, data: Images) -> tuple[float, float]:
+        """(loss, accuracy) of the evaluated model."""
+        model = self.evaluated_model
+        if self._world_size > 1:
+            # Each process has seen other images, so their batch norms differ; the first one's count.
+            for buffer in model.buffers():
+                torch.distributed.broadcast(buffer, 0)
+        return evaluate(
+            model,
+            data,
+            self._device,
+            max(1, self._batch_size // self._world_size),
+            precision=self.recipe.precision,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on, as copies that later steps leave alone."""
+        return copy.deepcopy(
+            {
+                "epoch": self.epoch,
+                "seed": self.seed,
+                "recipe": self.recipe.to_json(),
+                "train_images": len(self._train_data),
+                "model": self._model.state_dict(),
+                "averaged": None if self._averaged is None else self._averaged.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+            }
+        )
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up the training that `state_dict` left. Raises UserError where that was another one."""
+        mine = {"seed": self.seed, "recipe": self.recipe.to_json(), "train_images": len(self._train_data)}
+        for name, value in mine.items():
+            if state[name] != value:
+                raise UserError(f"the saved training has {name} {state[name]!r}, this one {value!r}.")
+        self.epoch = state["epoch"]
+        self._model.load_state_dict(state["model"])
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state["averaged"])
+        # The optimizer would take the tensors themselves, and its steps would then change `state`.
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        """The mean loss and the last learning rate of epoch `epoch`, counted from 1."""
+        self._network.train()
+        augmentation = Augmentation(self.recipe.augment, self.seed, epoch)
+        batches = self._train_data.batches(self._order(epoch), self._device, augmentation)
+        total = torch.zeros((), device=self._device)
+        for step, (images_BCHW, labels_B) in enumerate(batches):
+            done = (epoch - 1) * self.steps_per_epoch + step
+            learning_rate = learning_rate_at(self.recipe, done, self.steps_per_epoch)
+            with autocast(self._device, self.recipe.precision):
+                logits = self._network(images_BCHW)
+                loss = F.cross_entropy(logits, labels_B, label_smoothing=self.recipe.label_smoothing)
+            self._step(loss, learning_rate, ema_decay_at(self.recipe, done))
+            total += loss.detach()
+            last = step + 1 == self.steps_per_epoch
+            if last or step % STEPS_BETWEEN_CHECKS == 0:
+                mean = self._mean_loss(total, step + 1)
+                if not math.isfinite(mean):
+                    raise Diverged(epoch)
+        return mean, learning_rate
+
+    def _step(self, loss: Tensor, learning_rate: float, ema_decay: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self._optimizer.step()
+        if self._averaged is not None:
+            update_average(self._averaged, self._model, ema_decay)
+
+    def _mean_loss(self, total: Tensor, steps: int) -> float:
+        return sum_over_processes(total.clone(), self._world_size).item() / (steps * self._world_size)
+
+    def _order(self, epoch: int) -> list[Tensor]:
+        """The indices of this process's share of every batch of an epoch."""
+        count = len(self._train_data)
+        draw_I = uniform_draws(self.seed, epoch, np.arange(count), 1)[:, 0]
+        order_I = torch.from_numpy(np.argsort(draw_I, kind="stable"))
+        whole = order_I[: self.steps_per_epoch * self._batch_size]
+        return [batch[self._rank :: self._world_size] for batch in torch.split(whole, self._batch_size)]

@@ -1,0 +1,88 @@
+"""The small data sets, which are held in memory: scikit-learn's digits and CIFAR-10."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from search_spaces.errors import UserError
+from trainers.images import MemoryImages
+from trainers.splits import stratified_split
+from trainers.vision import torchvision
+
+# Of the 1,797 digits a fifth are the test part, whatever the seed of the validation split.
+DIGITS_TEST_FRACTION = 0.2
+DIGITS_MEAN, DIGITS_DEVIATION = (0.305,), (0.318,)
+CIFAR10_MEAN, CIFAR10_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
+
+
+def digits_parts(image_size: int, validation_fraction: float, split_seed: int) -> tuple[MemoryImages, ...]:
+    """Train, validation and test part of the 8×8 grey digits, enlarged to `image_size`."""
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    pixels_I1HW = torch.from_numpy(bunch.images).float()[:, None] * (255 / 16)
+    enlarged = F.interpolate(pixels_I1HW, (image_size, image_size), mode="bilinear", align_corners=False)
+    images_I1HW = enlarged.round().clamp(0, 255).to(torch.uint8)
+    labels_I = torch.from_numpy(bunch.target).long()
+    rest, test = stratified_split(labels_I.tolist(), DIGITS_TEST_FRACTION, "digits test")
+    train, validation = split_validation(labels_I[rest].tolist(), validation_fraction, split_seed)
+    parts = ([rest[index] for index in train], [rest[index] for index in validation], test)
+    return tuple(
+        MemoryImages(
+            images_I1HW[part], labels_I[part], image_size=image_size, mean=DIGITS_MEAN, deviation=DIGITS_DEVIATION
+        )
+        for part in parts
+    )
+
+
+def split_validation(labels: Sequence[int], fraction: float, split_seed: int) -> tuple[list[int], list[int]]:
+    """The stratified train and validation indices of a training part."""
+    return stratified_split(labels, fraction, f"validation {split_seed}")
+
+
+def cifar10_train_validation(
+    root: Path, image_size: int, validation_fraction: float, split_seed: int
+) -> tuple[MemoryImages, MemoryImages]:
+    """Train and validation part, both of CIFAR-10's 50,000 training images."""
+    images, labels = _cifar10(root, train=True)
+    train, validation = split_validation(labels.tolist(), validation_fraction, split_seed)
+    return (
+        _cifar10_part(images[train], labels[train], image_size),
+        _cifar10_part(images[validation], labels[validation], image_size),
+    )
+
+
+def cifar10_test(root: Path, image_size: int) -> MemoryImages:
+    """CIFAR-10's 10,000 test images."""
+    return _cifar10_part(*_cifar10(root, train=False), image_size)
+
+
+def check_cifar10(root: Path) -> None:
+    """Downloads CIFAR-10 into `root` unless it is there, and checks it. Raises UserError where that fails."""
+    _cifar10_set(root, train=True, download=True)
+
+
+def _cifar10_part(images_ICHW: Tensor, labels_I: Tensor, image_size: int) -> MemoryImages:
+    return MemoryImages(images_ICHW, labels_I, image_size=image_size, mean=CIFAR10_MEAN, deviation=CIFAR10_DEVIATION)
+
+
+def _cifar10(root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+    found = _cifar10_set(root, train=train, download=False)
+    return torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets)
+
+
+def _cifar10_set(root: Path, *, train: bool, download: bool) -> Any:
+    """torchvision's data set, whose files have been compared with their published checksums."""
+    try:
+        return torchvision().datasets.CIFAR10(str(root), train=train, download=download)
+    except (OSError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"CIFAR-10 is not whole in {str(root)!r} and could not be downloaded there ({reason}): "
+            f"put cifar-10-python.tar.gz there, or name another place with data.root=..."
+        ) from error

@@ -1,0 +1,135 @@
+"""How a network is trained: the configuration, its learning-rate schedule, and the full training on each data set."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from search_spaces.errors import UserError, unknown_name
+from trainers.augmentation import AUGMENTS
+from trainers.json_fields import read_dataclass
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """SGD with Nesterov momentum, linear warm-up and a cosine decay to zero, both a step at a time.
+
+    `batch_size` is the global batch. `weight_decay` applies to the weights of convolutions and linear layers, not to
+    norms, biases and position embeddings. `ema_decay` is that of the exponential moving average of the weights, which
+    is what is evaluated and kept; 0 keeps the weights themselves. "bfloat16" is autocast. Raises UserError where a
+    value is out of range.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    label_smoothing: float
+    warmup_epochs: float
+    ema_decay: float
+    augment: str
+    precision: str
+
+    def __post_init__(self) -> None:
+        self._check("epochs", self.epochs >= 1, "at least 1")
+        self._check("batch_size", self.batch_size >= 2, "at least 2, which batch norm needs")
+        self._check("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
+        self._check("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
+        for name in ("momentum", "label_smoothing", "ema_decay"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("warmup_epochs", 0 <= self.warmup_epochs < math.inf, "a number of at least 0")
+        if self.augment not in AUGMENTS:
+            raise unknown_name("recipe augment", self.augment, AUGMENTS)
+        if self.precision not in PRECISIONS:
+            raise unknown_name("recipe precision", self.precision, PRECISIONS)
+
+    def _check(self, name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise UserError(f"recipe {name} is {getattr(self, name)!r}: expected {expected}.")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "Recipe":
+        """The recipe that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "recipe")
+
+
+def learning_rate_at(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of optimizer step `step`, counted from 0 over the whole training.
+
+    A warm-up as long as the training or longer never reaches the decay.
+    """
+    total = recipe.epochs * steps_per_epoch
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+
+def ema_decay_at(recipe: Recipe, updates: int) -> float:
+    """The decay of the moving average after `updates` earlier ones.
+
+    It grows from 0.1 to `ema_decay`, so that the average spans about the last tenth of a short training and never
+    holds on to the weights that it began with.
+    """
+    return min(recipe.ema_decay, (1 + updates) / (10 + updates))
+
+
+# The trainings that a found architecture is judged by. ImageNet's is that of arXiv 1906.05909, section 4.1; weight
+# decay and label smoothing, which the paper does not state, are the usual ones of ResNets in that setting.
+FULL_TRAINING: dict[str, Recipe] = {
+    "digits": Recipe(
+        epochs=40,
+        batch_size=64,
+        learning_rate=0.1,
+        momentum=0.9,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        warmup_epochs=3.0,
+        ema_decay=0.99,
+        augment="shift",
+        precision="float32",
+    ),
+    "cifar10": Recipe(
+        epochs=200,
+        batch_size=128,
+        learning_rate=0.1,
+        momentum=0.9,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        warmup_epochs=5.0,
+        ema_decay=0.999,
+        augment="flip_crop",
+        precision="float32",
+    ),
+    "image_folder": Recipe(
+        epochs=100,
+        batch_size=64,
+        learning_rate=0.05,
+        momentum=0.9,
+        weight_decay=1e-4,
+        label_smoothing=0.1,
+        warmup_epochs=5.0,
+        ema_decay=0.999,
+        augment="resized_crop",
+        precision="float32",
+    ),
+    "imagenet": Recipe(
+        epochs=130,
+        batch_size=4096,
+        learning_rate=1.6,
+        momentum=0.9,
+        weight_decay=1e-4,
+        label_smoothing=0.1,
+        warmup_epochs=10.0,
+        ema_decay=0.9999,
+        augment="resized_crop",
+        precision="bfloat16",
+    ),
+}

@@ -1,0 +1,147 @@
+"""Trains a bundle's network fully, from scratch, and judges it on the test part.
+
+python trainers/train.py BUNDLE [data=cifar10] [data.root=DIR] [recipe.epochs=100] [--out DIR]
+torchrun --nproc-per-node 8 trainers/train.py BUNDLE ...
+"""
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from search_spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from trainers.full_training import Plan
+
+# What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
+
+DESCRIPTION = """\
+Trains the network of a bundle fully, from scratch, and judges it once on the test part.
+
+The data set is the bundle's own unless data=NAME says another. The recipe is the bundle's own on the
+bundle's data set, and that data set's full training on any other. Settings on the command line go on
+top of both."""
+
+EPILOG = """\
+settings:
+  data=digits | cifar10 | image_folder | imagenet
+  data.root=DIR     where the images are: imagenet has train/ and val/, image_folder has train/ and
+                    perhaps test/, or class folders alone; cifar10 is downloaded there
+  data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
+  recipe.augment=none | shift | flip_crop | resized_crop
+  recipe.precision=float32 | bfloat16
+  recipe.batch_size (of all processes together), recipe.epochs, recipe.learning_rate,
+  recipe.momentum, recipe.weight_decay, recipe.label_smoothing, recipe.warmup_epochs,
+  recipe.ema_decay
+
+examples:
+  python trainers/train.py bundles/knee
+  python trainers/train.py bundles/knee data=cifar10 recipe.epochs=100 --out runs/knee-cifar10
+  torchrun --nproc-per-node 8 trainers/train.py bundles/knee data=imagenet data.root=/data/imagenet
+
+Each epoch is checkpointed. After an interruption the same command goes on where
+it was. The output directory ends up with result.json and the trained network, bundle/."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see --help).")
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
+    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
+    is_first = os.environ.get("RANK", "0") == "0"
+    try:
+        options = _parser().parse_intermixed_args(arguments)
+        plan = _prepare(options)
+    except UserError as error:
+        if is_first:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if is_first:
+            print("\ninterrupted before anything was written", file=sys.stderr)
+        return 130
+    return _run(plan, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python trainers/train.py",
+        usage="%(prog)s BUNDLE [SETTING=VALUE ...] [--out DIR] [--device DEVICE] [--seed N]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path, help="directory that an export wrote")
+    parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="see below")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="output directory (default: BUNDLE-trained)")
+    parser.add_argument(
+        "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of weights, order and augmentation (default: 0)"
+    )
+    return parser
+
+
+def _prepare(options: argparse.Namespace) -> "Plan":
+    from trainers.bundle import read_bundle
+    from trainers.full_training import prepare
+    from trainers.processes import join_processes
+    from trainers.train_settings import settings_of
+
+    if options.bundle is None:
+        raise UserError("BUNDLE is missing: the directory that an export wrote (see --help).")
+    bundle = read_bundle(options.bundle)
+    settings = settings_of(bundle, options.settings, options.seed)
+    out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + "-trained")
+    return prepare(bundle, settings, out, join_processes(options.device))
+
+
+def _run(plan: "Plan", arguments: list[str]) -> int:
+    from trainers.full_training import finished_result, run
+    from trainers.loop import Diverged
+    from trainers.readout import announce, duration
+
+    processes = plan.processes
+    try:
+        result = finished_result(plan)
+        if processes.is_first and result is None:
+            announce(plan)
+        result = result or run(plan)
+    except KeyboardInterrupt:
+        if processes.is_first:
+            print(f"\ninterrupted; to go on: {_command(arguments)}", file=sys.stderr)
+        return 130
+    except Diverged as error:
+        if processes.is_first:
+            print(f"error: {error}: try a lower recipe.learning_rate, in another --out.", file=sys.stderr)
+        return 1
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    processes.leave()
+    if processes.is_first:
+        test = "no test part" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
+        print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
+        print(f"trained  {result['epochs']} epochs in {duration(result['seconds'])}")
+        print(f"result   {plan.result_file}")
+        print(f"bundle   {plan.out / 'bundle'}")
+    return 0
+
+
+def _command(arguments: list[str]) -> str:
+    processes = os.environ.get("LOCAL_WORLD_SIZE")
+    program = f"torchrun --nproc-per-node {processes}" if processes else "python"
+    return f"{program} {shlex.join([sys.argv[0], *arguments])}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

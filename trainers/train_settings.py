@@ -1,0 +1,98 @@
+"""What a full training does: a bundle's network, on a data set, by a recipe, from a seed."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError, unknown_name
+from trainers.bundle import Bundle
+from trainers.data import DATA_DEFAULTS, DataConfig
+from trainers.json_fields import field_kinds, parse_field
+from trainers.recipe import FULL_TRAINING, Recipe
+
+SETTINGS_FORMAT = "full-training/1"
+_PARTS: dict[str, type] = {"data": DataConfig, "recipe": Recipe}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Everything that decides the outcome of a full training. `recipe_source` says in words whose recipe it is."""
+
+    architecture: Architecture
+    data: DataConfig
+    recipe: Recipe
+    seed: int
+    recipe_source: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": SETTINGS_FORMAT,
+            "architecture": self.architecture.to_json(),
+            "data": self.data.to_json(),
+            "recipe": self.recipe.to_json(),
+            "seed": self.seed,
+        }
+
+
+def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSettings:
+    """The settings for a bundle and overrides as `data=cifar10` or `recipe.epochs=5`.
+
+    The recipe is the bundle's own on the bundle's own data set, and that data set's full training on any other.
+    Raises UserError on an override that is none.
+    """
+    if not 0 <= seed < 2**63:
+        raise UserError(f"--seed is {seed}: expected a whole number of at least 0.")
+    values = dict(_split(override) for override in overrides)
+    data, recipe, source = bundle.data, bundle.recipe, "the bundle's"
+    name = values.pop("data", data.name)
+    if name not in DATA_DEFAULTS:
+        raise unknown_name("data set", name, DATA_DEFAULTS)
+    if name != data.name:
+        data, recipe, source = DATA_DEFAULTS[name], FULL_TRAINING[name], f"the full training of {name}"
+    return TrainSettings(
+        architecture=bundle.architecture,
+        data=dataclasses.replace(data, **_values_of("data", values)),
+        recipe=dataclasses.replace(recipe, **_values_of("recipe", values)),
+        seed=seed,
+        recipe_source=source + (" with changes" if any(key.startswith("recipe.") for key in values) else ""),
+    )
+
+
+def setting_names() -> list[str]:
+    """Everything that an override may set."""
+    names = [f"{part}.{name}" for part, cls in _PARTS.items() for name in field_kinds(cls)]
+    return ["data", *(name for name in names if name != "data.name")]
+
+
+def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
+    """The first setting in which two trainings differ, in words, or None.
+
+    The number of loader processes changes nothing in what is computed and may differ.
+    """
+    before, after = _flat(saved), _flat(wanted)
+    for key in [*after, *before]:
+        if key != "data.loader_workers" and before.get(key) != after.get(key):
+            return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
+    return None
+
+
+def _split(override: str) -> tuple[str, str]:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise UserError(f"unexpected argument {override!r}: expected a setting, as data=cifar10 or recipe.epochs=5.")
+    if key not in setting_names():
+        raise unknown_name("setting", key, setting_names())
+    return key, value
+
+
+def _values_of(part: str, values: dict[str, str]) -> dict[str, Any]:
+    names = {key.partition(".")[2]: text for key, text in values.items() if key.startswith(f"{part}.")}
+    return {name: parse_field(_PARTS[part], name, text, part) for name, text in names.items()}
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix.removesuffix("."): value}
+    return {key: item for name in value for key, item in _flat(value[name], f"{prefix}{name}.").items()}
