@@ -103,7 +103,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "--space", metavar="NAME|FILE", help=f"what to search: {', '.join(space_names())}, or a YAML file"
     )
     parser.add_argument(
-        "--trials", type=number(int, "a whole number"), metavar="N", help="architectures to train (default 40)"
+        "--trials", type=number(int, "a whole number"), metavar="N", help="architectures to train (default 50)"
     )
     parser.add_argument(
         "--max-flops",

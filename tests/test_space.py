@@ -122,13 +122,13 @@ def test_a_stem_that_does_not_fit_a_width_is_never_offered() -> None:
 
 def test_anchors_are_all_convolution_and_the_papers_attention() -> None:
     convolution, attention = space().anchors()
-    assert convolution.label == "R26 w16 · c C C C C"
-    assert attention.label == "R26 w16 · a A7×8r A7×8r A7×8r A7×8r"
+    assert convolution.label == "R26 w8 · c C C C C"
+    assert attention.label == "R26 w8 · a A7×4r A7×8r A7×8r A7×8r"
 
 
 def test_a_space_of_one_kind_has_one_anchor() -> None:
     stages = mapping()["stages"] | {"operator": ["convolution"]}
-    assert [anchor.label for anchor in space(stages=stages, stem=["convolution"]).anchors()] == ["R26 w16 · c C C C C"]
+    assert [anchor.label for anchor in space(stages=stages, stem=["convolution"]).anchors()] == ["R26 w8 · c C C C C"]
 
 
 def test_one_stage_can_differ() -> None:
