@@ -11,7 +11,7 @@ from rich.console import Console
 from nas.pareto import knee
 from nas.progress import front_table, readable_duration
 from nas.records import TrialRecord, readable_flops
-from nas.report import write_report
+from nas.report import REPORT_PAGE, write_report
 from nas.run_directory import RunDirectory
 from nas.settings import DEFAULT_RUNS_DIRECTORY
 from nas.summary import AnchorGain, Summary
@@ -63,7 +63,7 @@ def drop_checkpoints(directory: RunDirectory, records: tuple[TrialRecord, ...], 
 def note(tracker: Tracker, end: SearchEnd, summary: Summary) -> str:
     """What the MLflow UI shows as the description of the search."""
     return (
-        f"[Report]({tracker.parent_url_path}/front.html) · [runs]({tracker.runs_url_path}) · "
+        f"[Report]({tracker.report_url_path}) · [runs]({tracker.runs_url_path}) · "
         f"front of {len(summary.front)}, hypervolume {summary.hypervolume:.4f}, {summary.architectures_trained} "
         f"architectures trained on {end.data}."
     )
@@ -87,7 +87,7 @@ def print_conclusion(
             console.print(_gain_text(gain), soft_wrap=True)
     else:
         console.print("\nno architecture was trained to the end, so there is no front yet")
-    console.print(f"\nreport   {directory.report / 'front.html'}", soft_wrap=True)
+    console.print(f"\nreport   {directory.report / REPORT_PAGE}", soft_wrap=True)
     for line in mlflow_lines:
         console.print(line, soft_wrap=True)
     console.print("\nnext")
@@ -113,9 +113,8 @@ def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str) -> list
     if tracker is None or failure is not None:
         return [f"MLflow   could not be written ({failure}); --resume brings it up to date"]
     if uri.startswith("sqlite:"):
-        path = tracker.parent_url_path
         return [
             f"MLflow   mlflow server --backend-store-uri {uri}",
-            f"         http://127.0.0.1:5000/{path}",
+            f"         http://127.0.0.1:5000/{tracker.report_url_path}",
         ]
-    return [f"MLflow   {uri.rstrip('/')}/{tracker.parent_url_path}"]
+    return [f"MLflow   {uri.rstrip('/')}/{tracker.report_url_path}"]

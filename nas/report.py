@@ -17,6 +17,8 @@ from search_spaces.architecture import Architecture
 FRONT_COLOUR = "#d62728"
 COLOURS: dict[Outcome, str] = {"finished": "#1f77b4", "stopped": "#b0b8c0", "running": "#8fc98f"}
 
+REPORT_PAGE = "front.html"
+
 PAGE_CONFIG = {"displaylogo": False}
 
 CSV_COLUMNS = (
@@ -28,7 +30,7 @@ CSV_COLUMNS = (
 def write_report(directory: Path, name: str, records: Sequence[TrialRecord], reference: Point) -> list[Path]:
     """Writes front.html, front.png, hypervolume.png, trials.csv and front.csv. The paths written."""
     directory.mkdir(parents=True, exist_ok=True)
-    page = directory / "front.html"
+    page = directory / REPORT_PAGE
     page.write_text(report_page(name, records, reference), encoding="utf-8")
     front_picture(name, records).savefig(directory / "front.png", dpi=120)
     hypervolume_picture(records, reference).savefig(directory / "hypervolume.png", dpi=120)

@@ -17,10 +17,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 
 from nas.records import Outcome, TrialRecord, front_of
-from nas.report import stage_texts
+from nas.report import REPORT_PAGE, stage_texts
 from nas.summary import Summary
 
 LOGGER = logging.getLogger(__name__)
+
+# Without this the UI opens a run or an experiment among the pages for language models.
+UI_OF_TRAINING = "workflowType=machine_learning"
 
 SYNC_SECONDS = 3.0
 BATCH = 900  # MLflow takes at most 1,000 metrics in one request.
@@ -88,15 +91,16 @@ class Tracker:
                 return children
 
     @property
-    def parent_url_path(self) -> str:
-        """Where the parent run is in the MLflow UI, from the server's address on."""
+    def report_url_path(self) -> str:
+        """Where the interactive report is in the MLflow UI, from the server's address on."""
         assert self._parent is not None
-        return f"#/experiments/{self._experiment_id}/runs/{self._parent.info.run_id}/artifacts"
+        run = f"#/experiments/{self._experiment_id}/runs/{self._parent.info.run_id}"
+        return f"{run}/artifacts/{REPORT_PAGE}?{UI_OF_TRAINING}"
 
     @property
     def runs_url_path(self) -> str:
         """Where the list of runs is in the MLflow UI; by itself the UI opens on another page."""
-        return f"#/experiments/{self._experiment_id}/runs?workflowType=machine_learning"
+        return f"#/experiments/{self._experiment_id}/runs?{UI_OF_TRAINING}"
 
     def describe(self, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Writes what the search was started with onto the parent run."""

@@ -49,6 +49,7 @@ def test_a_search_ends_with_a_front_and_says_what_is_next(searched) -> None:
     assert done.stderr == ""
     assert "the front:" in done.stdout and "python nas/export.py first --pick knee" in done.stdout
     assert "mlflow server --backend-store-uri sqlite:///" in done.stdout
+    assert "/artifacts/front.html?workflowType=machine_learning" in done.stdout
     result = summary(directory, "first")
     assert result["counts"]["finished"] == 2 and result["architectures_trained"] == 2 and result["front"]
     assert {path.name for path in directory.iterdir()} == {"runs"}
