@@ -77,7 +77,8 @@ def print_conclusion(
     console.print(
         f"\n{summary.architectures_trained} architectures in {readable_duration(end.seconds)}: {counts['finished']} "
         f"trained to the end, {counts['stopped']} stopped early, {counts['failed'] + counts['diverged']} failed; "
-        f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing"
+        f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing",
+        soft_wrap=True,
     )
     if summary.front:
         best = summary.front[knee([record.point for record in summary.front])]

@@ -15,7 +15,6 @@ from nas.rungs import goes_on, rung_epochs
 from nas.search_settings import SearchSettings
 from nas.seeds import derived_seed
 from search_spaces.architecture import Architecture
-from search_spaces.cost import Cost, cost
 from search_spaces.space import Space, Value
 from trainers.data import DataSummary
 from trainers.loop import EpochResult
@@ -53,15 +52,6 @@ class Engine:
         with self._lock:
             return self.ledger.records
 
-    def cost(self, architecture: Architecture) -> Cost:
-        """FLOPs and parameters on the images of this search."""
-        return cost(
-            architecture,
-            image_size=self._data.image_size,
-            in_channels=self._data.in_channels,
-            classes=self._data.classes,
-        )
-
     def next_assignment(self) -> Assignment | None:
         """The next trial: one that was cut off, else an anchor, else a new proposal. None when there is none."""
         with self._lock:
@@ -77,7 +67,7 @@ class Engine:
     def _next_anchor(self, known: dict[str, int]) -> Assignment | None:
         limit = self.settings.max_flops
         for anchor in self.space.anchors():
-            if gate(anchor.id, self.cost(anchor).flops, known, limit).verdict == "train":
+            if gate(anchor.id, self._data.cost(anchor).flops, known, limit).verdict == "train":
                 number, architecture = self._propose("random", self.space.choices_of(anchor))
                 assert architecture == anchor
                 return self._register(number, anchor, known, anchor=True)
@@ -92,7 +82,7 @@ class Engine:
         state = random.Random(derived_seed("fallback", self.settings.seed, len(self.ledger.records)))
         for _ in range(RANDOM_ATTEMPTS):
             architecture = self.space.sample(state)
-            flops = self.cost(architecture).flops
+            flops = self._data.cost(architecture).flops
             if gate(architecture.id, flops, known, self.settings.max_flops).verdict == "train":
                 choices = self.space.choices_of(architecture)
                 number, _ = self._propose("random", choices)
@@ -106,7 +96,7 @@ class Engine:
         self, number: int, architecture: Architecture, known: dict[str, int], anchor: bool = False
     ) -> Assignment | None:
         """Puts a proposal into the ledger. The assignment, where it is to be trained."""
-        architecture_cost = self.cost(architecture)
+        architecture_cost = self._data.cost(architecture)
         decision = gate(architecture.id, architecture_cost.flops, known, self.settings.max_flops)
         seed = derived_seed("trial", self.settings.seed, architecture.id)
         outcome: Outcome = "running" if decision.verdict == "train" else decision.verdict

@@ -9,7 +9,6 @@ from nas.records import readable_flops
 from nas.rungs import rung_epochs
 from nas.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
-from search_spaces.cost import cost
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from trainers.data import DataSummary
@@ -54,9 +53,7 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
     for kind, architecture in [("anchor", anchor) for anchor in space.anchors()] + [
         ("sample", sample) for sample in _samples(space, data, search)
     ]:
-        architecture_cost = cost(
-            architecture, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes
-        )
+        architecture_cost = data.cost(architecture)
         samples.add_row(
             kind, readable_flops(architecture_cost.flops), f"{architecture_cost.params:,} params", architecture.label
         )
@@ -87,7 +84,7 @@ def _samples(space: Space, data: DataSummary, search: SearchSettings) -> list[Ar
     found = []
     for _ in range(SAMPLE_ATTEMPTS):
         architecture = space.sample(state)
-        flops = cost(architecture, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes).flops
+        flops = data.cost(architecture).flops
         if search.max_flops is None or flops <= search.max_flops:
             found.append(architecture)
         if len(found) == SAMPLES:

@@ -19,7 +19,8 @@ from nas.arguments import ArgumentParser, number
 from nas.search_settings import ClusterSettings, SearchSettings, TrackingSettings
 from search_spaces import space as space_module
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.space import Space, space_from_mapping
+from search_spaces.space import Space
+from search_spaces.space_reading import space_from_mapping
 from trainers.data import DATA_NAMES, DataConfig
 from trainers.recipe import Recipe
 
@@ -40,7 +41,7 @@ FLAG_OVERRIDES = {
 
 DESCRIPTION = """\
 Search architectures for accuracy against FLOPs: what each stage of a ResNet is made of, convolution or local
-self-attention. With no options it searches on a small data set that comes with the installation, in a few minutes."""
+self-attention. With `--space resnet_stages` alone it searches, in minutes, on data that come with the installation."""
 
 EPILOGUE = """\
 examples:

@@ -9,7 +9,8 @@ from nas.records import Outcome, TrialRecord
 from nas.search_settings import SearchSettings
 from search_spaces import space as space_module
 from search_spaces.architecture import Architecture, Attention, Convolution
-from search_spaces.space import Space, space_from_mapping
+from search_spaces.space import Space
+from search_spaces.space_reading import space_from_mapping
 from trainers.data import DataSummary
 from trainers.loop import EpochResult
 

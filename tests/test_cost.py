@@ -14,7 +14,8 @@ from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.cost import CONVENTION, cost, main
 from search_spaces.registry import ARCHITECTURES
 from search_spaces.resnet import build
-from search_spaces.space import Space, space_from_mapping
+from search_spaces.space import Space
+from search_spaces.space_reading import space_from_mapping
 
 # Exact at 224×224, batch 1, 1000 classes.
 EXACT = {

@@ -10,7 +10,8 @@ from search_spaces import space as space_module
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.cost import cost
 from search_spaces.errors import UserError
-from search_spaces.space import Space, space_from_mapping
+from search_spaces.space import Space
+from search_spaces.space_reading import space_from_mapping
 
 SPACES = ["resnet_stages", "resnet_blocks"]
 

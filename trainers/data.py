@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search_spaces.architecture import Architecture
+from search_spaces.cost import Cost, cost
 from search_spaces.errors import UserError, unknown_name
 from trainers import memory_sets
 from trainers.image_folders import Folder, FolderImages, check_first_images, scan_folder
@@ -79,6 +81,10 @@ class DataSummary:
     train_images: int
     validation_images: int
     test_images: int
+
+    def cost(self, architecture: Architecture) -> Cost:
+        """FLOPs and parameters of an architecture for these images and classes."""
+        return cost(architecture, image_size=self.image_size, in_channels=self.in_channels, classes=self.classes)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces.cost import Cost, cost
+from search_spaces.cost import Cost
 from search_spaces.errors import UserError
 from trainers.atomic import write_atomically
 from trainers.bundle import Bundle, write_bundle
@@ -53,13 +53,7 @@ def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Proce
     processes.from_first(lambda: check_data(settings.data))
     summary = processes.in_all(lambda: check_data(settings.data))
     _check_batch(settings.recipe, summary, processes.world_size)
-    flops = cost(
-        settings.architecture,
-        image_size=summary.image_size,
-        in_channels=summary.in_channels,
-        classes=summary.classes,
-    )
-    return Plan(bundle, settings, summary, flops, out, processes)
+    return Plan(bundle, settings, summary, summary.cost(settings.architecture), out, processes)
 
 
 def run(plan: Plan) -> dict[str, Any]:

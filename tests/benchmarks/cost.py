@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces import cost as cost_module
 from search_spaces.cost import cost
 from search_spaces.resnet import build
-from search_spaces.space import space_from_mapping
+from search_spaces.space_reading import space_from_mapping
 
 ARCHITECTURES = 10_000
 COUNTED = 20
