@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from trainers.bundle import Bundle, write_bundle
-from trainers.checkpoint import newest_sound_checkpoint
 
 from nas.arguments import ArgumentParser
 from nas.ledger import Ledger, ledger_url
@@ -19,6 +17,8 @@ from nas.run_directory import RunDirectory, existing_run
 from nas.selection import PICKS, pick
 from nas.settings import DEFAULT_RUNS_DIRECTORY
 from search_spaces.errors import UserError
+from trainers.bundle import Bundle, write_bundle
+from trainers.checkpoint import newest_sound_checkpoint
 from trainers.data import DataConfig, check_data
 from trainers.recipe import FULL_TRAINING
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from ray import tune
-from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 
 from search_spaces.architecture import Architecture
+from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data import DataConfig, DataSummary, load_train_validation
 from trainers.images import Images
 from trainers.loop import Diverged, EpochResult, Training
