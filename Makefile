@@ -5,14 +5,15 @@ RUN := .venv/bin/python
 RUNS_DIR ?= $(CURDIR)/runs
 MLFLOW_PORT ?= 5000
 
-.PHONY: help search test test-slow test-cluster test-browser lint mlflow
+.PHONY: help search test test-slow test-cluster test-browser browser lint mlflow
 
 help:
 	@echo 'make search        environment, then a search on real data; settings in ARGS, as in ARGS="--trials 50"'
 	@echo 'make test          environment, then the tests'
 	@echo 'make test-slow     the tests that take minutes'
 	@echo 'make test-cluster  the tests that start several Ray nodes on this machine'
-	@echo 'make test-browser  the tests that drive a web page'
+	@echo 'make test-browser  the tests that drive a web page in Chromium'
+	@echo 'make browser       installs Chromium where apt-get does, as root, then runs those tests'
 	@echo 'make lint          ruff and mypy'
 	@echo 'make mlflow        the runs in a browser, on 127.0.0.1; RUNS_DIR and MLFLOW_PORT choose others'
 	@echo 'The environment is .venv, made with python3 or PYTHON=/path/to/python (3.11 to 3.13).'
@@ -25,6 +26,12 @@ test: $(STAMP)
 
 test-slow test-cluster test-browser: test-%: $(STAMP)
 	$(RUN) -m pytest -m $* $(ARGS)
+
+# Debian's names; Ubuntu installs Chromium as a snap.
+browser:
+	apt-get update -qq
+	apt-get install -y --no-install-recommends chromium chromium-driver
+	@$(MAKE) test-browser
 
 lint: $(STAMP)
 	$(RUN) -m ruff check

@@ -9,10 +9,12 @@ from pathlib import Path
 from rich.console import Console
 
 from nas.pareto import knee
-from nas.progress import front_table, readable_duration
-from nas.records import TrialRecord, readable_flops
-from nas.report import REPORT_PAGE, write_report
+from nas.progress import front_table, measurement_lines, readable_duration
+from nas.records import FAILURES, TrialRecord, readable_flops
+from nas.redaction import HIDDEN, redacted
+from nas.report_files import REPORT_PAGE, write_report
 from nas.run_directory import RunDirectory
+from nas.search_facts import SearchFacts
 from nas.settings import DEFAULT_RUNS_DIRECTORY
 from nas.summary import AnchorGain, Summary
 from nas.tracking import Tracker
@@ -31,10 +33,10 @@ class SearchEnd:
 
 
 def write_results(
-    directory: RunDirectory, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
+    directory: RunDirectory, facts: SearchFacts, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
 ) -> list[Path]:
     """Writes the report and `summary.json`. The paths of what was written."""
-    paths = write_report(directory.report, end.name, records, summary.reference)
+    paths = write_report(directory.report, facts, records)
     text = json.dumps(
         {
             "name": end.name,
@@ -56,16 +58,15 @@ def drop_checkpoints(directory: RunDirectory, records: tuple[TrialRecord, ...], 
     """Deletes the checkpoints of trials that have ended and are not on the front."""
     kept = {record.number for record in summary.front}
     for record in records:
-        if record.outcome != "running" and record.number not in kept:
+        if record.outcome not in ("running", "held") and record.number not in kept:
             shutil.rmtree(directory.checkpoints(record.number), ignore_errors=True)
 
 
 def note(tracker: Tracker, end: SearchEnd, summary: Summary) -> str:
     """What the MLflow UI shows as the description of the search."""
     return (
-        f"[Report]({tracker.report_url_path}) · [runs]({tracker.runs_url_path}) · "
-        f"front of {len(summary.front)}, hypervolume {summary.hypervolume:.4f}, {summary.architectures_trained} "
-        f"architectures trained on {end.data}."
+        f"{tracker.links} · front of {len(summary.front)}, hypervolume {summary.hypervolume:.4f}, "
+        f"{summary.architectures_trained} architectures trained on {end.data}."
     )
 
 
@@ -76,7 +77,7 @@ def print_conclusion(
     counts = summary.counts
     console.print(
         f"\n{summary.architectures_trained} architectures in {readable_duration(end.seconds)}: {counts['finished']} "
-        f"trained to the end, {counts['stopped']} stopped early, {counts['failed'] + counts['diverged']} failed; "
+        f"trained to the end, {counts['stopped']} stopped early, {sum(counts[end] for end in FAILURES)} failed; "
         f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing",
         soft_wrap=True,
     )
@@ -84,6 +85,8 @@ def print_conclusion(
         best = summary.front[knee([record.point for record in summary.front])]
         console.print(f"\nthe front: {len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}\n")
         console.print(front_table(summary.front, best.number), soft_wrap=True)
+        for line in measurement_lines(summary.front):
+            console.print(line, soft_wrap=True)
         for gain in summary.anchor_gains:
             console.print(_gain_text(gain), soft_wrap=True)
     else:
@@ -92,11 +95,19 @@ def print_conclusion(
     for line in mlflow_lines:
         console.print(line, soft_wrap=True)
     console.print("\nnext")
-    runs = "" if directory.runs == Path(DEFAULT_RUNS_DIRECTORY).resolve() else f" --runs-dir {directory.runs}"
     if end.interrupted or counts["running"]:
-        console.print(f"  python nas/search.py --resume {end.name}{runs}", soft_wrap=True)
+        console.print(f"  {resume_command(directory)}", soft_wrap=True)
     if summary.front:
-        console.print(f"  python nas/export.py {end.name} --pick knee{runs}", soft_wrap=True)
+        console.print(f"  python nas/export.py {end.name} --pick knee{_runs_flag(directory)}", soft_wrap=True)
+
+
+def resume_command(directory: RunDirectory) -> str:
+    """The command that goes on with a search."""
+    return f"python nas/search.py --resume {directory.name}{_runs_flag(directory)}"
+
+
+def _runs_flag(directory: RunDirectory) -> str:
+    return "" if directory.runs == Path(DEFAULT_RUNS_DIRECTORY).resolve() else f" --runs-dir {directory.runs}"
 
 
 def _gain_text(gain: AnchorGain) -> str:
@@ -109,13 +120,13 @@ def _gain_text(gain: AnchorGain) -> str:
     )
 
 
-def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str) -> list[str]:
-    """The command and the address that show the search in MLflow."""
+def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str, resume: str) -> list[str]:
+    """Where the search is to be seen in MLflow; `resume` is the command that goes on with it."""
     if tracker is None or failure is not None:
-        return [f"MLflow   could not be written ({failure}); --resume brings it up to date"]
-    if uri.startswith("sqlite:"):
-        return [
-            f"MLflow   mlflow server --backend-store-uri {uri}",
-            f"         http://127.0.0.1:5000/{tracker.report_url_path}",
-        ]
-    return [f"MLflow   {uri.rstrip('/')}/{tracker.report_url_path}"]
+        return [f"MLflow   could not be written ({failure}); the ledger has it all: {resume} brings MLflow up to date"]
+    shown = redacted(uri)
+    server = shown.replace(f"{HIDDEN}@", "").rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+    lines = [f"front    {server}/{tracker.front_path}", f"report   {server}/{tracker.report_path}"]
+    if uri.startswith("http"):
+        return ["MLflow", *(f"  {line}" for line in lines)]
+    return [f"MLflow   mlflow server --backend-store-uri {shown}", *(f"  {line}" for line in lines)]

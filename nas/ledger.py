@@ -20,9 +20,10 @@ from nas.samplers import sampler_named
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space, Value
+from trainers.inference import InferenceCost
 from trainers.loop import EpochResult
 
-LEDGER_FORMAT = 1
+LEDGER_FORMAT = 2
 OPTUNA_STATES: dict[Outcome, TrialState] = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
 
@@ -34,12 +35,14 @@ class Ledger:
         self._trials: dict[int, Trial] = {}
         self._records: dict[int, TrialRecord] = {}
         for trial in study.get_trials(deepcopy=False):
-            # A proposal that was cut off before it was registered has no architecture, and nothing to keep.
+            # A proposal that is not registered yet has no architecture.
             if "architecture" in trial.user_attrs:
                 self._trials[trial.number] = Trial(study, trial._trial_id)
                 self._records[trial.number] = _record(trial)
-            elif trial.state == TrialState.RUNNING:
-                study.tell(trial.number, state=TrialState.FAIL)
+        for number, record in self._records.items():
+            stored = study.user_attrs.get(_inference_key(number))
+            if stored is not None:
+                self._records[number] = replace(record, inference=InferenceCost.from_json(stored))
 
     @classmethod
     def create(cls, url: str, name: str, header: dict[str, Any]) -> "Ledger":
@@ -66,6 +69,12 @@ class Ledger:
             raise UserError(f"the ledger of search {name!r} has format {ledger_format!r}: expected {LEDGER_FORMAT}.")
         return cls(study)
 
+    def drop_cut_off_proposals(self) -> None:
+        """Ends the proposals that were cut off before they were registered. Only for a search's one driver."""
+        for trial in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            if trial.number not in self._records:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+
     @property
     def search_id(self) -> str:
         return str(self._study.user_attrs["search_id"])
@@ -77,6 +86,9 @@ class Ledger:
     @property
     def records(self) -> tuple[TrialRecord, ...]:
         return tuple(self._records[number] for number in sorted(self._records))
+
+    def record(self, number: int) -> TrialRecord:
+        return self._records[number]
 
     def propose(
         self, space: Space, sampler: str, search_seed: int, fixed: dict[str, Value] | None = None
@@ -101,6 +113,7 @@ class Ledger:
             "params": record.params,
             "seed": record.seed,
             "anchor": record.anchor,
+            "replicate": record.replicate,
             "started_at": time.time(),
         }
         for key, value in fields.items():
@@ -118,10 +131,28 @@ class Ledger:
         self._trials[number].set_user_attr(_epoch_key(result.epoch), asdict(result))
         self._records[number] = replace(record, epochs=(*record.epochs, result))
 
+    def hold(self, number: int) -> None:
+        """Writes that a trial waits at a rung. To Optuna it is still running, since what it closes stays closed."""
+        self._trials[number].set_user_attr("held", True)
+        self._records[number] = replace(self._records[number], outcome="held")
+
+    def promote(self, number: int) -> None:
+        """Writes that a held trial trains on."""
+        self._trials[number].set_user_attr("held", False)
+        self._records[number] = replace(self._records[number], outcome="running")
+
+    def record_death(self, number: int) -> int:
+        """Writes that a worker died while it trained a trial. How many did so far."""
+        record = self._records[number]
+        deaths = record.deaths + 1
+        self._trials[number].set_user_attr("deaths", deaths)
+        self._records[number] = replace(record, deaths=deaths)
+        return deaths
+
     def end(self, number: int, outcome: Outcome, *, reason: str | None = None, duplicate_of: int | None = None) -> None:
         """Writes how a trial ended. A trial that has ended already stays as it is."""
         record = self._records[number]
-        if record.outcome != "running":
+        if record.outcome not in ("running", "held"):
             return
         trial = self._trials[number]
         finished_at = time.time()
@@ -135,6 +166,17 @@ class Ledger:
         self._records[number] = replace(
             record, outcome=outcome, reason=reason, duplicate_of=duplicate_of, finished_at=finished_at
         )
+
+    def record_inference(self, number: int, cost: InferenceCost) -> None:
+        """Writes what a trial was measured to cost. One that is there already stays.
+
+        It is kept with the study: Optuna closes a trial that has ended.
+        """
+        record = self._records[number]
+        if record.inference is not None:
+            return
+        self._study.set_user_attr(_inference_key(number), cost.to_json())
+        self._records[number] = replace(record, inference=cost)
 
 
 def _suggest(trial: Trial, name: str, values: Sequence[Value]) -> Value:
@@ -158,10 +200,15 @@ def _epoch_key(epoch: int) -> str:
     return f"epoch_{epoch:05d}"
 
 
+def _inference_key(number: int) -> str:
+    return f"inference_{number:05d}"
+
+
 def _record(trial: FrozenTrial) -> TrialRecord:
     stored = trial.user_attrs
     epochs = sorted(key for key in stored if key.startswith("epoch_"))
-    outcome: Outcome = stored.get("outcome", "running") if trial.state.is_finished() else "running"
+    unfinished: Outcome = "held" if stored.get("held") else "running"
+    outcome: Outcome = stored.get("outcome", unfinished) if trial.state.is_finished() else unfinished
     return TrialRecord(
         number=trial.number,
         architecture=Architecture.from_json(stored["architecture"]),
@@ -171,8 +218,10 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         outcome=outcome,
         epochs=tuple(EpochResult(**stored[key]) for key in epochs),
         anchor=stored["anchor"],
+        replicate=stored.get("replicate", 0),
         reason=stored.get("reason"),
         duplicate_of=stored.get("duplicate_of"),
+        deaths=stored.get("deaths", 0),
         started_at=stored.get("started_at"),
         finished_at=stored.get("finished_at"),
     )

@@ -31,7 +31,7 @@ def check_reachable(space: Space, data: DataSummary, max_flops: float | None) ->
 def print_plan(console: Console, space: Space, data: DataSummary, search: SearchSettings, epochs: int) -> None:
     """Prints the size of the space, its FLOPs range, some architectures, and what would be spent."""
     lowest, highest = check_reachable(space, data, search.max_flops)
-    rungs = rung_epochs(search.minimum_epochs, epochs, search.reduction_factor) if search.scheduler == "pareto" else ()
+    rungs = () if search.scheduler == "none" else rung_epochs(search.minimum_epochs, epochs, search.reduction_factor)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_row(
@@ -45,7 +45,7 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
         f"{data.image_size}² pixels, {data.classes} classes",
     )
     table.add_row("trials", f"{search.trials} architectures of up to {epochs} epochs, proposed by {search.sampler}")
-    table.add_row("rungs", _rungs_text(rungs, search.reduction_factor))
+    table.add_row("rungs", _rungs_text(rungs, search))
     table.add_row("epochs", _epochs_text(search, rungs, epochs, len(space.anchors())))
     console.print(table)
     console.print("\nanchors, trained first and to the end, and some architectures of the space:", highlight=False)
@@ -60,10 +60,13 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
     console.print(samples)
 
 
-def _rungs_text(rungs: tuple[int, ...], reduction_factor: int) -> str:
+def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:
     if not rungs:
         return "none: every trial is trained to the end"
-    return f"after {', '.join(map(str, rungs))} epochs the best 1 in {reduction_factor} of (accuracy, FLOPs) go on"
+    after = f"after {', '.join(map(str, rungs))} epochs "
+    if search.scheduler == "asha":
+        return after + f"the most accurate 1 in {search.reduction_factor} go on"
+    return after + "trials go on that may add enough to the front; others are held, and promoted if worth it"
 
 
 def _epochs_text(search: SearchSettings, rungs: tuple[int, ...], epochs: int, anchors: int) -> str:

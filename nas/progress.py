@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nas.records import TrialRecord, readable_flops
+from nas.records import FAILURES, TrialRecord, readable_flops
 from nas.summary import Summary
 
 PLAIN_INTERVAL_SECONDS = 15.0
@@ -79,8 +79,9 @@ class ProgressView:
             ),
             ("not trained", f"{counts['duplicate']} duplicate, {counts['rejected']} rejected"),
         ]
-        if counts["failed"] or counts["diverged"]:
-            rows.append(("ended badly", f"{counts['failed']} failed, {counts['diverged']} diverged"))
+        failures = [f"{counts[outcome]} {outcome}" for outcome in FAILURES if counts[outcome]]
+        if failures:
+            rows.append(("ended badly", ", ".join(failures)))
         return [*rows, ("time", self._time(summary))]
 
     def _line(self) -> str:
@@ -95,7 +96,7 @@ class ProgressView:
 
     def _time(self, summary: Summary) -> str:
         elapsed = time.monotonic() - self._started
-        done = sum(summary.counts[outcome] for outcome in ("finished", "stopped", "diverged", "failed"))
+        done = sum(summary.counts[outcome] for outcome in ("finished", "stopped", *FAILURES))
         left = elapsed / done * (self._trials - done) if done else None
         if self._time_budget_seconds is not None:
             remaining = max(0.0, self._time_budget_seconds - elapsed)
@@ -114,13 +115,18 @@ def readable_duration(seconds: float) -> str:
 
 
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
-    """The front as a table, by rising FLOPs; the knee is marked."""
+    """The front as a table, by rising FLOPs; the knee is marked.
+
+    ms is the latency of one batch and MB its peak memory, a dash where they were not measured.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
     for header, justify in (
         ("trial", "right"),
         ("accuracy", "right"),
         ("FLOPs", "right"),
         ("params", "right"),
+        ("ms", "right"),
+        ("MB", "right"),
         ("", "left"),
     ):
         table.add_column(header, justify=justify)  # type: ignore[arg-type]
@@ -132,9 +138,17 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
             f"{accuracy:.2%}",
             readable_flops(record.flops).removesuffix("FLOPs").strip(),
             f"{record.params:,}",
+            f"{record.inference.latency_ms:.3g}" if record.inference else "–",
+            f"{record.inference.peak_memory_mb:.3g}" if record.inference else "–",
             record.architecture.label + mark,
         )
     return table
+
+
+def measurement_lines(front: Sequence[TrialRecord]) -> list[str]:
+    """Under what conditions the members of a front were measured, a line for each set of them."""
+    conditions = dict.fromkeys(record.inference.conditions for record in front if record.inference)
+    return [f"ms and MB at {text}" for text in conditions]
 
 
 def _member(record: TrialRecord) -> str:

@@ -26,6 +26,10 @@ class RunDirectory:
         return self.path / "ledger.db"
 
     @property
+    def lock(self) -> Path:
+        return self.path / "driver.lock"
+
+    @property
     def summary(self) -> Path:
         return self.path / "summary.json"
 

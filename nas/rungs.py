@@ -1,8 +1,12 @@
-"""Pareto-aware asynchronous successive halving: who trains on past a rung. Pure functions on plain data."""
+"""Successive halving by what a trial may still add to the front: who trains on past a rung. Pure functions.
+
+At a rung a trial is worth its expected gain for each epoch that it still needs. It goes on if the best fresh
+architecture would bring no more for each of its epochs; else it is held, and promoted when it beats that again.
+"""
 
 from collections.abc import Sequence
 
-from nas.pareto import Point, front_layers, isolation
+from nas.pareto import Point, dominates
 
 
 def rung_epochs(minimum_epochs: int, epochs: int, reduction_factor: int) -> tuple[int, ...]:
@@ -15,26 +19,40 @@ def rung_epochs(minimum_epochs: int, epochs: int, reduction_factor: int) -> tupl
     return tuple(rungs)
 
 
-def priorities(points: Sequence[Point]) -> list[tuple[int, float]]:
-    """A sort key for each point, smallest first: its front, then how alone it stands on it (the most alone first)."""
-    layers = front_layers(points)
-    keys = [(0, 0.0)] * len(points)
-    for layer in set(layers):
-        members = [index for index in range(len(points)) if layers[index] == layer]
-        for index, alone in zip(members, isolation([points[index] for index in members]), strict=True):
-            keys[index] = (layer, -alone)
-    return keys
+def lifted_gain(point: Point, gain: float, peers: Sequence[tuple[Point, float]]) -> float:
+    """A trial's expected gain, raised to the most of those that it dominates at its rung.
 
-
-def goes_on(point: Point, peers: Sequence[Point], reduction_factor: int) -> bool:
-    """Whether a trial with `point` = (accuracy at the rung, FLOPs) is in the best 1/reduction_factor of its rung.
-
-    `peers` are the other trials that reached this rung. Fewer trials than the reduction factor stop nobody. A trial
-    that another dominates is never preferred to it, and of equal trials all go on or none.
+    `peers` are (accuracy at the rung, FLOPs) and expected gain. So what a model believes never stops a trial before one
+    that it dominates.
     """
-    points = [point, *peers]
-    if len(points) < reduction_factor:
+    return max([gain, *(other for other_point, other in peers if dominates(point, other_point))])
+
+
+def goes_on(
+    point: Point,
+    gain: float,
+    peers: Sequence[tuple[Point, float]],
+    *,
+    remaining_epochs: int,
+    epochs: int,
+    rival_gain: float,
+    reduction_factor: int,
+) -> bool:
+    """Whether a trial at a rung trains on.
+
+    `point` is its (accuracy at the rung, FLOPs), `gain` what it is expected to add to the front, `peers` the same of
+    the other trials that reached this rung. `rival_gain` is that of the best that could be trained instead, for
+    `epochs`. Fewer trials than the reduction factor stop nobody.
+    """
+    if 1 + len(peers) < reduction_factor:
         return True
-    keys = priorities(points)
-    better = sum(key < keys[0] for key in keys)
-    return better * reduction_factor < len(points)
+    rate = lifted_gain(point, gain, peers) / remaining_epochs
+    return rate >= rival_gain / epochs
+
+
+def promoted(rates: Sequence[float], fresh_rate: float) -> int | None:
+    """The index of the held trial to promote: that of the highest gain an epoch, if nothing fresh has a higher one."""
+    if not rates:
+        return None
+    best = max(range(len(rates)), key=lambda index: (rates[index], -index))
+    return best if rates[best] > 0 and rates[best] >= fresh_rate else None

@@ -9,8 +9,8 @@ from typing import Any
 from search_spaces.errors import UserError, unknown_name
 from trainers.json_fields import read_dataclass
 
-SAMPLERS = ("tpe", "nsga2", "random")
-SCHEDULERS = ("pareto", "none")
+SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
+SCHEDULERS = ("pareto", "asha", "none")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -20,8 +20,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class SearchSettings:
     """What to search for and when to stop. Raises UserError where a value is out of range.
 
-    `trials` counts the architectures trained; `minimum_epochs` and `reduction_factor` place the rungs of successive
-    halving; `max_flops` are FLOPs of one image; `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`.
+    `trials` counts the architectures trained, `epochs` those of all trials together; `minimum_epochs` and
+    `reduction_factor` place the rungs of successive halving; `max_flops` are FLOPs of one image, `min_accuracy` the
+    accuracy from which a result counts; `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`; `stagnation` ends a
+    search after so many architectures that brought nothing. `replicates` trains every architecture that is trained to
+    the end so often, `confirm_front` the members of the front. A trial that makes no progress for the duration
+    `hung_after` is hung (None: many times what its epochs take). `inference_batch` is the number of images at which
+    latency and memory are measured.
     """
 
     trials: int
@@ -32,6 +37,13 @@ class SearchSettings:
     seed: int
     max_flops: float | None
     time_budget: str | None
+    inference_batch: int
+    min_accuracy: float | None
+    epochs: int | None
+    stagnation: int | None
+    replicates: int
+    confirm_front: int
+    hung_after: str | None
 
     def __post_init__(self) -> None:
         self._check("trials", self.trials >= 1, "at least 1")
@@ -43,8 +55,17 @@ class SearchSettings:
             raise unknown_name("search.sampler", self.sampler, SAMPLERS)
         if self.scheduler not in SCHEDULERS:
             raise unknown_name("search.scheduler", self.scheduler, SCHEDULERS)
+        accuracy = self.min_accuracy
+        self._check("min_accuracy", accuracy is None or 0 <= accuracy < 1, "a share from 0 to 1, as 0.7")
+        self._check("epochs", self.epochs is None or self.epochs >= 1, "at least 1")
+        self._check("stagnation", self.stagnation is None or self.stagnation >= 1, "at least 1")
+        self._check("replicates", self.replicates >= 1, "at least 1")
+        self._check("confirm_front", self.confirm_front >= 1, "at least 1")
+        self._check("inference_batch", self.inference_batch >= 1, "at least 1")
         if self.time_budget is not None:
             duration_seconds(self.time_budget)
+        if self.hung_after is not None:
+            duration_seconds(self.hung_after, "search.hung_after")
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
@@ -53,6 +74,10 @@ class SearchSettings:
     @property
     def time_budget_seconds(self) -> float | None:
         return None if self.time_budget is None else duration_seconds(self.time_budget)
+
+    @property
+    def hung_after_seconds(self) -> float | None:
+        return None if self.hung_after is None else duration_seconds(self.hung_after, "search.hung_after")
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -101,10 +126,10 @@ class TrackingSettings:
         return read_dataclass(cls, data, "tracking")
 
 
-def duration_seconds(text: str) -> float:
+def duration_seconds(text: str, name: str = "time budget") -> float:
     """Seconds in a duration such as `90s`, `30m`, `12h`, `2d` or `1h30m`. Raises UserError on anything else."""
     parts = _DURATION.findall(text)
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
     if _DURATION.sub("", text).strip() or seconds <= 0:
-        raise UserError(f"time budget is {text!r}: expected a duration such as 90s, 30m, 12h or 1h30m.")
+        raise UserError(f"{name} is {text!r}: expected a duration such as 90s, 30m, 12h or 1h30m.")
     return seconds

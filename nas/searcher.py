@@ -34,12 +34,12 @@ class EngineSearcher(Searcher):
         self._engine: Engine | None = engine
         self._template: TrialTemplate | None = template
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        """The configuration of the next trial, all of it plain JSON."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """The configuration of the next trial, all of it plain JSON. None where a running one has to be waited for."""
         assert self._engine is not None and self._template is not None
         assignment = self._engine.next_assignment()
         if assignment is None:
-            return Searcher.FINISHED
+            return Searcher.FINISHED if self._engine.idle else None
         template = self._template
         return {
             "number": assignment.number,

@@ -32,6 +32,8 @@ DEFAULT_RUNS_DIRECTORY = "runs"
 FLAG_OVERRIDES = {
     "trials": "search.trials",
     "max_flops": "search.max_flops",
+    "min_accuracy": "search.min_accuracy",
+    "epochs": "search.epochs",
     "time_budget": "search.time_budget",
     "seed": "search.seed",
     "address": "cluster.address",
@@ -58,7 +60,7 @@ overrides (KEY=VALUE, before or after the flags):
   data=digits|cifar10|image_folder|imagenet      the data set, with the training that suits it
   data.root=DIR data.image_size=N                where it is, and the side of its images in pixels
   training.epochs=N training.batch_size=N …      how each trial is trained (nas/conf/data/)
-  search.sampler=tpe|nsga2|random  search.scheduler=pareto|none  search.reduction_factor=N …   (nas/conf/search.yaml)
+  search.sampler=ehvi|tpe|nsga2|random  search.scheduler=pareto|asha|none …                      (nas/conf/search.yaml)
   tracking.uri=http://127.0.0.1:5000             an MLflow server instead of the store in the runs directory
   space.stem=[…] space.width=[…] space.stages.heads=[…] space.stage1.operator=[…] …            (search_spaces/*.yaml)
 """
@@ -112,6 +114,18 @@ def argument_parser() -> argparse.ArgumentParser:
         metavar="X",
         help="never train an architecture with more FLOPs (2 a multiply-add), as 4e9",
     )
+    parser.add_argument(
+        "--min-accuracy",
+        type=number(float, "a number"),
+        metavar="A",
+        help="look for architectures of at least this accuracy, as 0.7",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=number(int, "a whole number"),
+        metavar="N",
+        help="stop after so many epochs of training, all trials together",
+    )
     parser.add_argument("--time-budget", metavar="T", help="stop after this time, as 30m or 12h")
     parser.add_argument(
         "--seed", type=number(int, "a whole number"), metavar="N", help="of the proposals and the trials (default 0)"
@@ -130,7 +144,9 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--name", metavar="NAME", help="what to call the search (default: the space and the time)")
     parser.add_argument(
-        "--resume", metavar="NAME", help="go on with this search; --trials and --time-budget may be raised"
+        "--resume",
+        metavar="NAME",
+        help="go on with this search; limits such as --trials and --time-budget may be raised",
     )
     parser.add_argument("--plan", action="store_true", help="print what would be searched and spent, and start nothing")
     parser.add_argument(
@@ -262,7 +278,8 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[str]) -> Command:
     directory = existing_run(options.runs_dir, options.resume)
     header = Ledger.open(ledger_url(directory.ledger), options.resume).header
     search = dict(header["search"])
-    free = ("search.trials", "search.time_budget", "search.max_flops")
+    limits = ("trials", "epochs", "time_budget", "stagnation", "max_flops", "replicates", "confirm_front", "hung_after")
+    free = tuple(f"search.{limit}" for limit in limits)
     space = space_from_mapping(header["space_name"], header["space"])
     given = _compose(header["space"], overrides)
     for override in map(_parse_override, overrides):

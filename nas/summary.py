@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.confirmation import Result, front_probabilities
 from nas.pareto import Point
-from nas.records import Outcome, TrialRecord, counts, front_hypervolume, front_of
+from nas.records import Outcome, TrialRecord, counts, finished, front_hypervolume, front_of
 
 SUMMARY_FORMAT = "summary/1"
 
@@ -27,7 +28,10 @@ class AnchorGain:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The state of a search. `hypervolume` is a share of the box between `reference` and (accuracy 1, 0 FLOPs)."""
+    """The state of a search. `hypervolume` is a share of the box between `reference` and (accuracy 1, 0 FLOPs).
+
+    `front_probabilities`: how likely each member is really on the front, where architectures were trained repeatedly.
+    """
 
     front: tuple[TrialRecord, ...]
     counts: dict[Outcome, int]
@@ -38,6 +42,7 @@ class Summary:
     anchors_hypervolume: float
     anchor_gains: tuple[AnchorGain, ...]
     accelerator_hours: float
+    front_probabilities: tuple[float, ...] | None = None
 
     @property
     def best(self) -> TrialRecord | None:
@@ -56,6 +61,7 @@ class Summary:
         return {
             "format": SUMMARY_FORMAT,
             "front": [record.to_json() for record in self.front],
+            "front_probabilities": None if self.front_probabilities is None else list(self.front_probabilities),
             "counts": dict(self.counts),
             "architectures_trained": self.architectures_trained,
             "epochs_trained": self.epochs_trained,
@@ -91,7 +97,18 @@ def summarise(records: Sequence[TrialRecord], reference: Point) -> Summary:
         anchors_hypervolume=front_hypervolume(anchors, reference),
         anchor_gains=tuple(_gain(anchor, members) for anchor in anchors),
         accelerator_hours=sum(epoch.epoch_seconds for record in trained for epoch in record.epochs) / 3600,
+        front_probabilities=_front_probabilities(records, members),
     )
+
+
+def _front_probabilities(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> tuple[float, ...] | None:
+    architectures = finished(records)
+    results = [Result(record.repeats or (record.point[0],), float(record.flops)) for record in architectures]
+    probabilities = front_probabilities(results)
+    if probabilities is None:
+        return None
+    of = {record.number: value for record, value in zip(architectures, probabilities, strict=True)}
+    return tuple(of[record.number] for record in front)
 
 
 def _gain(anchor: TrialRecord, front: Sequence[TrialRecord]) -> AnchorGain:

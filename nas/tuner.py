@@ -32,6 +32,8 @@ DRIVER_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # A worker that dies with its node is the engine's to see to, as any other.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
@@ -72,6 +74,8 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"at {cluster.address!r}" if cluster.address else "on this machine"
         raise UserError(f"no Ray cluster {where}: {str(error).splitlines()[0]}") from None
+    # What befalls a worker is said by the search, in a line.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield _slots(cluster)
     finally:
@@ -79,9 +83,19 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
 
 
 def run_trials(
-    engine: Engine, template: TrialTemplate, cluster: ClusterSettings, slots: int, should_stop: Callable[[], bool]
+    engine: Engine,
+    template: TrialTemplate,
+    cluster: ClusterSettings,
+    slots: int,
+    should_stop: Callable[[], bool],
+    interrupted: Callable[[], bool],
 ) -> None:
-    """Trains what the engine assigns, `slots` trials at a time, until it has no more or `should_stop()` holds."""
+    """Trains what the engine assigns, `slots` trials at a time, until it has no more or `should_stop()` holds.
+
+    Once `interrupted()` holds, a worker that dies says nothing about its trial.
+    """
+    if should_stop():
+        return
     if cluster.address is not None:
         check_nodes(template.directory.path, template.data, template.data_summary)
     resources = {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}
@@ -89,7 +103,7 @@ def run_trials(
         tune.with_resources(train_trial, resources),
         tune_config=TuneConfig(
             search_alg=EngineSearcher(engine, template),
-            scheduler=EngineScheduler(engine),
+            scheduler=EngineScheduler(engine, interrupted),
             num_samples=-1,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -108,7 +122,8 @@ def run_trials(
 
 
 def _trial_name(trial: Any) -> str:
-    return f"{trial.config['number']:04d}"
+    # A trial that was held and is promoted, or whose worker died, is a new one to Ray Tune.
+    return f"{trial.config['number']:04d}-{trial.config['recorded_epochs']}-{trial.trial_id}"
 
 
 def _slots(cluster: ClusterSettings) -> int:

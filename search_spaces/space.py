@@ -66,6 +66,28 @@ def _attentions(choices: OperatorChoices, channels: int) -> tuple[Attention, ...
     )
 
 
+@lru_cache(maxsize=1024)
+def _offers(choices: OperatorChoices, channels: int) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
+    """The operators that fit `channels` and, for each positional encoding that does, its numbers of heads."""
+    attentions = choices.attentions(channels)
+    heads_of: dict[str, dict[int, None]] = {}
+    for attention in attentions:
+        heads_of.setdefault(attention.positional_encoding, {})[attention.heads] = None
+    kinds = tuple(kind for kind in choices.operator if kind == "convolution" or attentions)
+    return kinds, {encoding: tuple(heads) for encoding, heads in heads_of.items()}
+
+
+@lru_cache(maxsize=1024)
+def _fitting_widths(widths: tuple[float, ...], stages: tuple[OperatorChoices, ...], stem: Stem) -> tuple[float, ...]:
+    """The widths at which this stem and at least one operator of every stage can be built."""
+    return tuple(
+        width
+        for width in widths
+        if (stem == "convolution" or round(width * BASE_CHANNELS) % (2 * STEM_HEADS) == 0)
+        and all(choices.operators(round(width * BASE_CHANNELS) * 2**index) for index, choices in enumerate(stages))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What is chosen once for a network."""
@@ -160,15 +182,13 @@ class Space:
 
     def _decide_operator(self, slot: Slot, pick: Pick) -> Operator:
         choices = self.stages[slot.stage]
-        attentions = choices.attentions(slot.channels)
-        kinds = [kind for kind in choices.operator if kind == "convolution" or attentions]
+        kinds, heads_of = _offers(choices, slot.channels)
         if _offer(pick, f"{slot.name}.operator", kinds, choices.operator) == "convolution":
             return Convolution()
         extent: Any = pick(f"{slot.name}.spatial_extent", choices.spatial_extent)
-        encodings = list(dict.fromkeys(attention.positional_encoding for attention in attentions))
+        encodings = tuple(heads_of)
         encoding: Any = _offer(pick, f"{slot.name}.positional_encoding", encodings, choices.positional_encoding)
-        fitting = dict.fromkeys(a.heads for a in attentions if a.positional_encoding == encoding)
-        heads: Any = _offer(pick, f"{slot.name}.heads", list(fitting), choices.heads)
+        heads: Any = _offer(pick, f"{slot.name}.heads", heads_of[encoding], choices.heads)
         return Attention(extent, heads, encoding)
 
     def choices_of(self, architecture: Architecture) -> dict[str, Value]:
@@ -233,6 +253,24 @@ class Space:
         ranges = [self._frame_flops_range(frame, image_size, in_channels, classes) for frame in self.frames()]
         return min(low for low, _ in ranges), max(high for _, high in ranges)
 
+    def cheapest(self, *, image_size: int, in_channels: int, classes: int) -> Architecture:
+        """An architecture of the fewest FLOPs. Exact, since FLOPs add up over slots."""
+
+        def flops(architecture: Architecture) -> int:
+            return cost(architecture, image_size=image_size, in_channels=in_channels, classes=classes).flops
+
+        found = []
+        for frame in self.frames():
+            options = [self.stages[slot.stage].operators(slot.channels) for slot in self.slots(frame)]
+            chosen = [operators[0] for operators in options]
+            for index, operators in enumerate(options):
+                chosen[index] = min(
+                    operators,
+                    key=lambda other: flops(self.architecture(frame, [*chosen[:index], other, *chosen[index + 1 :]])),
+                )
+            found.append(self.architecture(frame, chosen))
+        return min(found, key=flops)
+
     def _frame_flops_range(self, frame: Frame, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
         def flops(operators: Sequence[Operator]) -> int:
             architecture = self.architecture(frame, operators)
@@ -247,15 +285,7 @@ class Space:
         return low, high
 
     def _widths(self, stem: Stem) -> tuple[float, ...]:
-        """The widths at which this stem and at least one operator of every stage can be built."""
-        return tuple(
-            width
-            for width in self.width
-            if (stem == "convolution" or round(width * BASE_CHANNELS) % (2 * STEM_HEADS) == 0)
-            and all(
-                choices.operators(round(width * BASE_CHANNELS) * 2**index) for index, choices in enumerate(self.stages)
-            )
-        )
+        return _fitting_widths(self.width, self.stages, stem)
 
 
 def _offer(pick: Pick, name: str, offered: Sequence[Value], listed: Sequence[Value]) -> Value:

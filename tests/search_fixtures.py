@@ -43,6 +43,13 @@ def search_settings(**changes: object) -> SearchSettings:
         "seed": 0,
         "max_flops": None,
         "time_budget": None,
+        "min_accuracy": None,
+        "epochs": None,
+        "stagnation": None,
+        "replicates": 1,
+        "confirm_front": 1,
+        "hung_after": None,
+        "inference_batch": 1,
     }
     return SearchSettings(**(settings | changes))
 

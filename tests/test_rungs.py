@@ -1,21 +1,42 @@
-"""Successive halving on a front: its promises, on shuffled, tied and degenerate rungs."""
+"""Who trains on past a rung: its promises, on shuffled, tied and degenerate rungs with any gains."""
 
 import random
 
 import pytest
 
-from nas.pareto import dominates, front
-from nas.rungs import goes_on, priorities, rung_epochs
+from nas.pareto import Point, dominates
+from nas.rungs import goes_on, lifted_gain, promoted, rung_epochs
+
+Peer = tuple[Point, float]
 
 
-def random_rung(seed: int) -> list[tuple[float, float]]:
+def random_rung(seed: int) -> list[Peer]:
+    """Points with ties in either objective and in both, and gains that have nothing to do with them."""
     state = random.Random(seed)
     levels = state.choice([2, 4, 1000])
-    return [(state.randint(0, levels) / levels, float(state.randint(1, levels))) for _ in range(state.randint(1, 30))]
+    trials = [
+        ((state.randint(0, levels) / levels, float(state.randint(1, levels))), state.choice([0.0, 1.0, state.random()]))
+        for _ in range(state.randint(1, 30))
+    ]
+    trials += trials[: state.randint(0, 3)]
+    state.shuffle(trials)
+    return trials
 
 
-def survivors(points: list[tuple[float, float]], factor: int) -> list[bool]:
-    return [goes_on(point, points[:index] + points[index + 1 :], factor) for index, point in enumerate(points)]
+def going(trials: list[Peer], *, rival_gain: float = 8.0, factor: int = 3, remaining: int = 6) -> list[bool]:
+    """What becomes of each trial of a rung when the others have been there."""
+    return [
+        goes_on(
+            point,
+            gain,
+            trials[:index] + trials[index + 1 :],
+            remaining_epochs=remaining,
+            epochs=9,
+            rival_gain=rival_gain,
+            reduction_factor=factor,
+        )
+        for index, (point, gain) in enumerate(trials)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -26,60 +47,92 @@ def test_rungs_stop_short_of_the_full_budget(arguments: tuple, rungs: tuple) -> 
     assert rung_epochs(*arguments) == rungs
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4])
-@pytest.mark.parametrize("seed", range(40))
-def test_nothing_is_preferred_to_what_dominates_it(seed: int, factor: int) -> None:
-    points = random_rung(seed)
-    going = survivors(points, factor)
-    for point, goes in zip(points, going, strict=True):
-        for other, other_goes in zip(points, going, strict=True):
-            if dominates(other, point):
-                assert other_goes or not goes
+@pytest.mark.parametrize("rival_gain", [0.125, 0.5, 1.25])
+@pytest.mark.parametrize("seed", range(60))
+def test_nothing_goes_on_while_what_dominates_it_is_stopped(seed: int, rival_gain: float) -> None:
+    trials = random_rung(seed)
+    fates = going(trials, rival_gain=rival_gain)
+    for (point, _), goes in zip(trials, fates, strict=True):
+        for (other, _), other_goes in zip(trials, fates, strict=True):
+            if dominates(point, other):
+                assert goes or not other_goes
+
+
+def test_rungs_of_the_property_stop_some_and_not_all() -> None:
+    fates = [fate for seed in range(60) for fate in going(random_rung(seed), rival_gain=0.5)]
+    assert 0.1 < sum(fates) / len(fates) < 0.99
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_best_share_goes_on(seed: int) -> None:
-    """Every distinct key below the cut goes on, so with distinct keys it is one in three, rounded up."""
-    points = random_rung(seed)
-    if len(points) < 3:
-        assert all(survivors(points, 3))
-        return
-    keys = priorities(points)
-    expected = [3 * sum(other < key for other in keys) < len(keys) for key in keys]
-    assert survivors(points, 3) == expected
-    assert any(expected)
+def test_a_gain_is_lifted_to_the_most_of_what_is_dominated(seed: int) -> None:
+    trials = random_rung(seed)
+    for point, gain in trials:
+        highest = gain
+        for (accuracy, flops), other in trials:
+            no_worse = point[0] >= accuracy and point[1] <= flops
+            if no_worse and (point[0] > accuracy or point[1] < flops) and other > highest:
+                highest = other
+        assert lifted_gain(point, gain, trials) == highest
 
 
+def test_the_rate_is_the_gain_for_each_epoch_that_remains() -> None:
+    peers = [((0.9, 1.0), 0.0), ((0.8, 1.0), 0.0)]
+
+    def fate(gain: float, remaining: int) -> bool:
+        return goes_on(
+            (0.1, 9.0), gain, peers, remaining_epochs=remaining, epochs=8, rival_gain=4.0, reduction_factor=3
+        )
+
+    for remaining in (1, 2, 6):
+        least = 4.0 / 8 * remaining
+        assert fate(least, remaining) and not fate(0.99 * least, remaining)
+
+
+def test_where_nothing_else_is_worth_anything_every_trial_goes_on() -> None:
+    for seed in range(10):
+        assert all(going(random_rung(seed), rival_gain=0.0))
+
+
+@pytest.mark.parametrize("scale", [2.0**40, 2.0**-60])
 @pytest.mark.parametrize("seed", range(40))
-def test_units_and_order_do_not_matter(seed: int) -> None:
-    points = random_rung(seed)
-    order = list(range(len(points)))
-    random.Random(seed).shuffle(order)
-    going = survivors(points, 3)
-    scaled = [(points[index][0], points[index][1] * 2.0**40) for index in order]
-    assert survivors(scaled, 3) == [going[index] for index in order]
+def test_units_and_order_do_not_matter(seed: int, scale: float) -> None:
+    trials = random_rung(seed)
+    order = random.Random(seed).sample(range(len(trials)), len(trials))
+    fates = going(trials)
+    scaled = [((trials[i][0][0], trials[i][0][1] * scale), trials[i][1] * scale) for i in order]
+    assert going(scaled, rival_gain=8.0 * scale) == [fates[index] for index in order]
 
 
-def test_fewer_peers_than_the_factor_stop_nobody() -> None:
-    worst = (0.1, 100.0)
-    assert goes_on(worst, [], 3)
-    assert goes_on(worst, [(0.9, 1.0)], 3)
-    assert not goes_on(worst, [(0.9, 1.0), (0.8, 2.0)], 3)
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_fewer_trials_than_the_factor_stop_nobody(factor: int) -> None:
+    worst: Peer = ((0.1, 100.0), 0.0)
+    for count in range(1, factor):
+        assert all(going([worst, *[((0.9, 1.0), 5.0)] * (count - 1)], rival_gain=1e9, factor=factor))
+    assert not any(going([worst] * factor, rival_gain=1e9, factor=factor))
 
 
-def test_equal_trials_share_their_fate() -> None:
-    assert all(survivors([(0.5, 1.0)] * 7, 3))
-    mixed = [(0.5, 1.0)] * 3 + [(0.4, 2.0)] * 3
-    assert survivors(mixed, 2) == [True] * 3 + [False] * 3
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_trials_share_their_fate(seed: int) -> None:
+    trials = random_rung(seed)
+    trials += trials
+    half = len(trials) // 2
+    fates = going(trials)
+    assert fates[:half] == fates[half:]
 
 
-def test_a_newcomer_that_dominates_everything_goes_on() -> None:
-    for seed in range(20):
-        peers = random_rung(seed)
-        assert goes_on((1.1, 0.5), peers, 3)
+@pytest.mark.parametrize("seed", range(20))
+def test_the_highest_rate_is_promoted_unless_something_fresh_beats_it(seed: int) -> None:
+    state = random.Random(seed)
+    rates = [state.choice([0.0, 0.25, 0.5, state.random()]) for _ in range(state.randint(1, 10))]
+    fresh = state.choice([0.0, 0.25, 0.5, state.random(), 2.0])
+    best = None
+    for index, rate in enumerate(rates):
+        if rate > 0 and rate >= fresh and (best is None or rate > rates[best]):
+            best = index
+    assert promoted(rates, fresh) == best
 
 
-def test_a_cheap_trial_on_the_front_is_not_lost_to_accurate_ones() -> None:
-    accurate = [(0.90 + 0.001 * index, 100.0 + index) for index in range(8)]
-    assert goes_on((0.5, 1.0), accurate, 3)
-    assert len(front([(0.5, 1.0), *accurate])) == 9
+def test_nothing_is_promoted_without_a_gain() -> None:
+    assert promoted([], 0.0) is None
+    assert promoted([0.0, 0.0], 0.0) is None
+    assert promoted([0.5, 0.5], 0.5) == 0

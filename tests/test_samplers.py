@@ -2,7 +2,6 @@ import optuna
 import pytest
 
 from nas.samplers import sampler_named
-from nas.search_settings import SAMPLERS
 from nas.seeds import derived_seed
 from search_spaces.errors import UserError
 
@@ -19,7 +18,7 @@ def proposals(name: str, search_seed: int, count: int = 15) -> list[dict]:
     return [trial.params for trial in study.trials]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", ["tpe", "nsga2", "random"])
 def test_proposals_follow_from_the_seed(name: str) -> None:
     assert proposals(name, 0) == proposals(name, 0) != proposals(name, 1)
 

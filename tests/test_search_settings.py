@@ -1,6 +1,6 @@
 import pytest
 
-from nas.search_settings import ClusterSettings, SearchSettings, duration_seconds
+from nas.search_settings import SAMPLERS, SCHEDULERS, ClusterSettings, SearchSettings, duration_seconds
 from search_spaces.errors import UserError
 from tests.search_fixtures import search_settings
 
@@ -23,7 +23,16 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     [
         ({"trials": 0}, "search.trials is 0"),
         ({"sampler": "tpa"}, "Did you mean 'tpe'"),
-        ({"scheduler": "asha"}, "unknown search.scheduler 'asha'"),
+        ({"sampler": "evhi"}, "Did you mean 'ehvi'"),
+        ({"scheduler": "ahsa"}, "unknown search.scheduler 'ahsa'.*Did you mean 'asha'"),
+        ({"min_accuracy": 1.0}, "min_accuracy is 1.0: expected a share from 0 to 1"),
+        ({"min_accuracy": -0.1}, "min_accuracy is -0.1"),
+        ({"min_accuracy": float("nan")}, "min_accuracy is nan"),
+        ({"epochs": 0}, "search.epochs is 0"),
+        ({"stagnation": 0}, "stagnation is 0"),
+        ({"replicates": 0}, "replicates is 0"),
+        ({"confirm_front": 0}, "confirm_front is 0"),
+        ({"inference_batch": 0}, "inference_batch is 0"),
         ({"minimum_epochs": 0}, "minimum_epochs is 0"),
         ({"reduction_factor": 1}, "reduction_factor is 1"),
         ({"seed": -1}, "seed is -1"),
@@ -37,8 +46,19 @@ def test_values_out_of_range_are_named(changes: dict, message: str) -> None:
         search_settings(**changes)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_sampler_goes_with_every_scheduler(sampler: str, scheduler: str) -> None:
+    assert search_settings(sampler=sampler, scheduler=scheduler).sampler == sampler
+
+
+def test_limits_at_their_ends_are_allowed() -> None:
+    search_settings(min_accuracy=0.0, epochs=1, stagnation=1, replicates=1, confirm_front=1)
+    search_settings(min_accuracy=0.999)
+
+
 def test_json_round_trip() -> None:
-    settings = search_settings(max_flops=2e9, time_budget="1h")
+    settings = search_settings(max_flops=2e9, time_budget="1h", min_accuracy=0.7, epochs=90, stagnation=5)
     assert SearchSettings.from_json(settings.to_json()) == settings
     with pytest.raises(UserError, match="trials is 'many'"):
         SearchSettings.from_json(settings.to_json() | {"trials": "many"})

@@ -66,6 +66,7 @@ def test_flops_range_is_that_of_all_architectures(granularity: str) -> None:
     task = {"image_size": 16, "in_channels": 1, "classes": 10}
     flops = [cost(architecture, **task).flops for architecture in every_architecture(small_space(granularity))]
     assert small_space(granularity).flops_range(**task) == (min(flops), max(flops))
+    assert cost(small_space(granularity).cheapest(**task), **task).flops == min(flops)
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -16,6 +16,7 @@ import torch
 
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
+from tests.bundle_fixtures import provenance
 from trainers.bundle import Bundle, read_bundle, read_weights, write_bundle
 from trainers.data import DATA_DEFAULTS, check_data, load_test
 from trainers.evaluation import evaluate
@@ -33,7 +34,7 @@ TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
 DATA = dataclasses.replace(DATA_DEFAULTS["digits"], image_size=8)
 RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=2, batch_size=256, warmup_epochs=1.0)
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), {"trial": 42})
+BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,7 +72,7 @@ def test_a_training_ends_with_a_result_and_a_bundle(bundle, trained):
     assert (result["epochs"], result["seed"], result["architecture_id"]) == (2, 0, TINY.id)
     found = read_bundle(out / "bundle")
     assert found.architecture == TINY and found.recipe == RECIPE and found.data == DATA
-    assert found.provenance == {"trial": 42, "full_training": result}
+    assert found.provenance == provenance(trial=42, full_training=result)
     model = seeded_model(TINY, found.data_summary, 0)
     assert result["params"] == sum(parameter.numel() for parameter in model.parameters())
     model.load_state_dict(read_weights(out / "bundle"))

@@ -1,9 +1,9 @@
-"""A found network as data: a directory of two files that anyone can read and that executes nothing.
+"""A found network as data: a directory of files that anyone can read and that execute nothing.
 
-    bundle.json          the architecture, how to train it, what it was found on, where it comes from, checksums
-    weights.safetensors  its weights
-
-The network itself is `seeded_model(bundle.architecture, bundle.data_summary, 0)` with `read_weights(directory)` loaded.
+bundle.json          the architecture, how to train it, what it was found on, where it comes from, checksums
+weights.safetensors  its weights
+README.md            its model card, for people
+model.onnx           the network for other runtimes, where it was asked for
 """
 
 import hashlib
@@ -18,53 +18,61 @@ from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from trainers.atomic import sync_directory, write_durably
 from trainers.data import DataConfig, DataSummary
 from trainers.json_fields import read_object
+from trainers.model import seeded_model
+from trainers.model_card import model_card
+from trainers.provenance import Provenance
 from trainers.recipe import Recipe
 
-BUNDLE_FORMAT = "bundle/1"
-DOCUMENT, WEIGHTS = "bundle.json", "weights.safetensors"
+BUNDLE_FORMAT = "bundle/2"
+DOCUMENT, WEIGHTS, CARD, ONNX = "bundle.json", "weights.safetensors", "README.md", "model.onnx"
 
 _CONTENTS = ["architecture", "recipe", "data", "data_summary", "provenance"]
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What bundle.json says. `recipe` is that of the full training; `provenance` is a JSON object of plain facts."""
+    """What bundle.json says. `recipe` is that of the full training."""
 
     architecture: Architecture
     recipe: Recipe
     data: DataConfig
     data_summary: DataSummary
-    provenance: dict[str, Any]
+    provenance: Provenance
 
 
-def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tensor]) -> None:
+def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tensor], onnx: bytes | None = None) -> None:
     """Writes the bundle as the new directory `directory`, which appears whole or not at all.
 
-    Raises UserError where it exists already, OSError where it cannot be written.
+    `onnx` is the network as an ONNX file, if there is to be one. Raises UserError where `directory` exists already,
+    OSError where it cannot be written.
     """
     if directory.exists():
         raise UserError(f"{str(directory)!r} exists already: name another directory for the bundle, or remove it.")
-    weights = safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state_dict.items()})
+    weights = {name: value.detach().cpu().contiguous() for name, value in state_dict.items()}
+    files = {WEIGHTS: safetensors.torch.save(weights), CARD: model_card(bundle).encode()}
+    if onnx is not None:
+        files[ONNX] = onnx
     document = {
         "format": BUNDLE_FORMAT,
         "architecture": bundle.architecture.to_json(),
         "recipe": bundle.recipe.to_json(),
         "data": bundle.data.to_json(),
         "data_summary": bundle.data_summary.to_json(),
-        "provenance": bundle.provenance,
-        "files": {WEIGHTS: hashlib.sha256(weights).hexdigest()},
+        "provenance": bundle.provenance.to_json(),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        write_durably(partial / WEIGHTS, weights)
+        for name, content in files.items():
+            write_durably(partial / name, content)
         write_durably(partial / DOCUMENT, _text(document | {"checksum": _checksum(document)}))
         sync_directory(partial)
         # mkdtemp makes a directory for its owner alone; a bundle is made to be passed on.
@@ -84,7 +92,7 @@ def read_bundle(directory: Path) -> Bundle:
         recipe=Recipe.from_json(document["recipe"]),
         data=DataConfig.from_json(document["data"]),
         data_summary=DataSummary.from_json(document["data_summary"]),
-        provenance=document["provenance"],
+        provenance=Provenance.from_json(document["provenance"]),
     )
 
 
@@ -100,6 +108,21 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
         raise UserError(f"{str(directory / WEIGHTS)!r} holds no weights: {error}.") from error
 
 
+def read_model(directory: Path) -> nn.Module:
+    """The network on the CPU, in evaluation mode. Raises UserError in one line where the bundle is damaged."""
+    return model_of(read_bundle(directory), read_weights(directory))
+
+
+def model_of(bundle: Bundle, state_dict: Mapping[str, Tensor]) -> nn.Module:
+    """The network of a bundle with these weights, on the CPU, in evaluation mode. Raises UserError where none fits."""
+    model = seeded_model(bundle.architecture, bundle.data_summary, 0)
+    try:
+        model.load_state_dict(state_dict)
+    except RuntimeError:
+        raise UserError("the weights do not fit the architecture of the bundle.") from None
+    return model.eval()
+
+
 def _read_document(directory: Path) -> dict[str, Any]:
     path = directory / DOCUMENT
     content = _read_bytes(path)
@@ -109,15 +132,15 @@ def _read_document(directory: Path) -> dict[str, Any]:
         raise UserError(f"{str(path)!r} is damaged: it is no JSON.") from error
     written_by = document.get("format") if isinstance(document, dict) else None
     if written_by != BUNDLE_FORMAT:
-        raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}.")
+        raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}; export it again.")
     fields = read_object(document, f"bundle {str(path)!r}", ["format", *_CONTENTS, "files", "checksum"])
     checksum = fields.pop("checksum")
     # Byte for byte, so that a change which JSON itself does not see is seen too.
     if content != _text(document) or checksum != _checksum(fields):
         raise UserError(f"{str(path)!r} is damaged or was edited: its checksum does not fit.")
-    read_object(fields["files"], f"bundle {str(path)!r} files", [WEIGHTS])
-    if not isinstance(fields["provenance"], dict):
-        raise UserError(f"bundle {str(path)!r} provenance: expected an object.")
+    files = fields["files"]
+    has_onnx = isinstance(files, dict) and ONNX in files
+    read_object(files, f"bundle {str(path)!r} files", [WEIGHTS, CARD, *([ONNX] if has_onnx else [])])
     return fields
 
 

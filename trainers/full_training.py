@@ -6,6 +6,7 @@ OUT/result.json     the outcome; it is written last and says that the training i
 OUT/bundle/         the trained network
 """
 
+import dataclasses
 import fcntl
 import json
 import time
@@ -178,7 +179,7 @@ def _keep(plan: Plan, training: Training, result: dict[str, Any]) -> None:
     directory = plan.out / "bundle"
     # A bundle is there whole or not at all, so one left by an interruption right here is this very network.
     if not directory.exists():
-        provenance = plan.bundle.provenance | {"full_training": result}
+        provenance = dataclasses.replace(plan.bundle.provenance, full_training=result)
         settings = plan.settings
         bundle = Bundle(settings.architecture, settings.recipe, settings.data, plan.summary, provenance)
         write_bundle(directory, bundle, training.evaluated_model.state_dict())

@@ -16,6 +16,7 @@ _KINDS: dict[Any, str] = {
     str: "a string",
     str | None: "a string or null",
     dict[str, Any]: "an object",
+    dict[str, Any] | None: "an object or null",
 }
 
 
@@ -69,6 +70,6 @@ def _fits(value: object, kind: Any) -> bool:
         return False
     if kind in (float, float | None):
         return isinstance(value, int | float) or (value is None and kind is not float)
-    if kind == dict[str, Any]:
-        return isinstance(value, dict)
+    if kind in (dict[str, Any], dict[str, Any] | None):
+        return isinstance(value, dict) or (value is None and kind != dict[str, Any])
     return isinstance(value, kind)

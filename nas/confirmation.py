@@ -1,0 +1,59 @@
+"""How sure a front is, where architectures were trained more than once. Pure.
+
+A final accuracy scatters about its architecture's own mean with one deviation for all, pooled over those that were
+trained repeatedly. A member is really on the front when no architecture of at most its FLOPs has a higher mean.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+# Points of the quadrature, over so many deviations to both sides.
+POINTS, DEVIATIONS = 2001, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The final accuracies of one architecture, at least one, and its FLOPs."""
+
+    accuracies: tuple[float, ...]
+    flops: float
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.accuracies)
+
+
+def pooled_deviation(results: Sequence[Result]) -> float | None:
+    """The deviation of one training, from all architectures trained more than once. None where there is none."""
+    squares = sum(sum((a - result.mean) ** 2 for a in result.accuracies) for result in results)
+    freedom = sum(len(result.accuracies) - 1 for result in results)
+    return math.sqrt(squares / freedom) if freedom else None
+
+
+def front_probabilities(results: Sequence[Result]) -> list[float] | None:
+    """For each architecture the probability that no other of at most its FLOPs is really more accurate.
+
+    The true mean of each is normal about its mean with the pooled deviation over √n, independently. None where nothing
+    was trained twice. Of equal FLOPs both are rivals of each other.
+    """
+    deviation = pooled_deviation(results)
+    if deviation is None:
+        return None
+    means = np.array([result.mean for result in results])
+    errors = np.maximum(deviation / np.sqrt([len(result.accuracies) for result in results]), 1e-12)
+    flops = np.array([result.flops for result in results])
+    grid = np.linspace(-DEVIATIONS, DEVIATIONS, POINTS)
+    weights = np.exp(-0.5 * grid**2)
+    weights /= weights.sum()
+    probabilities = []
+    for index in range(len(results)):
+        rivals = (flops <= flops[index]) & (np.arange(len(results)) != index)
+        accuracy = means[index] + errors[index] * grid
+        beaten = ndtr((accuracy[:, None] - means[rivals]) / errors[rivals])
+        probabilities.append(float(weights @ beaten.prod(axis=1)))
+    return probabilities

@@ -1,0 +1,38 @@
+"""What the figures of a search have to know of it beside its trials."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas.pareto import Point
+from nas.reference import reference_point
+from search_spaces.space_reading import space_from_mapping
+from trainers.data import DataConfig, DataSummary, check_data
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFacts:
+    """`full_epochs` is the budget of a trial that is never stopped.
+
+    `reference` is the least accuracy and the most FLOPs that count for the hypervolume.
+    """
+
+    name: str
+    data: DataSummary
+    full_epochs: int
+    reference: Point
+
+
+def facts_from_header(name: str, header: Mapping[str, Any]) -> SearchFacts:
+    """The facts of a search as its ledger's header tells them. Raises UserError where its data cannot be found.
+
+    The header holds what the data set was found to contain; one written before it did has the data looked at again.
+    """
+    if "data_summary" in header:
+        data = DataSummary.from_json(header["data_summary"])
+    else:
+        data = check_data(DataConfig.from_json(header["data"]))
+    search = header["search"]
+    space = space_from_mapping(header["space_name"], header["space"])
+    reference = reference_point(space, data, search["min_accuracy"], search["max_flops"])
+    return SearchFacts(name, data, int(header["training"]["epochs"]), reference)

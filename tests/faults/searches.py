@@ -1,0 +1,65 @@
+"""Real searches for the tests to hurt: started as a user starts them, with a look at their processes."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from nas.ledger import Ledger, ledger_url
+from nas.records import TrialRecord
+from nas.run_directory import run_directory
+from tests.test_search import SMALL, start
+
+LIMIT_SECONDS = 240
+
+
+def start_search(directory: Path, name: str, *arguments: str) -> subprocess.Popen[str]:
+    return start(directory, "nas/search.py", "--space", "resnet_stages", "--name", name, *SMALL, *arguments)
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Waits until a search has come so far."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def checkpoints(directory: Path, name: str) -> list[Path]:
+    return list(run_directory(str(directory / "runs"), name).path.glob("checkpoints/*/epoch-*.checkpoint"))
+
+
+def records(directory: Path, name: str) -> tuple[TrialRecord, ...]:
+    return Ledger.open(ledger_url(run_directory(str(directory / "runs"), name).ledger), name).records
+
+
+def tree(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Every process of a running search."""
+    root = psutil.Process(process.pid)
+    return [root, *root.children(recursive=True)]
+
+
+def named(processes: list[psutil.Process], name: str) -> list[psutil.Process]:
+    """Those whose command line begins with `name`, or whose program is called so."""
+    found = []
+    for process in processes:
+        try:
+            if process.name() == name or " ".join(process.cmdline()).startswith(name):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes of a running search that train."""
+    return named(tree(process), "ray::ImplicitFunc")
+
+
+def left_over(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those still alive, once all have had a few seconds to end."""
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

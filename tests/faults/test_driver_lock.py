@@ -1,0 +1,138 @@
+"""Two drivers with one name."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+
+from nas.driver_lock import check_free, driver_lock
+from nas.ledger import Ledger, ledger_url
+from nas.run_directory import run_directory
+from search_spaces.errors import UserError
+from tests.faults.searches import records, start_search, wait_for
+from tests.search_fixtures import tiny_space, trial_record
+from tests.test_search import run
+
+HOLD = """
+import sys, time
+from nas.driver_lock import driver_lock
+from nas.run_directory import run_directory
+with driver_lock(run_directory(sys.argv[1], "one")):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+# How often the lock was had, and how often another process was inside at that.
+TAKE_OFTEN = """
+import os, sys
+from pathlib import Path
+from nas.driver_lock import driver_lock
+from nas.run_directory import run_directory
+from search_spaces.errors import UserError
+directory = run_directory(sys.argv[1], "one")
+inside = Path(sys.argv[1], "inside")
+taken = clashes = 0
+for _ in range(2000):
+    try:
+        with driver_lock(directory):
+            taken += 1
+            try:
+                os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                clashes += 1
+            else:
+                inside.unlink()
+    except UserError:
+        continue
+print(taken, clashes)
+"""
+
+
+def holder(directory: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(directory)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_second_driver_is_told_who_holds_the_search_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    first = holder(tmp_path)
+    try:
+        for attempt in (lambda: driver_lock(directory).__enter__(), lambda: check_free(directory)):
+            with pytest.raises(UserError) as caught:
+                attempt()
+            message = str(caught.value)
+            assert f"process {first.pid} on {socket.gethostname()} since 20" in message and "\n" not in message
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    check_free(directory)
+    with driver_lock(directory):
+        assert json.loads(directory.lock.read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": 1}', "\0"])
+def test_a_lock_whose_file_says_nothing_still_holds(tmp_path: Path, content: str) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    with driver_lock(directory):
+        directory.lock.write_text(content)
+        with pytest.raises(UserError, match="run by another process"):
+            check_free(directory)
+
+
+def test_nothing_stays_where_no_ledger_was_made(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    check_free(directory)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyError), driver_lock(directory):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with driver_lock(directory):
+        directory.ledger.touch()
+    assert directory.ledger.exists()
+
+
+def test_two_never_hold_it_though_its_file_comes_and_goes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TAKE_OFTEN, str(tmp_path)]
+    takers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for taker in takers:
+        taken, clashes = map(int, taker.communicate(timeout=60)[0].split())
+        assert taker.returncode == 0 and taken > 0 and clashes == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_only_looks_at_a_search_ends_none_of_its_proposals(tmp_path: Path) -> None:
+    url = ledger_url(tmp_path / "ledger.db")
+    running = Ledger.create(url, "one", {})
+    number, architecture = running.propose(tiny_space(), "random", 0)
+    assert Ledger.open(url, "one").records == ()
+    running.register(trial_record(number, (), outcome="running", architecture=architecture))
+    lost, _ = running.propose(tiny_space(), "random", 0)
+    resumed = Ledger.open(url, "one")
+    resumed.drop_cut_off_proposals()
+    assert [record.number for record in resumed.records] == [number]
+    assert resumed.record(number).outcome == "running"
+    states = {trial.number: trial.state.name for trial in optuna.load_study(study_name="one", storage=url).trials}
+    assert states == {number: "RUNNING", lost: "FAIL"}
+
+
+@pytest.mark.slow
+def test_a_second_search_of_a_name_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+    process = start_search(tmp_path, "one", "--trials", "2")
+    wait_for((tmp_path / "runs" / "one" / "ledger.db").exists, process)
+    for arguments in (["--space", "resnet_stages", "--name", "one"], ["--resume", "one"]):
+        second = run(tmp_path, "nas/search.py", *arguments, seconds=60)
+        assert second.returncode == 2 and second.stdout == ""
+        assert second.stderr.startswith("error: ") and second.stderr.count("\n") == 1
+        assert f"process {process.pid} on {socket.gethostname()}" in second.stderr
+    process.kill()
+    process.communicate()
+    done = run(tmp_path, "nas/search.py", "--resume", "one")
+    assert done.returncode == 0, done.stderr
+    assert [record.outcome for record in records(tmp_path, "one")].count("finished") == 2

@@ -1,0 +1,123 @@
+"""Workers that are killed, run out of memory or hang."""
+
+import os
+import signal
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from nas.engine import Engine
+from nas.hung_trials import HungTrials, hung_seconds
+from nas.ledger import Ledger, ledger_url
+from nas.worker_deaths import CRASHED, death_of_worker
+from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for, workers
+from tests.search_fixtures import DIGITS, epoch_result, search_settings, tiny_space
+
+
+def engine_on(directory: Path, *, new: bool = False) -> Engine:
+    url = ledger_url(directory / "search.db")
+    ledger = Ledger.create(url, "search", {}) if new else Ledger.open(url, "search")
+    return Engine(ledger, tiny_space(), DIGITS, search_settings(trials=3), 4)
+
+
+def test_a_trial_is_retried_once_whatever_happens_in_between(tmp_path: Path) -> None:
+    engine = engine_on(tmp_path, new=True)
+    first = engine.next_assignment()
+    assert first is not None
+    engine.report_epoch(first.number, epoch_result(1))
+    for _ in range(3):
+        engine.worker_died(first.number, "its node was lost", None)
+        again = engine.next_assignment()
+        assert again is not None and again.number == first.number and again.recorded_epochs == 1
+    engine.worker_died(first.number, "its worker process died", "crashed")
+    resumed = engine_on(tmp_path)
+    again = resumed.next_assignment()
+    assert again is not None and (again.number, again.recorded_epochs) == (first.number, 1)
+    resumed.worker_died(first.number, "the machine was short of memory", "oom")
+    record = resumed.ledger.record(first.number)
+    assert (record.outcome, record.deaths, record.reason) == ("oom", 2, "the machine was short of memory")
+    other = resumed.next_assignment()
+    assert other is not None and other.number != first.number
+    for found in (resumed, engine_on(tmp_path)):
+        assert found.ledger.record(first.number) == record
+    resumed.worker_died(first.number, "its worker process died", "crashed")
+    assert resumed.ledger.record(first.number) == record
+
+
+def test_what_ray_says_tells_deaths_apart() -> None:
+    lost = "The actor died because its node has died. Node Id: 1234\n\tthe actor's node was terminated unexpectedly"
+    killed = (
+        "Worker unexpectedly exits with a connection error code 2. End of file. (1) the process was killed by the OOM"
+    )
+    short = "Failure # 1\n1 worker(s) were killed due to the node running low on memory. Memory on the node was 1 GB"
+    assert death_of_worker(lost).outcome is None
+    assert death_of_worker(short).outcome == "oom"
+    assert death_of_worker(killed) == death_of_worker("") == CRASHED
+
+
+def test_a_trial_is_hung_by_its_own_epochs_or_by_its_flops() -> None:
+    assert hung_seconds(30.0, None) == 30.0 and hung_seconds(None, None) is None
+    assert hung_seconds(None, 1.0) == 600.0 and hung_seconds(None, 100.0) == 2000.0
+    clock = mock.Mock(return_value=0.0)
+    hung = HungTrials(None, [(10, 1.0)], clock)
+    running = {1: 1000, 2: 10}
+    assert hung.look(running) == {}
+    for now, expected in ((599.0, {}), (601.0, {2: "no progress for 600 s"}), (603.0, {}), (1999.0, {2: mock.ANY})):
+        clock.return_value = now
+        assert hung.look(running) == expected, now
+    clock.return_value = 2001.0
+    assert hung.look(running) == {1: "no progress for 2000 s"}
+    hung.progress(1, 1000, 500.0)
+    for now, expected in ((12000.0, {}), (12002.0, {1: "no progress for 10000 s"})):
+        clock.return_value = now
+        assert hung.look({1: 1000}) == expected, now
+    # A trial that was away, as at a rung, is not blamed for the time.
+    clock.return_value = 90000.0
+    assert hung.look({}) == {}
+    clock.return_value = 99999.0
+    assert hung.look({1: 1000}) == {}
+
+
+@pytest.mark.slow
+def test_workers_killed_twice_end_their_trials_and_the_search_goes_on(tmp_path: Path) -> None:
+    process = start_search(tmp_path, "one", "--trials", "4", "training.epochs=6", "search.scheduler=none")
+    wait_for(lambda: checkpoints(tmp_path, "one") and workers(process), process)
+    for deaths in (1, 2):
+        for worker in workers(process):
+            worker.kill()
+        wait_for(lambda deaths=deaths: any(record.deaths >= deaths for record in records(tmp_path, "one")), process)
+        if deaths == 1:
+            wait_for(lambda: any(worker.cpu_times().user > 6 for worker in workers(process)), process)
+    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0, error
+    assert "its worker process died, it goes on from its checkpoint" in error and "Traceback" not in error
+    ended = records(tmp_path, "one")
+    assert {(record.outcome, record.deaths) for record in ended} >= {("crashed", 2), ("finished", 0)}
+    assert all((record.outcome == "crashed") == (record.deaths == 2) for record in ended if record.trained)
+    assert all(record.outcome in ("crashed", "finished") for record in ended if record.trained)
+
+
+@pytest.mark.slow
+def test_a_trial_that_takes_too_much_memory_twice_is_marked_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # To Ray's memory monitor any memory is too much.
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    process = start_search(tmp_path, "one", "--trials", "1")
+    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0, error
+    assert [(record.outcome, record.deaths) for record in records(tmp_path, "one")] == [("oom", 2)]
+
+
+@pytest.mark.slow
+def test_a_hung_worker_is_killed_and_its_trial_goes_on(tmp_path: Path) -> None:
+    process = start_search(tmp_path, "one", "--trials", "2", "training.epochs=6", "search.hung_after=40s")
+    wait_for(lambda: checkpoints(tmp_path, "one") and workers(process), process)
+    frozen = max(workers(process), key=lambda worker: worker.cpu_times().user)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0, error
+    assert "no progress for 40 s, it goes on from its checkpoint" in error
+    ended = records(tmp_path, "one")
+    assert sorted((record.outcome, record.deaths) for record in ended if record.trained)[-1] == ("finished", 1)
+    assert {record.outcome for record in ended if record.trained} == {"finished"}

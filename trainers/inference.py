@@ -1,0 +1,172 @@
+"""What a trained network costs to run: the time of one batch and the memory that it takes, measured, with conditions.
+
+Both depend on the machine, so they are compared only where the conditions are the same. FLOPs and parameters, which
+follow from the architecture alone, are in `search_spaces.cost`.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+import dataclasses
+import platform
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.attention import backend_for
+from search_spaces.errors import UserError
+from trainers.data import DataSummary
+from trainers.evaluation import autocast
+from trainers.json_fields import read_dataclass
+
+# The first runs compile kernels, choose algorithms and fill caches; they are not counted.
+WARM_UP_RUNS = 5
+TIMED_RUNS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceCost:
+    """Latency and memory of one forward pass in evaluation mode, and the conditions they were measured under.
+
+    `latency_ms` is the median of `runs` runs one after the other, `latency_spread_ms` their interquartile range. The
+    clock stops when the device is done; the input is on it already. `peak_memory_mb` (10⁶ bytes) is the most that
+    weights, input and intermediate results take together, as torch's allocator hands it out.
+    """
+
+    latency_ms: float
+    latency_spread_ms: float
+    peak_memory_mb: float
+    device: str
+    threads: int
+    batch: int
+    image_size: int
+    precision: str
+    attention_backend: str
+    torch_version: str
+    runs: int
+
+    @property
+    def conditions(self) -> str:
+        """The conditions as a person reads them."""
+        return (
+            f"batch {self.batch}, {self.image_size}×{self.image_size} pixels, {self.precision}, {self.device}, "
+            f"{self.threads} thread{'s' if self.threads > 1 else ''}, attention by {self.attention_backend}, "
+            f"torch {self.torch_version}, median of {self.runs} runs"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "InferenceCost":
+        """The cost that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "inference")
+
+
+def measure_inference(
+    model: nn.Module,
+    summary: DataSummary,
+    *,
+    batch: int,
+    device: torch.device | str,
+    precision: str = "float32",
+    runs: int = TIMED_RUNS,
+) -> InferenceCost:
+    """Runs `model`, which is on the CPU, on images of the data set at random values. It is left on `device`.
+
+    Nothing else should be running there meanwhile. Raises UserError where the batch does not fit into a GPU's memory.
+    """
+    device = torch.device(device)
+    shape = (batch, summary.in_channels, summary.image_size, summary.image_size)
+    images_BCHW = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            measure = _measure_on_cuda if device.type == "cuda" else _measure_on_cpu
+            milliseconds, peak_bytes = measure(model, images_BCHW, device, runs)
+    except torch.cuda.OutOfMemoryError:
+        raise UserError(f"a batch of {batch} does not fit into the memory of {_device_name(device)}.") from None
+    finally:
+        model.train(was_training)
+    first, median, third = statistics.quantiles(milliseconds, n=4, method="inclusive")
+    return InferenceCost(
+        latency_ms=median,
+        latency_spread_ms=third - first,
+        peak_memory_mb=peak_bytes / 1e6,
+        device=_device_name(device),
+        threads=torch.get_num_threads(),
+        batch=batch,
+        image_size=summary.image_size,
+        precision=precision,
+        attention_backend=backend_for(torch.empty(1, device=device)),
+        torch_version=torch.__version__,
+        runs=runs,
+    )
+
+
+def _measure_on_cuda(model: nn.Module, images: Tensor, device: torch.device, runs: int) -> tuple[list[float], int]:
+    """(milliseconds of each run, peak bytes). The peak is the caching allocator's own, with the libraries' workspaces.
+
+    What other tenants of this process hold is taken off.
+    """
+    torch.cuda.reset_peak_memory_stats(device)
+    held = torch.cuda.memory_allocated(device)
+    model.to(device)
+    images = images.to(device)
+    milliseconds = _timed_runs(model, images, runs)
+    return milliseconds, torch.cuda.max_memory_allocated(device) - held
+
+
+def _measure_on_cpu(model: nn.Module, images: Tensor, device: torch.device, runs: int) -> tuple[list[float], int]:
+    """(milliseconds of each run, peak bytes).
+
+    The peak is the high-water mark of torch's allocator over a run of its own, which is the same at every repetition.
+    The size of the process is not: it holds the libraries, and pages that were freed.
+    """
+    model.to(device)
+    milliseconds = _timed_runs(model, images, runs)
+    with torch.autograd.profiler.profile(profile_memory=True) as profile:
+        model(images)
+    held = peak = 0
+    for event in profile.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    state = [*model.parameters(), *model.buffers(), images]
+    return milliseconds, peak + sum(tensor.nbytes for tensor in state)
+
+
+def _timed_runs(model: nn.Module, images: Tensor, runs: int) -> list[float]:
+    for _ in range(WARM_UP_RUNS):
+        model(images)
+    milliseconds = []
+    for _ in range(runs):
+        _wait_for(images.device)
+        start = time.perf_counter()
+        model(images)
+        _wait_for(images.device)
+        milliseconds.append(1000 * (time.perf_counter() - start))
+    return milliseconds
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _device_name(device: torch.device) -> str:
+    """What the maker calls it: `NVIDIA H100 80GB HBM3`, or a processor's model."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

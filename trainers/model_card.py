@@ -1,0 +1,198 @@
+"""The model card of a bundle: what its network is, what it came to, how to use it, and what to be wary of."""
+
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.architecture import Architecture, Operator
+from trainers.image_folders import DEVIATION, MEAN
+from trainers.inference import InferenceCost
+from trainers.memory_sets import CIFAR10_DEVIATION, CIFAR10_MEAN, DIGITS_DEVIATION, DIGITS_MEAN
+from trainers.recipe import Recipe
+
+if TYPE_CHECKING:
+    from trainers.bundle import Bundle
+
+ENCODINGS = {
+    "none": "no positions",
+    "absolute": "absolute positions",
+    "relative": "relative positions",
+    "relative_only": "relative positions alone",
+}
+
+# Each channel's mean and deviation, of values in 0 to 1.
+NORMALISATION = {
+    "digits": (DIGITS_MEAN, DIGITS_DEVIATION),
+    "cifar10": (CIFAR10_MEAN, CIFAR10_DEVIATION),
+    "image_folder": (MEAN, DEVIATION),
+    "imagenet": (MEAN, DEVIATION),
+}
+
+LICENCES = {
+    "digits": "Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; UCI Machine Learning Repository), "
+    "CC BY 4.0.",
+    "cifar10": "CIFAR-10 (A. Krizhevsky, 2009). Its authors name no licence.",
+    "image_folder": "Images of whoever ran the search. What their licence says of networks trained on them holds here.",
+    "imagenet": "ImageNet. Its terms of access allow non-commercial research and education.",
+}
+
+CARD = """# {label}
+
+A network for classifying images, found by an architecture search for accuracy against FLOPs: trial {trial} of the
+search `{search}`, picked from its front as `{pick}`.
+{state}
+
+## Numbers
+
+| | |
+|---|---|
+{numbers}
+
+## Architecture
+
+A bottleneck ResNet of {depth} layers, {base_channels} channels at its base, whose {stem} stem is followed by four
+stages:
+
+{stages}
+
+## Use
+
+`weights.safetensors` holds the weights and `bundle.json` all else, both with a checksum. Reading them executes nothing.
+
+```python
+from pathlib import Path
+
+import torch
+
+from trainers.bundle import read_bundle, read_model
+
+directory = Path("this/directory")
+model = read_model(directory)
+data = read_bundle(directory).data_summary
+images = torch.zeros(1, data.in_channels, data.image_size, data.image_size)
+with torch.inference_mode():
+    probabilities = model(images).softmax(1)
+```
+
+Images are float32, (batch, {in_channels}, {image_size}, {image_size}), of values 0 to 1 from which each channel's mean
+{mean} is taken and which are then divided by {deviation}. The output is one logit a class, {classes} of them.
+
+To train it from scratch, by the recipe in `bundle.json`, and judge it on the test part:
+
+```
+python trainers/train.py this/directory
+```
+
+## Limits
+
+- The validation images chose the architecture, so accuracy on them flatters it; only the test part judges it.
+- It was found for images of {image_size}×{image_size} pixels of one data set. Nothing is known of others.
+- Latency and memory hold under the conditions they were measured under, and for no other machine.
+
+## Data
+
+`{data}`: {train_images:,} images to train on, {validation_images:,} to validate, {test_images:,} to test.
+{licence}
+"""
+
+
+def model_card(bundle: "Bundle") -> str:
+    """The card, in Markdown. It follows from the bundle alone."""
+    provenance, data = bundle.provenance, bundle.data_summary
+    mean, deviation = NORMALISATION[data.name]
+    return CARD.format(
+        label=bundle.architecture.label,
+        trial=provenance.trial,
+        search=provenance.search,
+        pick=provenance.pick,
+        state=_state(bundle),
+        numbers="\n".join(f"| {name} | {value} |" for name, value in _numbers(bundle)),
+        depth=bundle.architecture.depth,
+        base_channels=bundle.architecture.base_channels,
+        stem=bundle.architecture.stem.replace("_", " "),
+        stages="\n".join(_stages(bundle.architecture)),
+        in_channels=data.in_channels,
+        image_size=data.image_size,
+        mean=_channels(mean),
+        deviation=_channels(deviation),
+        classes=data.classes,
+        data=data.name,
+        train_images=data.train_images,
+        validation_images=data.validation_images,
+        test_images=data.test_images,
+        licence=LICENCES[data.name],
+    )
+
+
+def _state(bundle: "Bundle") -> str:
+    provenance = bundle.provenance
+    if provenance.full_training is not None:
+        return "The weights are those of its full training."
+    epochs = Recipe.from_json(provenance.search_training).epochs
+    return (
+        f"The weights are those of the search: {provenance.epochs} of {epochs} epochs, on the training part alone. "
+        "It is meant to be trained fully."
+    )
+
+
+def _numbers(bundle: "Bundle") -> list[tuple[str, str]]:
+    provenance = bundle.provenance
+    cost = bundle.data_summary.cost(bundle.architecture)
+    rows = [
+        ("FLOPs of one image, 2 a multiply-add", f"{cost.flops:,}"),
+        ("parameters", f"{cost.params:,}"),
+        (f"validation accuracy in the search, after {provenance.epochs} epochs", f"{provenance.val_accuracy:.2%}"),
+    ]
+    if provenance.full_training is not None:
+        rows += _full_training_numbers(provenance.full_training)
+    if provenance.inference is not None:
+        inference = InferenceCost.from_json(provenance.inference)
+        spread = f"interquartile range {inference.latency_spread_ms:.3g} ms"
+        rows += [
+            ("latency", f"{inference.latency_ms:.3g} ms ({spread})"),
+            ("peak memory", f"{inference.peak_memory_mb:.3g} MB"),
+            ("measured", inference.conditions),
+        ]
+    return [
+        *rows,
+        ("search", f"{provenance.search_id}, seed {provenance.search_seed}"),
+        ("trial", f"{provenance.trial}, seed {provenance.seed}"),
+        ("code", f"{provenance.code_revision}, torch {provenance.torch_version}"),
+    ]
+
+
+def _full_training_numbers(result: dict[str, Any]) -> list[tuple[str, str]]:
+    test = "no test part" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
+    return [
+        (f"test accuracy after the full training of {result['epochs']} epochs", test),
+        ("validation accuracy after the full training", f"{result['val_accuracy']:.2%}"),
+    ]
+
+
+def _stages(architecture: Architecture) -> list[str]:
+    return [
+        f"{index}. {architecture.stage_channels(index - 1)} channels: {', '.join(_blocks(blocks))}"
+        for index, blocks in enumerate(architecture.stages, start=1)
+    ]
+
+
+def _blocks(blocks: tuple[Operator, ...]) -> list[str]:
+    """Blocks in a row that are alike, together."""
+    runs: list[tuple[Operator, int]] = []
+    for block in blocks:
+        if runs and runs[-1][0] == block:
+            runs[-1] = (block, runs[-1][1] + 1)
+        else:
+            runs.append((block, 1))
+    return [f"{count} × {_operator(block)}" for block, count in runs]
+
+
+def _operator(operator: Operator) -> str:
+    fields = operator.to_json()
+    if fields["operator"] == "convolution":
+        return "3×3 convolution"
+    extent, heads = fields["spatial_extent"], fields["heads"]
+    noun = "head" if heads == 1 else "heads"
+    return f"{extent}×{extent} attention of {heads} {noun}, {ENCODINGS[fields['positional_encoding']]}"
+
+
+def _channels(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

@@ -1,0 +1,52 @@
+"""A network as ONNX, for runtimes that have no torch. Attention is written out by its reference implementation.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+import importlib
+
+import torch
+from torch import nn
+
+from search_spaces.errors import UserError
+from trainers.data import DataSummary
+from trainers.quiet import quiet
+
+OPSET = 18
+INPUT, OUTPUT = "images", "logits"
+
+
+def check_onnx() -> None:
+    """Raises UserError where a package that the export needs is not installed."""
+    for package in ("onnx", "onnxscript"):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise UserError(
+                f"--onnx needs the package {package!r}, which is not installed: pip install -e '.[onnx]'."
+            ) from None
+
+
+def onnx_model(model: nn.Module, summary: DataSummary) -> bytes:
+    """The ONNX file of a network on the CPU, in evaluation mode: `images` (B, C, H, W) to `logits`, for any B.
+
+    Raises UserError where a package is missing.
+    """
+    check_onnx()
+    assert not model.training
+    # Of two images: a batch of one would be taken for a constant.
+    images_BCHW = torch.zeros(2, summary.in_channels, summary.image_size, summary.image_size)
+    with quiet():
+        program = torch.onnx.export(
+            model,
+            (images_BCHW,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    content: bytes = program.model_proto.SerializeToString()
+    return content
