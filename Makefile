@@ -5,13 +5,14 @@ RUN := .venv/bin/python
 RUNS_DIR ?= $(CURDIR)/runs
 MLFLOW_PORT ?= 5000
 
-.PHONY: help search test test-slow test-cluster test-browser browser lint mlflow
+.PHONY: help search test test-slow test-cluster test-browser faults browser lint mlflow
 
 help:
 	@echo 'make search        environment, then a search on real data; settings in ARGS, as in ARGS="--trials 50"'
 	@echo 'make test          environment, then the tests'
 	@echo 'make test-slow     the tests that take minutes'
 	@echo 'make test-cluster  the tests that start several Ray nodes on this machine'
+	@echo 'make faults        searches that are killed, starved, cut off and damaged, half an hour long and more'
 	@echo 'make test-browser  the tests that drive a web page in Chromium'
 	@echo 'make browser       installs Chromium where apt-get does, as root, then runs those tests'
 	@echo 'make lint          ruff and mypy'
@@ -21,11 +22,15 @@ help:
 search: $(STAMP)
 	@$(RUN) nas/search.py --space resnet_stages $(ARGS)
 
+# Two processes, a file of tests to one of them: what a file's tests share is made once.
 test: $(STAMP)
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow test-cluster test-browser: test-%: $(STAMP)
 	$(RUN) -m pytest -m $* $(ARGS)
+
+faults: $(STAMP)
+	$(RUN) -m pytest -m 'slow or not slow' tests/faults $(ARGS)
 
 # Debian's names; Ubuntu installs Chromium as a snap.
 browser:

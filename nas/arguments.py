@@ -3,6 +3,8 @@
 import argparse
 from typing import Any, NoReturn
 
+from nas.run_directory import DEFAULT_RUNS_DIRECTORY
+from nas.search_settings import LEDGER_VARIABLE
 from search_spaces.errors import UserError, unknown_name
 
 
@@ -16,6 +18,27 @@ class ArgumentParser(argparse.ArgumentParser):
             flags = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
             raise unknown_name("flag", flag, flags)
         raise UserError(message + ".")
+
+
+def add_runs_directory(parser: argparse.ArgumentParser) -> None:
+    """The flag `--runs-dir`."""
+    parser.add_argument(
+        "--runs-dir",
+        default=DEFAULT_RUNS_DIRECTORY,
+        metavar="DIR",
+        help="where searches are kept (default %(default)s)",
+    )
+
+
+def add_existing_search(parser: argparse.ArgumentParser) -> None:
+    """The arguments that name a search and say where it is kept."""
+    parser.add_argument("name", metavar="NAME", help="the search")
+    add_runs_directory(parser)
+    parser.add_argument(
+        "--ledger-url",
+        metavar="URL",
+        help=f"of its ledger, where that is not in its directory (default: {LEDGER_VARIABLE} in the environment)",
+    )
 
 
 def number(kind: type, expected: str) -> Any:

@@ -1,6 +1,7 @@
 """What a search believes of its trials and of architectures it has not trained, and what training them may gain.
 
-Pure: plain trials in, expected gains out. Nothing depends on the order of the trials or on the unit of FLOPs.
+Pure: plain trials in, expected gains out. Nothing depends on the order of the trials or on the unit of the cost, which
+is FLOPs, or latency: measured for each trial, and predicted for what was not measured (`nas.latency_model`).
 """
 
 import math
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from nas.expected_gain import expected_gain, steps_of
 from nas.extrapolation import Curve, final_log_error, learn_steps
 from nas.features import Candidate, FeatureEncoder
+from nas.latency_model import Costs, LatencyModel, flops_costs
 from nas.pareto import Point, front
 from nas.surrogate import Surrogate
 
@@ -27,6 +29,7 @@ FANTASIES = 8
 class TrialView:
     """A trial as the decisions see it: `accuracies` of its epochs, from the first on, each in [0, 1].
 
+    `latency_ms` is what it was measured to cost; None where the cost is FLOPs, or is not known yet.
     "held" waits at a rung; "ended" is over short of the full budget, for whatever reason.
     """
 
@@ -34,11 +37,12 @@ class TrialView:
     candidate: Candidate
     accuracies: tuple[float, ...]
     status: Literal["running", "held", "finished", "ended"]
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What is maximised: the hypervolume over `reference`, (least accuracy, most FLOPs), after `epochs` of training.
+    """What is maximised: the hypervolume over `reference`, (least accuracy, most cost), after `epochs` of training.
 
     `rungs` are the epochs at which trials are judged. `resolution` is the least error that tells from none.
     """
@@ -65,7 +69,8 @@ class Beliefs:
         means, variances = np.array([[mean, variance] for _, mean, variance in seen]).T
         self._surrogate = Surrogate(features, encoder.groups, means, variances)
         accuracies = 1 - np.exp(self._surrogate.observed_means())
-        points = [(float(a), candidate.flops) for a, candidate in zip(accuracies, candidates, strict=True)]
+        self.costs = _costs(trials, encoder)
+        points = [(float(a), float(cost)) for a, cost in zip(accuracies, self.costs(candidates), strict=True)]
         self.promising = [candidates[index] for index in front(points)]
         # Trained to the end, by what the surrogate makes of their results: a lucky run is not taken at its word.
         self._finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
@@ -78,21 +83,29 @@ class Beliefs:
         `leaving_out` is the key of a running candidate that is itself in question.
         """
         features = self._encoder.encode(candidates)
-        flops = np.array([candidate.flops for candidate in candidates])
+        costs = self.costs(candidates)
         reference = self._objective.reference
         pending = [candidate for candidate in self._pending if candidate.key != leaving_out]
         if not pending:
             mean, variance = self._surrogate.predict(features)
-            return expected_gain(mean, variance, flops, steps_of(self._finished, reference))
+            return expected_gain(mean, variance, costs, steps_of(self._finished, reference))
         random = np.random.default_rng(self._seed)
         draws, means, variance = self._surrogate.fantasies(
             self._encoder.encode(pending), features, FANTASIES, random
         )  # fmt: skip
+        pending_costs = self.costs(pending)
         total = np.zeros(len(candidates))
         for draw, mean in zip(1 - np.exp(draws), means, strict=True):
-            imagined = [(float(a), candidate.flops) for a, candidate in zip(draw, pending, strict=True)]
-            total += expected_gain(mean, variance, flops, steps_of([*self._finished, *imagined], reference))
+            imagined = [(float(a), float(cost)) for a, cost in zip(draw, pending_costs, strict=True)]
+            total += expected_gain(mean, variance, costs, steps_of([*self._finished, *imagined], reference))
         return total / len(draws)
+
+
+def _costs(trials: Sequence[TrialView], encoder: FeatureEncoder) -> Costs:
+    """What candidates cost: FLOPs, unless the trials were measured."""
+    in_order = sorted(trials, key=lambda trial: trial.number)
+    measured = [(trial.candidate, trial.latency_ms) for trial in in_order if trial.latency_ms is not None]
+    return LatencyModel(measured, encoder) if measured else flops_costs
 
 
 def observations(trials: Sequence[TrialView], objective: Objective) -> list[tuple[Candidate, float, float]]:

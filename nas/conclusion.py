@@ -5,17 +5,18 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from nas.costs import COSTS, CostName
 from nas.pareto import knee
 from nas.progress import front_table, measurement_lines, readable_duration
-from nas.records import FAILURES, TrialRecord, readable_flops
+from nas.records import FAILURES, TrialRecord, readable_cost
 from nas.redaction import HIDDEN, redacted
 from nas.report_files import REPORT_PAGE, write_report
-from nas.run_directory import RunDirectory
+from nas.run_directory import DEFAULT_RUNS_DIRECTORY, RunDirectory
 from nas.search_facts import SearchFacts
-from nas.settings import DEFAULT_RUNS_DIRECTORY
 from nas.summary import AnchorGain, Summary
 from nas.tracking import Tracker
 
@@ -35,9 +36,13 @@ class SearchEnd:
 def write_results(
     directory: RunDirectory, facts: SearchFacts, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
 ) -> list[Path]:
-    """Writes the report and `summary.json`. The paths of what was written."""
+    """Writes the report, `summary.json` and `front.json`. The paths of what was written.
+
+    The front's file holds nothing that was measured in time, so that a deterministic search writes the same bytes.
+    """
     paths = write_report(directory.report, facts, records)
-    text = json.dumps(
+    _write_json(
+        directory.summary,
         {
             "name": end.name,
             "search_id": end.search_id,
@@ -46,28 +51,46 @@ def write_results(
             "seconds": end.seconds,
             **summary.to_json(),
         },
-        indent=2,
     )
-    temporary = directory.summary.with_suffix(".json.part")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, directory.summary)
-    return [*paths, directory.summary]
+    _write_json(directory.front, [_results(record) for record in summary.front])
+    return [*paths, directory.summary, directory.front]
 
 
-def drop_checkpoints(directory: RunDirectory, records: tuple[TrialRecord, ...], summary: Summary) -> None:
-    """Deletes the checkpoints of trials that have ended and are not on the front."""
-    kept = {record.number for record in summary.front}
+def _results(record: TrialRecord) -> dict[str, Any]:
+    """What training has shown of a trial, and nothing that differs when it is done again."""
+    fields = ("number", "architecture_id", "architecture", "label", "flops", "params", "seed", "replicate", "repeats")
+    everything = record.to_json()
+    curve = [
+        {
+            "epoch": result.epoch,
+            "train_loss": result.train_loss,
+            "val_loss": result.val_loss,
+            "val_accuracy": result.val_accuracy,
+        }
+        for result in record.epochs
+    ]
+    return {**{name: everything[name] for name in fields}, "val_accuracy": record.point[0], "curve": curve}
+
+
+def _write_json(path: Path, value: object) -> None:
+    temporary = path.with_suffix(".json.part")
+    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def drop_checkpoints(
+    directory: RunDirectory, records: tuple[TrialRecord, ...], summary: Summary, keep_checkpoints: str
+) -> None:
+    """Deletes the checkpoints of trials that have ended, except those of the front, or all, as `keep_checkpoints` says.
+
+    The values are those of `search.keep_checkpoints`.
+    """
+    if keep_checkpoints == "all":
+        return
+    kept = {record.number for record in summary.front} if keep_checkpoints == "front" else set()
     for record in records:
         if record.outcome not in ("running", "held") and record.number not in kept:
             shutil.rmtree(directory.checkpoints(record.number), ignore_errors=True)
-
-
-def note(tracker: Tracker, end: SearchEnd, summary: Summary) -> str:
-    """What the MLflow UI shows as the description of the search."""
-    return (
-        f"{tracker.links} · front of {len(summary.front)}, hypervolume {summary.hypervolume:.4f}, "
-        f"{summary.architectures_trained} architectures trained on {end.data}."
-    )
 
 
 def print_conclusion(
@@ -75,9 +98,12 @@ def print_conclusion(
 ) -> None:
     """Prints the front, what it gained, where to look, and what to type next."""
     counts = summary.counts
+    imported = f" beside {summary.results_imported} results taken over" if summary.results_imported else ""
+    finished = counts["finished"] - summary.results_imported
     console.print(
-        f"\n{summary.architectures_trained} architectures in {readable_duration(end.seconds)}: {counts['finished']} "
-        f"trained to the end, {counts['stopped']} stopped early, {sum(counts[end] for end in FAILURES)} failed; "
+        f"\n{summary.architectures_trained} architectures{imported} in {readable_duration(end.seconds)}: "
+        f"{finished} trained to the end, {counts['stopped']} stopped early, "
+        f"{sum(counts[end] for end in FAILURES)} failed; "
         f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing",
         soft_wrap=True,
     )
@@ -88,17 +114,18 @@ def print_conclusion(
         for line in measurement_lines(summary.front):
             console.print(line, soft_wrap=True)
         for gain in summary.anchor_gains:
-            console.print(_gain_text(gain), soft_wrap=True)
+            console.print(_gain_text(gain, summary.cost_name), soft_wrap=True)
     else:
         console.print("\nno architecture was trained to the end, so there is no front yet")
     console.print(f"\nreport   {directory.report / REPORT_PAGE}", soft_wrap=True)
     for line in mlflow_lines:
         console.print(line, soft_wrap=True)
-    console.print("\nnext")
-    if end.interrupted or counts["running"]:
-        console.print(f"  {resume_command(directory)}", soft_wrap=True)
-    if summary.front:
-        console.print(f"  python nas/export.py {end.name} --pick knee{_runs_flag(directory)}", soft_wrap=True)
+    following = [resume_command(directory)] if end.interrupted or counts["running"] else []
+    # There is nothing to export of an architecture whose weights are not kept.
+    if summary.front and directory.checkpoints(best.number).is_dir():
+        following.append(f"python nas/export.py {end.name} --pick knee{_runs_flag(directory)}")
+    if following:
+        console.print("\n  ".join(["\nnext", *following]), soft_wrap=True)
 
 
 def resume_command(directory: RunDirectory) -> str:
@@ -110,20 +137,26 @@ def _runs_flag(directory: RunDirectory) -> str:
     return "" if directory.runs == Path(DEFAULT_RUNS_DIRECTORY).resolve() else f" --runs-dir {directory.runs}"
 
 
-def _gain_text(gain: AnchorGain) -> str:
-    against = f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_flops(gain.flops)}): "
-    if not gain.flops_saved and not gain.accuracy_gained:
+def _gain_text(gain: AnchorGain, cost_name: CostName) -> str:
+    words = COSTS[cost_name]
+    against = f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_cost(gain.cost, cost_name)}): "
+    if not gain.cost_saved and not gain.accuracy_gained:
         return against + "nothing beats it"
     return (
-        against + f"its accuracy for {gain.flops_saved:.0%} fewer FLOPs, "
-        f"{100 * gain.accuracy_gained:+.2f} points of accuracy for no more FLOPs"
+        against + f"its accuracy for {gain.cost_saved:.0%} {words.less}, "
+        f"{100 * gain.accuracy_gained:+.2f} points of accuracy for {words.no_more}"
     )
 
 
-def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str, resume: str) -> list[str]:
-    """Where the search is to be seen in MLflow; `resume` is the command that goes on with it."""
+def report_command(directory: RunDirectory) -> str:
+    """The command that makes the report of a search and brings MLflow up to its ledger."""
+    return f"python nas/report.py {directory.name}{_runs_flag(directory)}"
+
+
+def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str, report: str) -> list[str]:
+    """Where the search is to be seen in MLflow; `report` is the command that writes there what is missing."""
     if tracker is None or failure is not None:
-        return [f"MLflow   could not be written ({failure}); the ledger has it all: {resume} brings MLflow up to date"]
+        return [f"MLflow   is not up to date ({failure}); the ledger has it all: {report} brings it in"]
     shown = redacted(uri)
     server = shown.replace(f"{HIDDEN}@", "").rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
     lines = [f"front    {server}/{tracker.front_path}", f"report   {server}/{tracker.report_path}"]

@@ -1,4 +1,4 @@
-"""A search's decisions in one place: what to start, promote or hold back, given its trials. Pure, on plain data.
+"""A search's decisions in one place: what to start, promote or hold back, given its trials, on plain data.
 
 The engine asks it for real trials, the benchmark for those of a table.
 """
@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from nas.beliefs import Beliefs, Objective, TrialView
 from nas.features import FeatureEncoder
-from nas.pareto import dominates
+from nas.pareto import Point, dominates
 from nas.proposals import INITIAL_PROPOSALS, CandidateSource, Proposal, best_gain, cover, encoder_of
 from nas.rungs import goes_on, promoted
 from nas.seeds import derived_seed
@@ -121,36 +121,44 @@ class Decisions:
         """
         if situation.beliefs is None:
             return True
+        beliefs = situation.beliefs
         trial = next(trial for trial in situation.trials if trial.number == number)
         rung = len(trial.accuracies)
         assert rung in self._objective.rungs and trial.status == "running", trial
-        others = [
-            peer for peer in situation.trials if peer.number != number and len(peer.accuracies) >= rung
-        ]  # fmt: skip
-        candidates = [trial.candidate, *(peer.candidate for peer in others)]
-        with self._one_thread():
-            gains = situation.beliefs.gains(candidates, leaving_out=trial.candidate.key)
-        # A trial that is over has nothing left to gain.
-        open_peers = [float(gain) if peer.status in ("running", "held") else 0.0 for gain, peer in
-                      zip(gains[1:], others, strict=True)]  # fmt: skip
-        points = [(peer.accuracies[rung - 1], peer.candidate.flops) for peer in others]
-        point = (trial.accuracies[rung - 1], trial.candidate.flops)
-        # A running trial that this one dominates is worth what it will be worth when it is in question itself.
-        for index, (peer, other) in enumerate(zip(others, points, strict=True)):
-            if peer.status == "running" and dominates(point, other):
-                with self._one_thread():
-                    own = situation.beliefs.gains([peer.candidate], leaving_out=peer.candidate.key)
-                open_peers[index] = float(own[0])
-        rival_gain = situation.fresh_gain
-        if epochs_left < self._objective.epochs:
-            held = [peer for peer in situation.trials if peer.status == "held"]
-            rival_gain = self._objective.epochs * max(self._rates(held, situation.beliefs), default=0.0)
+        peers = [peer for peer in situation.trials if peer.number != number and len(peer.accuracies) >= rung]
+        at_rung = [trial, *peers]
+        costs = beliefs.costs([one.candidate for one in at_rung])
+        points = [(one.accuracies[rung - 1], float(cost)) for one, cost in zip(at_rung, costs, strict=True)]
+        gains = self._gains_at_rung(at_rung, points, beliefs)
         return goes_on(
-            point,
-            float(gains[0]),
-            list(zip(points, open_peers, strict=True)),
+            points[0],
+            gains[0],
+            list(zip(points[1:], gains[1:], strict=True)),
             remaining_epochs=self._objective.epochs - rung,
             epochs=self._objective.epochs,
-            rival_gain=rival_gain,
+            rival_gain=self._rival_gain(situation, beliefs, epochs_left),
             reduction_factor=self._reduction_factor,
         )
+
+    def _gains_at_rung(self, at_rung: Sequence[TrialView], points: Sequence[Point], beliefs: Beliefs) -> list[float]:
+        """What each trial may still add, the first being the one in question. One that is over has nothing to gain."""
+        question = at_rung[0]
+        still_open = [index for index, trial in enumerate(at_rung) if trial.status in ("running", "held")]
+        gains = [0.0] * len(at_rung)
+        with self._one_thread():
+            candidates = [at_rung[index].candidate for index in still_open]
+            together = beliefs.gains(candidates, leaving_out=question.candidate.key)
+            for index, gain in zip(still_open, together, strict=True):
+                # A running trial that this one dominates is worth what it will be worth when it is in question itself.
+                if at_rung[index].status == "running" and dominates(points[0], points[index]):
+                    candidate = at_rung[index].candidate
+                    gain = beliefs.gains([candidate], leaving_out=candidate.key)[0]
+                gains[index] = float(gain)
+        return gains
+
+    def _rival_gain(self, situation: Situation, beliefs: Beliefs, epochs_left: float) -> float:
+        """What a worker would gain by a whole training otherwise: of what is fresh or, failing that, is held."""
+        if epochs_left >= self._objective.epochs:
+            return situation.fresh_gain
+        held = [trial for trial in situation.trials if trial.status == "held"]
+        return self._objective.epochs * max(self._rates(held, beliefs), default=0.0)

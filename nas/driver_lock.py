@@ -28,7 +28,7 @@ def driver_lock(directory: RunDirectory) -> Iterator[None]:
         _write_holder(descriptor)
         yield
     finally:
-        if not directory.ledger.exists():
+        if not directory.has_ledger:
             with contextlib.suppress(OSError):
                 directory.lock.unlink()
                 directory.path.rmdir()

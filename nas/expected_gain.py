@@ -1,5 +1,7 @@
 """What training an architecture may add to the front: expected hypervolume improvement with FLOPs known exactly.
 
+Latency, where that is the cost, is taken as if it were: `flops` are then milliseconds, measured or predicted.
+
 Pure functions on arrays. Accuracy is 1 − exp(z) with z normal, so above each step of the front the expected gain is the
 price of a European put on a log-normal error (Black and Scholes 1973), and the improvement of two objectives (Emmerich
 et al. 2006) is the sum of these prices over the front's steps, times the steps' widths in FLOPs.

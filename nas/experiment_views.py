@@ -1,10 +1,18 @@
 """What the MLflow UI shows of a search at one click: its views, its links, and the notes that hold them."""
 
+from nas.costs import CostName
 from nas.report_files import REPORT_PAGE
-from nas.run_fields import COST_METRICS, EPOCH_METRICS
+from nas.run_fields import COST_METRICS, EPOCH_METRICS, LATENCY_METRICS
 from nas.saved_view import UI_OF_TRAINING, SavedView, Scatter, columns, saved_view_path, saved_view_tag
 
-CHARTS = (Scatter("flops", "val_accuracy"), Scatter("params", "val_accuracy"))
+CHARTS: dict[CostName, tuple[Scatter, ...]] = {
+    "flops": (Scatter("flops", "val_accuracy"), Scatter("params", "val_accuracy")),
+    "latency_ms": (Scatter("latency_ms", "val_accuracy"), Scatter("flops", "val_accuracy")),
+}
+METRICS: dict[CostName, tuple[str, ...]] = {
+    "flops": EPOCH_METRICS + COST_METRICS,
+    "latency_ms": EPOCH_METRICS + COST_METRICS + LATENCY_METRICS,
+}
 COLUMNS = (
     *columns("metrics", ("val_accuracy", "flops", "params", "latency_ms")),
     *columns("params", ("depth", "base_channels", "stem", "stage1", "stage2", "stage3", "stage4")),
@@ -23,18 +31,17 @@ def front_alone_slug(search_id: str) -> str:
     return f"front-alone-{search_id}"
 
 
-def view_tags(search_id: str, name: str, created_ms: int) -> dict[str, str]:
+def view_tags(search_id: str, name: str, created_ms: int, cost_name: CostName = "flops") -> dict[str, str]:
     """The experiment tags that hold the two views of a search."""
     trials = f"tags.`nas.search_id` = '{search_id}' and tags.`nas.kind` = 'trial'"
     # The UI loads a hundred runs, so the order brings the front into them, whatever the number of trials.
-    all_trials = _view(front_slug(search_id), f"{name}: the front among all trials", trials, created_ms)
-    front_alone = _view(
-        front_alone_slug(search_id), f"{name}: the front alone", f"{trials} and tags.`pareto` = 'front'", created_ms
-    )
+    all_trials = _view(front_slug(search_id), f"{name}: the front among all trials", trials, created_ms, cost_name)
+    front_filter = f"{trials} and tags.`pareto` = 'front'"
+    front_alone = _view(front_alone_slug(search_id), f"{name}: the front alone", front_filter, created_ms, cost_name)
     return dict(map(saved_view_tag, (all_trials, front_alone)))
 
 
-def _view(slug: str, title: str, run_filter: str, created_ms: int) -> SavedView:
+def _view(slug: str, title: str, run_filter: str, created_ms: int, cost_name: CostName) -> SavedView:
     return SavedView(
         slug=slug,
         title=title,
@@ -42,8 +49,8 @@ def _view(slug: str, title: str, run_filter: str, created_ms: int) -> SavedView:
         sort_column="tags.`pareto`",
         ascending=False,
         columns=COLUMNS,
-        charts=CHARTS,
-        metrics=EPOCH_METRICS + COST_METRICS,
+        charts=CHARTS[cost_name],
+        metrics=METRICS[cost_name],
         created_ms=created_ms,
     )
 

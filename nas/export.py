@@ -14,15 +14,16 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from nas.arguments import ArgumentParser
-from nas.ledger import Ledger, ledger_url
+from nas.arguments import ArgumentParser, add_existing_search
+from nas.kept_addresses import known_tracking
+from nas.ledger import Ledger
+from nas.ledger_place import open_ledger
 from nas.pareto import knee
 from nas.progress import front_table, measurement_lines
 from nas.records import TrialRecord, front_of, readable_flops
 from nas.redaction import redacted
 from nas.run_directory import RunDirectory, existing_run
 from nas.selection import PICKS, pick
-from nas.settings import DEFAULT_RUNS_DIRECTORY
 from search_spaces.errors import UserError
 from trainers.bundle import Bundle, model_of, read_model, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint
@@ -44,7 +45,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "recipe of its full training, the weights that the search left it with, where it comes from, and a model card.",
         allow_abbrev=False,
     )
-    parser.add_argument("name", metavar="NAME", help="the search")
+    add_existing_search(parser)
     parser.add_argument("--list", action="store_true", help="show the front, and write nothing")
     parser.add_argument(
         "--pick", metavar="CHOICE",
@@ -56,13 +57,7 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--register", metavar="MODEL", help="register it in MLflow under this name, too")
     parser.add_argument("--alias", metavar="ALIAS", help="what to call the registered version (default: best)")
     parser.add_argument(
-        "--tracking-uri", metavar="URI", help="the MLflow store to register in (default: that in the runs directory)"
-    )
-    parser.add_argument(
-        "--runs-dir",
-        default=DEFAULT_RUNS_DIRECTORY,
-        metavar="DIR",
-        help="where searches are kept (default %(default)s)",
+        "--tracking-uri", metavar="URI", help="the MLflow store to register in (default: that which the search wrote)"
     )
     return parser
 
@@ -73,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = _options(arguments)
         directory = existing_run(options.runs_dir, options.name)
-        ledger = Ledger.open(ledger_url(directory.ledger), options.name)
+        ledger = open_ledger(directory, options.ledger_url)
         if options.list:
             print_front(console, ledger.records)
         else:
@@ -121,11 +116,14 @@ def _export(console: Console, options: argparse.Namespace, directory: RunDirecto
     if options.register:
         # MLflow takes seconds to import.
         from nas.model_registry import DEFAULT_ALIAS, ModelRegistry, check_names
+        from nas.tracking_store import store_uri
 
         alias = DEFAULT_ALIAS if options.alias is None else options.alias
         check_names(options.register, alias)
-        uri = options.tracking_uri or f"sqlite:///{directory.runs / 'mlflow.db'}"
-        registry = ModelRegistry(uri, ledger.search_id)
+        if ledger.tracking is None:
+            raise UserError(f"search {options.name!r} has no MLflow store: it was never run.")
+        tracking = known_tracking(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
+        registry = ModelRegistry(store_uri(tracking, directory), ledger.search_id)
         run = registry.run_of(record.number)
     bundle, weights = found_network(directory, ledger, record, options.pick)
     onnx = onnx_model(model_of(bundle, weights), bundle.data_summary) if options.onnx else None

@@ -45,49 +45,51 @@ class FeatureEncoder:
         self._lowest = logarithms.min(axis=0)
         self._range = np.maximum(logarithms.max(axis=0) - self._lowest, 1e-9)
         sizes: list[int] = []
-        # What a candidate of no choices has, and what each choice sets, as columns and their values.
+        # What a candidate of no choices has, and what each choice changes in that, as columns and their values.
         absent: list[tuple[int, float]] = []
-        self._set_by: dict[tuple[str, Value], list[tuple[int, float]]] = {}
+        changed: dict[tuple[str, Value], list[tuple[int, float]]] = {}
         for name, values in domains.items():
             first, last = sum(sizes), sum(sizes) + len(values)
             absent.append((last, SAME))
             for rank, value in enumerate(values):
-                self._set_by[name, value] = [(last, 0.0), (first + rank, SAME)]
+                changed[name, value] = [(last, -SAME), (first + rank, SAME)]
             sizes.append(len(values) + 1)
         for name, values in domains.items():
             if _is_ordered(values):
                 # A choice that does not apply is as far from both ends.
                 absent.append((sum(sizes), 0.5))
                 for rank, value in enumerate(values):
-                    self._set_by[name, value].append((sum(sizes), rank / (len(values) - 1)))
+                    changed[name, value].append((sum(sizes), rank / (len(values) - 1) - 0.5))
                 sizes.append(1)
-        self._counted_by: dict[tuple[str, Value], tuple[int, float]] = {}
         for names, values in _shared_values(domains):
             for value in values:
                 for name in names:
-                    self._counted_by[name, value] = (sum(sizes), 1 / len(names))
+                    changed[name, value].append((sum(sizes), 1 / len(names)))
                 sizes.append(1)
         self.groups = np.repeat(np.arange(len(sizes) + 2), [*sizes, 1, 1])
         self._empty = np.zeros(len(self.groups))
         for column, number in absent:
             self._empty[column] = number
+        self._changed = {choice: tuple(zip(*pairs, strict=True)) for choice, pairs in changed.items()}
 
     def encode(self, candidates: Sequence[Candidate]) -> Array:
         """[N, P] features; column p belongs to group `groups[p]`."""
-        rows = np.tile(self._empty, (len(candidates), 1))
-        for row, candidate in zip(rows, candidates, strict=True):
-            self._fill(row, candidate)
+        width = len(self._empty)
+        places: list[int] = []
+        amounts: list[float] = []
+        counts: list[int] = []
+        for candidate in candidates:
+            before = len(places)
+            for choice in candidate.choices.items():
+                columns, values = self._changed.get(choice, ((), ()))
+                places.extend(columns)
+                amounts.extend(values)
+            counts.append(len(places) - before)
+        flat = np.repeat(np.arange(len(candidates)) * width, counts) + np.array(places, dtype=np.int64)
+        rows = np.bincount(flat, amounts, len(candidates) * width).reshape(-1, width) + self._empty
         costs = np.log([(candidate.flops, candidate.params) for candidate in candidates])
         rows[:, -2:] = (costs - self._lowest) / self._range
         return rows
-
-    def _fill(self, row: Array, candidate: Candidate) -> None:
-        for choice in candidate.choices.items():
-            for column, number in self._set_by.get(choice, ()):
-                row[column] = number
-            if choice in self._counted_by:
-                column, share = self._counted_by[choice]
-                row[column] += share
 
 
 def _is_ordered(values: Sequence[Value]) -> bool:

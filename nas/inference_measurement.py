@@ -1,21 +1,24 @@
-"""Measures what the members of a search's front cost to run, on the machines of the search, as Ray tasks.
+"""Measures what networks cost to run while no trial runs, on the machines of the search, as Ray tasks.
 
-One after the other, when no trial runs: a second task on the machine would be measured with it. Weights make no
-difference, so a network is built anew. What was measured is in the ledger and is never measured again.
+Before the first trial of a search on latency the yardstick, after the last one the members of the front. One after the
+other: a second task on the machine would be measured with it. Weights make no difference, so a network is built anew.
+What was measured is in the ledger and is never measured again.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
 import torch
 
 from nas.ledger import Ledger
-from nas.records import TrialRecord, front_of
+from nas.records import front_of
 from nas.search_settings import ClusterSettings
 from nas.searcher import TrialTemplate
+from nas.yardstick import Yardstick
 from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
 from trainers.data import DataSummary
 from trainers.inference import InferenceCost, measure_inference
 from trainers.model import seeded_model
@@ -41,10 +44,10 @@ def measure_front(
     if not waiting or should_stop():
         return
     say(f"measuring latency and memory of the front: {len(waiting)} to go")
-    task = ray.remote(num_cpus=cluster.cpus_per_trial, num_gpus=cluster.gpus_per_trial, max_retries=0)(measured)
+    task = _task(cluster)
     failures = []
     for record in waiting:
-        answer = _answer(task, measurement_config(record, template, batch), should_stop)
+        answer = _answer(task, measurement_config(record.architecture, template, batch), should_stop)
         if should_stop():
             return
         if isinstance(answer, str):
@@ -55,10 +58,40 @@ def measure_front(
         say(f"latency and memory of {len(failures)} of them could not be measured: {failures[0]}")
 
 
-def measurement_config(record: TrialRecord, template: TrialTemplate, batch: int) -> dict[str, Any]:
+def measure_yardstick(
+    ledger: Ledger,
+    architectures: Sequence[Architecture],
+    template: TrialTemplate,
+    cluster: ClusterSettings,
+    batch: int,
+    should_stop: Callable[[], bool],
+) -> None:
+    """Makes the slowest of `architectures` the yardstick of a search that has none, unless `should_stop()` holds.
+
+    Raises UserError where one cannot be measured.
+    """
+    if ledger.yardstick is not None or should_stop():
+        return
+    task = _task(cluster)
+    found = []
+    for architecture in architectures:
+        answer = _answer(task, measurement_config(architecture, template, batch), should_stop)
+        if should_stop():
+            return
+        if isinstance(answer, str):
+            raise UserError(f"the latency of {architecture.label} could not be measured: {answer}.")
+        found.append(Yardstick(architecture, answer.latency_ms, batch))
+    ledger.record_yardstick(max(found, key=lambda yardstick: yardstick.latency_ms))
+
+
+def _task(cluster: ClusterSettings) -> Any:
+    return ray.remote(num_cpus=cluster.cpus_per_trial, num_gpus=cluster.gpus_per_trial, max_retries=0)(measured)
+
+
+def measurement_config(architecture: Architecture, template: TrialTemplate, batch: int) -> dict[str, Any]:
     """What a worker has to know of one measurement, all of it plain JSON."""
     return {
-        "architecture": record.architecture.to_json(),
+        "architecture": architecture.to_json(),
         "data_summary": template.data_summary.to_json(),
         "precision": template.training.precision,
         "device": template.device,

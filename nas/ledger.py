@@ -1,11 +1,14 @@
 """The ledger: the Optuna study that is the only record of a search. The only file that sees Optuna's storage.
 
 Every change of state is written here before anything else learns of it; what is in memory is a copy. A trial's state
-in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, flops), stopped PRUNED, and FAIL all else that
+in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), stopped PRUNED, and FAIL all else that
 ended.
+
+A trial's attributes are `proposal`, `latency_ms`, `epoch_00001` and so on, `standing`, `deaths` and `end`; the study's
+are `header`, `search_id`, `tracking`, `yardstick` and `inference_00042`. Every one is sealed (`nas.ledger_seal`), and
+reading them fails where a bit has changed. What Optuna itself keeps of a trial is held against them.
 """
 
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -13,18 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
-from nas.records import Outcome, TrialRecord
+from nas.costs import DEFAULT_OBJECTIVES, cost_of
+from nas.ledger_reading import end_of, epoch_key, owner_of, record_of, standing_of, state_of
+from nas.ledger_seal import BrokenSeal, seal, unseal
+from nas.ledger_writing import imported_trial, new_trial
+from nas.records import Outcome, TrialRecord, latest_moment
+from nas.redaction import without_secrets
 from nas.samplers import sampler_named
+from nas.sqlite_check import check_sqlite
+from nas.steady_clock import SteadyClock
+from nas.yardstick import Yardstick
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space, Value
+from trainers.atomic import sync_directory
 from trainers.inference import InferenceCost
 from trainers.loop import EpochResult
 
-LEDGER_FORMAT = 2
-OPTUNA_STATES: dict[Outcome, TrialState] = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+LEDGER_FORMAT = 3
+SQLITE = "sqlite:///"
 
 
 class Ledger:
@@ -32,56 +44,110 @@ class Ledger:
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
-        self._trials: dict[int, Trial] = {}
+        # What a sampler looks at and asks, in memory; made when the first sampler is asked.
+        self._sampled: optuna.Study | None = None
+        self._proposed: Trial | None = None
+        self._trial_ids: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
-        for trial in study.get_trials(deepcopy=False):
-            # A proposal that is not registered yet has no architecture.
-            if "architecture" in trial.user_attrs:
-                self._trials[trial.number] = Trial(study, trial._trial_id)
-                self._records[trial.number] = _record(trial)
+        self._attributes = {key: unseal("search", key, stored) for key, stored in study.user_attrs.items()}
+        self._cost_name = cost_of(self.header.get("search", {}).get("objectives", DEFAULT_OBJECTIVES))
+        trials = study.get_trials(deepcopy=False)
+        if [trial.number for trial in trials] != list(range(len(trials))):
+            raise BrokenSeal("the trials are not numbered one after the other")
+        for trial in trials:
+            self._trial_ids[trial.number] = trial._trial_id
+            self._records[trial.number] = record_of(trial, self._cost_name)
         for number, record in self._records.items():
-            stored = study.user_attrs.get(_inference_key(number))
-            if stored is not None:
-                self._records[number] = replace(record, inference=InferenceCost.from_json(stored))
+            cost = self._attributes.get(_inference_key(number))
+            if cost is not None:
+                self._records[number] = replace(record, inference=InferenceCost.from_json(cost))
+        self.clock = SteadyClock(latest_moment(self._records.values()))
 
     @classmethod
     def create(cls, url: str, name: str, header: dict[str, Any]) -> "Ledger":
-        """A new ledger. `header` is what the search was started with, as JSON; it is never changed."""
-        try:
-            study = optuna.create_study(
-                storage=_storage(url), study_name=name, directions=["maximize", "minimize"], load_if_exists=False
-            )
-        except optuna.exceptions.DuplicatedStudyError:
-            raise UserError(f"a search named {name!r} exists already: resume it with --resume {name}.") from None
-        study.set_user_attr("search_id", uuid.uuid4().hex)
-        study.set_user_attr("header", {"ledger_format": LEDGER_FORMAT, **header})
-        return cls(study)
+        """A new ledger. `header` is what the search was started with, as JSON; it is never changed.
+
+        In a SQLite file it is there whole or not at all.
+        """
+        if not url.startswith(SQLITE):
+            try:
+                storage = _storage(url)
+            except Exception as error:  # Each database has errors of its own.
+                raise UserError(f"the ledger of search {name!r} cannot be made: {_reason(error, url)}.") from error
+            return cls(_new_study(storage, name, header))
+        path = Path(url.removeprefix(SQLITE))
+        if path.exists():
+            raise _taken(name)
+        part = path.with_name(f"{path.name}.part")
+        part.unlink(missing_ok=True)
+        storage = _storage(ledger_url(part))
+        _new_study(storage, name, header)
+        storage.engine.dispose()
+        part.replace(path)
+        sync_directory(path.parent)
+        return cls.open(url, name)
 
     @classmethod
     def open(cls, url: str, name: str) -> "Ledger":
-        """The ledger of an existing search. Raises UserError where it cannot be read."""
+        """The ledger of an existing search. Raises UserError where it cannot be read or is damaged in any bit."""
         try:
-            study = optuna.load_study(storage=_storage(url), study_name=name)
-        except Exception as error:
-            raise UserError(f"the ledger of search {name!r} cannot be read: {_first_line(error)}.") from error
-        ledger_format = study.user_attrs.get("header", {}).get("ledger_format")
-        if ledger_format != LEDGER_FORMAT:
-            raise UserError(f"the ledger of search {name!r} has format {ledger_format!r}: expected {LEDGER_FORMAT}.")
-        return cls(study)
+            if url.startswith(SQLITE):
+                check_sqlite(Path(url.removeprefix(SQLITE)))
+            study = optuna.load_study(storage=_storage(url, create_tables=False), study_name=name)
+            ledger_format = _ledger_format(study)
+            if ledger_format == LEDGER_FORMAT:
+                return cls(study)
+        except Exception as error:  # Whatever a damaged database may bring about.
+            raise UserError(f"the ledger of search {name!r} cannot be read: {_reason(error, url)}.") from error
+        raise UserError(f"the ledger of search {name!r} has format {ledger_format!r}: expected {LEDGER_FORMAT}.")
 
-    def drop_cut_off_proposals(self) -> None:
-        """Ends the proposals that were cut off before they were registered. Only for a search's one driver."""
-        for trial in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            if trial.number not in self._records:
-                self._study.tell(trial.number, state=TrialState.FAIL)
+    def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:
+        """Writes finished results of another search, numbered from 0, as the first trials of this one.
+
+        They are of architectures that `space` holds.
+        """
+        assert not self._records
+        self._study.add_trials(imported_trial(record, space) for record in results)
+        for record in results:
+            self._records[record.number] = replace(record, inference=None)
+            if record.inference is not None:
+                self.record_inference(record.number, record.inference)
 
     @property
     def search_id(self) -> str:
-        return str(self._study.user_attrs["search_id"])
+        return str(self._attributes["search_id"])
 
     @property
     def header(self) -> dict[str, Any]:
-        return dict(self._study.user_attrs["header"])
+        return dict(self._attributes["header"])
+
+    @property
+    def yardstick(self) -> Yardstick | None:
+        """What latencies are measured beside. None where they are not, or not yet."""
+        stored = self._attributes.get("yardstick")
+        return None if stored is None else Yardstick.from_json(stored)
+
+    @property
+    def most_latency_ms(self) -> float | None:
+        """The latency up to which a result counts: that of the yardstick."""
+        return None if self.yardstick is None else self.yardstick.latency_ms
+
+    def record_yardstick(self, yardstick: Yardstick) -> None:
+        """Writes what latencies are measured beside, once."""
+        assert "yardstick" not in self._attributes
+        self._attributes["yardstick"] = yardstick.to_json()
+        self._study.set_user_attr("yardstick", seal("search", "yardstick", yardstick.to_json()))
+
+    @property
+    def tracking(self) -> dict[str, Any] | None:
+        """The MLflow store that the search is written to, without secrets; None before it was started."""
+        return self._attributes.get("tracking")
+
+    def record_tracking(self, tracking: dict[str, Any]) -> None:
+        """Writes to which MLflow store the search is written from now on."""
+        if tracking != self.tracking:
+            self._study.set_user_attr("tracking", seal("search", "tracking", tracking))
+            self._attributes["tracking"] = tracking
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
@@ -90,82 +156,115 @@ class Ledger:
     def record(self, number: int) -> TrialRecord:
         return self._records[number]
 
-    def propose(
-        self, space: Space, sampler: str, search_seed: int, fixed: dict[str, Value] | None = None
-    ) -> tuple[int, Architecture]:
-        """A new trial's number and the architecture that the sampler (or, where given, `fixed`) chooses for it.
+    @property
+    def next_number(self) -> int:
+        """The number that the next trial will have."""
+        return len(self._records)
 
-        The trial is in the ledger only once it is registered.
-        """
-        self._study.sampler = sampler_named(sampler, search_seed=search_seed, proposal=len(self._records))
-        if fixed is not None:
-            self._study.enqueue_trial(fixed)
-        trial = self._study.ask()
-        architecture = space.decide(lambda name, values: _suggest(trial, name, values))
-        self._trials[trial.number] = trial
-        return trial.number, architecture
+    def propose(self, space: Space, sampler: str, search_seed: int) -> Architecture:
+        """The architecture that a sampler of Optuna's would train next. It has to be registered; nothing is written."""
+        assert self._proposed is None
+        if self._sampled is None:
+            self._sampled = optuna.create_study(directions=self._study.directions)
+            self._sampled.add_trials(self._study.get_trials(deepcopy=False))
+        self._sampled.sampler = sampler_named(sampler, search_seed=search_seed, proposal=self.next_number)
+        trial = self._proposed = self._sampled.ask()
+        return space.decide(lambda name, values: _suggest(trial, name, values))
 
-    def register(self, record: TrialRecord) -> None:
-        """Writes a proposal with its cost and its outcome so far."""
-        trial = self._trials[record.number]
-        fields = {
-            "flops": record.flops,
-            "params": record.params,
-            "seed": record.seed,
-            "anchor": record.anchor,
-            "replicate": record.replicate,
-            "started_at": time.time(),
-        }
-        for key, value in fields.items():
-            trial.set_user_attr(key, value)
-        trial.set_user_attr("architecture", record.architecture.to_json())
-        self._records[record.number] = replace(record, outcome="running", started_at=fields["started_at"])
-        if record.outcome != "running":
-            self.end(record.number, record.outcome, reason=record.reason, duplicate_of=record.duplicate_of)
+    def register(self, record: TrialRecord, space: Space) -> None:
+        """Writes a trial of an architecture of `space`, with its cost and its outcome so far."""
+        assert record.number == self.next_number, record
+        now = self.clock()
+        record = replace(record, started_at=now, cost_name=self._cost_name)
+        if not record.trained:
+            record = replace(record, finished_at=now)
+        trial = new_trial(record, space, self._notes_of_sampler())
+        self._trial_ids[record.number] = self._study._storage.create_new_trial(self._study._study_id, trial)
+        if self._proposed is not None:
+            assert self._sampled is not None
+            if not record.trained:
+                self._sampled.tell(self._proposed, state=trial.state)
+            self._proposed = None
+        elif self._sampled is not None:
+            self._sampled.add_trial(trial)
+        self._records[record.number] = record
+
+    def _notes_of_sampler(self) -> dict[str, Any]:
+        """What a sampler has noted down with the trial that it proposed, as the generation that it is of."""
+        if self._sampled is None or self._proposed is None:
+            return {}
+        return self._sampled.get_trials(deepcopy=False)[self._proposed.number].system_attrs
+
+    def record_latency(self, number: int, latency_ms: float) -> None:
+        """Writes what a trial's worker has measured. It never changes: a second measurement is not written."""
+        if self._records[number].latency_ms is None:
+            self._write(number, "latency_ms", latency_ms)
+            self._records[number] = replace(self._records[number], latency_ms=latency_ms)
 
     def record_epoch(self, number: int, result: EpochResult) -> None:
         """Writes the result of one epoch. One that is there already is not written twice."""
         record = self._records[number]
         if result.epoch != len(record.epochs) + 1:
             return
-        self._trials[number].set_user_attr(_epoch_key(result.epoch), asdict(result))
+        self._write(number, epoch_key(result.epoch), asdict(result))
         self._records[number] = replace(record, epochs=(*record.epochs, result))
 
-    def hold(self, number: int) -> None:
-        """Writes that a trial waits at a rung. To Optuna it is still running, since what it closes stays closed."""
-        self._trials[number].set_user_attr("held", True)
-        self._records[number] = replace(self._records[number], outcome="held")
+    def go_on(self, number: int, epoch: int) -> None:
+        """Writes that it has been decided after `epoch` that a trial trains on."""
+        self._write_standing(replace(self._records[number], judged=epoch))
 
-    def promote(self, number: int) -> None:
-        """Writes that a held trial trains on."""
-        self._trials[number].set_user_attr("held", False)
-        self._records[number] = replace(self._records[number], outcome="running")
+    def hold(self, number: int, epoch: int) -> None:
+        """Writes that a trial waits at a rung. To Optuna it is still running, since what it closes stays closed."""
+        self._write_standing(replace(self._records[number], outcome="held", judged=epoch))
+
+    def promote(self, number: int, now: int) -> None:
+        """Writes that a held trial trains on from the virtual time `now`."""
+        record = self._records[number]
+        self._write_standing(replace(record, outcome="running", stretch_start=now, stretch_epoch=record.judged))
+
+    def _write_standing(self, record: TrialRecord) -> None:
+        self._write(record.number, "standing", standing_of(record))
+        self._records[record.number] = record
 
     def record_death(self, number: int) -> int:
         """Writes that a worker died while it trained a trial. How many did so far."""
         record = self._records[number]
         deaths = record.deaths + 1
-        self._trials[number].set_user_attr("deaths", deaths)
+        self._write(number, "deaths", deaths)
         self._records[number] = replace(record, deaths=deaths)
         return deaths
 
-    def end(self, number: int, outcome: Outcome, *, reason: str | None = None, duplicate_of: int | None = None) -> None:
-        """Writes how a trial ended. A trial that has ended already stays as it is."""
+    def end(
+        self,
+        number: int,
+        outcome: Outcome,
+        *,
+        reason: str | None = None,
+        duplicate_of: int | None = None,
+        judged: int | None = None,
+    ) -> None:
+        """Writes how a trial ended, decided after epoch `judged`: its last where that is None.
+
+        A trial that has ended already stays as it is.
+        """
         record = self._records[number]
         if record.outcome not in ("running", "held"):
             return
-        trial = self._trials[number]
-        finished_at = time.time()
-        for key, value in {"reason": reason, "duplicate_of": duplicate_of, "finished_at": finished_at}.items():
-            if value is not None:
-                trial.set_user_attr(key, value)
-        trial.set_user_attr("outcome", outcome)
-        state = OPTUNA_STATES.get(outcome, TrialState.FAIL)
-        values = list(record.point) if state == TrialState.COMPLETE else None
-        self._study.tell(number, values=values, state=state)
-        self._records[number] = replace(
-            record, outcome=outcome, reason=reason, duplicate_of=duplicate_of, finished_at=finished_at
+        ended = replace(
+            record,
+            outcome=outcome,
+            reason=reason,
+            duplicate_of=duplicate_of,
+            finished_at=self.clock(),
+            judged=len(record.epochs) if judged is None else judged,
         )
+        self._write(number, "end", end_of(ended))
+        state = state_of(outcome)
+        values = list(record.point) if state == TrialState.COMPLETE else None
+        for study in (self._study, self._sampled):
+            if study is not None:
+                study.tell(number, values=values, state=state)
+        self._records[number] = ended
 
     def record_inference(self, number: int, cost: InferenceCost) -> None:
         """Writes what a trial was measured to cost. One that is there already stays.
@@ -175,8 +274,30 @@ class Ledger:
         record = self._records[number]
         if record.inference is not None:
             return
-        self._study.set_user_attr(_inference_key(number), cost.to_json())
+        key = _inference_key(number)
+        self._study.set_user_attr(key, seal("search", key, cost.to_json()))
         self._records[number] = replace(record, inference=cost)
+
+    def _write(self, number: int, key: str, value: Any) -> None:
+        sealed = seal(owner_of(number), key, value)
+        self._study._storage.set_trial_user_attr(self._trial_ids[number], key, sealed)
+
+
+def _taken(name: str) -> UserError:
+    return UserError(f"a search named {name!r} exists already: resume it with --resume {name}.")
+
+
+def _new_study(storage: optuna.storages.RDBStorage, name: str, header: dict[str, Any]) -> optuna.Study:
+    try:
+        study = optuna.create_study(
+            storage=storage, study_name=name, directions=["maximize", "minimize"], load_if_exists=False
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        raise _taken(name) from None
+    facts = {"search_id": uuid.uuid4().hex, "header": {"ledger_format": LEDGER_FORMAT, **header}}
+    for key, value in facts.items():
+        study.set_user_attr(key, seal("search", key, value))
+    return study
 
 
 def _suggest(trial: Trial, name: str, values: Sequence[Value]) -> Value:
@@ -185,47 +306,31 @@ def _suggest(trial: Trial, name: str, values: Sequence[Value]) -> Value:
     return value
 
 
-def _storage(url: str) -> optuna.storages.RDBStorage:
+def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStorage:
     # Optuna announces every study and trial; what a user has to know is said by the search.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.storages.RDBStorage(url)
+    if url.startswith(SQLITE):
+        return optuna.storages.RDBStorage(url, skip_table_creation=not create_tables)
+    # Of PostgreSQL's drivers this is the one that the project names. The server may have been away in the meantime.
+    url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return optuna.storages.RDBStorage(url, {"pool_pre_ping": True}, skip_table_creation=not create_tables)
 
 
 def ledger_url(path: Path) -> str:
     """The URL of the SQLite ledger at `path`."""
-    return f"sqlite:///{path.resolve()}"
-
-
-def _epoch_key(epoch: int) -> str:
-    return f"epoch_{epoch:05d}"
+    return f"{SQLITE}{path.resolve()}"
 
 
 def _inference_key(number: int) -> str:
     return f"inference_{number:05d}"
 
 
-def _record(trial: FrozenTrial) -> TrialRecord:
-    stored = trial.user_attrs
-    epochs = sorted(key for key in stored if key.startswith("epoch_"))
-    unfinished: Outcome = "held" if stored.get("held") else "running"
-    outcome: Outcome = stored.get("outcome", unfinished) if trial.state.is_finished() else unfinished
-    return TrialRecord(
-        number=trial.number,
-        architecture=Architecture.from_json(stored["architecture"]),
-        flops=stored["flops"],
-        params=stored["params"],
-        seed=stored["seed"],
-        outcome=outcome,
-        epochs=tuple(EpochResult(**stored[key]) for key in epochs),
-        anchor=stored["anchor"],
-        replicate=stored.get("replicate", 0),
-        reason=stored.get("reason"),
-        duplicate_of=stored.get("duplicate_of"),
-        deaths=stored.get("deaths", 0),
-        started_at=stored.get("started_at"),
-        finished_at=stored.get("finished_at"),
-    )
+def _ledger_format(study: optuna.Study) -> object:
+    header = study.user_attrs.get("header", {})
+    return header.get("value", header).get("ledger_format")  # Up to format 2 nothing was sealed.
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _reason(error: Exception, url: str) -> str:
+    """The first line of an error, without the secrets of the address."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return without_secrets(lines[0], url)

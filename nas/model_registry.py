@@ -18,8 +18,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import nn
 
+from nas.mlflow_environment import quiet_mlflow
 from nas.redaction import redacted, without_secrets
-from nas.tracking import quiet_mlflow
 from search_spaces.errors import UserError
 from trainers.data import DataSummary
 from trainers.quiet import quiet
@@ -65,7 +65,7 @@ class ModelRegistry:
         if not found:
             raise UserError(
                 f"MLflow at {redacted(self._uri)} has no run of trial {trial}: name the store of the search "
-                "with --tracking-uri, or bring it up to date by going on with the search."
+                "with --tracking-uri, or bring it up to date by nas/report.py."
             )
         return found[0]
 

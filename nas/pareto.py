@@ -1,6 +1,6 @@
-"""Dominance, fronts and hypervolume in two objectives: accuracy, to be high, and FLOPs, to be low.
+"""Dominance, fronts and hypervolume in two objectives: accuracy, to be high, and a cost, to be low: FLOPs or latency.
 
-Pure functions of points (accuracy, flops). Nothing depends on the unit of FLOPs or on the order of the points; equal
+Pure functions of points (accuracy, cost). Nothing depends on the unit of the cost or on the order of the points; equal
 points fare alike.
 """
 
@@ -16,7 +16,7 @@ def dominates(one: Point, other: Point) -> bool:
 
 
 def front(points: Sequence[Point]) -> list[int]:
-    """Indices of the points that no other dominates, by rising FLOPs. All of several equal points are in it."""
+    """Indices of the points that no other dominates, by rising cost. All of several equal points are in it."""
     best = -math.inf
     previous: Point | None = None
     members = []
@@ -28,55 +28,21 @@ def front(points: Sequence[Point]) -> list[int]:
     return members
 
 
-def front_layers(points: Sequence[Point]) -> list[int]:
-    """For each point the number of the front it is on: 0 for the front, 1 for the front without those, and so on."""
-    layers = [0] * len(points)
-    remaining = list(range(len(points)))
-    layer = 0
-    while remaining:
-        members = {remaining[index] for index in front([points[index] for index in remaining])}
-        for index in members:
-            layers[index] = layer
-        remaining = [index for index in remaining if index not in members]
-        layer += 1
-    return layers
-
-
-def isolation(points: Sequence[Point]) -> list[float]:
-    """How alone each point of one front stands: its crowding distance (Deb et al. 2002) on accuracy and log FLOPs.
-
-    Each axis is scaled to the range of the points; the ends are infinitely alone, and equal points share one value.
-    """
-    distinct = sorted(set(points), key=lambda point: point[1])
-    if len(distinct) <= 2:
-        return [math.inf] * len(points)
-    axes = [
-        [accuracy for accuracy, _ in distinct],
-        [math.log(flops) for _, flops in distinct],
-    ]
-    distance = {distinct[0]: math.inf, distinct[-1]: math.inf}
-    for index in range(1, len(distinct) - 1):
-        distance[distinct[index]] = sum(
-            abs(axis[index + 1] - axis[index - 1]) / (max(axis) - min(axis)) for axis in axes
-        )
-    return [distance[point] for point in points]
-
-
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """The area that `points` dominate within `reference` (lowest accuracy, highest FLOPs), exact."""
+    """The area that `points` dominate within `reference` (lowest accuracy, highest cost), exact."""
     floor, ceiling = reference
     volume = 0.0
     best = floor
     for index in front(points):
-        accuracy, flops = points[index]
-        if flops < ceiling and accuracy > best:
-            volume += (accuracy - best) * (ceiling - flops)
+        accuracy, cost = points[index]
+        if cost < ceiling and accuracy > best:
+            volume += (accuracy - best) * (ceiling - cost)
             best = accuracy
     return volume
 
 
 def knee(points: Sequence[Point]) -> int:
-    """Index of the front's point that lies farthest beyond the line between its ends (on accuracy and log FLOPs).
+    """Index of the front's point that lies farthest beyond the line between its ends (on accuracy and log cost).
 
     With one or two distinct points on the front it is the most accurate. Raises ValueError on no points.
     """
@@ -89,8 +55,8 @@ def knee(points: Sequence[Point]) -> int:
     accuracy_range, log_range = high[0] - low[0], math.log(high[1] / low[1])
 
     def gain(index: int) -> float:
-        accuracy, flops = points[index]
-        return (accuracy - low[0]) / accuracy_range - math.log(flops / low[1]) / log_range
+        accuracy, cost = points[index]
+        return (accuracy - low[0]) / accuracy_range - math.log(cost / low[1]) / log_range
 
     # The ends gain nothing; rounding aside, a front that bulges nowhere is represented by its most accurate point.
     best = max(members, key=lambda index: (gain(index), points[index][0]))

@@ -5,6 +5,7 @@ import random
 from rich.console import Console
 from rich.table import Table
 
+from nas.costs import COSTS
 from nas.records import readable_flops
 from nas.rungs import rung_epochs
 from nas.search_settings import SearchSettings
@@ -38,6 +39,7 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
         "space", f"{space.name}: {space.size():,} architectures, {readable_flops(lowest)} to {readable_flops(highest)}"
     )
     limit = "none" if search.max_flops is None else readable_flops(search.max_flops)
+    table.add_row("objectives", f"validation accuracy against {COSTS[search.cost_name].noun}")
     table.add_row("FLOPs limit", limit)
     table.add_row(
         "data",

@@ -115,14 +115,17 @@ def readable_duration(seconds: float) -> str:
 
 
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
-    """The front as a table, by rising FLOPs; the knee is marked.
+    """The front as a table, by rising cost; the knee is marked.
 
-    ms is the latency of one batch and MB its peak memory, a dash where they were not measured.
+    ms is the latency of one batch and MB its peak memory, a dash where they were not measured. Where the cost is
+    latency, it has a column of its own.
     """
+    on_latency = any(record.cost_name == "latency_ms" for record in front)
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
     for header, justify in (
         ("trial", "right"),
         ("accuracy", "right"),
+        *([("latency", "right")] if on_latency else []),
         ("FLOPs", "right"),
         ("params", "right"),
         ("ms", "right"),
@@ -136,6 +139,7 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
         table.add_row(
             str(record.number),
             f"{accuracy:.2%}",
+            *([record.readable_cost] if on_latency else []),
             readable_flops(record.flops).removesuffix("FLOPs").strip(),
             f"{record.params:,}",
             f"{record.inference.latency_ms:.3g}" if record.inference else "–",
@@ -152,4 +156,4 @@ def measurement_lines(front: Sequence[TrialRecord]) -> list[str]:
 
 
 def _member(record: TrialRecord) -> str:
-    return f"{record.point[0]:.2%} at {readable_flops(record.flops)}  {record.architecture.label}"
+    return f"{record.point[0]:.2%} at {record.readable_cost}  {record.architecture.label}"

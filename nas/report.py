@@ -1,22 +1,31 @@
-"""Makes the report of a search from its ledger, while it runs or afterwards, without MLflow.
+"""Makes the report of a search from its ledger, while it runs or afterwards, and brings MLflow up to the ledger.
 
-python nas/report.py NAME [--open | --out DIR]
+python nas/report.py NAME [--tracking-uri URI]      the report in the search's directory, and MLflow
+python nas/report.py NAME --open | --out DIR        the report alone, without MLflow
 """
 
 import argparse
-import sqlite3
 import sys
-import tempfile
 import webbrowser
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nas.arguments import ArgumentParser
+from nas.arguments import ArgumentParser, add_existing_search
+from nas.driver_lock import driver_lock
+from nas.kept_addresses import known_tracking
+from nas.redaction import redacted
 from nas.run_directory import RunDirectory, existing_run
-from nas.settings import DEFAULT_RUNS_DIRECTORY
+from nas.search_settings import TrackingSettings
 from search_spaces.errors import UserError
 
+# The other imports take seconds; a mistake on the command line is reported before them.
+if TYPE_CHECKING:
+    from nas.ledger import Ledger
+    from nas.search_facts import SearchFacts
+
+EXIT_FAILURE = 1
 EXIT_MISTAKE = 2
 
 
@@ -24,66 +33,78 @@ def argument_parser() -> argparse.ArgumentParser:
     """The flags of `nas/report.py`."""
     parser = ArgumentParser(
         prog="python nas/report.py",
-        description="Write the report of a search from its ledger: an interactive page, pictures, and tables.",
+        description="Write the report of a search from its ledger: an interactive page, pictures, and tables. Without "
+        "--open and --out, write into the search's MLflow store whatever it lacks of the search, too.",
         allow_abbrev=False,
     )
-    parser.add_argument("name", metavar="NAME", help="the search")
+    add_existing_search(parser)
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--open", action="store_true", help="open the page in a browser")
+    where.add_argument("--open", action="store_true", help="open the page in a browser, and leave MLflow alone")
     where.add_argument("--out", metavar="DIR", help="where to write it (default: the search's own report directory)")
-    parser.add_argument(
-        "--runs-dir",
-        default=DEFAULT_RUNS_DIRECTORY,
-        metavar="DIR",
-        help="where searches are kept (default %(default)s)",
+    where.add_argument(
+        "--tracking-uri", metavar="URI", help="the MLflow store to write (default: that which the search wrote)"
     )
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command line. The exit code: 0, or 2 on a user's mistake."""
+    """Runs a command line. The exit code: 0, 1 where MLflow could not be written, or 2 on a user's mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
         directory = existing_run(options.runs_dir, options.name)
-        page = report(directory, Path(options.out) if options.out else directory.report)
-        print(page)
-        if options.open and not webbrowser.open(page.resolve().as_uri()):
-            raise UserError(f"no browser could be started: open {str(page)!r} yourself.")
+        return _report(directory, options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
         return EXIT_MISTAKE
-    return 0
 
 
-def report(directory: RunDirectory, out: Path) -> Path:
-    """Writes the report of a search to `out`. The path of its page. Raises UserError."""
-    # These take seconds to import; a mistake on the command line is reported before them.
-    from nas.ledger import Ledger, ledger_url
+def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
+    from nas.ledger_place import read_ledger
     from nas.report_files import write_report
     from nas.search_facts import facts_from_header
 
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / directory.ledger.name
-        _copy_ledger(directory, copy)
-        ledger = Ledger.open(ledger_url(copy), directory.name)
-        facts = facts_from_header(directory.name, ledger.header)
-        records = ledger.records
+    ledger = read_ledger(directory, options.ledger_url)
+    facts = facts_from_header(directory.name, ledger.header, ledger.most_latency_ms)
+    out = Path(options.out) if options.out else directory.report
     try:
-        return write_report(out, facts, records)[0]
+        page, *others = write_report(out, facts, ledger.records)
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
+    print(page)
+    if options.open and not webbrowser.open(page.resolve().as_uri()):
+        raise UserError(f"no browser could be started: open {str(page)!r} yourself.")
+    if options.open or options.out or ledger.tracking is None:
+        return 0
+    tracking = known_tracking(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
+    return _bring_up_mlflow(directory, ledger, facts, tracking, [page, *others])
 
 
-def _copy_ledger(directory: RunDirectory, copy: Path) -> None:
-    """Copies a ledger that a search may be writing, as it is at one moment."""
-    try:
-        with (
-            closing(sqlite3.connect(f"{directory.ledger.resolve().as_uri()}?mode=ro", uri=True)) as source,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
-    except sqlite3.Error as error:
-        raise UserError(f"the ledger of search {directory.name!r} cannot be read: {error}.") from None
+def _bring_up_mlflow(
+    directory: RunDirectory, ledger: "Ledger", facts: "SearchFacts", tracking: TrackingSettings, files: list[Path]
+) -> int:
+    """Writes what MLflow lacks, and prints a line on it. The exit code."""
+    from nas.conclusion import mlflow_lines, report_command
+    from nas.mlflow_environment import quiet_mlflow
+    from nas.tracking_store import bring_up_to_date, store_uri
+    from nas.tracking_thread import reason_of
+
+    quiet_mlflow()
+    uri = store_uri(tracking, directory)
+    files += [directory.summary] if directory.summary.is_file() else []
+    tracker, failure = None, None
+    with ExitStack() as held:
+        try:
+            held.enter_context(driver_lock(directory))
+        except UserError:
+            print("MLflow   is being written by the search itself, which runs")
+            return 0
+        try:
+            tracker = bring_up_to_date(tracking, directory, ledger, facts, files)
+        except Exception as error:  # Each store has errors of its own.
+            failure = reason_of(error, uri)
+    for line in mlflow_lines(tracker, failure, uri, report_command(directory)):
+        print(line)
+    return 0 if failure is None else EXIT_FAILURE
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from nas.choice_importance import Importances
-from nas.records import TrialRecord, readable_flops
+from nas.records import TrialRecord
 from nas.report_style import ACCENT_COLOUR, FIGURE_LAYOUT, SECOND_COLOUR
 from nas.stage_choices import StageChoice, stage_choices
 from search_spaces.architecture import POSITIONAL_ENCODINGS, STAGE_COUNT
@@ -44,10 +44,6 @@ def _encoding(choice: StageChoice) -> float | None:
     return None if encoding is None else float(POSITIONAL_ENCODINGS.index(encoding))
 
 
-def _letter(choice: StageChoice) -> str:
-    return ENCODING_LETTERS[choice.positional_encoding]
-
-
 def colour_range(numbers: Sequence[Sequence[float | None]]) -> tuple[float, float]:
     """What the ends of a row's colours stand for: the dark half is left out, as black text on it is hard to read."""
     present = [number for line in numbers for number in line if number is not None] or [0.0]
@@ -62,7 +58,7 @@ def choices_figure(front: Sequence[TrialRecord]) -> go.Figure:
     )
     choices = [stage_choices(record.architecture) for record in front]
     hover = [
-        f"{index + 1} of {len(front)}: trial {record.number}, {record.point[0]:.2%}, {readable_flops(record.flops)}"
+        f"{index + 1} of {len(front)}: trial {record.number}, {record.point[0]:.2%}, {record.readable_cost}"
         for index, record in enumerate(front)
     ]
     for row, (title, value, text, colours) in enumerate(CHOICES):

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from nas.choice_importance import Importances
 from nas.pareto import Point
-from nas.records import TrialRecord, finished, front_hypervolume, front_of, readable_flops
+from nas.records import TrialRecord, finished, front_hypervolume, front_of
 from nas.report_choices import choices_figure, importance_figure
 from nas.report_style import ACCENT_COLOUR, FIGURE_LAYOUT, FRONT_COLOUR, LEGEND_ABOVE, QUIET_COLOUR
 from nas.spending import Spending, hypervolume_steps
@@ -27,7 +27,7 @@ def curves_figure(front: Sequence[TrialRecord]) -> go.Figure:
                 mode="lines+markers",
                 marker={"size": 4},
                 line={"color": shade, "width": 1.5},
-                name=f"{record.number:04d} · {readable_flops(record.flops)}",
+                name=f"{record.number:04d} · {record.readable_cost}",
                 hovertemplate="epoch %{x}: %{y:.2%}",
             )
         )

@@ -8,20 +8,21 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from nas.costs import COSTS, CostName
 from nas.records import TrialRecord, front_of
 from nas.report_style import FRONT_COLOUR, STYLES, accuracy_range, by_outcome
 
 # Each choice of the x axis: the trial's value that it shows, and its title.
 AXES = {
-    "flops": "FLOPs of one image (2 a multiply-add)",
+    "flops": COSTS["flops"].title,
     "params": "parameters",
-    "latency_ms": "inference latency, ms",
+    "latency_ms": COSTS["latency_ms"].title,
     "epochs": "epochs trained",
 }
 
 
-def front_figure(records: Sequence[TrialRecord]) -> go.Figure:
-    """Accuracy against a cost: each trial in one trace; those never trained in rows of their own below."""
+def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> go.Figure:
+    """Accuracy against the search's cost: each trial in one trace; those never trained in rows of their own below."""
     members = front_of(records)
     on_front = {record.number for record in members}
     trained = [record for record in records if record.epochs and record.number not in on_front]
@@ -51,7 +52,7 @@ def front_figure(records: Sequence[TrialRecord]) -> go.Figure:
     figure.update_layout(
         template="plotly_white",
         height=560 + 25 * len(untrained),
-        xaxis={"title": {"text": AXES["flops"]}, "type": "log", "anchor": "y2" if untrained else "y"},
+        xaxis={"title": {"text": AXES[cost_name]}, "type": "log", "anchor": "y2" if untrained else "y"},
         yaxis={
             "title": {"text": "validation accuracy"},
             "tickformat": ".1%",

@@ -107,7 +107,7 @@
         x: shown.map((trial) => trial[axis] ?? null),
         y: shown.map((trial) => place(trial) ?? null),
         text: trace.hoverinfo === "text" ? shown.map((trial) => hoverTexts.get(trial.number)) : undefined,
-        visible: role === "line" && axis !== "flops" ? false : trace.visible,
+        visible: role === "line" && axis !== data.cost ? false : trace.visible,
       };
     });
     const range = rangeWithMarks(axis, log);

@@ -17,12 +17,12 @@ from nas.report_tables import front_table
 from nas.report_texts import (
     CHOICES_TEXT,
     CURVES_TEXT,
-    FRONT_TEXT,
-    MEMBERS_TEXT,
     below_text,
+    front_text,
     hypervolume_text,
     importance_text,
     measured_text,
+    members_text,
     models_text,
     spending_text,
     totals_text,
@@ -40,12 +40,13 @@ def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances:
     spent = spending(records, facts.full_epochs)
     models = reference_models(facts.data)
     figures = {
-        "front": front_figure(records),
+        "front": front_figure(records, facts.cost_name),
         **page_figures(records, facts.reference, importances, spent, facts.full_epochs),
     }
     data = {
         **page_trials(records, members),
         "axes": AXES,
+        "cost": facts.cost_name,
         "references": [{"name": model.name, "flops": model.flops, "params": model.params} for model in models],
         "fullEpochs": facts.full_epochs,
         "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
@@ -103,15 +104,17 @@ def _json(data: object) -> str:
 
 def _front_section(facts: SearchFacts, records: Sequence[TrialRecord], models: Sequence[ReferenceModel]) -> str:
     near = is_near([model.flops for model in models], [record.flops for record in records if record.epochs])
-    measured = any(record.inference is not None for record in records)
+    measured = any(record.inference is not None or record.latency_ms is not None for record in records)
     options = "".join(
-        f"<option value='{key}'{_unless(measured or key != 'latency_ms', ' disabled')}>{html.escape(title)}"
+        f"<option value='{key}'{_unless(key != facts.cost_name, ' selected')}"
+        f"{_unless(measured or key != 'latency_ms', ' disabled')}>{html.escape(title)}"
         f"{_unless(measured or key != 'latency_ms', ' (not measured)')}</option>"
         for key, title in AXES.items()
     )
     return (
-        f"<h2>The front</h2><p>{FRONT_TEXT}</p><p>{below_text(records)}{models_text(models, near)}</p>"
-        f"<p>{measured_text(records)}</p>"
+        f"<h2>The front</h2><p>{front_text(facts)}</p>"
+        f"<p>{below_text(records)}{models_text(facts, models, near)}</p>"
+        f"<p>{measured_text(facts, records)}</p>"
         f"<div class='controls'><label>x axis <select id='x-axis'>{options}</select></label>"
         "<label><input type='checkbox' id='log-axis' checked> log scale</label>"
         "<label><input type='checkbox' id='all-accuracies'> all accuracies</label>"
@@ -133,7 +136,7 @@ def _other_sections(
     figures: Container[str],
 ) -> str:
     if members:
-        table = f"<h2>Members of the front</h2><p>{MEMBERS_TEXT}</p>{front_table(members)}"
+        table = f"<h2>Members of the front</h2><p>{members_text(facts)}</p>{front_table(members)}"
     else:
         table = "<p class='quiet'>No trial has been trained for the full budget yet, so there is no front.</p>"
     sections = (

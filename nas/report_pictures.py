@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from nas.choice_importance import Importances
-from nas.records import TrialRecord, finished, front_hypervolume, front_of, readable_flops
+from nas.costs import COSTS
+from nas.records import TrialRecord, finished, front_hypervolume, front_of
 from nas.reference_models import is_near, reference_models
 from nas.report_choices import CHOICES, READABLE_CELLS, colour_range
 from nas.report_style import ACCENT_COLOUR, FRONT_COLOUR, SECOND_COLOUR, STYLES, accuracy_range, by_outcome
@@ -39,18 +40,19 @@ def front_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:
     if anchors:
         axes.scatter(*_columns(anchors), s=130, facecolors="none", edgecolors="black", label="anchors")
     if trained:
-        _mark_reference_models(axes, facts, trained)
+        if facts.cost_name == "flops":
+            _mark_reference_models(axes, facts, trained)
         axes.set_ylim(accuracy_range(list(records)))
         axes.set_xscale("log")
         axes.legend(loc="lower right")
-    axes.set(xlabel="FLOPs of one image (2 a multiply-add)", ylabel="validation accuracy", title=facts.name)
+    axes.set(xlabel=COSTS[facts.cost_name].title, ylabel="validation accuracy", title=facts.name)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)
     return figure
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [flops for _, flops in points], [accuracy for accuracy, _ in points]
+    return [cost for _, cost in points], [accuracy for accuracy, _ in points]
 
 
 def _mark_reference_models(axes: Axes, facts: SearchFacts, trained: Sequence[TrialRecord]) -> None:
@@ -90,7 +92,7 @@ def curves_picture(records: Sequence[TrialRecord]) -> Figure:
     for record in members:
         epochs = [epoch.epoch for epoch in record.epochs]
         accuracies = [epoch.val_accuracy for epoch in record.epochs]
-        axes.plot(epochs, accuracies, lw=1.2, label=f"{record.number:04d} · {readable_flops(record.flops)}")
+        axes.plot(epochs, accuracies, lw=1.2, label=f"{record.number:04d} · {record.readable_cost}")
     if 0 < len(members) <= READABLE_CELLS:
         axes.legend(loc="lower right", fontsize=7, ncols=2)
     axes.set(xlabel="epoch", ylabel="validation accuracy")

@@ -11,8 +11,9 @@ from nas.stage_choices import stage_texts
 
 CSV_COLUMNS = (
     "number", "outcome", "on_front", "val_accuracy", "val_loss", "train_loss", "flops", "params", "latency_ms",
-    "peak_memory_mb", "epochs", "train_seconds", "anchor", "depth", "base_channels", "stem", "stage1", "stage2",
-    "stage3", "stage4", "architecture_id", "seed", "duplicate_of", "started_at", "finished_at", "reason",
+    "inference_latency_ms", "peak_memory_mb", "epochs", "train_seconds", "anchor", "depth", "base_channels", "stem",
+    "stage1", "stage2", "stage3", "stage4", "architecture_id", "seed", "duplicate_of", "started_at", "finished_at",
+    "reason",
 )  # fmt: skip
 
 
@@ -39,10 +40,11 @@ def write_csv(path: Path, records: Sequence[TrialRecord], front: Sequence[TrialR
 
 
 def front_table(front: Sequence[TrialRecord]) -> str:
-    """The front by rising FLOPs as an HTML table; a trial's number is a button that pins it."""
+    """The front by rising cost as an HTML table; a trial's number is a button that pins it."""
+    latency = ["latency"] if any(record.cost_name == "latency_ms" for record in front) else []
     measured = any(record.inference is not None for record in front)
     costs = ["ms", "MB"] if measured else []
-    numbers = ["trial", "accuracy", "FLOPs", "parameters", *costs, "depth", "channels"]
+    numbers = ["trial", "accuracy", *latency, "FLOPs", "parameters", *costs, "depth", "channels"]
     texts = ["stem", "stage 1", "stage 2", "stage 3", "stage 4"]
     heads = "".join(f"<th>{head}</th>" for head in numbers) + "".join(f"<th class='text'>{head}</th>" for head in texts)
     rows = "".join(f"<tr>{_front_row(record, measured)}</tr>" for record in front)
@@ -56,6 +58,7 @@ def _front_row(record: TrialRecord, measured: bool) -> str:
     numbers = [
         f"<button type='button' data-pin='{record.number}'>{record.number}</button>",
         f"{record.point[0]:.2%}",
+        *([record.readable_cost] if record.cost_name == "latency_ms" else []),
         readable_flops(record.flops),
         f"{record.params:,}",
         *(costs if measured else []),

@@ -4,21 +4,16 @@ import html
 from collections.abc import Sequence
 
 from nas.choice_importance import Importances
-from nas.records import TrialRecord, counts, finished, front_hypervolume, front_of, readable_flops
+from nas.costs import COSTS
+from nas.records import TrialRecord, counts, finished, front_hypervolume, front_of, readable_cost, readable_flops
 from nas.reference_models import ReferenceModel
 from nas.search_facts import SearchFacts
 from nas.spending import Spending
 
-FRONT_TEXT = (
-    "Each mark is an architecture. Orange marks are the front: trained for the full budget, and no other is at least "
-    "as accurate with fewer FLOPs; the line, drawn over FLOPs, joins them. Stopped trials stand at the accuracy at "
-    "which they were stopped. Proposals that were never trained have no accuracy and stand in rows of their own below. "
-    "Point at a mark to see its architecture; a click pins it, and pinned ones are compared below the figure."
-)
-
-MEMBERS_TEXT = (
-    "By rising FLOPs of one image. C is convolution; A7×8r attention of extent 7 with 8 heads and relative positions "
-    "(a absolute, n none, o relative alone). A trial's number pins it above."
+LATENCY_TEXT = (
+    "Each trial's worker measured the latency of its network before it trained, beside a yardstick, so that what else "
+    "the machine did cancels. Measured again at the end, with nothing else running, members of the front are given as "
+    "ms below. "
 )
 
 CURVES_TEXT = "Validation accuracy after each epoch; the cheapest member is the darkest."
@@ -28,6 +23,27 @@ CHOICES_TEXT = (
     "encoding are those of attention and empty elsewhere; positions are n none, a absolute, r relative, o relative "
     "alone. Where the blocks of a stage differ, numbers are their means."
 )
+
+
+def front_text(facts: SearchFacts) -> str:
+    """What the figure of the front shows, and how."""
+    words = COSTS[facts.cost_name]
+    return (
+        "Each mark is an architecture. Orange marks are the front: trained for the full budget, and no other is at "
+        f"least as accurate with {words.less}; the line, drawn over {words.noun}, joins them. Stopped trials stand at "
+        "the accuracy at which they were stopped. Proposals that were never trained have no accuracy and stand in rows "
+        "of their own below. Point at a mark to see its architecture; a click pins it, and pinned ones are compared "
+        "below the figure."
+    )
+
+
+def members_text(facts: SearchFacts) -> str:
+    """How to read the table of the front's members."""
+    return (
+        f"By rising {COSTS[facts.cost_name].noun} of one {'image' if facts.cost_name == 'flops' else 'batch'}. C is "
+        "convolution; A7×8r attention of extent 7 with 8 heads and relative positions (a absolute, n none, o relative "
+        "alone). A trial's number pins it above."
+    )
 
 
 def totals_text(facts: SearchFacts, records: Sequence[TrialRecord], spent: Spending) -> str:
@@ -41,7 +57,7 @@ def totals_text(facts: SearchFacts, records: Sequence[TrialRecord], spent: Spend
         text += (
             f" The front has {len(members)} member{'s' * (len(members) > 1)}, "
             f"{members[0].point[0]:.2%} to {members[-1].point[0]:.2%} accurate at "
-            f"{readable_flops(members[0].flops)} to {readable_flops(members[-1].flops)}; hypervolume {volume:.4f}"
+            f"{members[0].readable_cost} to {members[-1].readable_cost}; hypervolume {volume:.4f}"
             + (f", of the anchors alone {anchors:.4f}" if anchors else "")
             + f". {spent.hours:.3g} accelerator-hours."
         )
@@ -55,21 +71,23 @@ def below_text(records: Sequence[TrialRecord]) -> str:
     return f"{below:,} trials lie below the accuracies shown at first; “all accuracies” shows them. " if below else ""
 
 
-def models_text(models: Sequence[ReferenceModel], near: bool) -> str:
+def models_text(facts: SearchFacts, models: Sequence[ReferenceModel], near: bool) -> str:
     """What the marks of the paper's models are; `near` is whether they are shown at first."""
+    where = "" if facts.cost_name == "flops" else ", where the axis is FLOPs or parameters,"
     return (
-        f"Dotted lines mark what the nine ResNets of the paper (arXiv 1906.05909, full width) cost on this search's "
-        f"images, {readable_flops(models[0].flops)} to {readable_flops(models[-1].flops)}; their accuracy here is not "
-        "known. " + ("" if near else "They lie far from what was searched, and are hidden until asked for.")
+        f"Dotted lines{where} mark what the nine ResNets of the paper (arXiv 1906.05909, full width) cost on this "
+        f"search's images, {readable_flops(models[0].flops)} to {readable_flops(models[-1].flops)}; their accuracy "
+        "here is not known. " + ("" if near else "They lie far from what was searched, and are hidden until asked for.")
     )
 
 
-def measured_text(records: Sequence[TrialRecord]) -> str:
+def measured_text(facts: SearchFacts, records: Sequence[TrialRecord]) -> str:
     """How latency and memory were measured, or nothing where they were not."""
+    text = LATENCY_TEXT if facts.cost_name == "latency_ms" else ""
     conditions = dict.fromkeys(record.inference.conditions for record in records if record.inference is not None)
     if not conditions:
-        return ""
-    return f"Latency and memory were measured on members of the front: {html.escape('; '.join(conditions))}."
+        return text
+    return text + f"Latency and memory were measured on members of the front: {html.escape('; '.join(conditions))}."
 
 
 def spending_text(spent: Spending, full_epochs: int) -> str:
@@ -87,7 +105,7 @@ def hypervolume_text(facts: SearchFacts) -> str:
     """What the hypervolume is the share of."""
     return (
         f"The share of the box above an accuracy of {facts.reference[0]:.1%} and below "
-        f"{readable_flops(facts.reference[1])} that the front dominates, as trials ended."
+        f"{readable_cost(facts.reference[1], facts.cost_name)} that the front dominates, as trials ended."
     )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from search_spaces.errors import UserError, unknown_name
 
+DEFAULT_RUNS_DIRECTORY = "runs"
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -26,8 +28,21 @@ class RunDirectory:
         return self.path / "ledger.db"
 
     @property
+    def ledger_note(self) -> Path:
+        """Says where the ledger is, where it is not the one in the directory."""
+        return self.path / "ledger.url"
+
+    @property
+    def has_ledger(self) -> bool:
+        return self.ledger.is_file() or self.ledger_note.is_file()
+
+    @property
     def lock(self) -> Path:
         return self.path / "driver.lock"
+
+    @property
+    def front(self) -> Path:
+        return self.path / "front.json"
 
     @property
     def summary(self) -> Path:
@@ -58,7 +73,7 @@ def run_directory(runs: str, name: str) -> RunDirectory:
 def existing_run(runs: str, name: str) -> RunDirectory:
     """The directory of a search that has a ledger. Raises UserError naming the nearest where there is none."""
     directory = run_directory(runs, name)
-    if not directory.ledger.is_file():
+    if not directory.has_ledger:
         names = search_names(directory.runs)
         if not names:
             raise UserError(f"unknown search {name!r}: there is none in {str(directory.runs)!r}.")
@@ -68,7 +83,8 @@ def existing_run(runs: str, name: str) -> RunDirectory:
 
 def search_names(runs: Path) -> list[str]:
     """The searches under a runs directory, sorted by name."""
-    return sorted(path.parent.name for path in runs.glob("*/ledger.db")) if runs.is_dir() else []
+    directories = [RunDirectory(runs, path.name) for path in runs.iterdir()] if runs.is_dir() else []
+    return sorted(directory.name for directory in directories if directory.has_ledger)
 
 
 def check_writable(directory: RunDirectory) -> None:

@@ -13,6 +13,8 @@ RUN_STATUS: dict[Outcome, str] = {"finished": "FINISHED", "stopped": "KILLED", *
 
 EPOCH_METRICS = ("val_accuracy", "val_loss", "train_loss", "learning_rate", "epoch_seconds")
 COST_METRICS = ("flops", "params", "latency_ms", "peak_memory_mb")
+# Of a search on latency, beside the latency that it goes by.
+LATENCY_METRICS = ("inference_latency_ms",)
 
 LONGEST_TAG = 5000
 DUPLICATES_SHOWN = 200
@@ -80,13 +82,19 @@ def cost_metrics(record: TrialRecord) -> list[MetricPoint]:
     values: dict[str, float] = {"flops": record.flops, "params": record.params}
     if record.inference is not None:
         values |= {"latency_ms": record.inference.latency_ms, "peak_memory_mb": record.inference.peak_memory_mb}
+    if record.latency_ms is not None:
+        # What the search goes by keeps the plain name.
+        values["latency_ms"] = record.latency_ms
+        if record.inference is not None:
+            values["inference_latency_ms"] = record.inference.latency_ms
     milliseconds = round(1000 * (record.started_at or 0.0))
     return [MetricPoint(name, float(value), milliseconds, 0) for name, value in values.items()]
 
 
 def fixed_tags(record: TrialRecord, search_id: str) -> dict[str, str]:
     """The tags that a trial's run has from its creation on. (search id, trial number) is its key."""
-    return {
+    origin = {} if record.imported_from is None else {"nas.imported_from": record.imported_from}
+    return origin | {
         "nas.kind": "trial",
         "nas.search_id": search_id,
         "nas.trial": str(record.number),

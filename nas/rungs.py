@@ -22,7 +22,7 @@ def rung_epochs(minimum_epochs: int, epochs: int, reduction_factor: int) -> tupl
 def lifted_gain(point: Point, gain: float, peers: Sequence[tuple[Point, float]]) -> float:
     """A trial's expected gain, raised to the most of those that it dominates at its rung.
 
-    `peers` are (accuracy at the rung, FLOPs) and expected gain. So what a model believes never stops a trial before one
+    `peers` are (accuracy at the rung, cost) and expected gain. So what a model believes never stops a trial before one
     that it dominates.
     """
     return max([gain, *(other for other_point, other in peers if dominates(point, other_point))])
@@ -40,7 +40,7 @@ def goes_on(
 ) -> bool:
     """Whether a trial at a rung trains on.
 
-    `point` is its (accuracy at the rung, FLOPs), `gain` what it is expected to add to the front, `peers` the same of
+    `point` is its (accuracy at the rung, cost), `gain` what it is expected to add to the front, `peers` the same of
     the other trials that reached this rung. `rival_gain` is that of the best that could be trained instead, for
     `epochs`. Fewer trials than the reduction factor stop nobody.
     """

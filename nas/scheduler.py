@@ -12,10 +12,15 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from nas.engine import Engine
 from nas.hung_trials import HungTrials
+from nas.storage_space import StorageFull
 from nas.worker_deaths import death_of_worker
+from search_spaces.errors import UserError
 from trainers.loop import EpochResult
 
 LOGGER = logging.getLogger(__name__)
+
+# What a worker found that no trial gets past, and what the search then ends with.
+HALTS: dict[str, type[Exception]] = {"storage": StorageFull, "images": UserError}
 
 
 class EngineScheduler(FIFOScheduler):
@@ -23,11 +28,15 @@ class EngineScheduler(FIFOScheduler):
 
     _supports_buffered_results = False
 
-    def __init__(self, engine: Engine, interrupted: Callable[[], bool]) -> None:
-        """Once `interrupted()` holds, a worker that dies says nothing about its trial."""
+    def __init__(self, engine: Engine, interrupted: Callable[[], bool], halts: list[Exception]) -> None:
+        """Once `interrupted()` holds, a worker that dies says nothing about its trial.
+
+        To `halts` goes what keeps every trial from going on.
+        """
         super().__init__()  # type: ignore[no-untyped-call]
         self._engine: Engine | None = engine
         self._interrupted: Callable[[], bool] | None = interrupted
+        self._halts = halts
         self._hung = HungTrials(
             engine.settings.hung_after_seconds,
             [(record.flops, epoch.epoch_seconds) for record in engine.records for epoch in record.epochs],
@@ -51,9 +60,18 @@ class EngineScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         assert self._engine is not None
         number = trial.config["number"]
+        for warning in result["warnings"]:
+            LOGGER.warning("trial %d: %s", number, warning)
+        if "halted" in result:
+            # The trial stays as it is, to go on when the search does.
+            self._halts.append(HALTS[result["halted"]](result["reason"]))
+            return TrialScheduler.STOP
         if "ended" in result:
             self._engine.end(number, result["ended"], result["reason"])
             return TrialScheduler.STOP
+        if "latency_ms" in result:
+            self._engine.report_latency(number, result["latency_ms"])
+            return TrialScheduler.CONTINUE
         epoch = EpochResult(**{name: result[name] for name in EpochResult.__dataclass_fields__})
         self._hung.progress(number, self._engine.ledger.record(number).flops, epoch.epoch_seconds)
         return TrialScheduler.CONTINUE if self._engine.report_epoch(number, epoch) else TrialScheduler.STOP

@@ -3,14 +3,20 @@
 import dataclasses
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from nas.costs import ACCURACY, COSTS, CostName, cost_of
+from nas.redaction import redacted
 from search_spaces.errors import UserError, unknown_name
 from trainers.json_fields import read_dataclass
 
 SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
 SCHEDULERS = ("pareto", "asha", "none")
+KEPT_CHECKPOINTS = ("front", "all", "none")
+
+# Holds the address of the ledger where the command line shall not.
+LEDGER_VARIABLE = "NAS_LEDGER_URL"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -20,13 +26,16 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class SearchSettings:
     """What to search for and when to stop. Raises UserError where a value is out of range.
 
-    `trials` counts the architectures trained, `epochs` those of all trials together; `minimum_epochs` and
-    `reduction_factor` place the rungs of successive halving; `max_flops` are FLOPs of one image, `min_accuracy` the
-    accuracy from which a result counts; `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`; `stagnation` ends a
-    search after so many architectures that brought nothing. `replicates` trains every architecture that is trained to
-    the end so often, `confirm_front` the members of the front. A trial that makes no progress for the duration
-    `hung_after` is hung (None: many times what its epochs take). `inference_batch` is the number of images at which
-    latency and memory are measured.
+    `objectives` are accuracy and what it is weighed against, FLOPs or latency. `trials` counts the architectures
+    trained, `epochs` those of all trials together; `minimum_epochs` and `reduction_factor` place the rungs of
+    successive halving; `max_flops` are FLOPs of one image, `min_accuracy` the accuracy from which a result counts;
+    `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`; `stagnation` ends a search after so many architectures
+    that brought nothing. `replicates` trains every architecture that is trained to the end so often, `confirm_front`
+    the members of the front. A trial that makes no progress for the duration `hung_after` is hung (None: many times
+    what its epochs take). `inference_batch` is the number of images at which latency and memory are measured.
+    `keep_checkpoints` says of which trials that have ended the weights stay once the search has: those of the front,
+    all, or none. `deterministic` has decisions depend on nothing but results: not on who is faster, nor on
+    interruptions.
     """
 
     trials: int
@@ -44,6 +53,9 @@ class SearchSettings:
     replicates: int
     confirm_front: int
     hung_after: str | None
+    keep_checkpoints: str
+    objectives: tuple[str, ...]
+    deterministic: bool
 
     def __post_init__(self) -> None:
         self._check("trials", self.trials >= 1, "at least 1")
@@ -55,6 +67,11 @@ class SearchSettings:
             raise unknown_name("search.sampler", self.sampler, SAMPLERS)
         if self.scheduler not in SCHEDULERS:
             raise unknown_name("search.scheduler", self.scheduler, SCHEDULERS)
+        if self.keep_checkpoints not in KEPT_CHECKPOINTS:
+            raise unknown_name("search.keep_checkpoints", self.keep_checkpoints, KEPT_CHECKPOINTS)
+        self._check_objectives()
+        if self.deterministic and self.cost_name == "latency_ms":
+            raise UserError("search.deterministic is true: expected objectives that are counted, not measured latency.")
         accuracy = self.min_accuracy
         self._check("min_accuracy", accuracy is None or 0 <= accuracy < 1, "a share from 0 to 1, as 0.7")
         self._check("epochs", self.epochs is None or self.epochs >= 1, "at least 1")
@@ -67,9 +84,23 @@ class SearchSettings:
         if self.hung_after is not None:
             duration_seconds(self.hung_after, "search.hung_after")
 
+    def _check_objectives(self) -> None:
+        for name in self.objectives:
+            if name not in (ACCURACY, *COSTS):
+                raise unknown_name("search objective", name, (ACCURACY, *COSTS))
+        accepted = [(ACCURACY, cost) for cost in COSTS]
+        if self.objectives not in accepted:
+            lists = " or ".join(f"[{', '.join(pair)}]" for pair in accepted)
+            raise UserError(f"search.objectives is [{', '.join(self.objectives)}]: expected {lists}.")
+
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
             raise UserError(f"search.{name} is {getattr(self, name)!r}: expected {expected}.")
+
+    @property
+    def cost_name(self) -> CostName:
+        """What accuracy is weighed against."""
+        return cost_of(self.objectives)
 
     @property
     def time_budget_seconds(self) -> float | None:
@@ -80,7 +111,7 @@ class SearchSettings:
         return None if self.hung_after is None else duration_seconds(self.hung_after, "search.hung_after")
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "objectives": list(self.objectives)}
 
     @classmethod
     def from_json(cls, data: object) -> "SearchSettings":
@@ -124,6 +155,25 @@ class TrackingSettings:
     def from_json(cls, data: object) -> "TrackingSettings":
         """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
         return read_dataclass(cls, data, "tracking")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """The database of the ledger; `url` None is SQLite in the directory of the search.
+
+    Raises UserError on an address of another kind.
+    """
+
+    url: str | None = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not self.url.startswith(("postgresql://", "postgresql+psycopg://")):
+            raise UserError(f"ledger.url is {redacted(self.url)!r}: expected postgresql://USER:PASSWORD@HOST/DATABASE.")
+
+    @classmethod
+    def from_json(cls, data: object) -> "LedgerSettings":
+        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "ledger")
 
 
 def duration_seconds(text: str, name: str = "time budget") -> float:

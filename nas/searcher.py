@@ -52,7 +52,15 @@ class EngineSearcher(Searcher):
             "checkpoints": str(template.directory.checkpoints(assignment.number)),
             "device": template.device,
             "threads": template.threads,
+            "yardstick": self._yardstick(assignment.number),
         }
+
+    def _yardstick(self, number: int) -> dict[str, Any] | None:
+        """What a trial's latency is measured beside, where it is to be."""
+        assert self._engine is not None
+        yardstick = self._engine.ledger.yardstick
+        measured = self._engine.ledger.record(number).latency_ms is not None
+        return None if yardstick is None or measured else yardstick.to_json()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the scheduler has told the engine."""

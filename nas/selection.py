@@ -28,7 +28,7 @@ LIMITS = {
         lambda value: f"{value:,.0f} parameters",
     ),
     "max-latency": Limit(
-        lambda record: None if record.inference is None else record.inference.latency_ms,
+        lambda record: record.latency_ms if record.inference is None else record.inference.latency_ms,
         "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
     ),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 import argparse
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,148 +15,20 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from nas.arguments import ArgumentParser, number
-from nas.search_settings import ClusterSettings, SearchSettings, TrackingSettings
+from nas.command import Command, SpaceFile
+from nas.kept_addresses import known_tracking
+from nas.run_directory import existing_run
+from nas.search_arguments import FLAG_OVERRIDES, argument_parser
+from nas.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
+from nas.setting_changes import check_forkable, check_resumable, shared_stages
 from search_spaces import space as space_module
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
 from trainers.data import DATA_NAMES, DataConfig
 from trainers.recipe import Recipe
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parent / "conf"
 SPACE_DIRECTORY = Path(space_module.__file__).resolve().parent
-DEFAULT_RUNS_DIRECTORY = "runs"
-
-# Flags that are another spelling of an override.
-FLAG_OVERRIDES = {
-    "trials": "search.trials",
-    "max_flops": "search.max_flops",
-    "min_accuracy": "search.min_accuracy",
-    "epochs": "search.epochs",
-    "time_budget": "search.time_budget",
-    "seed": "search.seed",
-    "address": "cluster.address",
-    "gpus_per_trial": "cluster.gpus_per_trial",
-    "cpus_per_trial": "cluster.cpus_per_trial",
-}
-
-DESCRIPTION = """\
-Search architectures for accuracy against FLOPs: what each stage of a ResNet is made of, convolution or local
-self-attention. With `--space resnet_stages` alone it searches, in minutes, on data that come with the installation."""
-
-EPILOGUE = """\
-examples:
-  python nas/search.py --space resnet_stages                         a few minutes on a laptop
-  python nas/search.py --space resnet_stages --plan                  what it would do, and nothing else
-  python nas/search.py --space resnet_stages data=cifar10 --trials 100 --gpus-per-trial 0.5
-  python nas/search.py --space resnet_stages space.depth=[26] 'space.stages.spatial_extent=[3,7]'
-  python nas/search.py --space my_space.yaml data=image_folder data.root=/images --max-flops 2e9 --time-budget 12h
-  python nas/search.py --space resnet_stages --address auto data=imagenet data.root=/data/imagenet \\
-      space.width=[0.5,1.0] --gpus-per-trial 1 --runs-dir /shared/runs
-  python nas/search.py --resume NAME --trials 200                    go on with a search, and further
-
-overrides (KEY=VALUE, before or after the flags):
-  data=digits|cifar10|image_folder|imagenet      the data set, with the training that suits it
-  data.root=DIR data.image_size=N                where it is, and the side of its images in pixels
-  training.epochs=N training.batch_size=N …      how each trial is trained (nas/conf/data/)
-  search.sampler=ehvi|tpe|nsga2|random  search.scheduler=pareto|asha|none …                      (nas/conf/search.yaml)
-  tracking.uri=http://127.0.0.1:5000             an MLflow server instead of the store in the runs directory
-  space.stem=[…] space.width=[…] space.stages.heads=[…] space.stage1.operator=[…] …            (search_spaces/*.yaml)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What the user asked for. `resume` names a search to go on with, whose own settings then hold."""
-
-    name: str
-    resume: bool
-    plan: bool
-    runs_dir: str
-    space: Space
-    data: DataConfig
-    training: Recipe
-    search: SearchSettings
-    cluster: ClusterSettings
-    tracking: TrackingSettings
-
-    def header(self) -> dict[str, Any]:
-        """What a ledger keeps of it."""
-        return {
-            "space_name": self.space.name,
-            "space": self.space.to_json(),
-            "data": self.data.to_json(),
-            "training": self.training.to_json(),
-            "search": self.search.to_json(),
-        }
-
-
-def argument_parser() -> argparse.ArgumentParser:
-    """The flags of `nas/search.py`."""
-    parser = ArgumentParser(
-        prog="python nas/search.py",
-        usage="%(prog)s --space NAME|FILE.yaml [flags] [KEY=VALUE ...]",
-        description=DESCRIPTION,
-        epilog=EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--space", metavar="NAME|FILE", help=f"what to search: {', '.join(space_names())}, or a YAML file"
-    )
-    parser.add_argument(
-        "--trials", type=number(int, "a whole number"), metavar="N", help="architectures to train (default 50)"
-    )
-    parser.add_argument(
-        "--max-flops",
-        type=number(float, "a number"),
-        metavar="X",
-        help="never train an architecture with more FLOPs (2 a multiply-add), as 4e9",
-    )
-    parser.add_argument(
-        "--min-accuracy",
-        type=number(float, "a number"),
-        metavar="A",
-        help="look for architectures of at least this accuracy, as 0.7",
-    )
-    parser.add_argument(
-        "--epochs",
-        type=number(int, "a whole number"),
-        metavar="N",
-        help="stop after so many epochs of training, all trials together",
-    )
-    parser.add_argument("--time-budget", metavar="T", help="stop after this time, as 30m or 12h")
-    parser.add_argument(
-        "--seed", type=number(int, "a whole number"), metavar="N", help="of the proposals and the trials (default 0)"
-    )
-    parser.add_argument(
-        "--gpus-per-trial",
-        type=number(float, "a number"),
-        metavar="X",
-        help="GPUs that a trial takes, 0.5 for two trials on one (default 0)",
-    )
-    parser.add_argument(
-        "--cpus-per-trial", type=number(float, "a number"), metavar="X", help="CPU cores that a trial takes (default 1)"
-    )
-    parser.add_argument(
-        "--address", metavar="ADDRESS", help="join this Ray cluster (`auto`: the one this machine is part of)"
-    )
-    parser.add_argument("--name", metavar="NAME", help="what to call the search (default: the space and the time)")
-    parser.add_argument(
-        "--resume",
-        metavar="NAME",
-        help="go on with this search; limits such as --trials and --time-budget may be raised",
-    )
-    parser.add_argument("--plan", action="store_true", help="print what would be searched and spent, and start nothing")
-    parser.add_argument(
-        "--runs-dir",
-        default=DEFAULT_RUNS_DIRECTORY,
-        metavar="DIR",
-        help="where searches are kept (default %(default)s)",
-    )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=argparse.SUPPRESS)
-    return parser
 
 
 def space_names() -> list[str]:
@@ -173,7 +45,7 @@ def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"space file {str(path)!r} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or a number that is none is a ValueError
         raise UserError(f"space file {str(path)!r} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(mapping, dict):
         raise UserError(f"space file {str(path)!r}: expected a mapping, found {type(mapping).__name__}.")
@@ -183,9 +55,11 @@ def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
 
 def read_command(arguments: Sequence[str]) -> Command:
     """The command line as settings. Raises UserError on any mistake; creates nothing."""
-    options = argument_parser().parse_intermixed_args(list(arguments))
-    if options.resume and (options.space or options.name):
-        raise UserError("--resume goes on with a search as it was: leave out --space and --name.")
+    options = argument_parser(space_names()).parse_intermixed_args(list(arguments))
+    if options.resume and options.name:
+        raise UserError("--resume and --fork name the search themselves: leave out --name.")
+    if options.fork and not options.resume:
+        raise UserError(f"--fork {options.fork} begins with the results of a search: expected --resume NAME, too.")
     if not options.resume and not options.space:
         raise UserError(f"--space is missing: expected one of {', '.join(space_names())}, or a YAML file.")
     flags = [f"{key}={value}" for flag, key in FLAG_OVERRIDES.items() if (value := getattr(options, flag)) is not None]
@@ -198,14 +72,18 @@ def read_command(arguments: Sequence[str]) -> Command:
     return Command(
         name=options.name or f"{space_name}-{moment}",
         resume=False,
+        fork_of=None,
+        previous=None,
         plan=options.plan,
         runs_dir=options.runs_dir,
         space=space_from_mapping(space_name, config["space"]),
+        space_file=_space_file(options.space, overrides),
         data=_absolute_root(DataConfig.from_json(config["data"])),
         training=Recipe.from_json(config["training"]),
         search=SearchSettings.from_json(config["search"]),
         cluster=ClusterSettings.from_json(config["cluster"]),
         tracking=TrackingSettings.from_json(config["tracking"]),
+        ledger=LedgerSettings.from_json(config["ledger"]),
     )
 
 
@@ -271,34 +149,85 @@ def _flat_keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def _resumed(options: argparse.Namespace, overrides: Sequence[str]) -> Command:
-    """The command that goes on with a search: as it was, with limits and cluster from the command line."""
-    from nas.ledger import Ledger, ledger_url
-    from nas.run_directory import existing_run
+    """The command that goes on with a search as it was, but for what it may change, or that forks it."""
+    from nas.ledger_place import open_ledger
 
-    directory = existing_run(options.runs_dir, options.resume)
-    header = Ledger.open(ledger_url(directory.ledger), options.resume).header
-    search = dict(header["search"])
-    limits = ("trials", "epochs", "time_budget", "stagnation", "max_flops", "replicates", "confirm_front", "hung_after")
-    free = tuple(f"search.{limit}" for limit in limits)
-    space = space_from_mapping(header["space_name"], header["space"])
-    given = _compose(header["space"], overrides)
+    ledger = open_ledger(existing_run(options.runs_dir, options.resume), _given(overrides, "ledger.url"))
+    header = ledger.header
+    space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)
+    settings = {section: dict(header[section]) for section in ("data", "training", "search")}
     for override in map(_parse_override, overrides):
-        key = override.key_or_group
-        if key not in free and not key.startswith(("cluster.", "tracking.")):
-            raise UserError(
-                f"{key} cannot change when a search is resumed: expected {', '.join(free)}, cluster.* or tracking.*."
-            )
-        if key in free:
-            search[key.partition(".")[2]] = given["search"][key.partition(".")[2]]
-    return Command(
-        name=options.resume,
-        resume=True,
+        if override.key_or_group == "data":
+            settings["data"]["name"] = override.value()
+        elif override.key_or_group in settings:
+            raise UserError(f"override {override.input_line!r}: expected {override.key_or_group}.KEY=VALUE.")
+    given = _compose(mapping, [*(space_file.overrides if space_file else ()), *overrides])
+    # A setting that did not exist when the search began has its default.
+    settings["search"] = {**given["search"], **header["search"]}
+    for override in map(_parse_override, overrides):
+        section, _, key = override.key_or_group.partition(".")
+        if key and section in settings:
+            settings[section][key] = given[section][key]
+    command = Command(
+        name=options.fork or options.resume,
+        resume=not options.fork,
+        fork_of=options.resume if options.fork else None,
+        previous=header,
         plan=options.plan,
         runs_dir=options.runs_dir,
-        space=space,
-        data=DataConfig.from_json(header["data"]),
-        training=Recipe.from_json(header["training"]),
-        search=SearchSettings.from_json(search),
+        space=space_from_mapping(space_name, given["space"]),
+        space_file=space_file,
+        data=_absolute_root(DataConfig.from_json(settings["data"])),
+        training=Recipe.from_json(settings["training"]),
+        search=SearchSettings.from_json(settings["search"]),
         cluster=ClusterSettings.from_json(given["cluster"]),
-        tracking=TrackingSettings.from_json(given["tracking"]),
+        tracking=_tracking_to_go_on_with(ledger.tracking, given["tracking"], overrides),
+        ledger=LedgerSettings.from_json(given["ledger"]),
     )
+    if command.resume:
+        spaces = space_from_mapping(header["space_name"], header["space"]), command.space
+        check_resumable(options.resume, header, spaces, command.header())
+    else:
+        check_forkable(options.resume, header, command.header())
+    return command
+
+
+def _given(overrides: Sequence[str], key: str) -> str | None:
+    """The text that the overrides give for a key; it may be needed before the space that they belong to is known."""
+    values = [override.value() for override in map(_parse_override, overrides) if override.key_or_group == key]
+    return None if not values or values[-1] is None else str(values[-1])
+
+
+def _tracking_to_go_on_with(
+    kept: Mapping[str, Any] | None, given: Mapping[str, Any], overrides: Sequence[str]
+) -> TrackingSettings:
+    """The MLflow store that the command names, else the one that the search was written to so far."""
+    if kept is None:
+        return TrackingSettings.from_json(given)
+    named = [override.key_or_group for override in map(_parse_override, overrides)]
+    experiment = given["experiment"] if "tracking.experiment" in named else kept["experiment"]
+    if "tracking.uri" in named:
+        return TrackingSettings.from_json({"uri": given["uri"], "experiment": experiment})
+    return replace(known_tracking(kept, None, "tracking.uri=URI"), experiment=experiment)
+
+
+def _space_to_go_on_with(
+    space: str | None, header: Mapping[str, Any], overrides: Sequence[str]
+) -> tuple[str, Mapping[str, Any], SpaceFile | None]:
+    """The name and the mapping of the space that a command means which goes on with a search, and its file.
+
+    That is the one it names; else the file that the search was started on, as it is today; else what the ledger holds.
+    """
+    if space is not None:
+        return *space_mapping(space), _space_file(space, overrides)
+    started_on = header.get("space_file")
+    if started_on is not None and Path(started_on["path"]).is_file():
+        kept = [text for text in started_on["overrides"] if text not in overrides]
+        return *space_mapping(started_on["path"]), _space_file(started_on["path"], [*kept, *overrides])
+    return header["space_name"], shared_stages(header["space"]), None
+
+
+def _space_file(space: str, overrides: Sequence[str]) -> SpaceFile | None:
+    if space in space_names():
+        return None
+    return SpaceFile(str(Path(space).resolve()), tuple(text for text in overrides if text.startswith("space.")))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.confirmation import Result, front_probabilities
+from nas.costs import CostName
 from nas.pareto import Point
 from nas.records import Outcome, TrialRecord, counts, finished, front_hypervolume, front_of
 
@@ -15,22 +16,26 @@ SUMMARY_FORMAT = "summary/1"
 class AnchorGain:
     """What the front offers over one anchor; None where the front holds nothing that compares.
 
-    `flops_saved` is the share of the anchor's FLOPs that the cheapest member of at least its accuracy does without,
-    `accuracy_gained` what the best member of at most its FLOPs adds.
+    `cost_saved` is the share of the anchor's cost that the cheapest member of at least its accuracy does without,
+    `accuracy_gained` what the best member of at most its cost adds.
     """
 
     label: str
     val_accuracy: float
-    flops: int
-    flops_saved: float
+    cost: float
+    cost_saved: float
     accuracy_gained: float
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The state of a search. `hypervolume` is a share of the box between `reference` and (accuracy 1, 0 FLOPs).
+    """The state of a search. `hypervolume` is a share of the box between `reference` and (accuracy 1, cost 0).
+
+    `cost_name` is the cost that the search weighs accuracy against.
 
     `front_probabilities`: how likely each member is really on the front, where architectures were trained repeatedly.
+    `architectures_trained` are this search's own; `results_imported` counts those that it took over from another, which
+    the other numbers include.
     """
 
     front: tuple[TrialRecord, ...]
@@ -43,6 +48,8 @@ class Summary:
     anchor_gains: tuple[AnchorGain, ...]
     accelerator_hours: float
     front_probabilities: tuple[float, ...] | None = None
+    results_imported: int = 0
+    cost_name: CostName = "flops"
 
     @property
     def best(self) -> TrialRecord | None:
@@ -64,16 +71,17 @@ class Summary:
             "front_probabilities": None if self.front_probabilities is None else list(self.front_probabilities),
             "counts": dict(self.counts),
             "architectures_trained": self.architectures_trained,
+            "results_imported": self.results_imported,
             "epochs_trained": self.epochs_trained,
-            "reference": {"val_accuracy": self.reference[0], "flops": self.reference[1]},
+            "reference": {"val_accuracy": self.reference[0], self.cost_name: self.reference[1]},
             "hypervolume": self.hypervolume,
             "anchors_hypervolume": self.anchors_hypervolume,
             "anchors": [
                 {
                     "label": gain.label,
                     "val_accuracy": gain.val_accuracy,
-                    "flops": gain.flops,
-                    "flops_saved": gain.flops_saved,
+                    self.cost_name: gain.cost,
+                    f"{self.cost_name}_saved": gain.cost_saved,
                     "accuracy_gained": gain.accuracy_gained,
                 }
                 for gain in self.anchor_gains
@@ -82,15 +90,16 @@ class Summary:
         }
 
 
-def summarise(records: Sequence[TrialRecord], reference: Point) -> Summary:
-    """The summary of a search's trials. `reference` is the least accuracy and the most FLOPs that count."""
+def summarise(records: Sequence[TrialRecord], reference: Point, cost_name: CostName = "flops") -> Summary:
+    """The summary of a search's trials. `reference` is the least accuracy and the most cost that count."""
     members = front_of(records)
     anchors = [record for record in records if record.anchor and record.outcome == "finished"]
     trained = [record for record in records if record.trained]
+    imported = {record.architecture.id for record in records if record.imported_from is not None}
     return Summary(
         front=tuple(members),
         counts=counts(records),
-        architectures_trained=len({record.architecture.id for record in trained if record.epochs}),
+        architectures_trained=len({record.architecture.id for record in trained if record.epochs} - imported),
         epochs_trained=sum(len(record.epochs) for record in trained),
         reference=reference,
         hypervolume=front_hypervolume(records, reference),
@@ -98,12 +107,14 @@ def summarise(records: Sequence[TrialRecord], reference: Point) -> Summary:
         anchor_gains=tuple(_gain(anchor, members) for anchor in anchors),
         accelerator_hours=sum(epoch.epoch_seconds for record in trained for epoch in record.epochs) / 3600,
         front_probabilities=_front_probabilities(records, members),
+        results_imported=sum(record.imported_from is not None for record in records),
+        cost_name=cost_name,
     )
 
 
 def _front_probabilities(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> tuple[float, ...] | None:
     architectures = finished(records)
-    results = [Result(record.repeats or (record.point[0],), float(record.flops)) for record in architectures]
+    results = [Result(record.repeats or (record.point[0],), record.point[1]) for record in architectures]
     probabilities = front_probabilities(results)
     if probabilities is None:
         return None
@@ -113,7 +124,7 @@ def _front_probabilities(records: Sequence[TrialRecord], front: Sequence[TrialRe
 
 def _gain(anchor: TrialRecord, front: Sequence[TrialRecord]) -> AnchorGain:
     """The anchor itself is finished, so some member of the front is as good in each respect."""
-    accuracy, flops = anchor.point
-    cheapest = min(record.flops for record in front if record.point[0] >= accuracy)
-    most_accurate = max(record.point[0] for record in front if record.flops <= flops)
-    return AnchorGain(anchor.architecture.label, accuracy, anchor.flops, 1 - cheapest / flops, most_accurate - accuracy)
+    accuracy, cost = anchor.point
+    cheapest = min(record.cost for record in front if record.point[0] >= accuracy)
+    most_accurate = max(record.point[0] for record in front if record.cost <= cost)
+    return AnchorGain(anchor.architecture.label, accuracy, anchor.cost, 1 - cheapest / cost, most_accurate - accuracy)

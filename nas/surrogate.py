@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
+from scipy.spatial.distance import pdist, squareform
 
 Array = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ class Surrogate:
 def fit(features: Array, groups: NDArray[np.int64], targets: Array, variances: Array) -> Hyperparameters:
     """The hyperparameters of highest posterior density for standardised targets."""
     count = int(groups.max()) + 1
-    distances = np.stack([_squared_distances(part, part) for part in (features[:, groups == g] for g in range(count))])
+    distances = np.stack([pdist(features[:, groups == group], "sqeuclidean") for group in range(count)])
     start = np.concatenate([np.full(count, np.log(TOTAL_PRECISION / count)), [0.0, np.log(NOISE_MEDIAN)]])
     spreads = np.concatenate([np.full(count, PRECISION_SPREAD), [AMPLITUDE_SPREAD, NOISE_SPREAD]])
     bounds = [(value - BOUND, value + BOUND) for value in start[:-1]]
@@ -132,22 +133,22 @@ def negative_log_density(
 ) -> tuple[float, Array]:
     """−log posterior density of the hyperparameters, up to a constant, and its gradient.
 
-    logarithms: [G + 2], of the precisions, the amplitude and the noise. distances: [G, N, N], squared.
+    logarithms: [G + 2], of the precisions, the amplitude and the noise. distances: [G, N (N - 1) / 2], squared, of the
+    pairs of observations in the order of scipy's pdist.
     """
     precisions, amplitude, noise = np.exp(logarithms[:-2]), np.exp(logarithms[-2]), np.exp(logarithms[-1])
-    signal = amplitude * np.exp(-0.5 * np.tensordot(precisions, distances, 1))
-    covariance = signal.copy()
-    covariance[np.diag_indices_from(covariance)] += noise + variances + JITTER
+    signal = amplitude * np.exp(-0.5 * (precisions @ distances))
+    covariance = squareform(signal)
+    covariance[np.diag_indices_from(covariance)] = amplitude + noise + variances + JITTER
     factor = cholesky(covariance, lower=True)
     solved = cho_solve((factor, True), targets)
     inverse = np.tril(dpotri(factor, lower=True)[0])
     sensitivity = 0.5 * (inverse + np.tril(inverse, -1).T - np.outer(solved, solved))
-    weighted = sensitivity * signal
+    # Every pair stands twice in the matrices, and what has no distance has no share in the precisions.
+    weighted = 2 * squareform(sensitivity, checks=False) * signal
+    diagonal = float(np.trace(sensitivity))
     gradient = np.concatenate(
-        [
-            -0.5 * precisions * np.tensordot(distances, weighted, ([1, 2], [0, 1])),
-            [weighted.sum(), noise * np.trace(sensitivity)],
-        ]
+        [-0.5 * precisions * (distances @ weighted), [weighted.sum() + amplitude * diagonal, noise * diagonal]]
     )
     away = (logarithms - medians) / spreads
     value = 0.5 * targets @ solved + np.log(np.diag(factor)).sum() + 0.5 * away @ away

@@ -15,11 +15,16 @@ LOGGER = logging.getLogger(__name__)
 
 SYNC_SECONDS = 3.0
 REPORT_SECONDS = 60.0
-# At the end of a search the user waits: so long for the next answer of MLflow, and so long for the first of all,
-# counted from the start of the search, since a new store is filled with tables.
+# At the end of a search the user waits: so long for the next answer of MLflow, so long for all of them, and so long for
+# the first of all, counted from the start of the search, since a new store is filled with tables.
 PATIENCE_SECONDS = 10.0
+LONGEST_WAIT_SECONDS = 15.0
 FIRST_ANSWER_SECONDS = 60.0
+# One answer that is lost at the end shall not leave the rest to the user.
+LAST_ATTEMPTS = 3
+LAST_PAUSE_SECONDS = 1.0
 LONGEST_REASON = 160
+NO_ANSWER = "no answer"
 
 State = Callable[[], tuple[Sequence[TrialRecord], Summary]]
 
@@ -28,8 +33,8 @@ class TrackerThread:
     """Keeps MLflow up to date from a thread, for as long as its context lasts; `finish` writes the end.
 
     `make` connects, `state` gives what there is to write, `write_report` makes the files of the report. MLflow being
-    down is no error of the search: it is tried again at every turn, and `failure` holds the last reason. `uri` is
-    only for keeping its secrets out of that reason.
+    down is no error of the search: it is tried again at every turn, and `failure` holds the last reason, None where all
+    is written. `uri` is only for keeping its secrets out of that reason.
     """
 
     def __init__(
@@ -43,11 +48,12 @@ class TrackerThread:
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
         self._disturbed = False
+        self._ever_disturbed = False
         self._reported_front: tuple[int, ...] = ()
         self._next_report = self._started + REPORT_SECONDS
         self.tracker: Tracker | None = None
         self.failure: str | None = None
-        self._warned: str | None = None
+        self._warned: set[str] = set()
 
     def __enter__(self) -> "TrackerThread":
         self._thread.start()
@@ -57,39 +63,57 @@ class TrackerThread:
         self._closing.set()
         self._wait(self._thread)
 
-    def finish(self, files: Sequence[Path], note: Callable[[Tracker], str], interrupted: bool) -> None:
-        """Writes what is left, the files and the note, and ends the search's run; gives up where MLflow is down."""
+    def finish(self, files: Sequence[Path], note: Callable[[Tracker], str], interrupted: bool) -> str | None:
+        """Writes what is left, the files and the note, and ends the search's run; gives up where MLflow is down.
+
+        Why not all of it is written, None where it is.
+        """
 
         def write() -> None:
+            # A request that was given up may have arrived since.
+            self._disturbed |= self._ever_disturbed
             tracker = self._synced()
             tracker.log_files(files)
             tracker.finish(note(tracker), interrupted)
-            self.failure = None
 
-        if self._thread.is_alive():
-            return  # Still waiting for an answer, so a second writer could only repeat what it wrote.
-        if self.tracker is None and self.failure is not None:
-            return
-        self._thread = threading.Thread(target=self._attempt, args=(write,), name="mlflow", daemon=True)
+        # Where the writer still waits for MLflow, a second one could only repeat what it wrote.
+        if self.failure is not None or self._thread.is_alive():
+            return self.failure or NO_ANSWER
+        self._thread = threading.Thread(target=self._persist, args=(write,), name="mlflow", daemon=True)
         self._thread.start()
         self._wait(self._thread)
+        return self.failure
 
     def _wait(self, writer: threading.Thread) -> None:
-        """Waits for the writer as long as MLflow answers it."""
+        """Waits for the writer as long as MLflow answers it, within reason."""
         asked = time.monotonic()
         while writer.is_alive():
             writer.join(0.1)
-            answered = self._started + FIRST_ANSWER_SECONDS - PATIENCE_SECONDS
             if self.tracker is not None:
                 answered = self.tracker.last_answer
-            if time.monotonic() - max(asked, answered) > PATIENCE_SECONDS:
-                self.failure = self.failure or f"no answer for {PATIENCE_SECONDS:.0f} s"
+            else:
+                # The first answer may take longer, unless it is known already that there is none.
+                answered = asked if self._ever_disturbed else self._started + FIRST_ANSWER_SECONDS - PATIENCE_SECONDS
+            now = time.monotonic()
+            if now - max(asked, answered) > PATIENCE_SECONDS:
+                self.failure = self.failure or f"{NO_ANSWER} for {PATIENCE_SECONDS:.0f} s"
+                return
+            if self.tracker is not None and now - asked > LONGEST_WAIT_SECONDS:
+                self.failure = self.failure or f"not all of it was taken in {LONGEST_WAIT_SECONDS:.0f} s"
                 return
 
     def _run(self) -> None:
         while not self._closing.wait(SYNC_SECONDS):
             self._attempt(self._turn)
-        self._attempt(self._synced)
+        self._persist(self._synced)
+
+    def _persist(self, write: Callable[[], object]) -> None:
+        """The last write, for which there is no next turn."""
+        for _ in range(LAST_ATTEMPTS - 1):
+            if self._attempt(write):
+                return
+            time.sleep(LAST_PAUSE_SECONDS)
+        self._attempt(write)
 
     def _turn(self) -> None:
         tracker = self._synced()
@@ -110,22 +134,27 @@ class TrackerThread:
             self.tracker.reload()
         self._disturbed = False
         self.tracker.sync(*self._state())
-        self.failure = None
         return self.tracker
 
-    def _attempt(self, write: Callable[[], object]) -> None:
+    def _attempt(self, write: Callable[[], object]) -> bool:
+        """Whether all of it is written."""
         try:
             write()
         except Exception as error:
-            self._disturbed = True
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            reason = _shortened(without_secrets(reason, self._uri))
-            if reason != self._warned:
+            self._disturbed = self._ever_disturbed = True
+            reason = reason_of(error, self._uri)
+            if reason not in self._warned:
                 LOGGER.warning("MLflow cannot be written: %s", reason)
-            self.failure = self._warned = reason
+            self._warned.add(reason)
+            self.failure = reason
+            return False
+        self.failure = None
+        return True
 
 
-def _shortened(reason: str) -> str:
-    """A reason as one line of a terminal: what was tried stands at its beginning, and the cause at its end."""
+def reason_of(error: Exception, uri: str) -> str:
+    """Why MLflow at `uri` could not be written, as one line of a terminal, without the secrets of the address."""
+    reason = without_secrets((str(error).strip().splitlines() or [type(error).__name__])[0], uri)
+    # What was tried stands at its beginning, and the cause at its end.
     half = LONGEST_REASON // 2
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:half]} … {reason[-half:]}"

@@ -1,6 +1,7 @@
 """What a worker does with a trial: trains it and reports each epoch to Ray Tune."""
 
 import functools
+import logging
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import Any
 import torch
 from ray import tune
 
+from nas.storage_space import StorageFull, is_full
+from nas.yardstick import measured_latency
 from search_spaces.architecture import Architecture
+from trainers.batch_splitting import split_where_memory_is_short
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data import DataConfig, DataSummary, load_train_validation
+from trainers.image_folders import UnreadableImages
 from trainers.images import Images
 from trainers.loop import Diverged, EpochResult, Training
 from trainers.model import seeded_model
@@ -19,30 +24,70 @@ from trainers.recipe import Recipe
 
 
 def train_trial(config: Mapping[str, Any]) -> None:
-    """Trains the trial of `config` (see `nas.searcher.trial_config`), one report an epoch.
+    """Trains the trial of `config` (see `nas.searcher.EngineSearcher.suggest`), one report an epoch.
 
-    A trial that cannot go on reports {"ended": outcome, "reason": …} and leaves its worker alive for the next one.
+    Given a "yardstick", it measures its network's latency first and reports {"latency_ms": …}. A trial that cannot go
+    on reports {"ended": outcome, "reason": …} and leaves its worker alive for the next one; where no trial could go on
+    it reports {"halted": "storage" or "images", "reason": …}. With every report goes what the training has warned of.
     """
+    _warnings()
     try:
+        if config["yardstick"] is not None:
+            _report({"latency_ms": measured_latency(config)})
         for result in trained_epochs(config):
-            tune.report(result.to_json())
+            _report(result.to_json())
+    except torch.cuda.OutOfMemoryError:
+        _report({"ended": "oom", "reason": "the GPU's memory does not suffice, nor with each batch in two parts"})
     except Diverged as error:
-        tune.report({"ended": "diverged", "reason": str(error)})
+        _report({"ended": "diverged", "reason": str(error)})
+    except UnreadableImages as error:
+        _report({"halted": "images", "reason": str(error)})
+    except StorageFull as error:
+        _report({"halted": "storage", "reason": str(error)})
     except Exception as error:
         directory = Path(config["checkpoints"])
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         reason = str(error).strip().splitlines() or [""]
-        tune.report({"ended": "failed", "reason": f"{type(error).__name__}: {reason[0]}"})
+        _report({"ended": "failed", "reason": f"{type(error).__name__}: {reason[0]}"})
+
+
+def _report(result: dict[str, Any]) -> None:
+    tune.report({**result, "warnings": list(_warnings())})
+    _warnings().clear()
+
+
+@functools.lru_cache(maxsize=1)
+def _warnings() -> list[str]:
+    """What was warned of since the last report. A worker has no terminal, so the driver says it."""
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    logging.getLogger("trainers").addHandler(Collector(logging.WARNING))
+    return messages
 
 
 def trained_epochs(config: Mapping[str, Any]) -> Iterator[EpochResult]:
     """Every epoch that the ledger does not hold yet, each one checkpointed before it is yielded.
 
     Goes on from the newest sound checkpoint of the trial. Epochs that were checkpointed but never recorded are yielded
-    again from the checkpoint; recorded ones that have to be trained again are not yielded twice.
+    again from the checkpoint; recorded ones that have to be trained again are not yielded twice. Where the GPU's memory
+    does not suffice, it goes on with each batch in two parts; where that takes too much, too,
+    torch.cuda.OutOfMemoryError is raised.
     """
     torch.set_num_threads(config["threads"])
+    known = config["recorded_epochs"]
+    for result in split_where_memory_is_short(functools.partial(_all_epochs, config)):
+        if result.epoch > known:
+            known = result.epoch
+            yield result
+
+
+def _all_epochs(config: Mapping[str, Any], micro_batches: int) -> Iterator[EpochResult]:
+    """Every epoch of a trial from its first, those that its newest sound checkpoint holds taken from there."""
     data = DataConfig.from_json(config["data"])
     summary = DataSummary.from_json(config["data_summary"])
     directory = Path(config["checkpoints"])
@@ -56,19 +101,24 @@ def trained_epochs(config: Mapping[str, Any]) -> Iterator[EpochResult]:
         seed=config["seed"],
         device=torch.device(config["device"]),
     )
+    training.micro_batches = micro_batches
     results: list[EpochResult] = []
     checkpoint = newest_sound_checkpoint(directory)
     if checkpoint is not None:
         _, state = checkpoint
         training.load_state_dict(state["training"])
         results = [EpochResult(**result) for result in state["results"]]
-        yield from results[config["recorded_epochs"] :]
+        yield from results
     for result in training.epochs():
         results.append(result)
         state = {"training": training.state_dict(), "results": [past.to_json() for past in results]}
-        save_checkpoint(directory, result.epoch, state)
-        if result.epoch > config["recorded_epochs"]:
-            yield result
+        try:
+            save_checkpoint(directory, result.epoch, state)
+        except OSError as error:
+            if is_full(error):
+                raise StorageFull(str(error)) from error
+            raise
+        yield result
 
 
 @functools.lru_cache(maxsize=1)

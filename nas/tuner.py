@@ -71,7 +71,7 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
         options["address"] = cluster.address
     try:
         ray.init(runtime_env=runtime_env, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises no less where one of its processes dies while it starts.
         where = f"at {cluster.address!r}" if cluster.address else "on this machine"
         raise UserError(f"no Ray cluster {where}: {str(error).splitlines()[0]}") from None
     # What befalls a worker is said by the search, in a line.
@@ -99,11 +99,12 @@ def run_trials(
     if cluster.address is not None:
         check_nodes(template.directory.path, template.data, template.data_summary)
     resources = {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}
+    halts: list[Exception] = []
     tuner = Tuner(
         tune.with_resources(train_trial, resources),
         tune_config=TuneConfig(
             search_alg=EngineSearcher(engine, template),
-            scheduler=EngineScheduler(engine, interrupted),
+            scheduler=EngineScheduler(engine, interrupted, halts),
             num_samples=-1,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -113,12 +114,14 @@ def run_trials(
         run_config=RunConfig(
             name=template.directory.ray.name,
             storage_path=str(template.directory.path),
-            stop=_StopWhen(should_stop),
+            stop=_StopWhen(lambda: bool(halts) or should_stop()),
             verbose=0,
             failure_config=FailureConfig(max_failures=0),
         ),
     )
     tuner.fit()
+    if halts:
+        raise halts[0]
 
 
 def _trial_name(trial: Any) -> str:

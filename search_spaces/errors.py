@@ -3,9 +3,16 @@
 import difflib
 from collections.abc import Iterable
 
+# What was supplied stands in the message, and may be a whole file.
+LONGEST_MESSAGE = 10_000
+
 
 class UserError(ValueError):
-    """A mistake in what the user supplied. Entry scripts print its message and exit with code 2."""
+    """A mistake in what the user supplied. Entry scripts print its message, always one line, and exit with code 2."""
+
+    def __init__(self, message: str) -> None:
+        line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
+        super().__init__(line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…")
 
 
 def unknown_name(kind: str, value: object, accepted: Iterable[object]) -> UserError:

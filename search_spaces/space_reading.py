@@ -1,6 +1,6 @@
 """Reading a space from what a YAML file or a configuration holds, strictly."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,7 +96,7 @@ def _counts(key: str, values: object) -> tuple[int, ...]:
 
 def _width(value: Any) -> float:
     channels = value * BASE_CHANNELS if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
-    if not math.isfinite(channels) or channels < 1 or channels != int(channels):
+    if not 1 <= channels <= sys.float_info.max or channels != int(channels):
         raise UserError(
             f"space.width has {value!r}: expected a multiple of {1 / BASE_CHANNELS:g} ({BASE_CHANNELS} channels at 1)."
         )

@@ -29,12 +29,13 @@ def finished_search(runs: Path, name: str = "found") -> tuple[RunDirectory, Ledg
     }
     directory.path.mkdir(parents=True)
     ledger = Ledger.create(ledger_url(directory.ledger), name, header)
+    ledger.record_tracking({"uri": None, "experiment": "searches"})
     anchors = tiny_space().anchors()
     for accuracy in ACCURACIES:
-        fixed = tiny_space().choices_of(anchors[0]) if not ledger.records else None
-        number, architecture = ledger.propose(tiny_space(), "random", 0, fixed)
+        number = ledger.next_number
+        architecture = ledger.propose(tiny_space(), "random", 0) if number else anchors[0]
         flops = {0: 2000, 1: 1000, 2: 3000, 3: 4000}[number]
-        ledger.register(TrialRecord(number, architecture, flops, 100 - number, 11 + number, "running"))
+        ledger.register(TrialRecord(number, architecture, flops, 100 - number, 11 + number, "running"), tiny_space())
         for epoch in (1, 2):
             ledger.record_epoch(number, epoch_result(epoch, accuracy - 0.2 * (2 - epoch)))
         ledger.end(number, "finished")

@@ -15,7 +15,9 @@ from ray._private.state import available_resources_per_node
 from ray.cluster_utils import Cluster
 
 from cluster.node_checks import check_nodes
+from nas.run_directory import run_directory
 from search_spaces.errors import UserError
+from tests.faults.searches import records, start_search, wait_for
 from tests.test_search import SMALL, start, summary
 from trainers.data import DATA_DEFAULTS, check_data
 
@@ -54,6 +56,48 @@ def test_a_search_uses_both_nodes(two_nodes: Cluster, tmp_path: Path) -> None:
     assert most_busy == 2
     assert summary(tmp_path, "two")["architectures_trained"] == 4
     assert "the front:" in output
+
+
+def test_a_search_survives_the_loss_of_a_node(tmp_path: Path) -> None:
+    """Its second node is killed once trials have been trained for some epochs on both."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address)
+    try:
+        process = start_search(
+            tmp_path, "lost", "--address", cluster.address, "--trials", "4", "training.epochs=8",
+            "search.scheduler=none",
+        )  # fmt: skip
+        try:
+            wait_for(lambda: busy_nodes() == 2 and _fewest_epochs_of_two(tmp_path) >= 2, process)
+            at_the_loss = {record.number: len(record.epochs) for record in records(tmp_path, "lost")}
+            os.kill(second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+            output, error = process.communicate(timeout=400)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert process.returncode == 0, error
+    assert error.count("its node was lost, it goes on from its checkpoint") == 1, error
+    assert "the front:" in output
+    ended = [record for record in records(tmp_path, "lost") if record.trained]
+    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 8)] * 4
+    # Ray Tune's directories are named by the trial and the epochs that it had when it was given to a worker.
+    ray_directory = run_directory(str(tmp_path / "runs"), "lost").ray
+    begun = [tuple(map(int, path.name.split("-")[:2])) for path in ray_directory.glob("[0-9]*-*-*")]
+    assert sorted(number for number, epochs in begun if epochs == 0) == [record.number for record in ended]
+    ((number, epochs),) = [(number, epochs) for number, epochs in begun if epochs > 0]
+    assert epochs >= at_the_loss[number] >= 2
+
+
+def _fewest_epochs_of_two(directory: Path) -> int:
+    """The epochs that the ledger holds of the less trained of two running trials; 0 while there are not two."""
+    if not run_directory(str(directory / "runs"), "lost").ledger.exists():
+        return 0
+    running = [len(record.epochs) for record in records(directory, "lost") if record.outcome == "running"]
+    return min(running) if len(running) == 2 else 0
 
 
 def test_a_search_that_no_node_can_run_is_refused(two_nodes: Cluster, tmp_path: Path) -> None:

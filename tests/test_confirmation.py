@@ -63,7 +63,7 @@ def test_many_are_as_drawn(seed: int) -> None:
     errors = [deviation / math.sqrt(len(result.accuracies)) for result in results]
     draws = np.random.default_rng(seed).normal([result.mean for result in results], errors, (60_000, len(results)))
     for index, (result, probability) in enumerate(zip(results, front_probabilities(results), strict=True)):
-        rivals = [j for j, other in enumerate(results) if j != index and other.flops <= result.flops]
+        rivals = [j for j, other in enumerate(results) if j != index and other.cost <= result.cost]
         on_front = (draws[:, [index]] >= draws[:, rivals]).all(axis=1).mean() if rivals else 1.0
         assert probability == pytest.approx(on_front, abs=0.012)
 
@@ -73,7 +73,7 @@ def test_order_and_units_do_not_matter() -> None:
     results = [Result((state.random(), state.random()), float(state.randint(1, 4))) for _ in range(7)]
     expected = front_probabilities(results)
     order = state.sample(range(7), 7)
-    scaled = [Result(results[index].accuracies, results[index].flops * 1e9) for index in order]
+    scaled = [Result(results[index].accuracies, results[index].cost * 1e9) for index in order]
     assert front_probabilities(scaled) == pytest.approx([expected[index] for index in order])
 
 

@@ -27,6 +27,7 @@ from trainers.data import (
     load_test,
     load_train_validation,
 )
+from trainers.image_folders import UnreadableImages
 from trainers.images import MemoryImages
 from trainers.splits import stratified_split
 from trainers.vision import torchvision
@@ -359,6 +360,37 @@ def test_an_image_that_breaks_off_is_named_in_one_line(tmp_path, workers):
     with pytest.raises(UserError) as caught:
         all_of(train)
     assert str(broken) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_next_image_stands_for_one_that_cannot_be_read_up_to_a_limit(tmp_path, caplog, workers):
+    make_images(tmp_path, count=100)
+    train, _ = load_train_validation(folder_config(tmp_path, loader_workers=workers))
+    assert len(train) == 128 and train.most_unreadable == 1
+    whole, labels = all_of(train, Augmentation("flip_crop", 0, 1))
+    files = [Path(file.decode()) for file in train.files_I]
+    files[127].write_bytes(b"no image")
+    for epoch in (1, 1):
+        images, found_labels = all_of(train, Augmentation("flip_crop", 0, epoch))
+        assert torch.equal(images[:127], whole[:127]) and torch.equal(images[127], whole[0])
+        assert found_labels[127] == labels[0] and torch.equal(found_labels[:127], labels[:127])
+    assert list(train.unreadable) == [str(files[127])]
+    assert [message for message in caplog.messages if str(files[127]) in message] == caplog.messages[:1]
+    files[5].write_bytes(b"")
+    with pytest.raises(UnreadableImages, match="2 of 128 images cannot be read, at most 1 may be: ") as caught:
+        all_of(train, Augmentation("flip_crop", 0, 2))
+    assert str(files[5]) in str(caught.value) and str(files[127]) in str(caught.value)
+    with pytest.raises(UnreadableImages, match="2 of 128 images cannot be read"):
+        next(train.batches([torch.tensor([20])], CPU))
+
+
+def test_of_a_set_without_one_image_that_can_be_read_the_first_are_named(tmp_path):
+    make_images(tmp_path, count=100)
+    train, _ = load_train_validation(folder_config(tmp_path))
+    for file in train.files_I:
+        Path(file.decode()).write_bytes(b"no image")
+    with pytest.raises(UnreadableImages, match="cannot be read, at most 1 may be: "):
+        all_of(train)
 
 
 def test_what_is_wrong_with_folders_is_said_before_anything_starts(tmp_path):

@@ -3,11 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
-import sqlalchemy
 
 from nas.asha import AccuracyHalving
 from nas.engine import Engine
@@ -15,7 +13,14 @@ from nas.ledger import Ledger, ledger_url
 from nas.records import architectures_started, front_of
 from search_spaces.errors import UserError
 from search_spaces.space import Space
-from tests.search_fixtures import DIGITS, epoch_result, search_settings, shipped_space, tiny_space
+from tests.search_fixtures import (
+    DIGITS,
+    epoch_result,
+    search_settings,
+    shipped_space,
+    tiny_space,
+    unsynchronised_sqlite,
+)
 
 EPOCHS, RUNGS = 9, (1, 3)
 # Of a full training, where what happens at rungs is not the question.
@@ -24,12 +29,8 @@ SHORT = 2
 
 @pytest.fixture(scope="module", autouse=True)
 def ledgers_that_need_not_survive_a_power_cut() -> Iterator[None]:
-    def unsynchronised(connection: Any, record: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF")
-
-    sqlalchemy.event.listen(sqlalchemy.engine.Engine, "connect", unsynchronised)
-    yield
-    sqlalchemy.event.remove(sqlalchemy.engine.Engine, "connect", unsynchronised)
+    with unsynchronised_sqlite():
+        yield
 
 
 def new_engine(
@@ -268,6 +269,25 @@ def test_an_engine_on_a_reopened_ledger_goes_on_as_if_nothing_happened(
     assert told(final) == told(whole)
 
 
+@pytest.mark.parametrize("scheduler", ["pareto", "asha"])
+def test_a_search_cut_off_before_a_decision_takes_it_as_it_would_have(tmp_path: Path, scheduler: str) -> None:
+    """The driver dies each time when a result is written and what follows from it is not."""
+    settings = {"trials": 13, "scheduler": scheduler}
+    whole = new_engine(tmp_path, name="whole", **settings)
+    run(whole)
+    assert {record.outcome for record in whole.records} == {"finished", "stopped"}
+    broken = new_engine(tmp_path, name="broken", **settings)
+    while (assignment := broken.next_assignment()) is not None:
+        epoch = assignment.recorded_epochs + 1
+        while epoch not in (*RUNGS, EPOCHS):
+            assert broken.report_epoch(assignment.number, epoch_result(epoch, accuracy_of(assignment.seed, epoch)))
+            epoch += 1
+        broken.ledger.record_epoch(assignment.number, epoch_result(epoch, accuracy_of(assignment.seed, epoch)))
+        broken = reopened(broken, tmp_path, "broken")
+    broken.conclude()
+    assert told(broken) == told(whole)
+
+
 def test_a_search_cut_off_while_trials_are_held_holds_them(tmp_path: Path) -> None:
     engine = new_engine(tmp_path, trials=14, sampler="ehvi")
     for _ in range(12):
@@ -442,5 +462,5 @@ def test_a_name_is_taken_once_and_a_damaged_ledger_is_named(tmp_path: Path) -> N
 def test_the_header_is_kept_as_it_was(tmp_path: Path) -> None:
     engine = new_engine(tmp_path)
     again = Ledger.open(ledger_url(tmp_path / "search.db"), "search")
-    assert again.header == engine.ledger.header == {"ledger_format": 2, "started": "with this"}
+    assert again.header == engine.ledger.header == {"ledger_format": 3, "started": "with this"}
     assert again.search_id == engine.ledger.search_id

@@ -26,7 +26,14 @@ FRAMEWORK_FILES = {
     "hydra": {"nas/settings.py"},
     "omegaconf": {"nas/settings.py"},
     "mlflow": {"nas/model_registry.py", "nas/tracking.py"},
-    "optuna": {"nas/choice_importance.py", "nas/gain_sampler.py", "nas/ledger.py", "nas/samplers.py"},
+    "optuna": {
+        "nas/choice_importance.py",
+        "nas/gain_sampler.py",
+        "nas/ledger_writing.py",
+        "nas/ledger.py",
+        "nas/ledger_reading.py",
+        "nas/samplers.py",
+    },
     "ray": {
         "cluster/node_checks.py",
         "nas/asha.py",

@@ -25,8 +25,8 @@ def filled_ledger(directory: Path, accuracies: tuple[float, ...] = (0.9, 0.5, 0.
     """A ledger with a finished trial for each accuracy, of as many FLOPs as its number tells."""
     ledger = Ledger.create(ledger_url(directory / "ledger.db"), "name", {"search": {}})
     for accuracy in accuracies:
-        number, architecture = ledger.propose(tiny_space(), "random", 0)
-        ledger.register(record_of(number, architecture))
+        number, architecture = ledger.next_number, ledger.propose(tiny_space(), "random", 0)
+        ledger.register(record_of(number, architecture), tiny_space())
         ledger.record_epoch(number, epoch_result(1, accuracy))
         ledger.end(number, "finished")
     return ledger
@@ -56,7 +56,7 @@ def test_a_measurement_is_kept_with_the_trial_once(tmp_path: Path) -> None:
 def test_a_worker_measures_the_network_that_the_search_trained(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     ledger = filled_ledger(tmp_path, (0.9,))
-    config = json.loads(json.dumps(measurement_config(ledger.records[0], template(tmp_path), 2)))
+    config = json.loads(json.dumps(measurement_config(ledger.records[0].architecture, template(tmp_path), 2)))
     try:
         cost = InferenceCost.from_json(measured(config))
         assert (cost.batch, cost.threads, cost.image_size, cost.precision) == (2, 1, 16, "float32")

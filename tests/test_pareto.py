@@ -7,7 +7,7 @@ import moocore
 import numpy as np
 import pytest
 
-from nas.pareto import dominates, front, front_layers, hypervolume, isolation, knee
+from nas.pareto import dominates, front, hypervolume, knee
 
 REFERENCE = (0.1, 100.0)
 
@@ -35,17 +35,6 @@ def test_front_is_what_no_point_dominates(seed: int) -> None:
     assert brute_front(points) == {
         i for i, point in enumerate(points) if not any(dominates(other, point) for other in points)
     }
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_layers_peel_front_after_front(seed: int) -> None:
-    state = random.Random(seed)
-    points = random_points(state, 40, state.choice([3, 1000]))
-    layers = front_layers(points)
-    for layer in range(max(layers) + 1):
-        remaining = [index for index in range(40) if layers[index] >= layer]
-        expected = brute_front([points[index] for index in remaining])
-        assert {index for index in remaining if layers[index] == layer} == {remaining[index] for index in expected}
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -84,23 +73,6 @@ def test_nothing_depends_on_order_or_unit(seed: int) -> None:
     state.shuffle(order)
     shuffled = [(points[index][0], points[index][1] * 1e9) for index in order]
     assert {order[index] for index in front(shuffled)} == set(front(points))
-    layers = front_layers(points)
-    assert front_layers(shuffled) == [layers[index] for index in order]
-    on_front = [points[index] for index in front(points)]
-    scaled = [(accuracy, flops * 1e9) for accuracy, flops in on_front]
-    assert isolation(scaled) == pytest.approx(isolation(on_front))
-
-
-def test_isolation_by_hand() -> None:
-    points = [(0.5, 1.0), (0.7, 10.0), (0.8, 100.0), (0.9, 10_000.0)]
-    assert isolation(points) == [
-        math.inf,
-        pytest.approx(0.3 / 0.4 + 2 / 4),
-        pytest.approx(0.2 / 0.4 + 3 / 4),
-        math.inf,
-    ]
-    assert isolation([(0.5, 1.0)] * 4) == [math.inf] * 4
-    assert isolation([points[1], *points])[:1] == [pytest.approx(0.3 / 0.4 + 2 / 4)]
 
 
 def test_knee_is_the_point_that_stands_out() -> None:

@@ -40,6 +40,14 @@ def test_a_runs_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
         check_writable(run_directory(str(tmp_path / "file" / "below"), "x"))
 
 
+@pytest.mark.parametrize("runs", ["/proc/x", "/proc", "/proc/self/x/y"])
+def test_a_runs_directory_that_cannot_be_written_is_refused(runs: str) -> None:
+    """The kernel's own file system, where not even root makes a directory."""
+    with pytest.raises(UserError, match=r"'/proc.*' is not writable \(") as caught:
+        check_writable(run_directory(runs, "x"))
+    assert "\n" not in str(caught.value)
+
+
 def test_checking_creates_nothing(tmp_path: Path) -> None:
     check_writable(run_directory(str(tmp_path / "new" / "runs"), "x"))
     assert list(tmp_path.iterdir()) == []

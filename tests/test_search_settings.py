@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from nas.search_settings import SAMPLERS, SCHEDULERS, ClusterSettings, SearchSettings, duration_seconds
@@ -25,6 +27,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ({"sampler": "tpa"}, "Did you mean 'tpe'"),
         ({"sampler": "evhi"}, "Did you mean 'ehvi'"),
         ({"scheduler": "ahsa"}, "unknown search.scheduler 'ahsa'.*Did you mean 'asha'"),
+        ({"keep_checkpoints": "fornt"}, "unknown search.keep_checkpoints 'fornt'.*Did you mean 'front'"),
         ({"min_accuracy": 1.0}, "min_accuracy is 1.0: expected a share from 0 to 1"),
         ({"min_accuracy": -0.1}, "min_accuracy is -0.1"),
         ({"min_accuracy": float("nan")}, "min_accuracy is nan"),
@@ -39,6 +42,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ({"max_flops": 0.0}, "max_flops is 0"),
         ({"max_flops": float("nan")}, "max_flops is nan"),
         ({"time_budget": "soon"}, "'soon'"),
+        ({"objectives": ("val_accuracy", "latency")}, "unknown search objective 'latency'.*Did you mean 'latency_ms'"),
+        ({"objectives": ("val_acc", "flops")}, "expected one of val_accuracy, flops, latency_ms. Did you mean 'val_ac"),
+        ({"objectives": ("flops", "val_accuracy")}, r"is \[flops, val_accuracy\]: expected \[val_accuracy, flops\] or"),
+        ({"objectives": ("val_accuracy",)}, r"is \[val_accuracy\]: expected .* or \[val_accuracy, latency_ms\]"),
+        ({"objectives": ("val_accuracy", "flops", "latency_ms")}, "expected"),
+        ({"objectives": ("val_accuracy", "latency_ms"), "deterministic": True}, "deterministic is true: expected"),
     ],
 )
 def test_values_out_of_range_are_named(changes: dict, message: str) -> None:
@@ -55,6 +64,15 @@ def test_every_sampler_goes_with_every_scheduler(sampler: str, scheduler: str) -
 def test_limits_at_their_ends_are_allowed() -> None:
     search_settings(min_accuracy=0.0, epochs=1, stagnation=1, replicates=1, confirm_front=1)
     search_settings(min_accuracy=0.999)
+
+
+def test_the_cost_is_the_second_objective() -> None:
+    assert search_settings().cost_name == "flops"
+    on_latency = search_settings(objectives=("val_accuracy", "latency_ms"))
+    assert on_latency.cost_name == "latency_ms"
+    assert SearchSettings.from_json(json.loads(json.dumps(on_latency.to_json()))) == on_latency
+    with pytest.raises(UserError, match="objectives is 'flops': expected a list of names"):
+        SearchSettings.from_json(on_latency.to_json() | {"objectives": "flops"})
 
 
 def test_json_round_trip() -> None:

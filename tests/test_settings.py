@@ -105,7 +105,8 @@ def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch, tmp_pa
         (["--space", "resnet_stages", "search.sampler=tp"], "Did you mean 'tpe'"),
         (["--space", "resnet_stages", "training=[1]"], "do not fit"),
         (["--space", "resnet_stages", "search=null"], "search: expected an object"),
-        (["--resume", "x", "--space", "resnet_stages"], "leave out --space and --name"),
+        (["--resume", "x", "--name", "y"], "leave out --name"),
+        (["--space", "resnet_stages", "--fork", "y"], "--fork y begins with .*: expected --resume NAME"),
         (["--resume", "nowhere", "--runs-dir", "nowhere"], "unknown search 'nowhere'"),
     ],
 )

@@ -21,8 +21,8 @@ def test_gains_over_the_anchors() -> None:
     summary = summarise(records, REFERENCE)
     assert [record.number for record in summary.front] == [2, 3]
     convolution, attention = summary.anchor_gains
-    assert (convolution.flops_saved, convolution.accuracy_gained) == (pytest.approx(0.25), pytest.approx(0.05))
-    assert (attention.flops_saved, attention.accuracy_gained) == (pytest.approx(0.25), pytest.approx(0.02))
+    assert (convolution.cost_saved, convolution.accuracy_gained) == (pytest.approx(0.25), pytest.approx(0.05))
+    assert (attention.cost_saved, attention.accuracy_gained) == (pytest.approx(0.25), pytest.approx(0.02))
     assert summary.best.number == 3 and summary.cheapest_near_best.number == 3
     assert summary.anchors_hypervolume == front_hypervolume(records[:2], REFERENCE) < summary.hypervolume
     assert (summary.architectures_trained, summary.epochs_trained) == (5, 9)

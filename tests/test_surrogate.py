@@ -40,9 +40,10 @@ def kernel(one: Array, other: Array, hyperparameters: Hyperparameters) -> Array:
 
 
 def squared_distances(features: Array) -> Array:
-    """[G, N, N], group by group."""
-    squares = (features[:, None] - features[None]) ** 2
-    return np.stack([squares[:, :, np.flatnonzero(group == GROUPS)].sum(axis=-1) for group in range(3)])
+    """[G, N (N - 1) / 2], group by group, of every pair once."""
+    first, second = np.triu_indices(len(features), 1)
+    squares = (features[first] - features[second]) ** 2
+    return np.stack([squares[:, np.flatnonzero(group == GROUPS)].sum(axis=-1) for group in range(3)])
 
 
 def dense_posterior(

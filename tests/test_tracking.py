@@ -126,7 +126,10 @@ def test_files_and_the_note_are_on_the_parent(store: str, tmp_path: Path) -> Non
     (tmp_path / "front.csv").write_text("a\n", encoding="utf-8")
     view.log_files([tmp_path / "front.csv"])
     view.finish("[Report](#/x)", interrupted=False)
+    ended = runs(store)["parent"].info.end_time
+    view.finish("[Report](#/x)", interrupted=False)
     parent = runs(store)["parent"]
+    assert parent.info.end_time == ended
     assert parent.info.status == "FINISHED" and parent.data.tags["mlflow.note.content"] == "[Report](#/x)"
     assert [file.path for file in MlflowClient(store).list_artifacts(parent.info.run_id)] == ["front.csv"]
     assert (tmp_path / "artifacts" / parent.info.run_id / "artifacts" / "front.csv").is_file()
@@ -233,6 +236,8 @@ def test_an_answer_lost_at_any_write_leaves_everything_there_once(
         view.sync(*state(records))
     view.reload()
     view.sync(*state(records))
+    parent = runs(store)["parent"]
+    assert {len(history(store, parent.info.run_id, name)) for name in parent.data.metrics} == {1}
     held = contents(store)
     assert set(held) == {"parent", "0", "1", "4", "5"}
     for record in records:
@@ -247,14 +252,27 @@ def test_a_run_made_twice_by_a_request_repeated_is_kept_once(store: str, tmp_pat
     view = tracker(store, tmp_path)
     view.sync(*state(first_records()))
     client = MlflowClient(store)
-    for key in ("0", "parent"):
+    for key, later in (("0", 10_000), ("1", -10_000), ("parent", 10_000), ("parent", -10_000)):
         run = runs(store)[key]
         tags = {name: value for name, value in run.data.tags.items() if name.startswith("nas.")}
-        client.create_run(run.info.experiment_id, start_time=run.info.start_time + 10_000, tags=tags)
+        client.create_run(run.info.experiment_id, start_time=run.info.start_time + later, tags=tags)
     again = tracker(store, tmp_path)
     again.sync(*state(first_records()))
+    assert all(run.data.metrics for run in runs(store).values())
     experiment = client.get_experiment_by_name("architecture search").experiment_id
     assert len(client.search_runs([experiment])) == 3 and again.run_id == view.run_id
+
+
+def test_trials_follow_a_parent_that_took_the_place_of_another(store: str, tmp_path: Path) -> None:
+    view = tracker(store, tmp_path)
+    view.sync(*state(first_records()))
+    MlflowClient(store).delete_run(view.run_id)
+    again = tracker(store, tmp_path)
+    again.sync(*state(first_records()))
+    found = runs(store)
+    parent = found.pop("parent")
+    assert parent.info.run_id == again.run_id != view.run_id
+    assert {run.data.tags["mlflow.parentRunId"] for run in found.values()} == {again.run_id}
 
 
 def test_a_sqlite_store_that_cannot_be_opened_is_known_at_once(tmp_path: Path) -> None:

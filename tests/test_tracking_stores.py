@@ -1,82 +1,34 @@
 """The same search written to a server over HTTP and to PostgreSQL behind it, with the server gone for a while."""
 
-import importlib.util
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+from nas.mlflow_environment import quiet_mlflow
 from nas.records import TrialRecord, front_of
 from nas.run_fields import epoch_metrics
 from nas.summary import summarise
-from nas.tracking import Tracker, quiet_mlflow
+from nas.tracking import Tracker
 from tests.mlflow_server import end_server, free_port, start_server
+from tests.postgresql_server import postgresql_server
 from tests.simulated_search import RUNGS, simulated_search
 
 pytestmark = pytest.mark.slow
 
 REFERENCE = (0.1, 2e7)
-DRIVER = "psycopg"
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick() -> None:
     quiet_mlflow()
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
-def postgresql_binaries() -> Path | None:
-    found = shutil.which("pg_ctl")
-    candidates = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((path for path in candidates if (path / "initdb").is_file()), None)
 
 
 @pytest.fixture
 def postgresql() -> Iterator[str]:
-    """A private PostgreSQL cluster on loopback. Its server refuses to run as root, who lends it to another user."""
-    binaries = postgresql_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL server (initdb, pg_ctl) on this machine")
-    if importlib.util.find_spec(DRIVER) is None:
-        pytest.skip(f"no {DRIVER}: pip install -e '.[postgresql]'")
-    # A directory of its own: those of pytest are closed to other users.
-    directory = Path(tempfile.mkdtemp(prefix="cluster-"))
-    user = None
-    if os.geteuid() == 0:
-        user = next((name for name in ("postgres", "nobody") if _exists(name)), None)
-        if user is None:
-            pytest.skip("PostgreSQL refuses to run as root, and there is no other user")
-        shutil.chown(directory, user)
-    data, port = directory / "data", free_port()
-
-    def call(program: str, *arguments: str) -> None:
-        subprocess.run([str(binaries / program), *arguments], user=user, cwd=directory, check=True, timeout=120,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
-
-    try:
-        call("initdb", "--pgdata", str(data), "--username", "writer", "--auth", "trust", "--encoding", "UTF8")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory} -c fsync=off"
-        call("pg_ctl", "--pgdata", str(data), "--wait", "--log", str(directory / "log"), "-o", options, "start")
-        try:
-            yield f"postgresql+{DRIVER}://writer:unused@127.0.0.1:{port}/postgres"
-        finally:
-            call("pg_ctl", "--pgdata", str(data), "--wait", "--mode", "fast", "stop")
-    finally:
-        shutil.rmtree(directory)
-
-
-def _exists(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
+    with postgresql_server() as address:
+        yield address
 
 
 def write(uri: str, artifacts: Path | None, records: list[TrialRecord]) -> Tracker:

@@ -113,18 +113,18 @@ def interrupted(bundle: Path, out: Path, number: signal.Signals, *arguments: str
     return process.returncode, errors
 
 
-EPOCHS = "recipe.epochs=8"
+EPOCHS = "recipe.epochs=30"
 
 
 @pytest.fixture(scope="module")
-def eight_epochs(bundle) -> Path:
-    out = bundle.with_name("eight-epochs")
+def undisturbed(bundle) -> Path:
+    out = bundle.with_name("undisturbed")
     assert main([str(bundle), EPOCHS, "--out", str(out)]) == 0
     return out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_training_goes_on_to_the_same_weights(bundle, eight_epochs, tmp_path, capsys, number):
+def test_an_interrupted_training_goes_on_to_the_same_weights(bundle, undisturbed, tmp_path, capsys, number):
     out = tmp_path / "out with a space"
     code, errors = interrupted(bundle, out, number, EPOCHS)
     assert not (out / "result.json").exists()
@@ -133,7 +133,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(bundle, eight_epoch
         assert errors.strip() == f"interrupted; to go on: python {SCRIPT} {bundle} --out '{out}' {EPOCHS}"
     assert main([str(bundle), EPOCHS, "--out", str(out)]) == 0
     assert "resumes  after epoch" in capsys.readouterr().out
-    assert_same_weights(eight_epochs, out)
+    assert_same_weights(undisturbed, out)
 
 
 def assert_same_weights(one: Path, other: Path) -> None:

@@ -15,13 +15,15 @@ import torch
 from trainers.atomic import write_atomically
 
 MAGIC = b"checkpoint/1"
+# How many checkpoints of a training are kept: the newest, and one to go back to where it is damaged.
+KEPT = 2
 _HEADER_BYTES = len(MAGIC) + 1 + 64 + 1
 _NAME = re.compile(r"epoch-(\d{6})\.checkpoint")
 
 logger = logging.getLogger(__name__)
 
 
-def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: int = 2) -> Path:
+def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: int = KEPT) -> Path:
     """Writes the state after `epoch` into `directory`, keeps the newest `keep` checkpoints, and returns the file.
 
     `state` holds tensors and plain values only. Raises OSError where it cannot be written; the older ones then stay.

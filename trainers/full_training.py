@@ -10,14 +10,17 @@ import dataclasses
 import fcntl
 import json
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
 from trainers.atomic import write_atomically
+from trainers.batch_splitting import split_where_memory_is_short
 from trainers.bundle import Bundle, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data import DataSummary, check_data, load_test, load_train_validation
@@ -60,14 +63,16 @@ def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Proce
 def run(plan: Plan) -> dict[str, Any]:
     """Trains from the last checkpoint, or from the start, to the end, and returns the result.
 
-    Raises Diverged, UserError where an image cannot be read, OSError where nothing can be written.
+    Raises Diverged, UserError where an image cannot be read, OSError where nothing can be written, and
+    torch.cuda.OutOfMemoryError where a GPU's memory does not suffice.
     """
     with ExitStack() as stack:
         if plan.processes.is_first:
             _open_out(plan, stack)
-        training = _training(plan)
-        results = _resume(plan, training)
-        _train(plan, training, results)
+        attempt = partial(_trained, plan)
+        # A process whose memory is short cannot take up alone what the others are in the middle of.
+        alone = plan.processes.world_size == 1
+        training, results = next(split_where_memory_is_short(attempt) if alone else attempt(1))
         test = training.evaluate(load_test(plan.settings.data)) if plan.summary.test_images else None
         result = _result(plan, results, test)
         if plan.processes.is_first:
@@ -143,6 +148,15 @@ def _resume(plan: Plan, training: Training) -> list[EpochResult]:
     if plan.processes.is_first:
         print(f"resumes  after epoch {epoch}", flush=True)
     return [EpochResult(**result) for result in state["results"]]
+
+
+def _trained(plan: Plan, micro_batches: int) -> Iterator[tuple[Training, list[EpochResult]]]:
+    """The training at its end and all its results, once; on the way there each batch is in so many parts."""
+    training = _training(plan)
+    training.micro_batches = micro_batches
+    results = _resume(plan, training)
+    _train(plan, training, results)
+    yield training, results
 
 
 def _train(plan: Plan, training: Training, results: list[EpochResult]) -> None:

@@ -1,10 +1,13 @@
 """Images in folders, one folder a class: read, decoded and augmented one at a time in loader processes.
 
+In the place of an image that cannot be read stands the next one of its part, up to a limit.
+
 Shapes: B batch, C channels, H height, W width.
 """
 
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,14 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Images to be evaluated are resized to this multiple of the side that is then cut from their middle.
 EVALUATION_MARGIN = 256 / 224
+# So many images of a part, or this share of it if that is less, may be unreadable.
+MOST_UNREADABLE, MOST_UNREADABLE_SHARE = 100, 0.01
+
+logger = logging.getLogger(__name__)
+
+
+class UnreadableImages(UserError):
+    """More images cannot be read than may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,11 @@ def read_image(file: str) -> Any:
 
 
 class FolderImages:
-    """Images that stay on disk. `index` picks those of `folder` that belong to this part."""
+    """Images that stay on disk. `index` picks those of `folder` that belong to this part.
+
+    `unreadable` holds the files that were met and could not be read, and why. Past `most_unreadable` reading on raises
+    UnreadableImages with their list.
+    """
 
     def __init__(self, folder: Folder, index: list[int], *, image_size: int, workers: int) -> None:
         # Bytes in one array, not a list of strings: a list would be copied into every loader process bit by bit.
@@ -86,6 +101,8 @@ class FolderImages:
         self.labels_I = torch.tensor([folder.labels[place] for place in index])
         self.image_size = image_size
         self.workers = workers
+        self.most_unreadable = min(MOST_UNREADABLE, int(MOST_UNREADABLE_SHARE * len(index)))
+        self.unreadable: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self.labels_I)
@@ -96,49 +113,71 @@ class FolderImages:
         # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
         torchvision()
         loader: DataLoader[Any] = DataLoader(
-            _Decoded(self.files_I, self.image_size, augmentation),
+            _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable),
             batch_sampler=[index_B.tolist() for index_B in indices],
             num_workers=self.workers,
             collate_fn=_collate,
             pin_memory=device.type == "cuda",
         )
-        for batch in loader:
-            if isinstance(batch, UserError):
-                raise batch
-            images_BCHW, index_B = batch
+        for images_BCHW, index_B, problems in loader:
+            self._count(problems)
             images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, DEVIATION)
             yield images, self.labels_I[index_B].to(device, non_blocking=True)
 
+    def _count(self, problems: dict[str, str]) -> None:
+        """Takes note of files, and of what is wrong with each. Raises UnreadableImages where they are too many."""
+        new = {file: problem for file, problem in problems.items() if file not in self.unreadable}
+        self.unreadable |= new
+        if len(self.unreadable) > self.most_unreadable:
+            *others, last = self.unreadable
+            listed = f"; the others: {', '.join(others)}" if others else ""
+            raise UnreadableImages(
+                f"{len(self.unreadable)} of {len(self)} images cannot be read, "
+                f"at most {self.most_unreadable} may be: {self.unreadable[last]}{listed}"
+            )
+        for problem in new.values():
+            logger.warning("%s Another stands in its place.", problem)
 
-class _Decoded(Dataset[Any]):
-    """(uint8 image (C, H, W), index), or the UserError that reading it raised.
 
-    An error is handed over as a value: raised in a loader process it would come back wrapped in that process's trace.
+# A decoded uint8 image (C, H, W) with its index, and what is wrong with each file that was tried before it.
+_Item = tuple[Tensor, int, dict[str, str]]
+
+
+class _Decoded(Dataset[_Item]):
+    """The image at an index, or the next one that can be read.
+
+    A problem is handed over as a value: an error raised in a loader process would come back wrapped in its trace.
     """
 
-    def __init__(self, files_I: Any, image_size: int, augmentation: Augmentation | None) -> None:
+    def __init__(self, files_I: Any, image_size: int, augmentation: Augmentation | None, most_unreadable: int) -> None:
         self.files_I = files_I
         self.image_size = image_size
         self.augmentation = augmentation
+        self.most_unreadable = most_unreadable
 
     def __len__(self) -> int:
         return len(self.files_I)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int] | UserError:
-        try:
-            image = read_image(os.fsdecode(self.files_I[index]))
-        except UserError as error:
-            return error
-        functional = torchvision().transforms.v2.functional
-        return functional.pil_to_tensor(_fit(image, self.image_size, self.augmentation, index)), index
+    def __getitem__(self, index: int) -> _Item:
+        problems: dict[str, str] = {}
+        while len(problems) <= self.most_unreadable:
+            file = os.fsdecode(self.files_I[index])
+            try:
+                image = read_image(file)
+            except UserError as error:
+                problems[file] = str(error)
+                index = (index + 1) % len(self)
+                continue
+            functional = torchvision().transforms.v2.functional
+            fitted = _fit(image, self.image_size, self.augmentation, index)
+            return functional.pil_to_tensor(fitted), index, problems
+        # Too many, so that nobody looks at the image.
+        return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), index, problems
 
 
-def _collate(items: list[tuple[Tensor, int] | UserError]) -> tuple[Tensor, Tensor] | UserError:
-    for item in items:
-        if isinstance(item, UserError):
-            return item
-    images, index = zip(*(item for item in items if not isinstance(item, UserError)), strict=True)
-    return torch.stack(images), torch.tensor(index)
+def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
+    images, index, problems = zip(*items, strict=True)
+    return torch.stack(images), torch.tensor(index), {file: each[file] for each in problems for file in each}
 
 
 def _fit(image: Any, size: int, augmentation: Augmentation | None, index: int) -> Any:

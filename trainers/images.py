@@ -23,7 +23,7 @@ class Images(Protocol):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """(B, C, H, W) normalised float32 images in channels_last order and (B) labels, for each batch of indices.
 
-        Raises UserError naming the file where an image cannot be read.
+        Raises UserError naming the files where more images than a few cannot be read.
         """
         ...
 

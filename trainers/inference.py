@@ -81,9 +81,7 @@ def measure_inference(
     Nothing else should be running there meanwhile. Raises UserError where the batch does not fit into a GPU's memory.
     """
     device = torch.device(device)
-    shape = (batch, summary.in_channels, summary.image_size, summary.image_size)
-    images_BCHW = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
+    images_BCHW = _random_images(summary, batch)
     was_training = model.training
     model.eval()
     try:
@@ -108,6 +106,42 @@ def measure_inference(
         torch_version=torch.__version__,
         runs=runs,
     )
+
+
+def latency_ratio(
+    model: nn.Module,
+    yardstick: nn.Module,
+    summary: DataSummary,
+    *,
+    batch: int,
+    device: torch.device | str,
+    precision: str = "float32",
+    runs: int = TIMED_RUNS,
+) -> float:
+    """How many times as long as `yardstick` `model` takes: the median over runs of the two in turn.
+
+    Other work may go on meanwhile, since what slows both alike cancels. Both networks are left on `device`, in
+    evaluation mode. Raises UserError where the batch does not fit into a GPU's memory.
+    """
+    device = torch.device(device)
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            images_BCHW = _random_images(summary, batch).to(device)
+            for network in (model, yardstick):
+                network.to(device).eval()
+            for _ in range(WARM_UP_RUNS):
+                model(images_BCHW)
+                yardstick(images_BCHW)
+            ratios = [_milliseconds(model, images_BCHW) / _milliseconds(yardstick, images_BCHW) for _ in range(runs)]
+    except torch.cuda.OutOfMemoryError:
+        raise UserError(f"a batch of {batch} does not fit into the memory of {_device_name(device)}.") from None
+    return statistics.median(ratios)
+
+
+def _random_images(summary: DataSummary, batch: int) -> Tensor:
+    shape = (batch, summary.in_channels, summary.image_size, summary.image_size)
+    images_BCHW = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    return images_BCHW.contiguous(memory_format=torch.channels_last)
 
 
 def _measure_on_cuda(model: nn.Module, images: Tensor, device: torch.device, runs: int) -> tuple[list[float], int]:
@@ -145,14 +179,16 @@ def _measure_on_cpu(model: nn.Module, images: Tensor, device: torch.device, runs
 def _timed_runs(model: nn.Module, images: Tensor, runs: int) -> list[float]:
     for _ in range(WARM_UP_RUNS):
         model(images)
-    milliseconds = []
-    for _ in range(runs):
-        _wait_for(images.device)
-        start = time.perf_counter()
-        model(images)
-        _wait_for(images.device)
-        milliseconds.append(1000 * (time.perf_counter() - start))
-    return milliseconds
+    return [_milliseconds(model, images) for _ in range(runs)]
+
+
+def _milliseconds(model: nn.Module, images: Tensor) -> float:
+    """The time of one run, from an idle device until it is idle again."""
+    _wait_for(images.device)
+    start = time.perf_counter()
+    model(images)
+    _wait_for(images.device)
+    return 1000 * (time.perf_counter() - start)
 
 
 def _wait_for(device: torch.device) -> None:

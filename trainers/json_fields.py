@@ -1,6 +1,7 @@
 """Strict reading of a frozen dataclass from JSON or a command line: nothing unknown, missing or of another type."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
@@ -10,11 +11,13 @@ T = TypeVar("T")
 
 # The kinds of field that a settings dataclass may have, and how they are called in a message.
 _KINDS: dict[Any, str] = {
+    bool: "true or false",
     int: "a whole number",
     float: "a number",
     float | None: "a number or null",
     str: "a string",
     str | None: "a string or null",
+    tuple[str, ...]: "a list of names",
     dict[str, Any]: "an object",
     dict[str, Any] | None: "an object or null",
 }
@@ -42,6 +45,8 @@ def read_dataclass(cls: type[T], data: object, what: str) -> T:
             raise UserError(f"{what} {name} is {values[name]!r}: expected {_KINDS[kind]}.")
         if kind in (float, float | None) and values[name] is not None:
             values[name] = float(values[name])
+        if kind == tuple[str, ...]:
+            values[name] = tuple(values[name])
     return cls(**values)
 
 
@@ -67,9 +72,13 @@ def field_kinds(cls: type) -> dict[str, Any]:
 
 def _fits(value: object, kind: Any) -> bool:
     if isinstance(value, bool):
-        return False
+        return kind is bool
     if kind in (float, float | None):
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            return False
         return isinstance(value, int | float) or (value is None and kind is not float)
+    if kind == tuple[str, ...]:
+        return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
     if kind in (dict[str, Any], dict[str, Any] | None):
         return isinstance(value, dict) or (value is None and kind != dict[str, Any])
     return isinstance(value, kind)

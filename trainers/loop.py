@@ -62,6 +62,9 @@ class Training:
 
     `model` is trained in place, from the weights that it has; `seed` orders and augments the samples. Of several
     processes each trains on its share of every global batch and holds the same weights.
+
+    With `micro_batches` above 1 a batch goes through the network in so many parts, one after the other, which takes
+    less memory. The gradients are those of the whole batch, but batch norm sees each part on its own.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Training:
         self.recipe = recipe
         self.seed = seed
         self.epoch = 0
+        self.micro_batches = 1
         self._device = torch.device(device)
         self._rank, self._world_size = rank, world_size
         self._train_data, self._validation_data = train_data, validation_data
@@ -122,7 +126,7 @@ class Training:
             model,
             data,
             self._device,
-            max(1, self._batch_size // self._world_size),
+            max(1, self._batch_size // (self._world_size * self.micro_batches)),
             precision=self.recipe.precision,
             rank=self._rank,
             world_size=self._world_size,
@@ -136,6 +140,7 @@ class Training:
                 "seed": self.seed,
                 "recipe": self.recipe.to_json(),
                 "train_images": len(self._train_data),
+                "micro_batches": self.micro_batches,
                 "model": self._model.state_dict(),
                 "averaged": None if self._averaged is None else self._averaged.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -149,6 +154,8 @@ class Training:
             if state[name] != value:
                 raise UserError(f"the saved training has {name} {state[name]!r}, this one {value!r}.")
         self.epoch = state["epoch"]
+        # A training goes on as it was, in as many parts at least.
+        self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
         self._model.load_state_dict(state["model"])
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])
@@ -164,11 +171,7 @@ class Training:
         for step, (images_BCHW, labels_B) in enumerate(batches):
             done = (epoch - 1) * self.steps_per_epoch + step
             learning_rate = learning_rate_at(self.recipe, done, self.steps_per_epoch)
-            with autocast(self._device, self.recipe.precision):
-                logits = self._network(images_BCHW)
-                loss = F.cross_entropy(logits, labels_B, label_smoothing=self.recipe.label_smoothing)
-            self._step(loss, learning_rate, ema_decay_at(self.recipe, done))
-            total += loss.detach()
+            total += self._step(images_BCHW, labels_B, learning_rate, ema_decay_at(self.recipe, done))
             last = step + 1 == self.steps_per_epoch
             if last or step % STEPS_BETWEEN_CHECKS == 0:
                 mean = self._mean_loss(total, step + 1)
@@ -176,14 +179,29 @@ class Training:
                     raise Diverged(epoch)
         return mean, learning_rate
 
-    def _step(self, loss: Tensor, learning_rate: float, ema_decay: float) -> None:
+    def _step(self, images_BCHW: Tensor, labels_B: Tensor, learning_rate: float, ema_decay: float) -> Tensor:
+        """One step of the optimizer. The mean loss of the batch before it."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        # Batch norm needs two images in a part.
+        count = max(1, min(self.micro_batches, len(labels_B) // 2))
+        parts = [
+            self._backward(images, labels, len(labels) / len(labels_B))
+            for images, labels in zip(images_BCHW.chunk(count), labels_B.chunk(count), strict=True)
+        ]
         self._optimizer.step()
         if self._averaged is not None:
             update_average(self._averaged, self._model, ema_decay)
+        return sum(parts[1:], parts[0])
+
+    def _backward(self, images_BCHW: Tensor, labels_B: Tensor, share: float) -> Tensor:
+        """Adds the gradients of a part of a batch to those there are. Its mean loss times its share of the batch."""
+        with autocast(self._device, self.recipe.precision):
+            logits = self._network(images_BCHW)
+            loss = share * F.cross_entropy(logits, labels_B, label_smoothing=self.recipe.label_smoothing)
+        torch.autograd.backward(loss)
+        return loss.detach()
 
     def _mean_loss(self, total: Tensor, steps: int) -> float:
         return sum_over_processes(total.clone(), self._world_size).item() / (steps * self._world_size)

@@ -36,7 +36,7 @@ LICENCES = {
 
 CARD = """# {label}
 
-A network for classifying images, found by an architecture search for accuracy against FLOPs: trial {trial} of the
+A network for classifying images, found by an architecture search for accuracy against cost: trial {trial} of the
 search `{search}`, picked from its front as `{pick}`.
 {state}
 

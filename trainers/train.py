@@ -106,6 +106,8 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 
 
 def _run(plan: "Plan", arguments: list[str]) -> int:
+    from torch.cuda import OutOfMemoryError
+
     from trainers.full_training import finished_result, run
     from trainers.loop import Diverged
     from trainers.readout import announce, duration
@@ -123,6 +125,9 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
     except Diverged as error:
         if processes.is_first:
             print(f"error: {error}: try a lower recipe.learning_rate, in another --out.", file=sys.stderr)
+        return 1
+    except OutOfMemoryError:
+        print("error: the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs.", file=sys.stderr)
         return 1
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

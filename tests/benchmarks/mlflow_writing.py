@@ -1,6 +1,6 @@
 """Times the writing of trials to MLflow, in the writer's thread, on SQLite and over HTTP.
 
-python tests/benchmarks/mlflow_writing.py [--trials 30] [--uri URI]
+python -m tests.benchmarks.mlflow_writing [--trials 30] [--uri URI]
 
 A trial has some 20 parameters and 22 values; first they are written as each ends, then epoch by epoch. What a trial's
 side waits is how much longer handing over a result takes while the writer's thread is at work.
@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from nas.mlflow_environment import quiet_mlflow
 from nas.records import TrialRecord
 from nas.summary import summarise
-from nas.tracking import Tracker, quiet_mlflow
+from nas.tracking import Tracker
 from nas.tracking_thread import TrackerThread
 from tests.mlflow_server import mlflow_server
 from tests.simulated_search import simulated_search

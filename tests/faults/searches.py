@@ -59,7 +59,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return named(tree(process), "ray::ImplicitFunc")
 
 
-def left_over(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those still alive, once all have had a few seconds to end."""
-    _, alive = psutil.wait_procs(processes, timeout=10)
+def left_over(processes: list[psutil.Process], seconds: float = 10) -> list[psutil.Process]:
+    """Those still alive, once all have had some seconds to end."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

@@ -107,19 +107,17 @@ def test_two_never_hold_it_though_its_file_comes_and_goes(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_only_looks_at_a_search_ends_none_of_its_proposals(tmp_path: Path) -> None:
-    url = ledger_url(tmp_path / "ledger.db")
+def test_a_proposal_is_in_the_ledger_once_it_is_registered_and_whole(tmp_path: Path) -> None:
+    url, space = ledger_url(tmp_path / "ledger.db"), tiny_space()
     running = Ledger.create(url, "one", {})
-    number, architecture = running.propose(tiny_space(), "random", 0)
-    assert Ledger.open(url, "one").records == ()
-    running.register(trial_record(number, (), outcome="running", architecture=architecture))
-    lost, _ = running.propose(tiny_space(), "random", 0)
-    resumed = Ledger.open(url, "one")
-    resumed.drop_cut_off_proposals()
-    assert [record.number for record in resumed.records] == [number]
-    assert resumed.record(number).outcome == "running"
-    states = {trial.number: trial.state.name for trial in optuna.load_study(study_name="one", storage=url).trials}
-    assert states == {number: "RUNNING", lost: "FAIL"}
+    architecture = running.propose(space, "random", 0)
+    before = optuna.load_study(study_name="one", storage=url).trials
+    assert before == [] and Ledger.open(url, "one").records == ()
+    running.register(trial_record(0, (), outcome="running", architecture=architecture, finished_at=None), space)
+    running.register(trial_record(1, (), outcome="duplicate", architecture=architecture, duplicate_of=0), space)
+    assert Ledger.open(url, "one").records == running.records
+    states = [trial.state.name for trial in optuna.load_study(study_name="one", storage=url).trials]
+    assert states == ["RUNNING", "FAIL"] and running.records[1].duplicate_of == 0
 
 
 @pytest.mark.slow

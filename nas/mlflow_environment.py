@@ -1,0 +1,35 @@
+"""What MLflow has to find before it is used: its environment, and a store that can be written."""
+
+import logging
+import os
+import sqlite3
+
+
+def check_store(uri: str) -> None:
+    """Raises sqlite3.Error where a SQLite store cannot be written; MLflow itself would retry that for 100 s."""
+    path = uri.removeprefix("sqlite:///")
+    if path == uri or not path or path.startswith(("?", ":")):
+        return
+    connection = sqlite3.connect(path.partition("?")[0], timeout=5)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
+    finally:
+        connection.close()
+
+
+def quiet_mlflow() -> None:
+    """Keeps MLflow's start-up messages, and the address that it would guess a server at, out of the terminal.
+
+    Its requests are made once, and not waited for long.
+    """
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    # A store that cannot be written is said in a line by who writes it, without the trace that MLflow would add.
+    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    # A server that does not answer is found out in seconds, not in minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # MLflow would repeat a request whose answer was lost without looking whether it arrived.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"

@@ -1,0 +1,145 @@
+"""The ledger in PostgreSQL: how it is found again, what is told of its address, and a search that is killed on it."""
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from optuna.exceptions import StorageInternalError
+
+from nas.ledger_place import create_ledger, open_ledger, read_ledger
+from nas.run_directory import RunDirectory, existing_run, run_directory, search_names
+from nas.search_facts import facts_from_header
+from nas.search_settings import LEDGER_VARIABLE
+from nas.settings import read_command
+from nas.summary import summarise
+from search_spaces.errors import UserError
+from tests.faults.searches import LIMIT_SECONDS, checkpoints, start_search, tree, wait_for
+from tests.mlflow_contents import check_all_there_once
+from tests.postgresql_server import PASSWORD, postgresql_server
+from tests.test_report import HEADER, add_trial
+from tests.test_search import run
+
+NOBODY = "postgresql://me:secret@127.0.0.1:9/searches"
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LEDGER_VARIABLE, raising=False)
+
+
+@pytest.fixture
+def noted(tmp_path: Path) -> RunDirectory:
+    """The directory of a search whose ledger is elsewhere."""
+    directory = run_directory(str(tmp_path), "one")
+    directory.path.mkdir()
+    directory.ledger_note.write_text("postgresql://***@127.0.0.1:9/searches\n", encoding="utf-8")
+    return directory
+
+
+def test_an_address_of_another_kind_is_a_mistake() -> None:
+    with pytest.raises(UserError, match=r"ledger\.url is 'mysql://\*\*\*@host/db': expected postgresql://"):
+        read_command(["--space", "resnet_stages", "ledger.url=mysql://me:secret@host/db"])
+    command = read_command(["--space", "resnet_stages", f"ledger.url='{NOBODY}?sslmode=require'"])
+    assert command.ledger.url == f"{NOBODY}?sslmode=require"
+    assert "secret" not in repr(command) and "secret" not in str(command.header())
+
+
+def test_a_ledger_elsewhere_is_found_by_its_note_and_needs_its_whole_address(
+    noted: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert search_names(noted.runs) == ["one"] and existing_run(str(noted.runs), "one") == noted
+    with pytest.raises(UserError, match=rf"is at postgresql://\*\*\*@127.*{LEDGER_VARIABLE}.*--ledger-url"):
+        open_ledger(noted, None)
+    with pytest.raises(UserError, match=r"is at .*@127\.0\.0\.1:9/searches, not at .*@host/db") as raised:
+        open_ledger(noted, "postgresql://me:secret@host/db")
+    assert "secret" not in str(raised.value)
+    monkeypatch.setenv(LEDGER_VARIABLE, NOBODY)
+    for opened in (open_ledger, read_ledger):
+        with pytest.raises(UserError, match="ledger of search 'one' cannot be read") as raised:
+            opened(noted, None)
+        assert "secret" not in str(raised.value)
+
+
+def test_a_ledger_that_cannot_be_made_leaves_no_note(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    with pytest.raises(UserError, match="ledger of search 'one' cannot be made") as raised:
+        create_ledger(directory, NOBODY, {})
+    assert "secret" not in str(raised.value) and not directory.has_ledger
+
+
+def test_a_ledger_in_the_directory_takes_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    add_trial(create_ledger(directory, None, HEADER), [0.5], "stopped")
+    with pytest.raises(UserError, match="leave out its URL"):
+        open_ledger(directory, NOBODY)
+    # The environment is for searches that have their ledger elsewhere.
+    monkeypatch.setenv(LEDGER_VARIABLE, NOBODY)
+    assert open_ledger(directory, None).records == read_ledger(directory, None).records
+    with pytest.raises(UserError, match="exists already"):
+        create_ledger(directory, None, HEADER)
+
+
+@pytest.mark.slow
+def test_a_ledger_is_read_from_postgresql_without_writing(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    with postgresql_server() as url:
+        ledger = create_ledger(directory, url, HEADER)
+        add_trial(ledger, [0.5, 0.8], "finished")
+        add_trial(ledger, [0.4], "stopped")
+        assert directory.ledger_note.read_text(encoding="utf-8").strip() == url.replace(f"writer:{PASSWORD}", "***")
+        with pytest.raises(UserError, match="exists already"):
+            create_ledger(run_directory(str(tmp_path / "other"), "one"), url, HEADER)
+        # The driver that the project names is taken for an address that names none.
+        plain = url.replace("+psycopg", "")
+        create_ledger(run_directory(str(tmp_path), "two"), plain, HEADER)
+        for found in (open_ledger(directory, url), read_ledger(directory, url)):
+            assert found.records == ledger.records and found.header == ledger.header
+        with pytest.raises(StorageInternalError) as raised:
+            add_trial(read_ledger(directory, url), [0.4], "stopped")
+        assert "read-only" in str(raised.value.__cause__)
+        assert open_ledger(directory, url).records == ledger.records
+
+
+@pytest.mark.slow
+def test_a_search_on_postgresql_is_killed_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with postgresql_server() as url:
+        process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=4", f"ledger.url={url}")
+        wait_for(lambda: len(checkpoints(tmp_path, "one")) > 2, process)
+        family = tree(process)
+        process.kill()
+        printed = "".join(process.communicate())
+        for member in family:
+            if member.is_running():
+                member.send_signal(signal.SIGKILL)
+        psutil.wait_procs(family, timeout=10)
+        directory = run_directory(str(tmp_path / "runs"), "one")
+        before = open_ledger(directory, url).records
+        assert any(record.epochs for record in before)
+        without = run(tmp_path, "nas/search.py", "--resume", "one")
+        assert without.returncode == 2 and without.stderr.count("\n") == 1 and LEDGER_VARIABLE in without.stderr
+        listed = run(tmp_path, "nas/report.py", "one", "--out", "out", "--ledger-url", url)
+        assert listed.returncode == 0, listed.stderr
+        monkeypatch.setenv(LEDGER_VARIABLE, url)
+        resumed = run(tmp_path, "nas/search.py", "--resume", "one", seconds=LIMIT_SECONDS)
+        assert resumed.returncode == 0, resumed.stderr
+        ledger = read_ledger(directory, None)
+        after = ledger.records
+        for old, new in zip(before, after, strict=False):
+            assert (new.architecture, new.seed, new.started_at) == (old.architecture, old.seed, old.started_at)
+            assert new.epochs[: len(old.epochs)] == old.epochs
+        trained = [record for record in after if record.trained]
+        assert len({record.architecture.id for record in trained}) == len(trained) == 3
+        exported = run(tmp_path, "nas/export.py", "one", "--list")
+        assert exported.returncode == 0, exported.stderr
+        reported = run(tmp_path, "nas/report.py", "one")
+        assert reported.returncode == 0, reported.stderr
+        reference = facts_from_header("one", ledger.header).reference
+        store = f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}"
+        check_all_there_once(store, "architecture search", after, summarise(after, reference))
+    assert not directory.ledger.exists()
+    for done in (without, listed, resumed, exported, reported):
+        printed += done.stdout + done.stderr
+    assert PASSWORD not in printed
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []

@@ -1,0 +1,35 @@
+"""Seals: equal values pass, and nothing else does."""
+
+import json
+from typing import Any
+
+import pytest
+
+from nas.ledger_seal import BrokenSeal, seal, unseal
+
+VALUE: dict[str, Any] = {"loss": 0.1 + 0.2, "small": 5e-324, "none": None, "text": "é × ⁄", "list": [1, 1.5, True]}
+
+
+def test_what_a_database_gives_back_passes() -> None:
+    stored = json.loads(json.dumps(seal("trial 3", "epoch_00001", VALUE)))
+    assert unseal("trial 3", "epoch_00001", stored) == VALUE
+    assert unseal("trial 3", "epoch_00001", dict(reversed(stored.items()))) == VALUE
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        VALUE,
+        {"value": VALUE},
+        {**seal("trial 3", "held", VALUE), "more": 1},
+        seal("trial 4", "held", VALUE),
+        seal("trial 3", "helc", VALUE),
+        {**seal("trial 3", "held", True), "value": 1},
+        {**seal("trial 3", "held", 1), "value": 1.0},
+        {**seal("trial 3", "held", VALUE), "value": {**VALUE, "loss": 0.3}},
+    ],
+)
+def test_anything_else_does_not(stored: object) -> None:
+    with pytest.raises(BrokenSeal, match="held of trial 3"):
+        unseal("trial 3", "held", stored)
