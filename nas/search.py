@@ -58,11 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
             print_plan(console, command.space, data, command.search, command.training.epochs)
             return 0
-        search_settings = command.search
-        check_space(
-            directory, command.space, data, command.training,
-            trials=search_settings.trials, max_flops=search_settings.max_flops,
-        )  # fmt: skip
+        check_space(directory, command.space, data, command.training, command.search)
         set_ray_environment(command.cluster)
         with Interruption() as interrupted, driver_lock(directory):
             search(console, command, directory, data, interrupted)

@@ -1,11 +1,13 @@
 """Room for what a search writes: how much it will need, whether it is there, and what is raised once there is none."""
 
 import errno
+import math
 import os
 import random
 import shutil
 
 from nas.run_directory import RunDirectory
+from nas.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
@@ -32,18 +34,20 @@ def check_space(
     space: Space,
     data: DataSummary,
     recipe: Recipe,
-    *,
-    trials: int,
-    max_flops: float | None,
+    search: SearchSettings,
 ) -> None:
-    """Raises UserError where the storage has less room than what `trials` trials, but those begun, are going to take.
+    """Raises UserError where the storage has less room than what the trials of a search are going to take.
 
     The checkpoints of all of them are kept until the search ends. Their size is that of architectures drawn at random.
+    Of a search that time or stagnation may end earlier, nobody knows more than that it begins.
     """
+    open_ended = search.time_budget is not None or search.stagnation is not None
+    trials = 1 if open_ended else min(search.trials, space.size())
     begun = sum(1 for _ in directory.checkpoints(0).parent.glob("*")) if directory.path.is_dir() else 0
     state = random.Random(0)
     costs = [data.cost(architecture) for architecture in (*space.anchors(), *_samples(space, state))]
-    params = [cost.params for cost in costs if max_flops is None or cost.flops <= max_flops] or [costs[0].params]
+    most = math.inf if search.max_flops is None else search.max_flops
+    params = [cost.params for cost in costs if cost.flops <= most] or [costs[0].params]
     mean = sum(params) / len(params)
     needed = FIXED_BYTES + max(0, trials - begun) * KEPT * checkpoint_bytes(mean, recipe)
     existing = next(path for path in (directory.path, *directory.path.parents) if path.exists())

@@ -13,7 +13,8 @@ from nas.run_directory import RunDirectory, run_directory
 from nas.storage_space import check_space, checkpoint_bytes, is_full
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
-from tests.search_fixtures import DIGITS, shipped_space, tiny_space
+from search_spaces.space import Space
+from tests.search_fixtures import DIGITS, search_settings, shipped_space, tiny_space
 from trainers.checkpoint import save_checkpoint
 from trainers.images import MemoryImages
 from trainers.loop import Training
@@ -36,8 +37,9 @@ def test_the_size_of_a_checkpoint_is_that_of_the_file(ema_decay: float, tmp_path
     assert checkpoint_bytes(DIGITS.cost(architecture).params, recipe) == pytest.approx(size, rel=0.1)
 
 
-def check(directory: RunDirectory, trials: int) -> None:
-    check_space(directory, shipped_space(), DIGITS, RECIPE, trials=trials, max_flops=None)
+def check(directory: RunDirectory, trials: int, space: Space | None = None, **settings: object) -> None:
+    space = space or shipped_space("resnet_blocks")
+    check_space(directory, space, DIGITS, RECIPE, search_settings(trials=trials, **settings))
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(tmp_path: Path) -> None:
@@ -45,6 +47,10 @@ def test_what_does_not_fit_is_refused_with_both_numbers(tmp_path: Path) -> None:
     check(directory, 1)
     with pytest.raises(UserError, match=r"has [\d.]+ GB free, and 1000000000 trials of about [\d,]+ parameters take"):
         check(directory, 10**9)
+    # What ends a search earlier, and how many there are to train, counts as well.
+    check(directory, 10**9, time_budget="2h")
+    check(directory, 10**9, stagnation=20)
+    check(directory, 10**9, space=tiny_space())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -54,10 +60,10 @@ def test_trials_that_have_begun_have_their_space(tmp_path: Path) -> None:
         directory.checkpoints(number).mkdir(parents=True)
     check(directory, 40)
     # A network as wide as this fits no disk.
-    space = dataclasses.replace(tiny_space(), width=(2.0**20,))
-    check_space(directory, space, DIGITS, RECIPE, trials=40, max_flops=None)
+    space = dataclasses.replace(shipped_space(), width=(2.0**20,))
+    check(directory, 40, space)
     with pytest.raises(UserError, match="41 trials"):
-        check_space(directory, space, DIGITS, RECIPE, trials=41, max_flops=None)
+        check(directory, 41, space)
 
 
 def test_a_full_disk_is_told_from_other_errors_however_it_is_wrapped() -> None:
