@@ -96,7 +96,11 @@ class Ledger:
             study = optuna.load_study(storage=_storage(url, create_tables=False), study_name=name)
             ledger_format = _ledger_format(study)
             if ledger_format == LEDGER_FORMAT:
-                return cls(study)
+                try:
+                    return cls(study)
+                except BrokenSeal:
+                    # Optuna reads a trial in several queries, and its driver may just have ended it in between.
+                    return cls(optuna.load_study(storage=_storage(url, create_tables=False), study_name=name))
         except Exception as error:  # Whatever a damaged database may bring about.
             raise UserError(f"the ledger of search {name!r} cannot be read: {_reason(error, url)}.") from error
         raise UserError(f"the ledger of search {name!r} has format {ledger_format!r}: expected {LEDGER_FORMAT}.")

@@ -17,8 +17,10 @@ from nas.run_directory import RunDirectory
 from nas.search_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
 
-# PostgreSQL refuses every write of a connection opened with this.
-_READ_ONLY = "options=-c%20default_transaction_read_only%3Don"
+# PostgreSQL refuses every write of a connection opened with this, and shows it the trials as they were at one moment.
+_READ_ONLY = (
+    "options=-c%20default_transaction_read_only%3Don%20-c%20default_transaction_isolation%3Drepeatable%5C%20read"
+)
 
 
 def create_ledger(directory: RunDirectory, url: str | None, header: dict[str, Any]) -> Ledger:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from nas.ledger import Ledger, ledger_url
+from nas.ledger_place import read_ledger
 from nas.records import TrialRecord
 from nas.run_directory import run_directory
 from tests.test_search import SMALL, start
@@ -33,7 +33,7 @@ def checkpoints(directory: Path, name: str) -> list[Path]:
 
 
 def records(directory: Path, name: str) -> tuple[TrialRecord, ...]:
-    return Ledger.open(ledger_url(run_directory(str(directory / "runs"), name).ledger), name).records
+    return read_ledger(run_directory(str(directory / "runs"), name), None).records
 
 
 def tree(process: subprocess.Popen[str]) -> list[psutil.Process]:
