@@ -65,7 +65,7 @@ def test_a_search_survives_the_loss_of_a_node(tmp_path: Path) -> None:
     ray.init(address=cluster.address)
     try:
         process = start_search(
-            tmp_path, "lost", "--address", cluster.address, "--trials", "4", "training.epochs=8",
+            tmp_path, "lost", "--address", cluster.address, "--trials", "4", "training.epochs=30",
             "search.scheduler=none",
         )  # fmt: skip
         try:
@@ -83,7 +83,7 @@ def test_a_search_survives_the_loss_of_a_node(tmp_path: Path) -> None:
     assert error.count("its node was lost, it goes on from its checkpoint") == 1, error
     assert "the front:" in output
     ended = [record for record in records(tmp_path, "lost") if record.trained]
-    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 8)] * 4
+    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 30)] * 4
     # Ray Tune's directories are named by the trial and the epochs that it had when it was given to a worker.
     ray_directory = run_directory(str(tmp_path / "runs"), "lost").ray
     begun = [tuple(map(int, path.name.split("-")[:2])) for path in ray_directory.glob("[0-9]*-*-*")]
