@@ -13,7 +13,7 @@ from nas.ledger import Ledger
 from nas.records import Outcome, TrialRecord
 from nas.search_settings import SearchSettings
 from nas.trial_judge import AccuracyRule, TrialJudge
-from nas.virtual_time import judged_epochs, next_judged
+from nas.virtual_time import next_judged
 from search_spaces.space import Space
 from trainers.data import DataSummary
 from trainers.loop import EpochResult
@@ -41,7 +41,8 @@ class Engine:
         self.epochs = epochs
         self._judge = TrialJudge(space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms)
         self._assigner = Assigner(ledger, space, data, settings, self._judge)
-        self._judged = judged_epochs(self._judge.rungs, epochs)
+        # The epochs after which a trial is decided upon.
+        self._judged = (*self._judge.rungs, epochs)
         self._lock = threading.RLock()
         # Trials that are being trained, but by no worker yet.
         self._waiting: deque[int] = deque()

@@ -72,10 +72,13 @@ def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:
 
 
 def _epochs_text(search: SearchSettings, rungs: tuple[int, ...], epochs: int, anchors: int) -> str:
-    """The least that halving can spend, were every rung exact, and the most."""
+    """The most that a search can spend, and what halving on accuracy would, were every rung exact."""
     most = search.trials * epochs
     if not rungs:
         return f"{most:,}"
+    if search.scheduler != "asha":
+        # How many go on by what they may add to the front, nobody knows beforehand.
+        return f"{most:,} at most"
     anchors = min(anchors, search.trials)
     least, going, previous = float(anchors * epochs), float(search.trials - anchors), 0
     for rung in (*rungs, epochs):

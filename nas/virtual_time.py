@@ -19,11 +19,6 @@ class Judgement:
     epoch: int
 
 
-def judged_epochs(rungs: Sequence[int], epochs: int) -> tuple[int, ...]:
-    """The epochs after which a trial is decided upon: the rungs, and its end."""
-    return (*(rung for rung in rungs if rung < epochs), epochs)
-
-
 def next_judged(record: TrialRecord, judged: Sequence[int]) -> int:
     """The epoch after which a running trial is decided upon next; `judged` are all such epochs."""
     return next(epoch for epoch in judged if epoch > record.judged)
@@ -41,10 +36,7 @@ def next_judgement(records: Iterable[TrialRecord], judged: Sequence[int], overhe
 
 def time_reached(records: Iterable[TrialRecord], overhead: int) -> int:
     """What the clock shows after the last decision that `records` hold."""
-    times = [
-        _time_of(record, max(record.judged, record.stretch_epoch), overhead) for record in records if record.trained
-    ]
-    return max(times, default=0)
+    return max((_time_of(record, record.judged, overhead) for record in records if record.trained), default=0)
 
 
 def _time_of(record: TrialRecord, epoch: int, overhead: int) -> int:

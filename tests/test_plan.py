@@ -20,6 +20,11 @@ def test_the_plan_says_what_would_be_searched_and_spent() -> None:
     assert f"{shipped_space().size():,} architectures" in text
     assert "R26 w8 · c C C C C" in text and text.count("sample") == 6
     assert "after 1, 3 epochs trials go on that may add enough to the front" in text
+    assert re.search(r"^epochs +360 at most *$", text, re.MULTILINE) and "halving" not in text
+
+
+def test_halving_on_accuracy_can_be_reckoned_beforehand() -> None:
+    text = plan(trials=40, scheduler="asha")
     # 2 anchors of 9 epochs; 38 trials of 1, a third of them 2 more, a ninth 6 more.
     assert f"about {round(18 + 38 + 38 / 3 * 2 + 38 / 9 * 6)} if halving were exact, 360 at most" in text
 
