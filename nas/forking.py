@@ -71,7 +71,10 @@ def origin(name: str, search_id: str, code_revision: str, taken: TakenOver) -> d
 
 
 def check_whole(ledger: Ledger) -> None:
-    """Raises UserError where a fork was cut off before it had taken over all that its header counts."""
+    """Raises UserError where a fork was cut off before it had taken over all that its header counts.
+
+    That can only be in a server's database: a ledger in a file is whole before it has its name.
+    """
     forked_from = ledger.header.get("forked_from")
     if forked_from is None:
         return

@@ -1,4 +1,6 @@
-"""The ledger: the Optuna study that is the only record of a search. The only file that sees Optuna's storage.
+"""The ledger: the Optuna study that is the only record of a search.
+
+Beside ledger_database.py this is the only file that sees Optuna's storage.
 
 Every change of state is written here before anything else learns of it; what is in memory is a copy. A trial's state
 in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), stopped PRUNED, and FAIL all else that
@@ -9,34 +11,27 @@ are `header`, `search_id`, `tracking`, `yardstick` and `inference_00042`. Every 
 reading them fails where a bit has changed. What Optuna itself keeps of a trial is held against them.
 """
 
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import Trial, TrialState
 
 from nas.costs import DEFAULT_OBJECTIVES, cost_of
+from nas.ledger_database import LEDGER_FORMAT, existing_study, ledger_format, new_study, reason
 from nas.ledger_reading import end_of, epoch_key, owner_of, record_of, standing_of, state_of
 from nas.ledger_seal import BrokenSeal, seal, unseal
 from nas.ledger_writing import imported_trial, new_trial
 from nas.records import Outcome, TrialRecord, latest_moment
-from nas.redaction import without_secrets
 from nas.samplers import sampler_named
-from nas.sqlite_check import check_sqlite
 from nas.steady_clock import SteadyClock
 from nas.yardstick import Yardstick
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space, Value
-from trainers.atomic import sync_directory
 from trainers.inference import InferenceCost
 from trainers.loop import EpochResult
-
-LEDGER_FORMAT = 3
-SQLITE = "sqlite:///"
 
 
 class Ledger:
@@ -64,46 +59,33 @@ class Ledger:
         self.clock = SteadyClock(latest_moment(self._records.values()))
 
     @classmethod
-    def create(cls, url: str, name: str, header: dict[str, Any]) -> "Ledger":
+    def create(
+        cls, url: str, name: str, header: dict[str, Any], begin: "Callable[[Ledger], None] | None" = None
+    ) -> "Ledger":
         """A new ledger. `header` is what the search was started with, as JSON; it is never changed.
 
-        In a SQLite file it is there whole or not at all.
+        `begin` writes what is to be there from the first. In a SQLite file all of it is there, or nothing.
         """
-        if not url.startswith(SQLITE):
-            try:
-                storage = _storage(url)
-            except Exception as error:  # Each database has errors of its own.
-                raise UserError(f"the ledger of search {name!r} cannot be made: {_reason(error, url)}.") from error
-            return cls(_new_study(storage, name, header))
-        path = Path(url.removeprefix(SQLITE))
-        if path.exists():
-            raise _taken(name)
-        part = path.with_name(f"{path.name}.part")
-        part.unlink(missing_ok=True)
-        storage = _storage(ledger_url(part))
-        _new_study(storage, name, header)
-        storage.engine.dispose()
-        part.replace(path)
-        sync_directory(path.parent)
+        with new_study(url, name, header) as study:
+            if begin is not None:
+                begin(cls(study))
         return cls.open(url, name)
 
     @classmethod
     def open(cls, url: str, name: str) -> "Ledger":
         """The ledger of an existing search. Raises UserError where it cannot be read or is damaged in any bit."""
         try:
-            if url.startswith(SQLITE):
-                check_sqlite(Path(url.removeprefix(SQLITE)))
-            study = optuna.load_study(storage=_storage(url, create_tables=False), study_name=name)
-            ledger_format = _ledger_format(study)
-            if ledger_format == LEDGER_FORMAT:
+            study = existing_study(url, name)
+            found = ledger_format(study)
+            if found == LEDGER_FORMAT:
                 try:
                     return cls(study)
                 except BrokenSeal:
                     # Optuna reads a trial in several queries, and its driver may just have ended it in between.
-                    return cls(optuna.load_study(storage=_storage(url, create_tables=False), study_name=name))
+                    return cls(existing_study(url, name))
         except Exception as error:  # Whatever a damaged database may bring about.
-            raise UserError(f"the ledger of search {name!r} cannot be read: {_reason(error, url)}.") from error
-        raise UserError(f"the ledger of search {name!r} has format {ledger_format!r}: expected {LEDGER_FORMAT}.")
+            raise UserError(f"the ledger of search {name!r} cannot be read: {reason(error, url)}.") from error
+        raise UserError(f"the ledger of search {name!r} has format {found!r}: expected {LEDGER_FORMAT}.")
 
     def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:
         """Writes finished results of another search, numbered from 0, as the first trials of this one.
@@ -287,54 +269,11 @@ class Ledger:
         self._study._storage.set_trial_user_attr(self._trial_ids[number], key, sealed)
 
 
-def _taken(name: str) -> UserError:
-    return UserError(f"a search named {name!r} exists already: resume it with --resume {name}.")
-
-
-def _new_study(storage: optuna.storages.RDBStorage, name: str, header: dict[str, Any]) -> optuna.Study:
-    try:
-        study = optuna.create_study(
-            storage=storage, study_name=name, directions=["maximize", "minimize"], load_if_exists=False
-        )
-    except optuna.exceptions.DuplicatedStudyError:
-        raise _taken(name) from None
-    facts = {"search_id": uuid.uuid4().hex, "header": {"ledger_format": LEDGER_FORMAT, **header}}
-    for key, value in facts.items():
-        study.set_user_attr(key, seal("search", key, value))
-    return study
-
-
 def _suggest(trial: Trial, name: str, values: Sequence[Value]) -> Value:
     value = trial.suggest_categorical(name, list(values))
     assert value is not None
     return value
 
 
-def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStorage:
-    # Optuna announces every study and trial; what a user has to know is said by the search.
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if url.startswith(SQLITE):
-        return optuna.storages.RDBStorage(url, skip_table_creation=not create_tables)
-    # Of PostgreSQL's drivers this is the one that the project names. The server may have been away in the meantime.
-    url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    return optuna.storages.RDBStorage(url, {"pool_pre_ping": True}, skip_table_creation=not create_tables)
-
-
-def ledger_url(path: Path) -> str:
-    """The URL of the SQLite ledger at `path`."""
-    return f"{SQLITE}{path.resolve()}"
-
-
 def _inference_key(number: int) -> str:
     return f"inference_{number:05d}"
-
-
-def _ledger_format(study: optuna.Study) -> object:
-    header = study.user_attrs.get("header", {})
-    return header.get("value", header).get("ledger_format")  # Up to format 2 nothing was sealed.
-
-
-def _reason(error: Exception, url: str) -> str:
-    """The first line of an error, without the secrets of the address."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return without_secrets(lines[0], url)

@@ -7,11 +7,13 @@ import contextlib
 import os
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nas.kept_addresses import whole_address
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.redaction import redacted
 from nas.run_directory import RunDirectory
 from nas.search_settings import LEDGER_VARIABLE, LedgerSettings
@@ -23,21 +25,23 @@ _READ_ONLY = (
 )
 
 
-def create_ledger(directory: RunDirectory, url: str | None, header: dict[str, Any]) -> Ledger:
+def create_ledger(
+    directory: RunDirectory, url: str | None, header: dict[str, Any], begin: Callable[[Ledger], None] | None = None
+) -> Ledger:
     """The ledger of a new search: at `url`, or else where the environment says, or else in its directory.
 
-    Raises UserError where it cannot be made.
+    `begin` writes what is to be in it from the first. Raises UserError where it cannot be made.
     """
     if directory.has_ledger:
         raise UserError(f"a search named {directory.name!r} exists already: resume it with --resume {directory.name}.")
     directory.path.mkdir(parents=True, exist_ok=True)
     url = LedgerSettings(url or os.environ.get(LEDGER_VARIABLE)).url
     if url is None:
-        return Ledger.create(ledger_url(directory.ledger), directory.name, header)
+        return Ledger.create(ledger_url(directory.ledger), directory.name, header, begin)
     # First the note: a ledger without one could not be found again.
     directory.ledger_note.write_text(redacted(url) + "\n", encoding="utf-8")
     try:
-        return Ledger.create(url, directory.name, header)
+        return Ledger.create(url, directory.name, header, begin)
     except BaseException:
         directory.ledger_note.unlink()
         raise

@@ -35,14 +35,15 @@ if TYPE_CHECKING:
     from nas.trial_judge import AccuracyRule
 
 EXIT_MISTAKE = 2
-EXIT_STORAGE_FULL = 1
+EXIT_STORAGE = 1
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line.
 
-    The exit code: 0, 1 where the storage is full, 2 on a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
+    The exit code: 0, 1 where the storage is full or the ledger gone, 2 on a user's mistake, 130 after Ctrl-C, 143 after
+    SIGTERM.
     """
     console = Console(highlight=False)
     try:
@@ -69,10 +70,16 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return EXIT_MISTAKE
     except Exception as error:
-        if not is_full(error):
+        from nas.ledger_loss import loss_of_ledger
+
+        if is_full(error):
+            line = f"the storage {str(directory.path)!r} is full: {_after_making_space(directory)}"
+        elif (said := loss_of_ledger(error)) is not None:
+            line = f"the ledger of search {directory.name!r} cannot be written: {said}. {_once_it_is_back(directory)}"
+        else:
             raise
-        print(f"error: the storage {str(directory.path)!r} is full: {_after_making_space(directory)}", file=sys.stderr)
-        return EXIT_STORAGE_FULL
+        print(f"error: {redacted(line)}", file=sys.stderr)
+        return EXIT_STORAGE
 
 
 def search(
@@ -203,6 +210,12 @@ def _after_making_space(directory: RunDirectory) -> str:
     if not directory.has_ledger:
         return "make space there, then start the search again."
     return f"make space there, then go on with it: {resume_command(directory)}"
+
+
+def _once_it_is_back(directory: RunDirectory) -> str:
+    from nas.conclusion import resume_command
+
+    return f"Once it is back, go on with it: {resume_command(directory)}"
 
 
 if __name__ == "__main__":

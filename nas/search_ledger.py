@@ -60,11 +60,15 @@ def _forked(command: Command, fork_of: str, directory: RunDirectory, header: dic
     taken = taken_over(old.records, fork_of, command.space, command.search.max_flops)
     copy_weights(taken, source, directory, command.search.keep_checkpoints)
     come_from = origin(fork_of, old.search_id, old.header["code_revision"], taken)
-    ledger = create_ledger(directory, command.ledger.url, {**header, "forked_from": come_from})
-    ledger.take_over(taken.results, command.space)
     left_out = f"; {taken.left_out} left out, which the space or --max-flops rules out" if taken.left_out else ""
+    # Before they are written, since a thousand take half a minute.
     print(f"{len(taken.pairs)} results of {fork_of} taken over{left_out}", flush=True)
-    return ledger
+    return create_ledger(
+        directory,
+        command.ledger.url,
+        {**header, "forked_from": come_from},
+        lambda ledger: ledger.take_over(taken.results, command.space),
+    )
 
 
 def _warn_of_changed_code(name: str, before: str, now: str) -> None:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.records import TrialRecord
 from nas.run_directory import RunDirectory, run_directory
 from tests.bundle_fixtures import inference_cost

@@ -6,8 +6,9 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,25 @@ DRIVER = "psycopg"
 PASSWORD = "canary-61d0c4b9"
 
 
+@dataclass(frozen=True)
+class PostgresqlServer:
+    """A running server; `stop` lets no client finish, and after `start` it has the same address and content."""
+
+    url: str
+    start: Callable[[], None]
+    stop: Callable[[], None]
+
+
 @contextmanager
 def postgresql_server() -> Iterator[str]:
-    """The address of an empty database. The server refuses to run as root, who lends it to another user."""
+    """The address of an empty database."""
+    with mortal_postgresql_server() as server:
+        yield server.url
+
+
+@contextmanager
+def mortal_postgresql_server() -> Iterator[PostgresqlServer]:
+    """A server with an empty database. It refuses to run as root, who lends it to another user."""
     binaries = _binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server (initdb, pg_ctl) on this machine")
@@ -41,14 +58,21 @@ def postgresql_server() -> Iterator[str]:
         subprocess.run([str(binaries / program), *arguments], user=user, cwd=directory, check=True, timeout=120,
                        stdout=subprocess.DEVNULL)  # fmt: skip
 
-    try:
-        call("initdb", "--pgdata", str(data), "--username", "writer", "--auth", "trust", "--encoding", "UTF8")
+    def start() -> None:
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory} -c fsync=off"
         call("pg_ctl", "--pgdata", str(data), "--wait", "--log", str(directory / "log"), "-o", options, "start")
+
+    def stop() -> None:
+        call("pg_ctl", "--pgdata", str(data), "--wait", "--mode", "fast", "stop")
+
+    try:
+        call("initdb", "--pgdata", str(data), "--username", "writer", "--auth", "trust", "--encoding", "UTF8")
+        start()
         try:
-            yield f"postgresql+{DRIVER}://writer:{PASSWORD}@127.0.0.1:{port}/postgres"
+            url = f"postgresql+{DRIVER}://writer:{PASSWORD}@127.0.0.1:{port}/postgres"
+            yield PostgresqlServer(url, start, stop)
         finally:
-            call("pg_ctl", "--pgdata", str(data), "--wait", "--mode", "fast", "stop")
+            stop()
     finally:
         shutil.rmtree(directory)
 

@@ -9,7 +9,8 @@ import pytest
 from nas.asha import AccuracyHalving
 from nas.deterministic_engine import DeterministicEngine
 from nas.engine import Engine
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.records import TrialRecord
 from search_spaces.errors import UserError
 from search_spaces.space import Space

@@ -9,7 +9,9 @@ import pytest
 from nas.command import Command
 from nas.engine import Engine
 from nas.forking import beyond_imports, check_whole, taken_over
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
+from nas.ledger_reading import owner_of
 from nas.records import TrialRecord, front_of
 from nas.run_directory import RunDirectory, run_directory
 from nas.search_ledger import check_ledger, search_ledger
@@ -171,6 +173,24 @@ def test_a_fork_that_was_cut_off_is_not_gone_on_with(tmp_path: Path) -> None:
     ledger.take_over(taken_over(records, "old", space, None).results, space)
     check_whole(ledger)
     check_whole(Ledger.open(ledger_url(tmp_path / "ledger.db"), "new"))
+
+
+def test_a_fork_that_was_cut_off_is_made_by_the_same_command(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def cut_off(number: int) -> str:
+        written.append(number)
+        if len(written) == 10:
+            raise KeyboardInterrupt
+        return owner_of(number)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("nas.ledger_writing.owner_of", cut_off)
+        begin(runs, "--resume", "old", "--fork", "new")
+    assert written and not run_directory(str(runs), "new").has_ledger
+    _, _, ledger = begin(runs, "--resume", "old", "--fork", "new")
+    check_whole(ledger)
+    assert known(ledger.records) == known(old_ledger(runs).records)
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_starts(runs: Path) -> None:

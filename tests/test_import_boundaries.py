@@ -29,6 +29,7 @@ FRAMEWORK_FILES = {
     "optuna": {
         "nas/choice_importance.py",
         "nas/gain_sampler.py",
+        "nas/ledger_database.py",
         "nas/ledger_writing.py",
         "nas/ledger.py",
         "nas/ledger_reading.py",
@@ -48,11 +49,24 @@ FRAMEWORK_FILES = {
     "plotly": {"nas/report_choices.py", "nas/report_figures.py", "nas/report_front.py", "nas/report_page.py"},
     "matplotlib": {"nas/report_pictures.py"},
     "sklearn": {"trainers/memory_sets.py"},
+    "sqlalchemy": {"nas/ledger_loss.py"},
     "torchvision": {"trainers/vision.py"},
 }
 
 # What search_spaces and trainers do without.
-ABSENT = ("ray", "mlflow", "optuna", "hydra", "omegaconf", "numba", "sklearn", "plotly", "matplotlib", "rich")
+ABSENT = (
+    "ray",
+    "mlflow",
+    "optuna",
+    "sqlalchemy",
+    "hydra",
+    "omegaconf",
+    "numba",
+    "sklearn",
+    "plotly",
+    "matplotlib",
+    "rich",
+)
 
 # The Numba backend: loaded when it is used, and only there.
 NUMBA_BACKEND = {

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from nas.inference_measurement import measure_front, measured, measurement_config
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.records import TrialRecord, front_of
 from nas.run_directory import run_directory
 from nas.search_settings import ClusterSettings

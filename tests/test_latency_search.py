@@ -7,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 
 from nas.engine import Engine
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.pareto import Point, hypervolume
 from nas.records import TrialRecord, front_of
 from nas.run_directory import run_directory

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.records import TrialRecord
 from nas.report import main
 from nas.report_files import write_report

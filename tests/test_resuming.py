@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from nas.command import Command
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.run_directory import run_directory
 from nas.search_ledger import check_ledger, search_ledger
 from nas.setting_changes import shared_stages, space_changes

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.engine import Engine
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.mlflow_environment import quiet_mlflow
 from nas.summary import summarise
 from nas.tracking import Tracker

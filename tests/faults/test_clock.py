@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.records import TrialRecord, hypervolume_history
 from nas.spending import hypervolume_steps
 from nas.steady_clock import SteadyClock

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.records import TrialRecord
 from tests.faults.searches import LIMIT_SECONDS, wait_for
 from tests.test_search import PROJECT, SMALL

@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from nas.driver_lock import check_free, driver_lock
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.faults.searches import records, start_search, wait_for

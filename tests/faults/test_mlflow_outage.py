@@ -16,7 +16,8 @@ from mlflow.entities import ViewType
 from nas import tracking_thread
 from nas.driver_lock import driver_lock
 from nas.kept_addresses import kept_tracking, known_tracking
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.ledger_place import read_ledger
 from nas.mlflow_environment import quiet_mlflow
 from nas.records import TrialRecord

@@ -16,7 +16,7 @@ from nas.summary import summarise
 from search_spaces.errors import UserError
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, start_search, tree, wait_for
 from tests.mlflow_contents import check_all_there_once
-from tests.postgresql_server import PASSWORD, postgresql_server
+from tests.postgresql_server import PASSWORD, mortal_postgresql_server, postgresql_server
 from tests.test_report import HEADER, add_trial
 from tests.test_search import run
 
@@ -143,3 +143,28 @@ def test_a_search_on_postgresql_is_killed_and_goes_on(tmp_path: Path, monkeypatc
     assert PASSWORD not in printed
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.slow
+def test_a_search_whose_database_is_stopped_says_so_and_goes_on_later(tmp_path: Path) -> None:
+    with mortal_postgresql_server() as server:
+        process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=8", f"ledger.url={server.url}")
+        wait_for(lambda: len(checkpoints(tmp_path, "one")) > 2, process)
+        family = tree(process)
+        server.stop()
+        try:
+            output, error = process.communicate(timeout=LIMIT_SECONDS)
+        finally:
+            server.start()
+        assert process.returncode == 1, error
+        assert "Traceback" not in error and PASSWORD not in output + error
+        assert error.count("the ledger of search 'one' cannot be written: ") == 1 and "--resume one\n" in error
+        assert psutil.wait_procs(family, timeout=60)[1] == []
+        before = open_ledger(run_directory(str(tmp_path / "runs"), "one"), server.url).records
+        assert {record.outcome for record in before} <= {"running", "held", "finished"}
+        resumed = run(tmp_path, "nas/search.py", "--resume", "one", f"ledger.url={server.url}", seconds=LIMIT_SECONDS)
+        assert resumed.returncode == 0, resumed.stderr
+        after = open_ledger(run_directory(str(tmp_path / "runs"), "one"), server.url).records
+        assert sum(record.trained for record in after) == 3
+        for old, new in zip(before, after, strict=False):
+            assert new.epochs[: len(old.epochs)] == old.epochs

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import torch
 
-from nas.ledger import Ledger, ledger_url
+from nas.ledger import Ledger
+from nas.ledger_database import ledger_url
 from nas.ledger_place import open_ledger, read_ledger
 from nas.records import TrialRecord
 from nas.run_directory import run_directory
