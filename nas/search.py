@@ -73,12 +73,12 @@ def main(arguments: Sequence[str]) -> int:
         from nas.ledger_loss import loss_of_ledger
 
         if is_full(error):
-            line = f"the storage {str(directory.path)!r} is full: {_after_making_space(directory)}"
+            trouble = f"the storage {str(directory.path)!r} is full: make space there, then"
         elif (said := loss_of_ledger(error)) is not None:
-            line = f"the ledger of search {directory.name!r} cannot be written: {said}. {_once_it_is_back(directory)}"
+            trouble = f"the ledger of search {directory.name!r} cannot be written: {said}. Once it is back,"
         else:
             raise
-        print(f"error: {redacted(line)}", file=sys.stderr)
+        print(f"error: {redacted(trouble)} {_way_on(directory)}", file=sys.stderr)
         return EXIT_STORAGE
 
 
@@ -203,19 +203,13 @@ def _accuracy_rule(search: SearchSettings, epochs: int) -> "AccuracyRule | None"
     ).trains_on
 
 
-def _after_making_space(directory: RunDirectory) -> str:
-    """What to do once the storage has room again."""
+def _way_on(directory: RunDirectory) -> str:
+    """What to do once the obstacle is gone."""
     from nas.conclusion import resume_command
 
     if not directory.has_ledger:
-        return "make space there, then start the search again."
-    return f"make space there, then go on with it: {resume_command(directory)}"
-
-
-def _once_it_is_back(directory: RunDirectory) -> str:
-    from nas.conclusion import resume_command
-
-    return f"Once it is back, go on with it: {resume_command(directory)}"
+        return "start the search again."
+    return f"go on with it: {resume_command(directory)}"
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def described_tracker(
         cost_name=cost_of(search.get("objectives", DEFAULT_OBJECTIVES)),
         started_at=min((record.started_at for record in own if record.started_at is not None), default=None),
     )
-    params = {
+    params = {"space.name": header["space_name"]} | {
         f"{section}.{key}": value
         for section in ("data", "training", "search", "space")
         for key, value in header[section].items()

@@ -20,6 +20,7 @@ from nas.records import TrialRecord
 from nas.run_directory import run_directory
 from tests.faults.searches import LIMIT_SECONDS, left_over, named, records, tree, workers
 from tests.test_search import SMALL, start
+from trainers.loop import EpochResult
 
 SEARCH = ("--seed", "3", *SMALL, "training.epochs=4", "search.deterministic=true", "search.minimum_epochs=1")
 VICTIMS = ("driver", "worker", "raylet", "gcs_server")
@@ -66,6 +67,7 @@ def kill_often(
     killed: Counter[str] = Counter()
     process = begin(directory, name, trials)
     finished: dict[int, TrialRecord] = {}
+    recorded: dict[int, tuple[EpochResult, ...]] = {}
     processes: list[psutil.Process] = []
     while True:
         target = None
@@ -83,11 +85,16 @@ def kill_often(
         if over or (target is not None and kind != "worker"):
             _, error = process.communicate(timeout=LIMIT_SECONDS)
             assert "Traceback" not in error, error
+        found = {record.number: record for record in seen(directory, name)}
         # What the front is measured to take comes last.
-        ended = [replace(record, inference=None) for record in seen(directory, name) if record.outcome == "finished"]
+        ended = [replace(record, inference=None) for record in found.values() if record.outcome == "finished"]
         now = {record.number: record for record in ended}
         assert {number: now.get(number) for number in finished} == finished, "a finished trial was lost or run again"
         finished = now
+        # With its seconds: an epoch that was trained again would have others.
+        kept = {number: found[number].epochs[: len(epochs)] for number, epochs in recorded.items()}
+        assert kept == recorded, "an epoch was lost or run again"
+        recorded = {number: record.epochs for number, record in found.items()}
         if process.poll() == 0:
             # One of Ray's that was just starting when its parent died takes a minute to see it.
             assert left_over(processes, seconds=LIMIT_SECONDS) == []
