@@ -12,7 +12,7 @@ help:
 	@echo 'make test          environment, then the tests'
 	@echo 'make test-slow     the tests that take minutes'
 	@echo 'make test-cluster  the tests that start several Ray nodes on this machine'
-	@echo 'make faults        searches that are killed, starved, cut off and damaged, half an hour long and more'
+	@echo 'make faults        searches that are killed, starved, cut off and damaged, for about an hour'
 	@echo 'make test-browser  the tests that drive a web page in Chromium'
 	@echo 'make browser       installs Chromium where apt-get does, as root, then runs those tests'
 	@echo 'make lint          ruff and mypy'

@@ -1,12 +1,15 @@
 """The ledger's database gone while a search writes it: a server that was stopped, a file that cannot be written."""
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 
 def loss_of_ledger(error: BaseException | None) -> str | None:
-    """What the database said, in a line, where it is the reason of an exception; None where it is not."""
+    """What the database said, in a line, where it is the reason of an exception; None where it is not.
+
+    What it finds wrong with a statement, as a key that is there already, is a mistake of this project and no loss.
+    """
     while error is not None:
-        if isinstance(error, DBAPIError):
+        if isinstance(error, (OperationalError, InterfaceError)):
             lines = str(error.orig).strip().splitlines()
             return lines[0] if lines else type(error.orig).__name__
         error = error.__cause__ or error.__context__

@@ -41,10 +41,14 @@ def create_ledger(
     # First the note: a ledger without one could not be found again.
     directory.ledger_note.write_text(redacted(url) + "\n", encoding="utf-8")
     try:
-        return Ledger.create(url, directory.name, header, begin)
+        ledger = Ledger.create(url, directory.name, header)
     except BaseException:
         directory.ledger_note.unlink()
         raise
+    # The ledger is there from here on, so its note stays whatever becomes of this: `forking.check_whole` looks at it.
+    if begin is not None:
+        begin(ledger)
+    return ledger
 
 
 def open_ledger(directory: RunDirectory, url: str | None) -> Ledger:

@@ -6,7 +6,11 @@ from pathlib import Path
 import psutil
 import pytest
 from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from nas.forking import check_whole
+from nas.ledger import Ledger
+from nas.ledger_loss import loss_of_ledger
 from nas.ledger_place import create_ledger, open_ledger, read_ledger
 from nas.run_directory import RunDirectory, existing_run, run_directory, search_names
 from nas.search_facts import facts_from_header
@@ -80,6 +84,19 @@ def test_a_ledger_in_the_directory_takes_no_address(tmp_path: Path, monkeypatch:
         create_ledger(directory, None, HEADER)
 
 
+def interrupt(ledger: Ledger) -> None:
+    raise KeyboardInterrupt
+
+
+def test_only_a_database_that_is_away_is_a_loss() -> None:
+    away = StorageInternalError("failed")
+    away.__cause__ = OperationalError("insert", {}, Exception("connection refused\nIs the server running?"))
+    assert loss_of_ledger(away) == "connection refused"
+    wrong = StorageInternalError("failed")
+    wrong.__cause__ = IntegrityError("insert", {}, Exception("duplicate key"))
+    assert loss_of_ledger(wrong) is None and loss_of_ledger(ValueError()) is None
+
+
 @pytest.mark.slow
 def test_a_ledger_is_read_from_postgresql_without_writing(tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path), "one")
@@ -93,6 +110,11 @@ def test_a_ledger_is_read_from_postgresql_without_writing(tmp_path: Path) -> Non
         # The driver that the project names is taken for an address that names none.
         plain = url.replace("+psycopg", "")
         create_ledger(run_directory(str(tmp_path), "two"), plain, HEADER)
+        cut_off = run_directory(str(tmp_path), "fork")
+        with pytest.raises(KeyboardInterrupt):
+            create_ledger(cut_off, url, HEADER | {"forked_from": {"name": "one", "results": 1}}, interrupt)
+        with pytest.raises(UserError, match=r"cut off when it had 0 of 1 results of 'one': .* under another name"):
+            check_whole(open_ledger(cut_off, url))
         for found in (open_ledger(directory, url), read_ledger(directory, url)):
             assert found.records == ledger.records and found.header == ledger.header
         with pytest.raises(StorageInternalError) as raised:
