@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from search_spaces.registry import ARCHITECTURES
+from search_spaces.paper_models import ARCHITECTURES
 from trainers.data import DataSummary
 
 # Marks within this factor of what a search looked at fit beside it.

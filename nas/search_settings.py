@@ -9,7 +9,7 @@ from typing import Any
 from nas.costs import ACCURACY, COSTS, CostName, cost_of
 from nas.redaction import redacted
 from search_spaces.errors import UserError, unknown_name
-from trainers.json_fields import read_dataclass
+from search_spaces.json_fields import read_dataclass
 
 SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
 SCHEDULERS = ("pareto", "asha", "none")

@@ -128,7 +128,7 @@ def _stem_cost(stem: Stem, channels: int, image_size: int, stride: int, in_chann
         weights = extent**2 * in_channels * channels
         return PartCost("stem", "stem", 2 * weights * (-(-image_size // reduction)) ** 2, weights + 2 * channels)
 
-    from search_spaces.attention_stem import MIXTURES, WINDOW
+    from search_spaces.attention.stem import MIXTURES, WINDOW
 
     projection = in_channels * channels
     neighbours = WINDOW**2
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _read_architecture(name: str) -> Architecture:
-    from search_spaces.registry import architecture_named
+    from search_spaces.paper_models import architecture_named
 
     if not name.endswith(".json"):
         return architecture_named(name)

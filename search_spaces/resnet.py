@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from search_spaces.architecture import EXPANSION, STAGE_COUNT, Architecture, stem_stride
-from search_spaces.attention_stem import AttentionStem
-from search_spaces.blocks import Bottleneck
+from search_spaces.attention.stem import AttentionStem
+from search_spaces.bottleneck import Bottleneck
 
 
 class ResNet(nn.Module):

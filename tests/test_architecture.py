@@ -4,7 +4,7 @@ import pytest
 
 from search_spaces.architecture import Architecture, Attention, Convolution, operator_from_json, stem_stride
 from search_spaces.errors import UserError
-from search_spaces.registry import ARCHITECTURES, architecture_named
+from search_spaces.paper_models import ARCHITECTURES, architecture_named
 
 CONVOLUTION = Convolution()
 ATTENTION = Attention(7, 8, "relative")

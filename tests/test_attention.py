@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces.architecture import POSITIONAL_ENCODINGS, Attention
-from search_spaces.attention import LocalSelfAttention, local_attention, reference_attention
-from search_spaces.positional import sinusoidal_encoding
+from search_spaces.attention.layer import LocalSelfAttention, local_attention, reference_attention
+from search_spaces.attention.positional import sinusoidal_encoding
 
 
 def loop_attention(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from search_spaces import attention, attention_threads
-from search_spaces.attention import Backend, backend_for, local_attention
+from search_spaces.attention import layer, openmp
+from search_spaces.attention.layer import Backend, backend_for, local_attention
 from search_spaces.errors import UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -232,21 +232,21 @@ class TestChoice:
             backend_for(torch.empty(1, device="meta"), "numba")
 
     def test_without_numba(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(attention, "has_numba", lambda: False)
+        monkeypatch.setattr(layer, "has_numba", lambda: False)
         assert backend_for(torch.empty(2, 4, 4, 2, 4)) == "blocks"
         with pytest.raises(UserError, match="not installed"):
             backend_for(torch.empty(2, 4, 4, 2, 4), "numba")
 
 
-@pytest.mark.parametrize("openmp", [True, False])
+@pytest.mark.parametrize("shared", [True, False])
 class TestThreads:
     """Work is split over torch's OpenMP threads, or over a pool where their runtime cannot be reached."""
 
     @pytest.fixture(autouse=True)
-    def three_threads(self, openmp: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        if not openmp:
-            monkeypatch.setattr(attention_threads, "_openmp", lambda: None)
-        elif attention_threads._openmp() is None:
+    def three_threads(self, shared: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        if not shared:
+            monkeypatch.setattr(openmp, "_openmp", lambda: None)
+        elif openmp._openmp() is None:
             pytest.skip("no OpenMP runtime in reach")
         threads = torch.get_num_threads()
         torch.set_num_threads(3)
@@ -256,7 +256,7 @@ class TestThreads:
     @pytest.mark.parametrize("tasks", [0, 1, 2, 3, 10])
     def test_every_task_runs_once(self, tasks: int) -> None:
         calls: list[tuple[int, int, int]] = []
-        attention_threads.run_in_threads(lambda *call: calls.append(call), tasks)
+        openmp.run_in_threads(lambda *call: calls.append(call), tasks)
         assert sorted(task for _, first, last in calls for task in range(first, last)) == list(range(tasks))
         assert sorted(thread for thread, _, _ in calls) == list(range(max(1, min(3, tasks))))
 
@@ -267,7 +267,7 @@ class TestThreads:
                 raise ValueError(f"thread {thread}")
 
         with pytest.raises(ValueError, match=f"thread {bad}"):
-            attention_threads.run_in_threads(run, 6)
+            openmp.run_in_threads(run, 6)
 
     def test_attention(self) -> None:
         inputs = random_inputs((4, 36, 5, 8, 4), 5, "relative", torch.float32, "channels first")
@@ -279,7 +279,7 @@ COUNT_COMPILATIONS = """
 import os, sys
 import torch
 from numba.core import event
-from search_spaces.attention import local_attention
+from search_spaces.attention.layer import local_attention
 
 def run():
     query = torch.ones(2, 4, 4, 8, 4, requires_grad=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.architecture import STEM_HEADS, STEMS
-from search_spaces.attention_stem import MIXTURES, WINDOW, AttentionStem
+from search_spaces.attention.stem import MIXTURES, WINDOW, AttentionStem
 
 ATTENTION_STEMS = [stem for stem in STEMS if stem != "convolution"]
 OWN_BLOCK_STEMS = [stem for stem in ATTENTION_STEMS if stem != "attention_convolutional_values"]

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces import cost as cost_module
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.cost import CONVENTION, cost, main
-from search_spaces.registry import ARCHITECTURES
+from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.resnet import build
 from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping

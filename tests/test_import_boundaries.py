@@ -45,7 +45,7 @@ FRAMEWORK_FILES = {
         "nas/trial.py",
         "nas/tuner.py",
     },
-    "numba": {"search_spaces/attention_kernels.py", "search_spaces/attention_simd.py"},
+    "numba": {"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"},
     "plotly": {"nas/report_choices.py", "nas/report_figures.py", "nas/report_front.py", "nas/report_page.py"},
     "matplotlib": {"nas/report_pictures.py"},
     "sklearn": {"trainers/memory_sets.py"},
@@ -70,10 +70,10 @@ ABSENT = (
 
 # The Numba backend: loaded when it is used, and only there.
 NUMBA_BACKEND = {
-    "search_spaces.attention_kernels",
-    "search_spaces.attention_kernels_backward",
-    "search_spaces.attention_numba",
-    "search_spaces.attention_simd",
+    "search_spaces.attention.kernels",
+    "search_spaces.attention.kernels_backward",
+    "search_spaces.attention.compiled",
+    "search_spaces.attention.simd",
 }
 
 IMPORT_WITHOUT = """
@@ -92,8 +92,8 @@ for name in absent:
     except ModuleNotFoundError:
         continue
     raise SystemExit(f"{name} could be imported")
-for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
-    if module.name not in without.split():
+for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+    if module.name not in without.split() and not module.ispkg:
         importlib.import_module(module.name)
         print(module.name)
 """
@@ -115,9 +115,10 @@ def state():
 
 before = state()
 package = sys.argv[1]
-for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
-    importlib.import_module(module.name)
-    print(module.name)
+for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+    if not module.ispkg:
+        importlib.import_module(module.name)
+        print(module.name)
 after = state()
 changed = [name for name in before if before[name] != after[name]]
 if changed:
@@ -183,7 +184,8 @@ def modules_imported(program: str, package: str, *arguments: str, **options: obj
 
 
 def modules_of(package: str) -> set[str]:
-    return {f"{package}.{path.stem}" for path in (PROJECT / package).glob("*.py")} - {f"{package}.__init__"}
+    paths = (path.relative_to(PROJECT) for path in (PROJECT / package).rglob("*.py") if path.stem != "__init__")
+    return {".".join(path.with_suffix("").parts) for path in paths}
 
 
 @pytest.mark.parametrize("package", ["search_spaces", "trainers"])
@@ -203,4 +205,5 @@ def test_importing_has_no_side_effects(package: str, tmp_path: Path) -> None:
 def test_no_module_shadows_another(package: str) -> None:
     # `python nas/search.py` puts nas/ first on sys.path, so that nas/logging.py would be found as `logging`.
     taken = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys() | set(MAY_IMPORT)
-    assert not {path.stem for path in (PROJECT / package).glob("*.py")} & taken
+    names = {path.stem for path in (PROJECT / package).iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not names & taken

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture, Attention, Convolution, PositionalEncoding, Stem
-from search_spaces.attention import LocalSelfAttention
+from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.errors import UserError
 from trainers.data import DataSummary
 from trainers.model import seeded_model

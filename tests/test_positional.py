@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from search_spaces.positional import relative_embeddings, sinusoidal_encoding
+from search_spaces.attention.positional import relative_embeddings, sinusoidal_encoding
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(3, 5, 8), (4, 1, 6), (1, 2, 7), (2, 2, 1), (5, 5, 2)])

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from search_spaces.architecture import BLOCKS_OF_DEPTH, Architecture, Attention, Convolution, Operator, Stem
-from search_spaces.blocks import Bottleneck
-from search_spaces.registry import architecture_named
+from search_spaces.bottleneck import Bottleneck
+from search_spaces.paper_models import architecture_named
 from search_spaces.resnet import build
 
 CONVOLUTION = Convolution()

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_spaces.attention import backend_for
+from search_spaces.attention.layer import backend_for
 from search_spaces.errors import UserError
+from search_spaces.json_fields import read_dataclass
 from trainers.data import DataSummary
 from trainers.evaluation import autocast
-from trainers.json_fields import read_dataclass
 
 # The first runs compile kernels, choose algorithms and fill caches; they are not counted.
 WARM_UP_RUNS = 5

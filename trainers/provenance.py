@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.errors import UserError
+from search_spaces.json_fields import read_dataclass
 from trainers.data import DataSummary
 from trainers.inference import InferenceCost
-from trainers.json_fields import read_dataclass
 from trainers.recipe import Recipe
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.architecture import STEM_HEADS, Stem
-from search_spaces.attention import without_autocast
+from search_spaces.attention.layer import without_autocast
 
 WINDOW = 4
 MIXTURES = 4

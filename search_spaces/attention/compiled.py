@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from search_spaces.attention_kernels import attend
-from search_spaces.attention_kernels_backward import attend_backward, sum_embedding_gradients
-from search_spaces.attention_simd import LANES
-from search_spaces.attention_threads import run_in_threads
+from search_spaces.attention.kernels import attend
+from search_spaces.attention.kernels_backward import attend_backward, sum_embedding_gradients
+from search_spaces.attention.openmp import run_in_threads
+from search_spaces.attention.simd import LANES
 
 # Tall images are cut into bands of at least this many rows, so that a few images still fill several threads. The cut
 # follows from the shape alone, and so do the bits of the result.

@@ -26,9 +26,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from search_spaces.architecture import Attention
-from search_spaces.attention_blocks import blocks_attention
+from search_spaces.attention.blocked import blocks_attention
+from search_spaces.attention.positional import relative_embeddings, sinusoidal_encoding
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.positional import relative_embeddings, sinusoidal_encoding
 
 Backend = Literal["auto", "reference", "blocks", "numba"]
 
@@ -58,7 +58,7 @@ def local_attention(
     query, key, value, row, column = (None if tensor is None else tensor.to(dtype) for tensor in inputs)
     assert query is not None and value is not None
     if chosen == "numba":
-        from search_spaces.attention_numba import numba_attention as attention
+        from search_spaces.attention.compiled import numba_attention as attention
     else:
         attention = blocks_attention if chosen == "blocks" else reference_attention
     with without_autocast(query.device):

@@ -18,7 +18,7 @@ from typing import Any
 
 from numba import njit
 
-from search_spaces.attention_simd import (
+from search_spaces.attention.simd import (
     LANES,
     add,
     broadcast,
@@ -43,7 +43,7 @@ jit: Callable[[Callable[..., Any]], Any] = njit(nogil=True, cache=True, error_mo
 
 
 def _source_digest() -> int:
-    names = ("attention_simd.py", "attention_kernels.py", "attention_kernels_backward.py")
+    names = ("simd.py", "kernels.py", "kernels_backward.py")
     sources = b"".join(Path(__file__).with_name(name).read_bytes() for name in names)
     return int.from_bytes(hashlib.sha256(sources).digest()[:7])
 

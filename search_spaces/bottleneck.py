@@ -6,7 +6,7 @@ Shapes: B batch, C channels, H height, W width.
 from torch import Tensor, nn
 
 from search_spaces.architecture import EXPANSION, Attention, Operator
-from search_spaces.attention import LocalSelfAttention
+from search_spaces.attention.layer import LocalSelfAttention
 
 
 class Bottleneck(nn.Module):

@@ -11,7 +11,7 @@ touch one place, and the order of every sum is fixed by the shape alone.
 
 from typing import Any
 
-from search_spaces.attention_kernels import (
+from search_spaces.attention.kernels import (
     SOURCES,
     Pointer,
     add_weighted,
@@ -24,7 +24,7 @@ from search_spaces.attention_kernels import (
     set_starts,
     write_rows,
 )
-from search_spaces.attention_simd import (
+from search_spaces.attention.simd import (
     LANES,
     add,
     broadcast,
