@@ -8,7 +8,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search_spaces.errors import UserError
-from trainers.data import DataConfig, DataSummary, check_data
+from trainers.data.datasets import DataConfig, DataSummary, check_data
 
 CHECK_SECONDS = 120
 

@@ -13,7 +13,7 @@ from nas.stagnation import stagnated
 from nas.trial_judge import TrialJudge
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 
 # After so many proposals in a row that are known or over a limit, a proposal is drawn at random instead, so many times.
 SAMPLER_ATTEMPTS = 3

@@ -10,7 +10,7 @@ from nas.search_settings import SearchSettings
 from nas.trial_judge import AccuracyRule
 from nas.virtual_time import next_judged, next_judgement, time_reached
 from search_spaces.space import Space
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 
 
 class DeterministicEngine(Engine):

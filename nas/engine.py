@@ -15,7 +15,7 @@ from nas.search_settings import SearchSettings
 from nas.trial_judge import AccuracyRule, TrialJudge
 from nas.virtual_time import next_judged
 from search_spaces.space import Space
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 from trainers.loop import EpochResult
 
 # A trial whose worker dies is trained on so many times.

@@ -25,11 +25,11 @@ from nas.redaction import redacted
 from nas.run_directory import RunDirectory, existing_run
 from nas.selection import PICKS, pick
 from search_spaces.errors import UserError
-from trainers.bundle import Bundle, model_of, read_model, write_bundle
+from trainers.bundle.files import Bundle, model_of, read_model, write_bundle
+from trainers.bundle.onnx_export import check_onnx, onnx_model
+from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.data import DataConfig, check_data
-from trainers.onnx_export import check_onnx, onnx_model
-from trainers.provenance import Provenance
+from trainers.data.datasets import DataConfig, check_data
 from trainers.recipe import FULL_TRAINING
 
 EXIT_FAILURE = 1

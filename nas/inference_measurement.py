@@ -19,7 +19,7 @@ from nas.searcher import TrialTemplate
 from nas.yardstick import Yardstick
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 from trainers.inference import InferenceCost, measure_inference
 from trainers.model import seeded_model
 

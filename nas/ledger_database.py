@@ -12,7 +12,7 @@ from nas.ledger_seal import seal
 from nas.redaction import without_secrets
 from nas.sqlite_check import check_sqlite
 from search_spaces.errors import UserError
-from trainers.atomic import sync_directory
+from trainers.files import sync_directory
 
 LEDGER_FORMAT = 3
 SQLITE = "sqlite:///"

@@ -21,7 +21,7 @@ from torch import nn
 from nas.mlflow_environment import quiet_mlflow
 from nas.redaction import redacted, without_secrets
 from search_spaces.errors import UserError
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 from trainers.quiet import quiet
 
 DEFAULT_ALIAS = "best"

@@ -12,7 +12,7 @@ from nas.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 
 SAMPLES = 6
 SAMPLE_ATTEMPTS = 5000

@@ -5,7 +5,7 @@ from nas.proposals import cover
 from nas.space_candidates import SpaceCandidates
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 
 
 def reference_point(

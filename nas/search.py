@@ -23,7 +23,7 @@ from nas.search_settings import SearchSettings
 from nas.settings import read_command
 from nas.storage_space import check_space, is_full
 from search_spaces.errors import UserError
-from trainers.data import DataSummary, check_data
+from trainers.data.datasets import DataSummary, check_data
 
 # The other imports take seconds (Ray, MLflow); a mistake on the command line is reported before them.
 if TYPE_CHECKING:

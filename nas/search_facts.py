@@ -8,7 +8,7 @@ from nas.costs import DEFAULT_OBJECTIVES, CostName, cost_of
 from nas.pareto import Point
 from nas.reference import reference_point
 from search_spaces.space_reading import space_from_mapping
-from trainers.data import DataConfig, DataSummary, check_data
+from trainers.data.datasets import DataConfig, DataSummary, check_data
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from nas.driver_lock import check_free
 from nas.run_directory import RunDirectory, run_directory
 from nas.setting_changes import check_same_images
 from search_spaces.errors import UserError
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 
 # Optuna takes seconds to import; a mistake on the command line is reported before.
 if TYPE_CHECKING:

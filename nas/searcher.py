@@ -7,7 +7,7 @@ from ray.tune.search import Searcher
 
 from nas.engine import Engine
 from nas.run_directory import RunDirectory
-from trainers.data import DataConfig, DataSummary
+from trainers.data.datasets import DataConfig, DataSummary
 from trainers.recipe import Recipe
 
 

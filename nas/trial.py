@@ -13,12 +13,12 @@ from ray import tune
 from nas.storage_space import StorageFull, is_full
 from nas.yardstick import measured_latency
 from search_spaces.architecture import Architecture
-from trainers.batch_splitting import split_where_memory_is_short
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data import DataConfig, DataSummary, load_train_validation
-from trainers.image_folders import UnreadableImages
-from trainers.images import Images
+from trainers.data.datasets import DataConfig, DataSummary, load_train_validation
+from trainers.data.image_folders import UnreadableImages
+from trainers.data.images import Images
 from trainers.loop import Diverged, EpochResult, Training
+from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
 from trainers.recipe import Recipe
 

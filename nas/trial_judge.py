@@ -13,7 +13,7 @@ from nas.search_settings import SearchSettings
 from nas.space_candidates import SpaceCandidates
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 
 # Asked at every rung of every trial: whether the trial (number, epoch, accuracy) goes on.
 AccuracyRule = Callable[[int, int, float], bool]

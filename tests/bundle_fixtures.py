@@ -1,8 +1,8 @@
 """Where a network comes from, as the tests of bundles share it."""
 
-from trainers.data import DataSummary
+from trainers.bundle.provenance import Provenance
+from trainers.data.datasets import DataSummary
 from trainers.inference import InferenceCost
-from trainers.provenance import Provenance
 from trainers.recipe import FULL_TRAINING
 
 SUMMARY = DataSummary("digits", 10, 1, 16, 1079, 359, 359)

@@ -9,7 +9,7 @@ from nas.run_directory import RunDirectory, run_directory
 from tests.bundle_fixtures import inference_cost
 from tests.search_fixtures import epoch_result, search_settings, tiny_space
 from trainers.checkpoint import save_checkpoint
-from trainers.data import DATA_DEFAULTS, check_data
+from trainers.data.datasets import DATA_DEFAULTS, check_data
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING
 

@@ -14,7 +14,7 @@ from search_spaces import space as space_module
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 from trainers.loop import EpochResult
 
 DIGITS = DataSummary("digits", 10, 1, 16, 1000, 400, 397)

@@ -8,7 +8,7 @@ from nas.pareto import Point, dominates
 from nas.records import Outcome, TrialRecord
 from search_spaces.architecture import Architecture, Attention
 from tests.search_fixtures import shipped_space
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 from trainers.loop import EpochResult
 
 DIGITS = DataSummary("digits", 10, 1, 8, 1078, 360, 359)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import nas.trial
-import trainers.full_training
+import trainers.full.full_training
 from nas.trial import train_trial, trained_epochs
 from search_spaces.architecture import Architecture, Convolution
 from tests.bundle_fixtures import provenance
-from trainers.bundle import Bundle, write_bundle
+from trainers.bundle.files import Bundle, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.data import DATA_DEFAULTS, check_data
+from trainers.data.datasets import DATA_DEFAULTS, check_data
 from trainers.loop import EpochResult, Training
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING, Recipe
@@ -193,14 +193,14 @@ def test_a_full_training_is_split_too_and_says_when_that_does_not_suffice(
     bundle = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
     write_bundle(tmp_path / "knee", bundle, seeded_model(TINY, bundle.data_summary, 7).state_dict())
     make, failed = short_of_memory(ENOUGH_FOR)
-    monkeypatch.setattr(trainers.full_training, "seeded_model", make)
+    monkeypatch.setattr(trainers.full.full_training, "seeded_model", make)
     assert main([str(tmp_path / "knee"), "--device", "cpu"]) == 0
     assert failed == [256]
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")] == [
         "1/3", "2/3", "3/3",
     ]  # fmt: skip
     make, failed = short_of_memory(0)
-    monkeypatch.setattr(trainers.full_training, "seeded_model", make)
+    monkeypatch.setattr(trainers.full.full_training, "seeded_model", make)
     assert main([str(tmp_path / "knee"), "--device", "cpu", "--out", str(tmp_path / "other")]) == 1
     error = capsys.readouterr().err
     assert failed == [256, 128] and error.startswith("error: the GPU's memory does not suffice")

@@ -17,8 +17,8 @@ import torch
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.errors import UserError
 from tests.bundle_fixtures import SUMMARY, inference_cost, provenance
-from trainers.bundle import Bundle, read_bundle, read_model, read_weights, write_bundle
-from trainers.data import DATA_DEFAULTS
+from trainers.bundle.files import Bundle, read_bundle, read_model, read_weights, write_bundle
+from trainers.data.datasets import DATA_DEFAULTS
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING
 
@@ -109,7 +109,8 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
 def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path):
     # The kernel's signal for a file that grows too large, which Python ignores unless told otherwise.
     program = (
-        "import resource, signal, sys, torch; from pathlib import Path; from trainers.bundle import write_bundle; "
+        "import resource, signal, sys, torch; from pathlib import Path; "
+        "from trainers.bundle.files import write_bundle; "
         "from tests.test_bundle import BUNDLE; signal.signal(signal.SIGXFSZ, signal.SIG_DFL); "
         "resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1)); "
         "write_bundle(Path(sys.argv[1]), BUNDLE, {'a': torch.ones(50_000)})"

@@ -19,7 +19,7 @@ from nas.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.faults.searches import records, start_search, wait_for
 from tests.test_search import SMALL, start, summary
-from trainers.data import DATA_DEFAULTS, check_data
+from trainers.data.datasets import DATA_DEFAULTS, check_data
 
 pytestmark = pytest.mark.cluster
 

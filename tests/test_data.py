@@ -15,10 +15,9 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from search_spaces.errors import UserError
-from trainers import memory_sets
-from trainers.augmentation import AUGMENTS, Augmentation, augment_batch, crop_box
-from trainers.counter_random import uniform_draws
-from trainers.data import (
+from trainers.data import memory_sets
+from trainers.data.augmentation import AUGMENTS, Augmentation, augment_batch, crop_box
+from trainers.data.datasets import (
     DATA_DEFAULTS,
     DATA_NAMES,
     DataConfig,
@@ -27,10 +26,11 @@ from trainers.data import (
     load_test,
     load_train_validation,
 )
-from trainers.image_folders import UnreadableImages
-from trainers.images import MemoryImages
-from trainers.splits import stratified_split
-from trainers.vision import torchvision
+from trainers.data.image_folders import UnreadableImages
+from trainers.data.images import MemoryImages
+from trainers.data.random_draws import uniform_draws
+from trainers.data.splits import stratified_split
+from trainers.data.torchvision_import import torchvision
 
 CPU = torch.device("cpu")
 DIGITS = DATA_DEFAULTS["digits"]

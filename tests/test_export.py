@@ -10,8 +10,8 @@ from nas.export import main
 from nas.ledger import Ledger
 from nas.run_directory import RunDirectory
 from tests.exported_search import finished_search
-from trainers.bundle import read_bundle, read_model
-from trainers.data import DATA_DEFAULTS, check_data
+from trainers.bundle.files import read_bundle, read_model
+from trainers.data.datasets import DATA_DEFAULTS, check_data
 from trainers.model import seeded_model
 
 

@@ -22,7 +22,7 @@ from tests.bundle_fixtures import inference_cost
 from tests.search_fixtures import epoch_result, search_settings, tiny_space, trial_record
 from tests.test_search import SMALL, run, summary
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data import check_data
+from trainers.data.datasets import check_data
 
 # `tests.search_fixtures.tiny_space` on the command line, and its half without attention in the first stage.
 TINY = [

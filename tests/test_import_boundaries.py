@@ -48,9 +48,9 @@ FRAMEWORK_FILES = {
     "numba": {"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"},
     "plotly": {"nas/report_choices.py", "nas/report_figures.py", "nas/report_front.py", "nas/report_page.py"},
     "matplotlib": {"nas/report_pictures.py"},
-    "sklearn": {"trainers/memory_sets.py"},
+    "sklearn": {"trainers/data/memory_sets.py"},
     "sqlalchemy": {"nas/ledger_loss.py"},
-    "torchvision": {"trainers/vision.py"},
+    "torchvision": {"trainers/data/torchvision_import.py"},
 }
 
 # What search_spaces and trainers do without.

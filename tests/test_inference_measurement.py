@@ -15,7 +15,7 @@ from nas.tuner import ray_cluster
 from search_spaces.architecture import Architecture
 from tests.bundle_fixtures import inference_cost
 from tests.search_fixtures import DIGITS, epoch_result, tiny_space
-from trainers.data import DATA_DEFAULTS
+from trainers.data.datasets import DATA_DEFAULTS
 from trainers.inference import InferenceCost
 from trainers.recipe import FULL_TRAINING
 

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
-from trainers.data import DATA_DEFAULTS, check_data, load_train_validation
+from trainers.data.datasets import DATA_DEFAULTS, check_data, load_train_validation
+from trainers.data.images import MemoryImages
 from trainers.evaluation import evaluate
-from trainers.images import MemoryImages
 from trainers.loop import Diverged, EpochResult, Training
 from trainers.model import seeded_model
-from trainers.optimization import update_average
+from trainers.optimizer import update_average
 from trainers.recipe import FULL_TRAINING, Recipe
 
 TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)

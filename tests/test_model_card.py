@@ -6,11 +6,11 @@ import torch
 
 from search_spaces.architecture import Architecture, Attention, Convolution
 from tests.bundle_fixtures import SUMMARY, inference_cost, provenance
-from trainers.bundle import Bundle, write_bundle
-from trainers.data import DATA_DEFAULTS, DATA_NAMES, load_test
-from trainers.memory_sets import DIGITS_DEVIATION, DIGITS_MEAN
+from trainers.bundle.files import Bundle, write_bundle
+from trainers.bundle.model_card import NORMALISATION, model_card
+from trainers.data.datasets import DATA_DEFAULTS, DATA_NAMES, load_test
+from trainers.data.memory_sets import DIGITS_DEVIATION, DIGITS_MEAN
 from trainers.model import seeded_model
-from trainers.model_card import NORMALISATION, model_card
 from trainers.recipe import FULL_TRAINING
 
 MIXED = (Convolution(), Attention(3, 2, "relative"), Attention(3, 2, "relative"), Convolution())

@@ -14,7 +14,7 @@ from nas.export import main
 from nas.model_registry import ModelRegistry, check_names
 from search_spaces.errors import UserError
 from tests.exported_search import finished_search
-from trainers.bundle import read_model
+from trainers.bundle.files import read_model
 
 LOAD = """
 import sys

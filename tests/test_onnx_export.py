@@ -11,9 +11,9 @@ from torch import nn
 from search_spaces.architecture import Architecture, Attention, Convolution, PositionalEncoding, Stem
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.errors import UserError
-from trainers.data import DataSummary
+from trainers.bundle.onnx_export import OPSET, check_onnx, onnx_model
+from trainers.data.datasets import DataSummary
 from trainers.model import seeded_model
-from trainers.onnx_export import OPSET, check_onnx, onnx_model
 
 
 def architecture_with(stem: Stem, encoding: PositionalEncoding) -> Architecture:

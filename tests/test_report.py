@@ -16,7 +16,7 @@ from nas.search_facts import facts_from_header
 from search_spaces.errors import UserError
 from tests.report_fixtures import FACTS, RECORDS, Page
 from tests.search_fixtures import DIGITS, epoch_result, search_settings, tiny_space
-from trainers.data import DATA_DEFAULTS
+from trainers.data.datasets import DATA_DEFAULTS
 
 FILES = {
     "front.html", "front.png", "hypervolume.png", "learning_curves.png", "choices.png", "importance.png",

@@ -17,7 +17,7 @@ from nas.settings import read_command, space_mapping
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from tests.search_fixtures import shipped_space
-from trainers.data import DataSummary, check_data
+from trainers.data.datasets import DataSummary, check_data
 
 MINE: dict[str, Any] = {
     "stem": ["convolution"],

@@ -16,7 +16,7 @@ from search_spaces.errors import UserError
 from search_spaces.space import Space
 from tests.search_fixtures import DIGITS, search_settings, shipped_space, tiny_space
 from trainers.checkpoint import save_checkpoint
-from trainers.images import MemoryImages
+from trainers.data.images import MemoryImages
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING

@@ -17,15 +17,15 @@ import torch
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from tests.bundle_fixtures import provenance
-from trainers.bundle import Bundle, read_bundle, read_weights, write_bundle
-from trainers.data import DATA_DEFAULTS, check_data, load_test
+from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
+from trainers.data.datasets import DATA_DEFAULTS, check_data, load_test
 from trainers.evaluation import evaluate
-from trainers.full_training import _check_batch
+from trainers.full.full_training import _check_batch
+from trainers.full.readout import duration
+from trainers.full.train_settings import difference, setting_names, settings_of
 from trainers.model import seeded_model
-from trainers.readout import duration
 from trainers.recipe import FULL_TRAINING
 from trainers.train import main
-from trainers.train_settings import difference, setting_names, settings_of
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = str(ROOT / "trainers" / "train.py")
@@ -280,7 +280,7 @@ def test_no_file_here_hides_another_module():
 def test_the_package_loads_with_torch_and_numpy_alone():
     """Neither torchvision nor scikit-learn, nor anything of the search, is loaded before it is needed."""
     program = (
-        "import sys, trainers.full_training, trainers.train\n"
+        "import sys, trainers.full.full_training, trainers.train\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules} & "
         "{'torchvision', 'sklearn', 'PIL', 'ray', 'optuna', 'mlflow', 'hydra', 'omegaconf', 'rich', 'nas'}))"
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from trainers.atomic import write_atomically
+from trainers.files import write_atomically
 
 MAGIC = b"checkpoint/1"
 # How many checkpoints of a training are kept: the newest, and one to go back to where it is damaged.

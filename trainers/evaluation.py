@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.images import Images
+from trainers.data.images import Images
 
 
 def evaluate(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from search_spaces.attention.layer import backend_for
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_dataclass
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 from trainers.evaluation import autocast
 
 # The first runs compile kernels, choose algorithms and fill caches; they are not counted.

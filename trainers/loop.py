@@ -20,11 +20,11 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces.errors import UserError
-from trainers.augmentation import Augmentation
-from trainers.counter_random import uniform_draws
+from trainers.data.augmentation import Augmentation
+from trainers.data.images import Images
+from trainers.data.random_draws import uniform_draws
 from trainers.evaluation import autocast, evaluate, sum_over_processes
-from trainers.images import Images
-from trainers.optimization import make_optimizer, update_average
+from trainers.optimizer import make_optimizer, update_average
 from trainers.recipe import Recipe, ema_decay_at, learning_rate_at
 
 # Every so many steps the loss is looked at; looking makes a GPU wait for its queue.

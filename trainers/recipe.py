@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
-from trainers.augmentation import AUGMENTS
+from trainers.data.augmentation import AUGMENTS
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)

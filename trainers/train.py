@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
-    from trainers.full_training import Plan
+    from trainers.full.full_training import Plan
 
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
@@ -92,10 +92,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(options: argparse.Namespace) -> "Plan":
-    from trainers.bundle import read_bundle
-    from trainers.full_training import prepare
-    from trainers.processes import join_processes
-    from trainers.train_settings import settings_of
+    from trainers.bundle.files import read_bundle
+    from trainers.distributed import join_processes
+    from trainers.full.full_training import prepare
+    from trainers.full.train_settings import settings_of
 
     if options.bundle is None:
         raise UserError("BUNDLE is missing: the directory that an export wrote (see --help).")
@@ -108,9 +108,9 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 def _run(plan: "Plan", arguments: list[str]) -> int:
     from torch.cuda import OutOfMemoryError
 
-    from trainers.full_training import finished_result, run
+    from trainers.full.full_training import finished_result, run
+    from trainers.full.readout import announce, duration
     from trainers.loop import Diverged
-    from trainers.readout import announce, duration
 
     processes = plan.processes
     try:

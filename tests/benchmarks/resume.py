@@ -24,7 +24,7 @@ from nas.records import TrialRecord
 from nas.run_directory import RunDirectory, run_directory
 from nas.settings import read_command
 from tests.search_fixtures import unsynchronised_sqlite
-from trainers.data import check_data
+from trainers.data.datasets import check_data
 from trainers.loop import EpochResult
 
 T = TypeVar("T")

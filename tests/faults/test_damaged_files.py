@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for
 from tests.test_search import SMALL, run, start
-from trainers.data import DATA_DEFAULTS, load_train_validation
+from trainers.data.datasets import DATA_DEFAULTS, load_train_validation
 
 pytestmark = pytest.mark.slow
 

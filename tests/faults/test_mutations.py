@@ -25,11 +25,11 @@ from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from tests.bundle_fixtures import SUMMARY, inference_cost, provenance
 from tests.search_fixtures import shipped_space, trial_record
-from trainers.bundle import Bundle, read_bundle, read_model, write_bundle
-from trainers.data import DATA_DEFAULTS
+from trainers.bundle.files import Bundle, read_bundle, read_model, write_bundle
+from trainers.data.datasets import DATA_DEFAULTS
+from trainers.full.train_settings import settings_of
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING
-from trainers.train_settings import settings_of
 
 # One reading takes milliseconds, and on a busy machine less than this.
 LIMIT_SECONDS = 20

@@ -25,10 +25,10 @@ from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from tests.bundle_fixtures import SUMMARY, inference_cost, provenance
 from tests.search_fixtures import DIGITS, epoch_result, tiny_space
-from trainers.bundle import Bundle, read_bundle, read_weights, write_bundle
+from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data import DATA_DEFAULTS
-from trainers.images import MemoryImages
+from trainers.data.datasets import DATA_DEFAULTS
+from trainers.data.images import MemoryImages
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING

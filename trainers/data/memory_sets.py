@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search_spaces.errors import UserError
-from trainers.images import MemoryImages
-from trainers.splits import stratified_split
-from trainers.vision import torchvision
+from trainers.data.images import MemoryImages
+from trainers.data.splits import stratified_split
+from trainers.data.torchvision_import import torchvision
 
 # Of the 1,797 digits a fifth are the test part, whatever the seed of the validation split.
 DIGITS_TEST_FRACTION = 0.2

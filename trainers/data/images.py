@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.augmentation import Augmentation, augment_batch
+from trainers.data.augmentation import Augmentation, augment_batch
 
 
 class Images(Protocol):

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.architecture import Architecture, Operator
-from trainers.image_folders import DEVIATION, MEAN
+from trainers.data.image_folders import DEVIATION, MEAN
+from trainers.data.memory_sets import CIFAR10_DEVIATION, CIFAR10_MEAN, DIGITS_DEVIATION, DIGITS_MEAN
 from trainers.inference import InferenceCost
-from trainers.memory_sets import CIFAR10_DEVIATION, CIFAR10_MEAN, DIGITS_DEVIATION, DIGITS_MEAN
 from trainers.recipe import Recipe
 
 if TYPE_CHECKING:
-    from trainers.bundle import Bundle
+    from trainers.bundle.files import Bundle
 
 ENCODINGS = {
     "none": "no positions",
@@ -62,7 +62,7 @@ from pathlib import Path
 
 import torch
 
-from trainers.bundle import read_bundle, read_model
+from trainers.bundle.files import read_bundle, read_model
 
 directory = Path("this/directory")
 model = read_model(directory)

@@ -6,7 +6,7 @@ from typing import Any
 
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_dataclass
-from trainers.data import DataSummary
+from trainers.data.datasets import DataSummary
 from trainers.inference import InferenceCost
 from trainers.recipe import Recipe
 

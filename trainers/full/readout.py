@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from trainers.loop import EpochResult
 
 if TYPE_CHECKING:
-    from trainers.full_training import Plan
+    from trainers.full.full_training import Plan
 
 
 def announce(plan: "Plan") -> None:

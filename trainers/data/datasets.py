@@ -12,10 +12,10 @@ from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
-from trainers import memory_sets
-from trainers.image_folders import Folder, FolderImages, check_first_images, scan_folder
-from trainers.images import Images, MemoryImages
-from trainers.splits import stratified_split
+from trainers.data import memory_sets
+from trainers.data.image_folders import Folder, FolderImages, check_first_images, scan_folder
+from trainers.data.images import Images, MemoryImages
+from trainers.data.splits import stratified_split
 
 # Of class folders without a test directory this share is set apart, whatever the seed of the validation split.
 FOLDER_TEST_FRACTION = 0.15

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
-from trainers.atomic import sync_directory, write_durably
-from trainers.data import DataConfig, DataSummary
+from trainers.bundle.model_card import model_card
+from trainers.bundle.provenance import Provenance
+from trainers.data.datasets import DataConfig, DataSummary
+from trainers.files import sync_directory, write_durably
 from trainers.model import seeded_model
-from trainers.model_card import model_card
-from trainers.provenance import Provenance
 from trainers.recipe import Recipe
 
 BUNDLE_FORMAT = "bundle/2"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.counter_random import uniform_draws
+from trainers.data.random_draws import uniform_draws
 
 Augment = Literal["none", "shift", "flip_crop", "resized_crop"]
 AUGMENTS: tuple[str, ...] = get_args(Augment)

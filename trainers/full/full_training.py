@@ -19,17 +19,17 @@ from typing import Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
-from trainers.atomic import write_atomically
-from trainers.batch_splitting import split_where_memory_is_short
-from trainers.bundle import Bundle, write_bundle
+from trainers.bundle.files import Bundle, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data import DataSummary, check_data, load_test, load_train_validation
+from trainers.data.datasets import DataSummary, check_data, load_test, load_train_validation
+from trainers.distributed import Processes
+from trainers.files import write_atomically
+from trainers.full.readout import epoch_line
+from trainers.full.train_settings import TrainSettings, difference
 from trainers.loop import EpochResult, Training
+from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
-from trainers.processes import Processes
-from trainers.readout import epoch_line
 from trainers.recipe import Recipe
-from trainers.train_settings import TrainSettings, difference
 
 RESULT_FORMAT = "full-training-result/1"
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from search_spaces.errors import UserError
-from trainers.augmentation import Augmentation, crop_box, reach
-from trainers.images import normalise
-from trainers.vision import torchvision
+from trainers.data.augmentation import Augmentation, crop_box, reach
+from trainers.data.images import normalise
+from trainers.data.torchvision_import import torchvision
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 # ImageNet's channel statistics, by which all folders are normalised.
