@@ -14,16 +14,16 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from nas.arguments import ArgumentParser, add_existing_search
-from nas.kept_addresses import known_tracking
-from nas.ledger import Ledger
-from nas.ledger_place import open_ledger
-from nas.pareto import knee
-from nas.progress import front_table, measurement_lines
-from nas.records import TrialRecord, front_of, readable_flops
-from nas.redaction import redacted
-from nas.run_directory import RunDirectory, existing_run
-from nas.selection import PICKS, pick
+from nas.driver.progress import front_table, measurement_lines
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import open_ledger
+from nas.records.pareto import knee
+from nas.records.selection import PICKS, pick
+from nas.records.trial import TrialRecord, front_of, readable_flops
+from nas.settings.addresses import redacted
+from nas.settings.arguments import ArgumentParser, add_existing_search
+from nas.settings.kept_addresses import known_tracking
+from nas.settings.run_directory import RunDirectory, existing_run
 from search_spaces.errors import UserError
 from trainers.bundle.files import Bundle, model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model
@@ -115,8 +115,8 @@ def _export(console: Console, options: argparse.Namespace, directory: RunDirecto
         check_onnx()
     if options.register:
         # MLflow takes seconds to import.
-        from nas.model_registry import DEFAULT_ALIAS, ModelRegistry, check_names
-        from nas.tracking_store import store_uri
+        from nas.tracking.model_registry import DEFAULT_ALIAS, ModelRegistry, check_names
+        from nas.tracking.store import store_uri
 
         alias = DEFAULT_ALIAS if options.alias is None else options.alias
         check_names(options.register, alias)

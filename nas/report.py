@@ -12,18 +12,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.arguments import ArgumentParser, add_existing_search
-from nas.driver_lock import driver_lock
-from nas.kept_addresses import known_tracking
-from nas.redaction import redacted
-from nas.run_directory import RunDirectory, existing_run
-from nas.search_settings import TrackingSettings
+from nas.driver.lock import driver_lock
+from nas.settings.addresses import redacted
+from nas.settings.arguments import ArgumentParser, add_existing_search
+from nas.settings.kept_addresses import known_tracking
+from nas.settings.run_directory import RunDirectory, existing_run
+from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError
 
 # The other imports take seconds; a mistake on the command line is reported before them.
 if TYPE_CHECKING:
-    from nas.ledger import Ledger
-    from nas.search_facts import SearchFacts
+    from nas.ledger.ledger import Ledger
+    from nas.records.search_facts import SearchFacts
 
 EXIT_FAILURE = 1
 EXIT_MISTAKE = 2
@@ -59,9 +59,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
-    from nas.ledger_place import read_ledger
-    from nas.report_files import write_report
-    from nas.search_facts import facts_from_header
+    from nas.ledger.location import read_ledger
+    from nas.records.search_facts import facts_from_header
+    from nas.reporting.write import write_report
 
     ledger = read_ledger(directory, options.ledger_url)
     facts = facts_from_header(directory.name, ledger.header, ledger.most_latency_ms)
@@ -83,10 +83,10 @@ def _bring_up_mlflow(
     directory: RunDirectory, ledger: "Ledger", facts: "SearchFacts", tracking: TrackingSettings, files: list[Path]
 ) -> int:
     """Writes what MLflow lacks, and prints a line on it. The exit code."""
-    from nas.conclusion import mlflow_lines, report_command
-    from nas.mlflow_environment import quiet_mlflow
-    from nas.tracking_store import bring_up_to_date, store_uri
-    from nas.tracking_thread import reason_of
+    from nas.driver.conclusion import mlflow_lines, report_command
+    from nas.tracking.environment import quiet_mlflow
+    from nas.tracking.store import bring_up_to_date, store_uri
+    from nas.tracking.writer_thread import reason_of
 
     quiet_mlflow()
     uri = store_uri(tracking, directory)

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from nas.command import Command
-from nas.driver_lock import check_free, driver_lock
-from nas.interruption import Interruption
-from nas.kept_addresses import kept_tracking
-from nas.ray_environment import set_ray_environment
-from nas.redaction import redacted
-from nas.run_directory import RunDirectory, check_writable, run_directory
-from nas.search_ledger import check_ledger, search_ledger
-from nas.search_settings import SearchSettings
-from nas.settings import read_command
-from nas.storage_space import check_space, is_full
+from nas.driver.interruption import Interruption
+from nas.driver.lock import check_free, driver_lock
+from nas.driver.open_ledger import check_ledger, search_ledger
+from nas.driver.storage_check import check_space, is_full
+from nas.settings.addresses import redacted
+from nas.settings.command import Command
+from nas.settings.compose import read_command
+from nas.settings.kept_addresses import kept_tracking
+from nas.settings.run_directory import RunDirectory, check_writable, run_directory
+from nas.settings.search_settings import SearchSettings
+from nas.workers.ray_environment import set_ray_environment
 from search_spaces.errors import UserError
 from trainers.data.datasets import DataSummary, check_data
 
 # The other imports take seconds (Ray, MLflow); a mistake on the command line is reported before them.
 if TYPE_CHECKING:
-    from nas.engine import Engine
-    from nas.ledger import Ledger
-    from nas.records import TrialRecord
-    from nas.summary import Summary
-    from nas.tracking import Tracker
-    from nas.trial_judge import AccuracyRule
+    from nas.engine.engine import Engine
+    from nas.engine.policy import AccuracyRule
+    from nas.ledger.ledger import Ledger
+    from nas.records.summary import Summary
+    from nas.records.trial import TrialRecord
+    from nas.tracking.tracker import Tracker
 
 EXIT_MISTAKE = 2
 EXIT_STORAGE = 1
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         data = check_data(command.data)
         check_ledger(command, directory, data)
         if command.plan:
-            from nas.plan import print_plan
+            from nas.driver.plan import print_plan
 
             print_plan(console, command.space, data, command.search, command.training.epochs)
             return 0
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return EXIT_MISTAKE
     except Exception as error:
-        from nas.ledger_loss import loss_of_ledger
+        from nas.ledger.ledger_loss import loss_of_ledger
 
         if is_full(error):
             trouble = f"the storage {str(directory.path)!r} is full: make space there, then"
@@ -86,7 +86,7 @@ def search(
     console: Console, command: Command, directory: RunDirectory, data: DataSummary, interrupted: Interruption
 ) -> None:
     """One search, from the first proposal to the report; an orderly end where it is interrupted. Raises UserError."""
-    from nas.conclusion import (
+    from nas.driver.conclusion import (
         SearchEnd,
         drop_checkpoints,
         mlflow_lines,
@@ -95,20 +95,20 @@ def search(
         resume_command,
         write_results,
     )
-    from nas.forking import beyond_imports
-    from nas.inference_measurement import measure_front, measure_yardstick
-    from nas.mlflow_environment import quiet_mlflow
-    from nas.plan import check_reachable
-    from nas.progress import ProgressView
-    from nas.ray_watch import watched_ray
-    from nas.reference import slow_architectures
-    from nas.report_files import write_report
-    from nas.search_facts import SearchFacts
-    from nas.searcher import TrialTemplate
-    from nas.summary import summarise
-    from nas.tracking_store import described_tracker, note, store_uri
-    from nas.tracking_thread import TrackerThread
-    from nas.tuner import ray_cluster, run_trials
+    from nas.driver.plan import check_reachable
+    from nas.driver.progress import ProgressView
+    from nas.ledger.forking import beyond_imports
+    from nas.records.reference import slow_architectures
+    from nas.records.search_facts import SearchFacts
+    from nas.records.summary import summarise
+    from nas.reporting.write import write_report
+    from nas.tracking.environment import quiet_mlflow
+    from nas.tracking.store import described_tracker, note, store_uri
+    from nas.tracking.writer_thread import TrackerThread
+    from nas.workers.front_measurement import measure_front, measure_yardstick
+    from nas.workers.ray_cluster import watched_ray
+    from nas.workers.searcher import TrialTemplate
+    from nas.workers.tuner import ray_cluster, run_trials
 
     started = time.monotonic()
     check_reachable(command.space, data, command.search.max_flops)
@@ -183,8 +183,8 @@ def search(
 
 
 def _engine(ledger: "Ledger", command: Command, data: DataSummary, settings: SearchSettings) -> "Engine":
-    from nas.deterministic_engine import DeterministicEngine
-    from nas.engine import Engine
+    from nas.engine.deterministic import DeterministicEngine
+    from nas.engine.engine import Engine
 
     rule = _accuracy_rule(settings, command.training.epochs)
     if not settings.deterministic:
@@ -196,7 +196,7 @@ def _engine(ledger: "Ledger", command: Command, data: DataSummary, settings: Sea
 def _accuracy_rule(search: SearchSettings, epochs: int) -> "AccuracyRule | None":
     if search.scheduler != "asha":
         return None
-    from nas.asha import AccuracyHalving
+    from nas.workers.asha import AccuracyHalving
 
     return AccuracyHalving(
         minimum_epochs=search.minimum_epochs, epochs=epochs, reduction_factor=search.reduction_factor
@@ -205,7 +205,7 @@ def _accuracy_rule(search: SearchSettings, epochs: int) -> "AccuracyRule | None"
 
 def _way_on(directory: RunDirectory) -> str:
     """What to do once the obstacle is gone."""
-    from nas.conclusion import resume_command
+    from nas.driver.conclusion import resume_command
 
     if not directory.has_ledger:
         return "start the search again."

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.records import TrialRecord
-from nas.run_directory import RunDirectory, run_directory
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.trial import TrialRecord
+from nas.settings.run_directory import RunDirectory, run_directory
 from tests.bundle_fixtures import inference_cost
 from tests.search_fixtures import epoch_result, search_settings, tiny_space
 from trainers.checkpoint import save_checkpoint

@@ -4,7 +4,7 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
-from nas.search_facts import SearchFacts
+from nas.records.search_facts import SearchFacts
 from tests.search_fixtures import DIGITS, trial_record
 
 FACTS = SearchFacts("name", DIGITS, 2, (0.1, 10_000_000.0))

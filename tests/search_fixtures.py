@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy
 import yaml
 
-from nas.records import Outcome, TrialRecord
-from nas.search_settings import SearchSettings
+from nas.records.trial import Outcome, TrialRecord
+from nas.settings.search_settings import SearchSettings
 from search_spaces import space as space_module
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.space import Space

@@ -4,8 +4,8 @@ import math
 import random
 from dataclasses import replace
 
-from nas.pareto import Point, dominates
-from nas.records import Outcome, TrialRecord
+from nas.records.pareto import Point, dominates
+from nas.records.trial import Outcome, TrialRecord
 from search_spaces.architecture import Architecture, Attention
 from tests.search_fixtures import shipped_space
 from trainers.data.datasets import DataSummary

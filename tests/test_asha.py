@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from nas.asha import AccuracyHalving
-from nas.rungs import rung_epochs
+from nas.strategy.halving import rung_epochs
+from nas.workers.asha import AccuracyHalving
 
 EPOCHS, FACTOR = 9, 3
 Event = tuple[int, int, float]

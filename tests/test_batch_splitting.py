@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import nas.trial
+import nas.workers.trial
 import trainers.full.full_training
-from nas.trial import train_trial, trained_epochs
+from nas.workers.trial import train_trial, trained_epochs
 from search_spaces.architecture import Architecture, Convolution
 from tests.bundle_fixtures import provenance
 from trainers.bundle.files import Bundle, write_bundle
@@ -134,7 +134,7 @@ def test_a_trial_goes_on_from_its_checkpoint_in_two_parts(tmp_path: Path, monkey
     steps = check_data(DATA).train_images // 256
     # In the last step of the second epoch.
     make, failed = short_of_memory(ENOUGH_FOR, after_passes=2 * steps - 1)
-    monkeypatch.setattr(nas.trial, "seeded_model", make)
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
     found = [without_time(result) for result in trained_epochs(trial_config(tmp_path / "short"))]
     assert failed == [256]
     assert [result.epoch for result in found] == [1, 2, 3]
@@ -148,7 +148,7 @@ def test_a_trial_goes_on_from_its_checkpoint_in_two_parts(tmp_path: Path, monkey
 def test_a_trial_that_was_split_goes_on_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = trial_config(tmp_path / "one")
     make, failed = short_of_memory(ENOUGH_FOR)
-    monkeypatch.setattr(nas.trial, "seeded_model", make)
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
     expected = [without_time(result) for result in trained_epochs(config)]
     assert failed == [256]
     cut_off = trained_epochs(config | {"checkpoints": str(tmp_path / "two")})
@@ -162,12 +162,12 @@ def test_a_trial_that_was_split_goes_on_split(tmp_path: Path, monkeypatch: pytes
 
 def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make, failed = short_of_memory(0)
-    monkeypatch.setattr(nas.trial, "seeded_model", make)
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         list(trained_epochs(trial_config(tmp_path)))
     assert failed == [256, 128]
     reports: list[dict[str, Any]] = []
-    monkeypatch.setattr(nas.trial.tune, "report", reports.append)
+    monkeypatch.setattr(nas.workers.trial.tune, "report", reports.append)
     train_trial(trial_config(tmp_path))
     assert [report["ended"] for report in reports] == ["oom"]
     assert "each batch in two parts" in reports[0]["reason"]
@@ -181,7 +181,7 @@ def test_any_other_error_is_no_want_of_memory(tmp_path: Path, monkeypatch: pytes
         attempts += 1
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(nas.trial, "seeded_model", fail)
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", fail)
     with pytest.raises(RuntimeError, match="illegal"):
         list(trained_epochs(trial_config(tmp_path)))
     assert attempts == 1

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.beliefs import Beliefs, Objective, TrialView, observations
-from nas.extrapolation import Curve, final_log_error, learn_steps
-from nas.features import Candidate, FeatureEncoder
-from nas.pareto import dominates
-from nas.proposals import distinct
-from nas.space_candidates import SpaceCandidates
+from nas.records.pareto import dominates
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
+from nas.strategy.posterior import Beliefs, Objective, TrialView, observations
+from nas.strategy.proposals import distinct
 from tests.search_fixtures import DIGITS, shipped_space
 
 SOURCE = SpaceCandidates(shipped_space(), DIGITS, None)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nas.choice_importance import ALWAYS, LEAST_TRIALS, importances, importances_at
-from nas.records import TrialRecord
+from nas.records.trial import TrialRecord
+from nas.reporting.importance import ALWAYS, LEAST_TRIALS, importances, importances_at
 from search_spaces.architecture import Architecture, Attention
 from tests.search_fixtures import shipped_space, trial_record
 

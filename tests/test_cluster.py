@@ -15,7 +15,7 @@ from ray._private.state import available_resources_per_node
 from ray.cluster_utils import Cluster
 
 from cluster.node_checks import check_nodes
-from nas.run_directory import run_directory
+from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.faults.searches import records, start_search, wait_for
 from tests.test_search import SMALL, start, summary

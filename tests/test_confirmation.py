@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from nas.confirmation import Result, front_probabilities, pooled_deviation
+from nas.records.front_probability import Result, front_probabilities, pooled_deviation
 
 
 def test_the_deviation_of_one_architecture_is_the_sample_deviation() -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from nas.beliefs import Objective, TrialView
-from nas.decisions import LEAST_OBSERVATIONS, Decisions
-from nas.features import Candidate
-from nas.pareto import Point, dominates
-from nas.proposals import INITIAL_PROPOSALS, distinct
-from nas.space_candidates import SpaceCandidates
+from nas.records.pareto import Point, dominates
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.decisions import LEAST_OBSERVATIONS, Decisions
+from nas.strategy.features import Candidate
+from nas.strategy.posterior import Objective, TrialView
+from nas.strategy.proposals import INITIAL_PROPOSALS, distinct
 from search_spaces.space import Value
 from tests.search_fixtures import DIGITS, shipped_space
 

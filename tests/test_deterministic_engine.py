@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from nas.asha import AccuracyHalving
-from nas.deterministic_engine import DeterministicEngine
-from nas.engine import Engine
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.records import TrialRecord
+from nas.engine.deterministic import DeterministicEngine
+from nas.engine.engine import Engine
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.trial import TrialRecord
+from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from tests.search_fixtures import (

@@ -7,11 +7,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from nas.asha import AccuracyHalving
-from nas.engine import Engine
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.records import architectures_started, front_of
+from nas.engine.engine import Engine
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.trial import architectures_started, front_of
+from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from tests.search_fixtures import (

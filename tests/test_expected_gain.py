@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from nas.expected_gain import expected_gain, steps_of
-from nas.pareto import Point, hypervolume
+from nas.records.pareto import Point, hypervolume
+from nas.strategy.expected_improvement import expected_gain, steps_of
 
 REFERENCE = (0.3, 90.0)
 

@@ -1,7 +1,7 @@
 """Links and notes that lead to a search in the MLflow UI."""
 
-from nas.experiment_views import experiment_note, front_path, links, view_tags
-from nas.saved_view import TAG_PREFIX
+from nas.tracking.saved_view import TAG_PREFIX
+from nas.tracking.views import experiment_note, front_path, links, view_tags
 
 
 def test_the_links_lead_to_the_views_that_the_tags_hold() -> None:

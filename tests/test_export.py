@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from nas.export import main
-from nas.ledger import Ledger
-from nas.run_directory import RunDirectory
+from nas.ledger.ledger import Ledger
+from nas.settings.run_directory import RunDirectory
 from tests.exported_search import finished_search
 from trainers.bundle.files import read_bundle, read_model
 from trainers.data.datasets import DATA_DEFAULTS, check_data

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from nas.extrapolation import (
+from nas.strategy.learning_curves import (
     FALL_SPREAD,
     RESIDUAL,
     RESIDUAL_TRIALS,

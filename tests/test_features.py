@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from nas.features import Candidate, FeatureEncoder
-from nas.space_candidates import SpaceCandidates
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.features import Candidate, FeatureEncoder
 from search_spaces.space import Value
 from tests.search_fixtures import DIGITS, shipped_space
 

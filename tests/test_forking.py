@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from nas.command import Command
-from nas.engine import Engine
-from nas.forking import beyond_imports, check_whole, taken_over
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.ledger_reading import owner_of
-from nas.records import TrialRecord, front_of
-from nas.run_directory import RunDirectory, run_directory
-from nas.search_ledger import check_ledger, search_ledger
-from nas.settings import read_command
-from nas.summary import summarise
+from nas.driver.open_ledger import check_ledger, search_ledger
+from nas.engine.engine import Engine
+from nas.ledger.database import ledger_url
+from nas.ledger.forking import beyond_imports, check_whole, taken_over
+from nas.ledger.ledger import Ledger
+from nas.ledger.trial_codec import owner_of
+from nas.records.summary import summarise
+from nas.records.trial import TrialRecord, front_of
+from nas.settings.command import Command
+from nas.settings.compose import read_command
+from nas.settings.run_directory import RunDirectory, run_directory
 from search_spaces.errors import UserError
 from tests.bundle_fixtures import inference_cost
 from tests.search_fixtures import epoch_result, search_settings, tiny_space, trial_record
@@ -185,7 +185,7 @@ def test_a_fork_that_was_cut_off_is_made_by_the_same_command(runs: Path, monkeyp
         return owner_of(number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("nas.ledger_writing.owner_of", cut_off)
+        patch.setattr("nas.ledger.trial_writing.owner_of", cut_off)
         begin(runs, "--resume", "old", "--fork", "new")
     assert written and not run_directory(str(runs), "new").has_ledger
     _, _, ledger = begin(runs, "--resume", "old", "--fork", "new")

@@ -10,8 +10,8 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from nas.gain_sampler import GainSampler
-from nas.pareto import hypervolume
+from nas.records.pareto import hypervolume
+from nas.strategy.optuna_sampler import GainSampler
 
 SPACE = {
     "kind": CategoricalDistribution(["a", "b", "c"]),

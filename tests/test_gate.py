@@ -1,4 +1,4 @@
-from nas.gate import Gate, gate
+from nas.engine.admission import Gate, gate
 
 
 def test_an_architecture_over_the_limit_is_rejected_even_when_known() -> None:

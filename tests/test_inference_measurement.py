@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.inference_measurement import measure_front, measured, measurement_config
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.records import TrialRecord, front_of
-from nas.run_directory import run_directory
-from nas.search_settings import ClusterSettings
-from nas.searcher import TrialTemplate
-from nas.tuner import ray_cluster
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.trial import TrialRecord, front_of
+from nas.settings.run_directory import run_directory
+from nas.settings.search_settings import ClusterSettings
+from nas.workers.front_measurement import measure_front, measured, measurement_config
+from nas.workers.searcher import TrialTemplate
+from nas.workers.tuner import ray_cluster
 from search_spaces.architecture import Architecture
 from tests.bundle_fixtures import inference_cost
 from tests.search_fixtures import DIGITS, epoch_result, tiny_space

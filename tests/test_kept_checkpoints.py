@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nas.conclusion import drop_checkpoints
-from nas.run_directory import run_directory
-from nas.summary import summarise
+from nas.driver.conclusion import drop_checkpoints
+from nas.records.summary import summarise
+from nas.settings.run_directory import run_directory
 from tests.search_fixtures import trial_record
 
 RECORDS = (

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.features import Candidate
-from nas.latency_model import PENALTY, LatencyModel, flops_costs, ridge
-from nas.proposals import distinct, encoder_of
-from nas.space_candidates import SpaceCandidates
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.features import Candidate
+from nas.strategy.latency_model import PENALTY, LatencyModel, flops_costs, ridge
+from nas.strategy.proposals import distinct, encoder_of
 from tests.search_fixtures import DIGITS, shipped_space, slow_attention_ms
 
 SOURCE = SpaceCandidates(shipped_space(), DIGITS, None)

@@ -6,13 +6,13 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from nas.engine import Engine
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.pareto import Point, hypervolume
-from nas.records import TrialRecord, front_of
-from nas.run_directory import run_directory
-from nas.yardstick import Yardstick
+from nas.engine.engine import Engine
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.pareto import Point, hypervolume
+from nas.records.trial import TrialRecord, front_of
+from nas.settings.run_directory import run_directory
+from nas.workers.relative_latency import Yardstick
 from search_spaces.architecture import Architecture, Attention
 from search_spaces.space import Space
 from tests.search_fixtures import DIGITS, epoch_result, search_settings, shipped_space, slow_attention_ms

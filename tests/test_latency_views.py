@@ -10,18 +10,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nas.conclusion import SearchEnd, print_conclusion
-from nas.experiment_views import front_slug, view_tags
+from nas.driver.conclusion import SearchEnd, print_conclusion
 from nas.export import print_front
-from nas.records import TrialRecord
-from nas.report_page import report_page
-from nas.report_tables import write_csv
-from nas.run_directory import run_directory
-from nas.run_fields import cost_metrics
-from nas.saved_view import TAG_PREFIX
-from nas.search_facts import SearchFacts
-from nas.selection import pick
-from nas.summary import Summary, summarise
+from nas.records.search_facts import SearchFacts
+from nas.records.selection import pick
+from nas.records.summary import Summary, summarise
+from nas.records.trial import TrialRecord
+from nas.reporting.page import report_page
+from nas.reporting.tables import write_csv
+from nas.settings.run_directory import run_directory
+from nas.tracking.run_fields import cost_metrics
+from nas.tracking.saved_view import TAG_PREFIX
+from nas.tracking.views import front_slug, view_tags
 from tests.bundle_fixtures import inference_cost
 from tests.report_fixtures import Page
 from tests.search_fixtures import DIGITS, trial_record

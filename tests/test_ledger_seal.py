@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.ledger_seal import BrokenSeal, seal, unseal
+from nas.ledger.checksums import BrokenSeal, seal, unseal
 
 VALUE: dict[str, Any] = {"loss": 0.1 + 0.2, "small": 5e-324, "none": None, "text": "é × ⁄", "list": [1, 1.5, True]}
 

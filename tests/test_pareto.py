@@ -7,7 +7,7 @@ import moocore
 import numpy as np
 import pytest
 
-from nas.pareto import dominates, front, hypervolume, knee
+from nas.records.pareto import dominates, front, hypervolume, knee
 
 REFERENCE = (0.1, 100.0)
 

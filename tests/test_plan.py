@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from nas.plan import check_reachable, print_plan
+from nas.driver.plan import check_reachable, print_plan
 from search_spaces.errors import UserError
 from tests.search_fixtures import DIGITS, search_settings, shipped_space, tiny_space
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from nas.beliefs import Beliefs, Objective, TrialView
-from nas.features import Candidate
-from nas.proposals import POOL, Proposal, best_gain, cover, distinct, encoder_of, radical_inverse
-from nas.seeds import derived_seed
-from nas.space_candidates import SpaceCandidates
+from nas.records.seeds import derived_seed
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.features import Candidate
+from nas.strategy.posterior import Beliefs, Objective, TrialView
+from nas.strategy.proposals import POOL, Proposal, best_gain, cover, distinct, encoder_of, radical_inverse
 from search_spaces.space import Space
 from tests.search_fixtures import DIGITS, shipped_space, tiny_space
 

@@ -3,8 +3,8 @@ import statistics
 
 import pytest
 
-from nas.pareto import hypervolume
-from nas.records import (
+from nas.records.pareto import hypervolume
+from nas.records.trial import (
     OUTCOMES,
     architectures_started,
     counts,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.redaction import redacted, without_secrets
+from nas.settings.addresses import redacted, without_secrets
 
 
 @pytest.mark.parametrize(

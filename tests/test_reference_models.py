@@ -1,4 +1,4 @@
-from nas.reference_models import is_near, reference_models
+from nas.reporting.reference_models import is_near, reference_models
 from trainers.data.datasets import DataSummary
 
 

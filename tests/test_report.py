@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.records import TrialRecord
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.search_facts import facts_from_header
+from nas.records.trial import TrialRecord
 from nas.report import main
-from nas.report_files import write_report
-from nas.search_facts import facts_from_header
+from nas.reporting.write import write_report
 from search_spaces.errors import UserError
 from tests.report_fixtures import FACTS, RECORDS, Page
 from tests.search_fixtures import DIGITS, epoch_result, search_settings, tiny_space

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
-from nas import report_page as report_page_module
-from nas.choice_importance import importances
-from nas.records import OUTCOMES, TrialRecord, front_of
-from nas.report_page import report_page
-from nas.report_style import STYLES
-from nas.search_facts import SearchFacts
+from nas.records.search_facts import SearchFacts
+from nas.records.trial import OUTCOMES, TrialRecord, front_of
+from nas.reporting import page as report_page_module
+from nas.reporting.importance import importances
+from nas.reporting.page import report_page
+from nas.reporting.style import STYLES
 from search_spaces.architecture import Architecture
 from tests.report_fixtures import FACTS, RECORDS, Page
 from tests.search_fixtures import DIGITS, shipped_space, trial_record
@@ -92,7 +92,7 @@ def test_names_are_shown_and_never_run() -> None:
     assert {tag for tag, _ in page.tags}.isdisjoint({"img", "b", "i"})
     assert "<!--" not in text.replace(get_plotlyjs(), "")
     # A reason is shown as Plotly's markup when it is hovered over, which the script escapes.
-    script = (Path(report_page_module.__file__).parent / "report_page.js").read_text(encoding="utf-8")
+    script = (Path(report_page_module.__file__).parent / "page.js").read_text(encoding="utf-8")
     assert "innerHTML" not in script and re.findall(r"trial\.reason\.slice", script) == ["trial.reason.slice"]
     assert "escaped(trial.reason.slice" in script
 

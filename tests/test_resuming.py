@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from nas.command import Command
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.run_directory import run_directory
-from nas.search_ledger import check_ledger, search_ledger
-from nas.setting_changes import shared_stages, space_changes
-from nas.settings import read_command, space_mapping
+from nas.driver.open_ledger import check_ledger, search_ledger
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.settings.changes import shared_stages, space_changes
+from nas.settings.command import Command
+from nas.settings.compose import read_command, space_mapping
+from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from tests.search_fixtures import shipped_space
@@ -156,10 +156,10 @@ def test_images_that_have_changed_are_refused(begun: Path) -> None:
 def test_changed_code_is_a_warning_with_both_revisions(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.search_ledger.code_revision", lambda: "0123456789ab")
+    monkeypatch.setattr("nas.driver.open_ledger.code_revision", lambda: "0123456789ab")
     begin(tmp_path, "--space", "resnet_stages")
     for revision, lines in (("0123456789ab", 0), ("fedcba987654+", 1)):
-        monkeypatch.setattr("nas.search_ledger.code_revision", lambda revision=revision: revision)
+        monkeypatch.setattr("nas.driver.open_ledger.code_revision", lambda revision=revision: revision)
         command = again(tmp_path)
         search_ledger(command, run_directory(str(tmp_path), "one"), check_data(command.data), 1)
         error = capsys.readouterr().err

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.run_directory import check_writable, existing_run, run_directory
+from nas.settings.run_directory import check_writable, existing_run, run_directory
 from search_spaces.errors import UserError
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from nas.records import OUTCOMES
-from nas.report_style import FRONT_COLOUR
-from nas.run_fields import (
+from nas.records.trial import OUTCOMES
+from nas.reporting.style import FRONT_COLOUR
+from nas.tracking.run_fields import (
     COST_METRICS,
     EPOCH_METRICS,
     changing_tags,

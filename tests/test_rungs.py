@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from nas.pareto import Point, dominates
-from nas.rungs import goes_on, lifted_gain, promoted, rung_epochs
+from nas.records.pareto import Point, dominates
+from nas.strategy.halving import goes_on, lifted_gain, promoted, rung_epochs
 
 Peer = tuple[Point, float]
 

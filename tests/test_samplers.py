@@ -1,8 +1,8 @@
 import optuna
 import pytest
 
-from nas.samplers import sampler_named
-from nas.seeds import derived_seed
+from nas.ledger.optuna_samplers import sampler_named
+from nas.records.seeds import derived_seed
 from search_spaces.errors import UserError
 
 

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
-from nas.saved_view import SavedView, Scatter, columns, saved_view_path, saved_view_tag
+from nas.tracking.saved_view import SavedView, Scatter, columns, saved_view_path, saved_view_tag
 
 # MLflow refuses longer values of an experiment's tag.
 LONGEST_EXPERIMENT_TAG = 20_000

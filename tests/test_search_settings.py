@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from nas.search_settings import SAMPLERS, SCHEDULERS, ClusterSettings, SearchSettings, duration_seconds
+from nas.settings.search_settings import SAMPLERS, SCHEDULERS, ClusterSettings, SearchSettings, duration_seconds
 from search_spaces.errors import UserError
 from tests.search_fixtures import search_settings
 

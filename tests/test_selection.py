@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from nas.records import TrialRecord
-from nas.selection import PICKS, pick
+from nas.records.selection import PICKS, pick
+from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError
 from tests.bundle_fixtures import inference_cost
 from tests.search_fixtures import trial_record

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.settings import read_command, space_names
+from nas.settings.compose import read_command, space_names
 from search_spaces.errors import UserError
 from trainers.data.datasets import DATA_NAMES
 

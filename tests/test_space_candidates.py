@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from nas.features import Candidate
-from nas.space_candidates import SpaceCandidates, choice_domains, choice_name
+from nas.strategy.candidates import SpaceCandidates, choice_domains, choice_name
+from nas.strategy.features import Candidate
 from search_spaces.space import Space
 from tests.search_fixtures import DIGITS, shipped_space, tiny_space
 

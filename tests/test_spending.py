@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from nas.records import TrialRecord, finished
-from nas.spending import hypervolume_steps, spending
+from nas.records.compute_used import hypervolume_steps, spending
+from nas.records.trial import TrialRecord, finished
 from tests.search_fixtures import trial_record
 
 REFERENCE = (0.1, 10_000.0)

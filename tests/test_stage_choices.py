@@ -1,4 +1,4 @@
-from nas.stage_choices import StageChoice, stage_choices, stage_texts
+from nas.reporting.stages import StageChoice, stage_choices, stage_texts
 from search_spaces.architecture import Architecture, Attention, Convolution
 from tests.search_fixtures import trial_record
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nas.records import TrialRecord
-from nas.stagnation import stagnated
+from nas.engine.stagnation import stagnated
+from nas.records.trial import TrialRecord
 from tests.search_fixtures import trial_record
 
 REFERENCE = (0.1, 1e7)

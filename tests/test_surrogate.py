@@ -8,7 +8,7 @@ import scipy.stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from nas.surrogate import JITTER, Array, Hyperparameters, Surrogate, fit, negative_log_density
+from nas.strategy.gaussian_process import JITTER, Array, Hyperparameters, Surrogate, fit, negative_log_density
 
 GROUPS = np.array([0, 0, 1, 2, 2, 2])
 QUERIES = 7

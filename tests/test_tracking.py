@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from nas.records import TrialRecord
-from nas.run_fields import epoch_metrics
-from nas.summary import Summary, summarise
-from nas.tracking import Tracker
+from nas.records.summary import Summary, summarise
+from nas.records.trial import TrialRecord
+from nas.tracking.run_fields import epoch_metrics
+from nas.tracking.tracker import Tracker
 from tests.bundle_fixtures import inference_cost
 from tests.mlflow_server import empty_store
 from tests.search_fixtures import trial_record

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from nas.mlflow_environment import quiet_mlflow
-from nas.records import TrialRecord, front_of
-from nas.run_fields import epoch_metrics
-from nas.summary import summarise
-from nas.tracking import Tracker
+from nas.records.summary import summarise
+from nas.records.trial import TrialRecord, front_of
+from nas.tracking.environment import quiet_mlflow
+from nas.tracking.run_fields import epoch_metrics
+from nas.tracking.tracker import Tracker
 from tests.mlflow_server import end_server, free_port, start_server
 from tests.postgresql_server import postgresql_server
 from tests.simulated_search import RUNGS, simulated_search

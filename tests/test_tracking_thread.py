@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from nas import tracking_thread
-from nas.records import TrialRecord
-from nas.summary import Summary, summarise
-from nas.tracking import Tracker
-from nas.tracking_thread import TrackerThread
+from nas.records.summary import Summary, summarise
+from nas.records.trial import TrialRecord
+from nas.tracking import writer_thread
+from nas.tracking.tracker import Tracker
+from nas.tracking.writer_thread import TrackerThread
 from tests.mlflow_server import empty_store
 from tests.search_fixtures import trial_record
 
@@ -24,7 +24,7 @@ NOBODY = "http://me:secret@127.0.0.1:9"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(tracking_thread, "SYNC_SECONDS", 0.05)
+    monkeypatch.setattr(writer_thread, "SYNC_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ def test_the_end_is_written_whole(store: str, tmp_path: Path) -> None:
 
 
 def test_a_store_that_never_answers_is_given_up_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_thread, "PATIENCE_SECONDS", 0.3)
-    monkeypatch.setattr(tracking_thread, "FIRST_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(writer_thread, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(writer_thread, "FIRST_ANSWER_SECONDS", 0.3)
     answer = threading.Event()
 
     def make() -> Tracker:
@@ -129,7 +129,7 @@ def test_a_search_is_never_kept_waiting(tmp_path: Path) -> None:
 def test_the_report_is_logged_when_the_front_has_changed(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking_thread, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(writer_thread, "REPORT_SECONDS", 0.0)
     held = records()
     written: list[int] = []
 

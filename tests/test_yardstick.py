@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.reference import slow_architectures
-from nas.yardstick import Yardstick, measured_latency
+from nas.records.reference import slow_architectures
+from nas.workers.relative_latency import Yardstick, measured_latency
 from tests.search_fixtures import DIGITS, shipped_space, tiny_space
 from trainers.inference import latency_ratio
 from trainers.recipe import FULL_TRAINING

@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nas.engine import Engine
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.mlflow_environment import quiet_mlflow
-from nas.summary import summarise
-from nas.tracking import Tracker
-from nas.tracking_thread import TrackerThread
+from nas.engine.engine import Engine
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.summary import summarise
+from nas.tracking.environment import quiet_mlflow
+from nas.tracking.tracker import Tracker
+from nas.tracking.writer_thread import TrackerThread
 from tests.mlflow_server import free_port, mlflow_server
 from tests.search_fixtures import DIGITS, epoch_result, search_settings, shipped_space
 

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from nas.mlflow_environment import quiet_mlflow
-from nas.records import TrialRecord
-from nas.summary import summarise
-from nas.tracking import Tracker
-from nas.tracking_thread import TrackerThread
+from nas.records.summary import summarise
+from nas.records.trial import TrialRecord
+from nas.tracking.environment import quiet_mlflow
+from nas.tracking.tracker import Tracker
+from nas.tracking.writer_thread import TrackerThread
 from tests.mlflow_server import mlflow_server
 from tests.simulated_search import simulated_search
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import optuna
 import yaml
 
-from nas.beliefs import Objective, TrialView
-from nas.decisions import Decisions
-from nas.features import Candidate
-from nas.space_candidates import SpaceCandidates
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.decisions import Decisions
+from nas.strategy.features import Candidate
+from nas.strategy.posterior import Objective, TrialView
 from search_spaces import space as space_module
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.datasets import DataSummary

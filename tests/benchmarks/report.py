@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nas.choice_importance import importances
-from nas.records import hypervolume_history
-from nas.report_files import REPORT_PAGE, write_report
-from nas.search_facts import SearchFacts
+from nas.records.search_facts import SearchFacts
+from nas.records.trial import hypervolume_history
+from nas.reporting.importance import importances
+from nas.reporting.write import REPORT_PAGE, write_report
 from tests.simulated_search import DIGITS, EPOCHS, simulated_search
 
 TRIALS = 1000

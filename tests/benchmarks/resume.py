@@ -15,14 +15,14 @@ from typing import TypeVar
 
 import psutil
 
-from nas.command import Command
-from nas.engine import Engine
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.ledger_place import open_ledger
-from nas.records import TrialRecord
-from nas.run_directory import RunDirectory, run_directory
-from nas.settings import read_command
+from nas.engine.engine import Engine
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import open_ledger
+from nas.records.trial import TrialRecord
+from nas.settings.command import Command
+from nas.settings.compose import read_command
+from nas.settings.run_directory import RunDirectory, run_directory
 from tests.search_fixtures import unsynchronised_sqlite
 from trainers.data.datasets import check_data
 from trainers.loop import EpochResult

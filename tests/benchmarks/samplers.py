@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import optuna
 from table import Table, TableSource
 
-from nas.beliefs import Objective, TrialView
-from nas.decisions import Decisions
+from nas.strategy.decisions import Decisions
+from nas.strategy.posterior import Objective, TrialView
 
 # A sampler that repeats itself so often in a row will not propose anything new.
 MOST_REPEATS = 500

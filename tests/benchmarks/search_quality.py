@@ -26,11 +26,11 @@ from samplers import SAMPLERS, sampler_named
 from simulation import AccuracyRungs, GainRungs, NoRungs, Run, learning_curves, simulate
 from table import Table, TableSource, low_flops_third, read_table
 
-from nas.asha import AccuracyHalving
-from nas.beliefs import Objective
-from nas.decisions import Decisions
-from nas.pareto import Point, hypervolume
-from nas.rungs import rung_epochs
+from nas.records.pareto import Point, hypervolume
+from nas.strategy.decisions import Decisions
+from nas.strategy.halving import rung_epochs
+from nas.strategy.posterior import Objective
+from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError, unknown_name
 
 EPOCHS, MINIMUM_EPOCHS, REDUCTION_FACTOR = 54, 2, 3

@@ -10,9 +10,9 @@ import numpy as np
 from samplers import Exhausted, Sampler
 from table import Table, TableSource
 
-from nas.beliefs import TrialView
-from nas.decisions import Decisions
-from nas.pareto import Point, hypervolume
+from nas.records.pareto import Point, hypervolume
+from nas.strategy.decisions import Decisions
+from nas.strategy.posterior import TrialView
 
 # Learning curves: log error(e) = log final error + DECAY·τ + WANDER·B(τ), with τ = ln(epochs / e) and B Brownian
 # motion.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.features import Candidate
-from nas.pareto import Point, front, hypervolume
+from nas.records.pareto import Point, front, hypervolume
+from nas.strategy.features import Candidate
 from search_spaces.errors import UserError
 from search_spaces.space import Value
 
@@ -87,7 +87,7 @@ def _values(texts: Sequence[str]) -> tuple[Value, ...]:
 
 
 class TableSource:
-    """The rows of a table as candidates for the proposals (nas.proposals.CandidateSource)."""
+    """The rows of a table as candidates for the proposals (nas.strategy.proposals.CandidateSource)."""
 
     def __init__(self, table: Table) -> None:
         self.domains = table.domains

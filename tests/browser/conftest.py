@@ -12,12 +12,12 @@ from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
-from nas.mlflow_environment import quiet_mlflow
-from nas.records import TrialRecord, front_of
-from nas.report_files import write_report
-from nas.search_facts import SearchFacts
-from nas.summary import summarise
-from nas.tracking import Tracker
+from nas.records.search_facts import SearchFacts
+from nas.records.summary import summarise
+from nas.records.trial import TrialRecord, front_of
+from nas.reporting.write import write_report
+from nas.tracking.environment import quiet_mlflow
+from nas.tracking.tracker import Tracker
 from tests.mlflow_server import mlflow_server
 from tests.simulated_search import DIGITS, EPOCHS, RUNGS, simulated_search
 

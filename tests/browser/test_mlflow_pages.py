@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import Select
 
-from nas.report_style import FRONT_COLOUR
+from nas.reporting.style import FRONT_COLOUR
 from tests.browser.conftest import Browser, Plot, ShownSearch
 
 pytestmark = pytest.mark.browser

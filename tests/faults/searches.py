@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from nas.ledger_place import read_ledger
-from nas.records import TrialRecord
-from nas.run_directory import run_directory
+from nas.ledger.location import read_ledger
+from nas.records.trial import TrialRecord
+from nas.settings.run_directory import run_directory
 from tests.test_search import SMALL, start
 
 LIMIT_SECONDS = 240

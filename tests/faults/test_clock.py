@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.records import TrialRecord, hypervolume_history
-from nas.spending import hypervolume_steps
-from nas.steady_clock import SteadyClock
+from nas.ledger.clock import SteadyClock
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.compute_used import hypervolume_steps
+from nas.records.trial import TrialRecord, hypervolume_history
 from tests.faults.searches import LIMIT_SECONDS, records, start_search, wait_for
 from tests.test_report import HEADER, add_trial
 

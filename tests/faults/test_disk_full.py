@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.records import TrialRecord
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.trial import TrialRecord
 from tests.faults.searches import LIMIT_SECONDS, wait_for
 from tests.test_search import PROJECT, SMALL
 

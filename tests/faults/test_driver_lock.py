@@ -11,10 +11,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from nas.driver_lock import check_free, driver_lock
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.run_directory import run_directory
+from nas.driver.lock import check_free, driver_lock
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.faults.searches import records, start_search, wait_for
 from tests.search_fixtures import tiny_space, trial_record
@@ -22,8 +22,8 @@ from tests.test_search import run
 
 HOLD = """
 import sys, time
-from nas.driver_lock import driver_lock
-from nas.run_directory import run_directory
+from nas.driver.lock import driver_lock
+from nas.settings.run_directory import run_directory
 with driver_lock(run_directory(sys.argv[1], "one")):
     print("held", flush=True)
     time.sleep(600)
@@ -33,8 +33,8 @@ with driver_lock(run_directory(sys.argv[1], "one")):
 TAKE_OFTEN = """
 import os, sys
 from pathlib import Path
-from nas.driver_lock import driver_lock
-from nas.run_directory import run_directory
+from nas.driver.lock import driver_lock
+from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 directory = run_directory(sys.argv[1], "one")
 inside = Path(sys.argv[1], "inside")

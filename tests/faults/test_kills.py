@@ -16,8 +16,8 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from nas.records import TrialRecord
-from nas.run_directory import run_directory
+from nas.records.trial import TrialRecord
+from nas.settings.run_directory import run_directory
 from tests.faults.searches import LIMIT_SECONDS, left_over, named, records, tree, workers
 from tests.test_search import SMALL, start
 from trainers.loop import EpochResult

@@ -13,21 +13,21 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from nas import tracking_thread
-from nas.driver_lock import driver_lock
-from nas.kept_addresses import kept_tracking, known_tracking
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.ledger_place import read_ledger
-from nas.mlflow_environment import quiet_mlflow
-from nas.records import TrialRecord
+from nas.driver.lock import driver_lock
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import read_ledger
+from nas.records.search_facts import facts_from_header
+from nas.records.summary import Summary, summarise
+from nas.records.trial import TrialRecord
 from nas.report import main
-from nas.run_directory import run_directory
-from nas.search_facts import facts_from_header
-from nas.search_settings import TrackingSettings
-from nas.summary import Summary, summarise
-from nas.tracking import Tracker
-from nas.tracking_thread import TrackerThread
+from nas.settings.kept_addresses import kept_tracking, known_tracking
+from nas.settings.run_directory import run_directory
+from nas.settings.search_settings import TrackingSettings
+from nas.tracking import writer_thread
+from nas.tracking.environment import quiet_mlflow
+from nas.tracking.tracker import Tracker
+from nas.tracking.writer_thread import TrackerThread
 from search_spaces.errors import UserError
 from tests.faults.searches import LIMIT_SECONDS, records, start_search
 from tests.flaky_proxy import Fate, FlakyProxy, flaky_proxy
@@ -44,7 +44,7 @@ FILES = ["front.csv", "front.html"]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet_mlflow()
-    monkeypatch.setattr(tracking_thread, "SYNC_SECONDS", 0.05)
+    monkeypatch.setattr(writer_thread, "SYNC_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_an_address_with_secrets_is_asked_for_again(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_server_that_takes_requests_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_thread, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(writer_thread, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -217,7 +217,7 @@ def test_whatever_becomes_of_requests_all_is_there_once(
     fate: Fate, share: float, timeout: str, server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", timeout)
-    monkeypatch.setattr(tracking_thread, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(writer_thread, "PATIENCE_SECONDS", 60.0)
     search = GrowingSearch(8)
     files = [tmp_path / name for name in FILES]
     for path in files:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from nas.run_directory import existing_run, run_directory
-from nas.selection import pick
-from nas.settings import SPACE_DIRECTORY, read_command, space_mapping
+from nas.records.selection import pick
+from nas.settings.compose import SPACE_DIRECTORY, read_command, space_mapping
+from nas.settings.run_directory import existing_run, run_directory
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping

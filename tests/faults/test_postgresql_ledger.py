@@ -8,15 +8,15 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from nas.forking import check_whole
-from nas.ledger import Ledger
-from nas.ledger_loss import loss_of_ledger
-from nas.ledger_place import create_ledger, open_ledger, read_ledger
-from nas.run_directory import RunDirectory, existing_run, run_directory, search_names
-from nas.search_facts import facts_from_header
-from nas.search_settings import LEDGER_VARIABLE
-from nas.settings import read_command
-from nas.summary import summarise
+from nas.ledger.forking import check_whole
+from nas.ledger.ledger import Ledger
+from nas.ledger.ledger_loss import loss_of_ledger
+from nas.ledger.location import create_ledger, open_ledger, read_ledger
+from nas.records.search_facts import facts_from_header
+from nas.records.summary import summarise
+from nas.settings.compose import read_command
+from nas.settings.run_directory import RunDirectory, existing_run, run_directory, search_names
+from nas.settings.search_settings import LEDGER_VARIABLE
 from search_spaces.errors import UserError
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, start_search, tree, wait_for
 from tests.mlflow_contents import check_all_there_once

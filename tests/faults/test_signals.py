@@ -14,8 +14,8 @@ from tests.test_search import run, start
 # Stands for a search: it has a child with a child of its own, and its main thread waits where no signal reaches Python.
 WAITING = """
 import os, subprocess, sys, threading
-from nas.interruption import Interruption
-from nas.process_tree import kill_descendants
+from nas.driver.interruption import Interruption
+from nas.driver.process_tree import kill_descendants
 with Interruption(grace_seconds=float(sys.argv[1])) as interrupted:
     if sys.argv[2] != "starting":
         interrupted.claim()

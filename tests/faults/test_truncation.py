@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import torch
 
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.ledger_place import open_ledger, read_ledger
-from nas.records import TrialRecord
-from nas.run_directory import run_directory
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import open_ledger, read_ledger
+from nas.records.trial import TrialRecord
+from nas.settings.run_directory import run_directory
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from tests.bundle_fixtures import SUMMARY, inference_cost, provenance

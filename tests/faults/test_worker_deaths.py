@@ -7,11 +7,11 @@ from unittest import mock
 
 import pytest
 
-from nas.engine import Engine
-from nas.hung_trials import HungTrials, hung_seconds
-from nas.ledger import Ledger
-from nas.ledger_database import ledger_url
-from nas.worker_deaths import CRASHED, death_of_worker
+from nas.engine.engine import Engine
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.workers.hung_trials import HungTrials, hung_seconds
+from nas.workers.worker_deaths import CRASHED, death_of_worker
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for, workers
 from tests.search_fixtures import DIGITS, epoch_result, search_settings, tiny_space
 

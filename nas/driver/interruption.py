@@ -1,0 +1,138 @@
+"""Signals: the first one asks for an orderly end, a second Ctrl-C ends the process at once.
+
+A thread does what is to be done, since the main thread may be waiting in a library when a signal comes.
+"""
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from nas.driver.process_tree import kill_descendants
+
+# The exit code after each signal that ends a search; 128 and the signal's number, as shells have it.
+EXIT_CODES = {number: 128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+# An orderly end may take so long; a preempted job is given 30 s or more.
+GRACE_SECONDS = 25.0
+
+_STOPPING = b"\nstopping: what is finished is kept. Ctrl-C again ends at once.\n"
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Interruption:
+    """Listens to Ctrl-C, SIGTERM and SIGHUP for as long as its context lasts; entered in the main thread.
+
+    The first signal sets it. A second Ctrl-C, or the end of the grace time, kills the processes below this one, prints
+    `last_words` and ends the process: the ledger and the checkpoints are sound at any moment.
+    """
+
+    def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._grace_seconds = grace_seconds
+        self._event = threading.Event()
+        self._signal: int | None = None
+        self._deadline: float | None = None
+        self._under_way = False
+        self.last_words = ""
+
+    def __enter__(self) -> "Interruption":
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._previous = {number: signal.getsignal(number) for number in EXIT_CODES}
+        self._listen()
+        self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        signal.set_wakeup_fd(self._previous_wakeup)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        os.close(self._writer)
+        self._thread.join()
+        os.close(self._reader)
+
+    def claim(self) -> None:
+        """Takes the signals again, for which Ray sets handlers of its own when it starts.
+
+        From here on there is something to end in order; a signal before it ends the process at once.
+        """
+        self._listen()
+        self._under_way = True
+
+    def _listen(self) -> None:
+        for number, previous in self._previous.items():
+            # `nohup` has a search outlive its terminal.
+            if not (number == signal.SIGHUP and previous is signal.SIG_IGN):
+                signal.signal(number, _leave_to_the_thread)
+
+    def is_set(self) -> bool:
+        """Whether the search is to end."""
+        return self._event.is_set()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the process: 0 where no signal came."""
+        return 0 if self._signal is None else EXIT_CODES[signal.Signals(self._signal)]
+
+    def end_now(self, message: str, exit_code: int) -> None:
+        """Ends the process: kills all below it and says how to go on.
+
+        `message` and `exit_code` are for when no signal has come, which would be the reason then.
+        """
+        kill_descendants(os.getpid())
+        if sys.stdout.isatty():
+            _write(1, _SHOW_CURSOR)
+        if self._signal is None:
+            _write(2, message.encode())
+        _write(1, self.last_words.encode())
+        os._exit(self.exit_code or exit_code)
+
+    def _watch(self) -> None:
+        while True:
+            left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+            if not select.select([self._reader], [], [], left)[0]:
+                self.end_now("", self.exit_code)
+            numbers = os.read(self._reader, 64)
+            if not numbers:
+                return
+            for number in numbers:
+                if number in self._previous:
+                    self._heard(number)
+
+    def _heard(self, number: int) -> None:
+        if self._signal is None:
+            self._signal = number
+            self._deadline = time.monotonic() + self._grace_seconds
+            if number == signal.SIGHUP:
+                _leave_the_terminal()
+            self._event.set()
+            if not self._under_way:
+                self.end_now("", self.exit_code)
+            _write(2, _STOPPING)
+        elif number == signal.SIGINT:
+            # A closing terminal and a job system send their signals more than once; only a person insists.
+            self.end_now("", self.exit_code)
+
+
+def _leave_to_the_thread(signal_number: int, frame: FrameType | None) -> None:
+    """Python's own handler of a signal that the thread acts on."""
+
+
+def _leave_the_terminal() -> None:
+    """Sends what is still printed to nowhere where it went to the terminal, which is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if os.isatty(descriptor):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _write(descriptor: int, text: bytes) -> None:
+    try:
+        os.write(descriptor, text)
+    except OSError:
+        return  # Whoever read it is gone.

@@ -1,0 +1,101 @@
+"""One driver a search: the lock that a driver holds on the directory of its search.
+
+The operating system keeps the lock and drops it with the process, however that ends, so none is ever stale. It works
+between machines where the shared file system has locks, as NFS 4 does and as the ledger needs anyhow. The file says who
+holds it, for whoever comes second.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from nas.settings.run_directory import RunDirectory
+from search_spaces.errors import UserError
+
+
+@contextlib.contextmanager
+def driver_lock(directory: RunDirectory) -> Iterator[None]:
+    """Holds the search for this process. Raises UserError naming the holder where another process has it.
+
+    Makes the directory of the search, and takes it away again where no ledger came into it.
+    """
+    descriptor = _locked(directory)
+    try:
+        _write_holder(descriptor)
+        yield
+    finally:
+        if not directory.has_ledger:
+            with contextlib.suppress(OSError):
+                directory.lock.unlink()
+                directory.path.rmdir()
+        os.close(descriptor)
+
+
+def check_free(directory: RunDirectory) -> None:
+    """Raises UserError naming the holder where another process has the search. Creates nothing."""
+    if directory.lock.exists():
+        with driver_lock(directory):
+            return
+
+
+def _locked(directory: RunDirectory) -> int:
+    """The descriptor of the lock's file, locked."""
+    while True:
+        try:
+            directory.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except (FileNotFoundError, FileExistsError):
+            if directory.path.is_file():
+                raise
+            continue  # Its last holder is just deleting the directory.
+        try:
+            _lock(descriptor, directory)
+            # Its last holder may have deleted the file since it was opened; the lock is then one of nothing.
+            if _is_at(descriptor, directory):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: RunDirectory) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(
+            f"search {directory.name!r} is being run by {_holder(descriptor)}: "
+            "wait for it, end it, or give this one another --name."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"runs directory {str(directory.runs)!r} is on a file system without locks ({error.strerror}): "
+            "expected one that has them."
+        ) from None
+
+
+def _is_at(descriptor: int, directory: RunDirectory) -> bool:
+    """Whether the open file is the one that the lock's path leads to."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), directory.lock.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _write_holder(descriptor: int) -> None:
+    holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(holder).encode() + b"\n", 0)
+
+
+def _holder(descriptor: int) -> str:
+    """Who has the lock, as its file says."""
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process, which is just starting"

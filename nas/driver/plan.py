@@ -1,0 +1,100 @@
+"""What a search would do, without doing it."""
+
+import random
+
+from rich.console import Console
+from rich.table import Table
+
+from nas.records.objectives import COSTS
+from nas.records.trial import readable_flops
+from nas.settings.search_settings import SearchSettings
+from nas.strategy.halving import rung_epochs
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from search_spaces.space import Space
+from trainers.data.datasets import DataSummary
+
+SAMPLES = 6
+SAMPLE_ATTEMPTS = 5000
+
+
+def check_reachable(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, int]:
+    """The FLOPs range of the space on this data. Raises UserError where the limit leaves nothing of it."""
+    lowest, highest = space.flops_range(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+    if max_flops is not None and lowest > max_flops:
+        raise UserError(
+            f"--max-flops is {max_flops:g}, and the cheapest architecture of {space.name} on {data.image_size}² images "
+            f"has {lowest:,} FLOPs: expected at least that."
+        )
+    return lowest, highest
+
+
+def print_plan(console: Console, space: Space, data: DataSummary, search: SearchSettings, epochs: int) -> None:
+    """Prints the size of the space, its FLOPs range, some architectures, and what would be spent."""
+    lowest, highest = check_reachable(space, data, search.max_flops)
+    rungs = () if search.scheduler == "none" else rung_epochs(search.minimum_epochs, epochs, search.reduction_factor)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_row(
+        "space", f"{space.name}: {space.size():,} architectures, {readable_flops(lowest)} to {readable_flops(highest)}"
+    )
+    limit = "none" if search.max_flops is None else readable_flops(search.max_flops)
+    table.add_row("objectives", f"validation accuracy against {COSTS[search.cost_name].noun}")
+    table.add_row("FLOPs limit", limit)
+    table.add_row(
+        "data",
+        f"{data.name}: {data.train_images:,} to train, {data.validation_images:,} to validate, "
+        f"{data.image_size}² pixels, {data.classes} classes",
+    )
+    table.add_row("trials", f"{search.trials} architectures of up to {epochs} epochs, proposed by {search.sampler}")
+    table.add_row("rungs", _rungs_text(rungs, search))
+    table.add_row("epochs", _epochs_text(search, rungs, epochs, len(space.anchors())))
+    console.print(table)
+    console.print("\nanchors, trained first and to the end, and some architectures of the space:", highlight=False)
+    samples = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for kind, architecture in [("anchor", anchor) for anchor in space.anchors()] + [
+        ("sample", sample) for sample in _samples(space, data, search)
+    ]:
+        architecture_cost = data.cost(architecture)
+        samples.add_row(
+            kind, readable_flops(architecture_cost.flops), f"{architecture_cost.params:,} params", architecture.label
+        )
+    console.print(samples)
+
+
+def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:
+    if not rungs:
+        return "none: every trial is trained to the end"
+    after = f"after {', '.join(map(str, rungs))} epochs "
+    if search.scheduler == "asha":
+        return after + f"the most accurate 1 in {search.reduction_factor} go on"
+    return after + "trials go on that may add enough to the front; others are held, and promoted if worth it"
+
+
+def _epochs_text(search: SearchSettings, rungs: tuple[int, ...], epochs: int, anchors: int) -> str:
+    """The most that a search can spend, and what halving on accuracy would, were every rung exact."""
+    most = search.trials * epochs
+    if not rungs:
+        return f"{most:,}"
+    if search.scheduler != "asha":
+        # How many go on by what they may add to the front, nobody knows beforehand.
+        return f"{most:,} at most"
+    anchors = min(anchors, search.trials)
+    least, going, previous = float(anchors * epochs), float(search.trials - anchors), 0
+    for rung in (*rungs, epochs):
+        least += going * (rung - previous)
+        going, previous = going / search.reduction_factor, rung
+    return f"about {round(least):,} if halving were exact, {most:,} at most"
+
+
+def _samples(space: Space, data: DataSummary, search: SearchSettings) -> list[Architecture]:
+    state = random.Random(search.seed)
+    found = []
+    for _ in range(SAMPLE_ATTEMPTS):
+        architecture = space.sample(state)
+        flops = data.cost(architecture).flops
+        if search.max_flops is None or flops <= search.max_flops:
+            found.append(architecture)
+        if len(found) == SAMPLES:
+            break
+    return found

@@ -1,0 +1,77 @@
+"""Room for what a search writes: how much it will need, whether it is there, and what is raised once there is none."""
+
+import errno
+import math
+import os
+import random
+import shutil
+
+from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import SearchSettings
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from search_spaces.space import Space
+from trainers.checkpoint import KEPT
+from trainers.data.datasets import DataSummary
+from trainers.recipe import Recipe
+
+# The ledger, the MLflow store and the reports.
+FIXED_BYTES = 50_000_000
+BYTES_PER_WEIGHT = 4
+SAMPLES = 32
+
+_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+# In words, since Ray hands an exception on as the text of its trace. The last is SQLite's.
+_WORDS = (*map(os.strerror, _NUMBERS), "database or disk is full")
+
+
+class StorageFull(Exception):
+    """A worker found no room for a checkpoint."""
+
+
+def check_space(
+    directory: RunDirectory,
+    space: Space,
+    data: DataSummary,
+    recipe: Recipe,
+    search: SearchSettings,
+) -> None:
+    """Raises UserError where the storage has less room than what the trials of a search are going to take.
+
+    The checkpoints of all of them are kept until the search ends. Their size is that of architectures drawn at random.
+    Of a search that time or stagnation may end earlier, nobody knows more than that it begins.
+    """
+    open_ended = search.time_budget is not None or search.stagnation is not None
+    trials = 1 if open_ended else min(search.trials, space.size())
+    begun = sum(1 for _ in directory.checkpoints(0).parent.glob("*")) if directory.path.is_dir() else 0
+    state = random.Random(0)
+    costs = [data.cost(architecture) for architecture in (*space.anchors(), *_samples(space, state))]
+    most = math.inf if search.max_flops is None else search.max_flops
+    params = [cost.params for cost in costs if cost.flops <= most] or [costs[0].params]
+    mean = sum(params) / len(params)
+    needed = FIXED_BYTES + max(0, trials - begun) * KEPT * checkpoint_bytes(mean, recipe)
+    existing = next(path for path in (directory.path, *directory.path.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise UserError(
+            f"the runs directory {str(directory.runs)!r} has {free / 1e9:.2f} GB free, and {trials} trials of about "
+            f"{mean:,.0f} parameters take {needed / 1e9:.2f} GB: make space, lower --trials, or name another directory."
+        )
+
+
+def checkpoint_bytes(params: float, recipe: Recipe) -> float:
+    """The size of a trial's checkpoint: its weights, their averages where there are any, and the momentum."""
+    return params * BYTES_PER_WEIGHT * (3 if recipe.ema_decay else 2)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an exception, or one that led to it, says that there is no room left."""
+    while error is not None:
+        if getattr(error, "errno", None) in _NUMBERS or any(words in str(error) for words in _WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _samples(space: Space, state: random.Random) -> list[Architecture]:
+    return [space.sample(state) for _ in range(SAMPLES)]

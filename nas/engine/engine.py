@@ -1,0 +1,147 @@
+"""The search itself, without any framework around it: what to train next, and when a trial has trained enough.
+
+`Engine` keeps the ledger; Ray Tune's searcher and scheduler only forward to it. Everything it decides follows from the
+settings and from what the ledger holds, so a search that was cut off goes on by making a new engine on its ledger.
+"""
+
+import threading
+from collections import deque
+from dataclasses import replace
+
+from nas.engine.dispatcher import Assigner, Assignment, assignment_of
+from nas.engine.policy import AccuracyRule, TrialJudge
+from nas.engine.virtual_time import next_judged
+from nas.ledger.ledger import Ledger
+from nas.records.trial import Outcome, TrialRecord
+from nas.settings.search_settings import SearchSettings
+from search_spaces.space import Space
+from trainers.data.datasets import DataSummary
+from trainers.loop import EpochResult
+
+# A trial whose worker dies is trained on so many times.
+DEATHS_RETRIED = 1
+
+
+class Engine:
+    """The state of a running search, decided in the order in which results come. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        space: Space,
+        data: DataSummary,
+        settings: SearchSettings,
+        epochs: int,
+        accuracy_rule: AccuracyRule | None = None,
+    ) -> None:
+        """`accuracy_rule` judges the trials where the scheduler is "asha"; it hears first of what the ledger holds."""
+        self.ledger = ledger
+        self.space = space
+        self.settings = settings
+        self.epochs = epochs
+        self._judge = TrialJudge(space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms)
+        self._assigner = Assigner(ledger, space, data, settings, self._judge)
+        # The epochs after which a trial is decided upon.
+        self._judged = (*self._judge.rungs, epochs)
+        self._lock = threading.RLock()
+        # Trials that are being trained, but by no worker yet.
+        self._waiting: deque[int] = deque()
+        for record in ledger.records:
+            self._judge.remember(record)
+        self._go_on([record.number for record in ledger.records if record.outcome == "running"])
+
+    def _go_on(self, cut_off: list[int]) -> None:
+        """Takes up the trials of a search that was cut off, perhaps between a result and what follows from it."""
+        for number in cut_off:
+            due = next_judged(self.ledger.record(number), self._judged)
+            if len(self.ledger.record(number).epochs) < due or self._decide(number, due):
+                self._waiting.append(number)
+
+    @property
+    def reference(self) -> tuple[float, float]:
+        """The least accuracy and the most cost that count."""
+        return self._judge.reference
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        with self._lock:
+            return self.ledger.records
+
+    @property
+    def idle(self) -> bool:
+        """Whether no trial is running, so that nothing more will happen where there is no assignment either."""
+        with self._lock:
+            return not any(record.outcome == "running" for record in self.ledger.records)
+
+    def next_assignment(self) -> Assignment | None:
+        """The next training for a free worker, first of all of what was cut off. None where there is none (now)."""
+        with self._lock:
+            if self._waiting:
+                return assignment_of(self.ledger.record(self._waiting.popleft()))
+            return self._assigner.next(self.ledger.records, 0)
+
+    def report_latency(self, number: int, latency_ms: float) -> None:
+        """Records what the network of a trial was measured to take, which its worker does before it trains."""
+        with self._lock:
+            self.ledger.record_latency(number, latency_ms)
+
+    def report_epoch(self, number: int, result: EpochResult) -> bool:
+        """Records an epoch of a trial. Whether its worker goes on with it."""
+        with self._lock:
+            self.ledger.record_epoch(number, result)
+            record = self.ledger.record(number)
+            if result.epoch <= record.judged or result.epoch < next_judged(record, self._judged):
+                return True
+            return self._result_complete(number, result.epoch)
+
+    def _result_complete(self, number: int, epoch: int) -> bool:
+        """A trial has come to where it is decided upon. Whether its worker goes on with it."""
+        return self._decide(number, epoch)
+
+    def _decide(self, number: int, epoch: int) -> bool:
+        """Decides upon a trial after `epoch`, and writes it. Whether it goes on."""
+        if epoch >= self.epochs:
+            self.ledger.end(number, "finished")
+            return False
+        known = self._known(number, epoch)
+        record = next(record for record in known if record.number == number)
+        if self._judge.goes_on(record, known):
+            self.ledger.go_on(number, epoch)
+            return True
+        if self.settings.scheduler == "pareto":
+            self.ledger.hold(number, epoch)
+        else:
+            self.ledger.end(number, "stopped", reason=f"rung of epoch {epoch}")
+        return False
+
+    def _known(self, number: int, epoch: int) -> tuple[TrialRecord, ...]:
+        """The trials as far as a decision upon trial `number` after `epoch` may see them."""
+        return tuple(
+            replace(record, epochs=record.epochs[:epoch]) if record.number == number else record
+            for record in self.ledger.records
+        )
+
+    def end(self, number: int, outcome: Outcome, reason: str) -> None:
+        """Records that a trial ended otherwise than by its own results."""
+        with self._lock:
+            self.ledger.end(number, outcome, reason=reason)
+
+    def worker_died(self, number: int, reason: str, outcome: Outcome | None) -> None:
+        """Has a trial whose worker died trained again from its checkpoint, once; the second time it ends as `outcome`.
+
+        None is for a death that says nothing of the trial, such as that of its node: it is not counted.
+        """
+        with self._lock:
+            if self.ledger.record(number).outcome != "running":
+                return
+            if outcome is not None and self.ledger.record_death(number) > DEATHS_RETRIED:
+                self.end(number, outcome, reason)
+            else:
+                self._waiting.append(number)
+
+    def conclude(self) -> None:
+        """Ends the search: what is still held at a rung will not be promoted any more."""
+        with self._lock:
+            for record in self.ledger.records:
+                if record.outcome == "held":
+                    self.ledger.end(record.number, "stopped", reason=f"rung of epoch {len(record.epochs)}")

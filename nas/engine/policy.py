@@ -1,0 +1,107 @@
+"""What a search believes of its trials, asked by their records: who goes on, who is promoted, what is fresh."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from nas.records.reference import reference_point
+from nas.records.trial import TrialRecord
+from nas.settings.search_settings import SearchSettings
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.decisions import Decisions, Situation
+from nas.strategy.features import Candidate
+from nas.strategy.halving import rung_epochs
+from nas.strategy.posterior import Objective, TrialView
+from search_spaces.architecture import Architecture
+from search_spaces.space import Space
+from trainers.data.datasets import DataSummary
+
+# Asked at every rung of every trial: whether the trial (number, epoch, accuracy) goes on.
+AccuracyRule = Callable[[int, int, float], bool]
+
+
+class TrialJudge:
+    """Puts trials before `nas.strategy.decisions`. Follows from the settings and from the trials that it is given."""
+
+    def __init__(
+        self,
+        space: Space,
+        data: DataSummary,
+        settings: SearchSettings,
+        epochs: int,
+        accuracy_rule: AccuracyRule | None,
+        most_latency_ms: float | None = None,
+    ) -> None:
+        """`accuracy_rule` judges the trials where the scheduler is "asha".
+
+        `most_latency_ms` is the latency up to which a result counts, where the cost is latency.
+        """
+        assert (settings.scheduler == "asha") == (accuracy_rule is not None)
+        self.epochs = epochs
+        self.rungs = rung_epochs(settings.minimum_epochs, epochs, settings.reduction_factor)
+        self.reference = reference_point(space, data, settings.min_accuracy, settings.max_flops, most_latency_ms)
+        self._settings = settings
+        self._accuracy_rule = accuracy_rule
+        objective = Objective(
+            self.reference,
+            epochs,
+            self.rungs if settings.scheduler == "pareto" else (),
+            resolution=0.5 / max(1, data.validation_images),
+        )
+        self._source = SpaceCandidates(space, data, settings.max_flops)
+        self._decisions = Decisions(
+            self._source, objective, reduction_factor=settings.reduction_factor, seed=settings.seed
+        )
+        self._candidates: dict[int, Candidate] = {}
+
+    def remember(self, record: TrialRecord) -> None:
+        """Tells the accuracy rule of the rungs that a trial of an earlier run of this search was judged at."""
+        if self._accuracy_rule is not None:
+            for result in record.epochs[: record.judged]:
+                if result.epoch in self.rungs:
+                    self._accuracy_rule(record.number, result.epoch, result.val_accuracy)
+
+    def goes_on(self, record: TrialRecord, records: Sequence[TrialRecord]) -> bool:
+        """Whether a trial goes on past its last epoch, which is a rung. Anchors and repeated trainings always do."""
+        result = record.epochs[-1]
+        assert result.epoch in self.rungs and len(record.epochs) == result.epoch, record
+        if self._accuracy_rule is not None:
+            passed = self._accuracy_rule(record.number, result.epoch, result.val_accuracy)
+            return passed or record.anchor or record.replicate > 0
+        if self._settings.scheduler == "none" or record.anchor or record.replicate:
+            return True
+        # Held back, a trial would leave its own epochs to others.
+        released = self.epochs - result.epoch
+        left = self.epochs_left(records) + released
+        return self._decisions.trains_on(record.number, self._situation(records), left)
+
+    def promotion(self, records: Sequence[TrialRecord]) -> int | None:
+        """The number of the held trial to train on now, None where there is none."""
+        if not any(record.outcome == "held" for record in records):
+            return None
+        return self._decisions.promotion(self._situation(records), self.epochs_left(records))
+
+    def fresh_architecture(self, records: Sequence[TrialRecord]) -> Architecture | None:
+        """The architecture whose training is expected to add most to the front. None where there is nothing new."""
+        fresh = self._situation(records).fresh
+        return None if fresh is None else self._source.architecture(fresh.candidate)
+
+    def epochs_left(self, records: Sequence[TrialRecord]) -> float:
+        """The epochs that may still be assigned: within the limit, not trained and not promised to a running trial."""
+        if self._settings.epochs is None:
+            return math.inf
+        trained = [record for record in records if record.trained]
+        taken = sum(self.epochs if record.outcome == "running" else len(record.epochs) for record in trained)
+        return self._settings.epochs - taken
+
+    def _situation(self, records: Sequence[TrialRecord]) -> Situation:
+        return self._decisions.situation([self._view(record) for record in records if record.trained])
+
+    def _view(self, record: TrialRecord) -> TrialView:
+        # What an accuracy was worth before the loss went to infinity, nobody knows.
+        accuracies = () if record.outcome == "diverged" else tuple(epoch.val_accuracy for epoch in record.epochs)
+        if record.number not in self._candidates:
+            self._candidates[record.number] = self._source.candidate(record.architecture)
+        candidate = self._candidates[record.number]
+        if record.outcome in ("running", "held", "finished"):
+            return TrialView(record.number, candidate, accuracies, record.outcome, record.latency_ms)
+        return TrialView(record.number, candidate, accuracies, "ended", record.latency_ms)

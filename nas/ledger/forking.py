@@ -1,0 +1,104 @@
+"""A fork: a new search that begins with the finished results of another, on the same data by the same training."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nas.ledger.ledger import Ledger
+from nas.records.trial import TrialRecord, front_of
+from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import SearchSettings
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from search_spaces.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What a fork begins with: `pairs` of a finished trial and what it becomes; `left_out` counts those left behind."""
+
+    pairs: tuple[tuple[TrialRecord, TrialRecord], ...]
+    left_out: int
+
+    @property
+    def results(self) -> tuple[TrialRecord, ...]:
+        return tuple(result for _, result in self.pairs)
+
+
+def taken_over(records: Sequence[TrialRecord], name: str, space: Space, max_flops: float | None) -> TakenOver:
+    """The finished trials of search `name` that a fork on `space` takes over, numbered anew from 0.
+
+    Left out is what the space does not hold or the limit does not allow.
+    """
+    finished = [record for record in records if record.outcome == "finished"]
+    fit = [
+        record
+        for record in finished
+        if (max_flops is None or record.flops <= max_flops) and _holds(space, record.architecture)
+    ]
+    anchors = space.anchors()
+    results = (
+        replace(
+            record,
+            number=number,
+            anchor=record.architecture in anchors,
+            reason=None,
+            deaths=0,
+            judged=len(record.epochs),
+            stretch_start=0,
+            stretch_epoch=0,
+            imported_from=record.imported_from or f"{name}/{record.number}",
+        )
+        for number, record in enumerate(fit)
+    )
+    return TakenOver(tuple(zip(fit, results, strict=True)), len(finished) - len(fit))
+
+
+def copy_weights(taken: TakenOver, source: RunDirectory, target: RunDirectory, keep_checkpoints: str) -> None:
+    """Copies the weights of what was taken over from one search to another, those that the other is to keep."""
+    on_front = {record.number for record in front_of(taken.results)}
+    for before, after in taken.pairs:
+        kept = keep_checkpoints == "all" or (keep_checkpoints == "front" and after.number in on_front)
+        if kept and source.checkpoints(before.number).is_dir():
+            copy = target.checkpoints(after.number)
+            shutil.copytree(source.checkpoints(before.number), copy, dirs_exist_ok=True)
+
+
+def origin(name: str, search_id: str, code_revision: str, taken: TakenOver) -> dict[str, Any]:
+    """What the header of a fork says of the search whose results it has taken over."""
+    return {"name": name, "search_id": search_id, "code_revision": code_revision, "results": len(taken.pairs)}
+
+
+def check_whole(ledger: Ledger) -> None:
+    """Raises UserError where a fork was cut off before it had taken over all that its header counts.
+
+    That can only be in a server's database: a ledger in a file is whole before it has its name.
+    """
+    forked_from = ledger.header.get("forked_from")
+    if forked_from is None:
+        return
+    found = sum(record.imported_from is not None for record in ledger.records)
+    if found != forked_from["results"]:
+        raise UserError(
+            f"the fork was cut off when it had {found} of {forked_from['results']} results of "
+            f"{forked_from['name']!r}: fork that search again, under another name."
+        )
+
+
+def beyond_imports(search: SearchSettings, records: Sequence[TrialRecord]) -> SearchSettings:
+    """The settings with limits on architectures and epochs that leave out what was taken over, as it is no cost."""
+    imported = [record for record in records if record.imported_from is not None]
+    architectures = len({record.architecture.id for record in imported})
+    epochs = sum(len(record.epochs) for record in imported)
+    return replace(
+        search, trials=search.trials + architectures, epochs=None if search.epochs is None else search.epochs + epochs
+    )
+
+
+def _holds(space: Space, architecture: Architecture) -> bool:
+    try:
+        space.choices_of(architecture)
+    except UserError:
+        return False
+    return True

@@ -1,0 +1,280 @@
+"""The ledger: the Optuna study that is the only record of a search.
+
+Beside database.py this is the only file that sees Optuna's storage.
+
+Every change of state is written here before anything else learns of it; what is in memory is a copy. A trial's state
+in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), stopped PRUNED, and FAIL all else that
+ended.
+
+A trial's attributes are `proposal`, `latency_ms`, `epoch_00001` and so on, `standing`, `deaths` and `end`; the study's
+are `header`, `search_id`, `tracking`, `yardstick` and `inference_00042`. Every one is sealed
+(`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself keeps of a trial is held
+against them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from nas.ledger.checksums import BrokenSeal, seal, unseal
+from nas.ledger.clock import SteadyClock
+from nas.ledger.database import LEDGER_FORMAT, existing_study, ledger_format, new_study, reason
+from nas.ledger.optuna_samplers import sampler_named
+from nas.ledger.trial_codec import end_of, epoch_key, owner_of, record_of, standing_of, state_of
+from nas.ledger.trial_writing import imported_trial, new_trial
+from nas.records.objectives import DEFAULT_OBJECTIVES, cost_of
+from nas.records.trial import Outcome, TrialRecord, latest_moment
+from nas.workers.relative_latency import Yardstick
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from search_spaces.space import Space, Value
+from trainers.inference import InferenceCost
+from trainers.loop import EpochResult
+
+
+class Ledger:
+    """One search's study. Made by `create` or `open`; `records` is its content, in the order of the trials' numbers."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        # What a sampler looks at and asks, in memory; made when the first sampler is asked.
+        self._sampled: optuna.Study | None = None
+        self._proposed: Trial | None = None
+        self._trial_ids: dict[int, int] = {}
+        self._records: dict[int, TrialRecord] = {}
+        self._attributes = {key: unseal("search", key, stored) for key, stored in study.user_attrs.items()}
+        self._cost_name = cost_of(self.header.get("search", {}).get("objectives", DEFAULT_OBJECTIVES))
+        trials = study.get_trials(deepcopy=False)
+        if [trial.number for trial in trials] != list(range(len(trials))):
+            raise BrokenSeal("the trials are not numbered one after the other")
+        for trial in trials:
+            self._trial_ids[trial.number] = trial._trial_id
+            self._records[trial.number] = record_of(trial, self._cost_name)
+        for number, record in self._records.items():
+            cost = self._attributes.get(_inference_key(number))
+            if cost is not None:
+                self._records[number] = replace(record, inference=InferenceCost.from_json(cost))
+        self.clock = SteadyClock(latest_moment(self._records.values()))
+
+    @classmethod
+    def create(
+        cls, url: str, name: str, header: dict[str, Any], begin: "Callable[[Ledger], None] | None" = None
+    ) -> "Ledger":
+        """A new ledger. `header` is what the search was started with, as JSON; it is never changed.
+
+        `begin` writes what is to be there from the first. In a SQLite file all of it is there, or nothing.
+        """
+        with new_study(url, name, header) as study:
+            if begin is not None:
+                begin(cls(study))
+        return cls.open(url, name)
+
+    @classmethod
+    def open(cls, url: str, name: str) -> "Ledger":
+        """The ledger of an existing search. Raises UserError where it cannot be read or is damaged in any bit."""
+        try:
+            study = existing_study(url, name)
+            found = ledger_format(study)
+            if found == LEDGER_FORMAT:
+                try:
+                    return cls(study)
+                except BrokenSeal:
+                    # Optuna reads a trial in several queries, and its driver may just have ended it in between.
+                    return cls(existing_study(url, name))
+        except Exception as error:  # Whatever a damaged database may bring about.
+            raise UserError(f"the ledger of search {name!r} cannot be read: {reason(error, url)}.") from error
+        raise UserError(f"the ledger of search {name!r} has format {found!r}: expected {LEDGER_FORMAT}.")
+
+    def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:
+        """Writes finished results of another search, numbered from 0, as the first trials of this one.
+
+        They are of architectures that `space` holds.
+        """
+        assert not self._records
+        self._study.add_trials(imported_trial(record, space) for record in results)
+        for record in results:
+            self._records[record.number] = replace(record, inference=None)
+            if record.inference is not None:
+                self.record_inference(record.number, record.inference)
+
+    @property
+    def search_id(self) -> str:
+        return str(self._attributes["search_id"])
+
+    @property
+    def header(self) -> dict[str, Any]:
+        return dict(self._attributes["header"])
+
+    @property
+    def yardstick(self) -> Yardstick | None:
+        """What latencies are measured beside. None where they are not, or not yet."""
+        stored = self._attributes.get("yardstick")
+        return None if stored is None else Yardstick.from_json(stored)
+
+    @property
+    def most_latency_ms(self) -> float | None:
+        """The latency up to which a result counts: that of the yardstick."""
+        return None if self.yardstick is None else self.yardstick.latency_ms
+
+    def record_yardstick(self, yardstick: Yardstick) -> None:
+        """Writes what latencies are measured beside, once."""
+        assert "yardstick" not in self._attributes
+        self._attributes["yardstick"] = yardstick.to_json()
+        self._study.set_user_attr("yardstick", seal("search", "yardstick", yardstick.to_json()))
+
+    @property
+    def tracking(self) -> dict[str, Any] | None:
+        """The MLflow store that the search is written to, without secrets; None before it was started."""
+        return self._attributes.get("tracking")
+
+    def record_tracking(self, tracking: dict[str, Any]) -> None:
+        """Writes to which MLflow store the search is written from now on."""
+        if tracking != self.tracking:
+            self._study.set_user_attr("tracking", seal("search", "tracking", tracking))
+            self._attributes["tracking"] = tracking
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        return tuple(self._records[number] for number in sorted(self._records))
+
+    def record(self, number: int) -> TrialRecord:
+        return self._records[number]
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next trial will have."""
+        return len(self._records)
+
+    def propose(self, space: Space, sampler: str, search_seed: int) -> Architecture:
+        """The architecture that a sampler of Optuna's would train next. It has to be registered; nothing is written."""
+        assert self._proposed is None
+        if self._sampled is None:
+            self._sampled = optuna.create_study(directions=self._study.directions)
+            self._sampled.add_trials(self._study.get_trials(deepcopy=False))
+        self._sampled.sampler = sampler_named(sampler, search_seed=search_seed, proposal=self.next_number)
+        trial = self._proposed = self._sampled.ask()
+        return space.decide(lambda name, values: _suggest(trial, name, values))
+
+    def register(self, record: TrialRecord, space: Space) -> None:
+        """Writes a trial of an architecture of `space`, with its cost and its outcome so far."""
+        assert record.number == self.next_number, record
+        now = self.clock()
+        record = replace(record, started_at=now, cost_name=self._cost_name)
+        if not record.trained:
+            record = replace(record, finished_at=now)
+        trial = new_trial(record, space, self._notes_of_sampler())
+        self._trial_ids[record.number] = self._study._storage.create_new_trial(self._study._study_id, trial)
+        if self._proposed is not None:
+            assert self._sampled is not None
+            if not record.trained:
+                self._sampled.tell(self._proposed, state=trial.state)
+            self._proposed = None
+        elif self._sampled is not None:
+            self._sampled.add_trial(trial)
+        self._records[record.number] = record
+
+    def _notes_of_sampler(self) -> dict[str, Any]:
+        """What a sampler has noted down with the trial that it proposed, as the generation that it is of."""
+        if self._sampled is None or self._proposed is None:
+            return {}
+        return self._sampled.get_trials(deepcopy=False)[self._proposed.number].system_attrs
+
+    def record_latency(self, number: int, latency_ms: float) -> None:
+        """Writes what a trial's worker has measured. It never changes: a second measurement is not written."""
+        if self._records[number].latency_ms is None:
+            self._write(number, "latency_ms", latency_ms)
+            self._records[number] = replace(self._records[number], latency_ms=latency_ms)
+
+    def record_epoch(self, number: int, result: EpochResult) -> None:
+        """Writes the result of one epoch. One that is there already is not written twice."""
+        record = self._records[number]
+        if result.epoch != len(record.epochs) + 1:
+            return
+        self._write(number, epoch_key(result.epoch), asdict(result))
+        self._records[number] = replace(record, epochs=(*record.epochs, result))
+
+    def go_on(self, number: int, epoch: int) -> None:
+        """Writes that it has been decided after `epoch` that a trial trains on."""
+        self._write_standing(replace(self._records[number], judged=epoch))
+
+    def hold(self, number: int, epoch: int) -> None:
+        """Writes that a trial waits at a rung. To Optuna it is still running, since what it closes stays closed."""
+        self._write_standing(replace(self._records[number], outcome="held", judged=epoch))
+
+    def promote(self, number: int, now: int) -> None:
+        """Writes that a held trial trains on from the virtual time `now`."""
+        record = self._records[number]
+        self._write_standing(replace(record, outcome="running", stretch_start=now, stretch_epoch=record.judged))
+
+    def _write_standing(self, record: TrialRecord) -> None:
+        self._write(record.number, "standing", standing_of(record))
+        self._records[record.number] = record
+
+    def record_death(self, number: int) -> int:
+        """Writes that a worker died while it trained a trial. How many did so far."""
+        record = self._records[number]
+        deaths = record.deaths + 1
+        self._write(number, "deaths", deaths)
+        self._records[number] = replace(record, deaths=deaths)
+        return deaths
+
+    def end(
+        self,
+        number: int,
+        outcome: Outcome,
+        *,
+        reason: str | None = None,
+        duplicate_of: int | None = None,
+        judged: int | None = None,
+    ) -> None:
+        """Writes how a trial ended, decided after epoch `judged`: its last where that is None.
+
+        A trial that has ended already stays as it is.
+        """
+        record = self._records[number]
+        if record.outcome not in ("running", "held"):
+            return
+        ended = replace(
+            record,
+            outcome=outcome,
+            reason=reason,
+            duplicate_of=duplicate_of,
+            finished_at=self.clock(),
+            judged=len(record.epochs) if judged is None else judged,
+        )
+        self._write(number, "end", end_of(ended))
+        state = state_of(outcome)
+        values = list(record.point) if state == TrialState.COMPLETE else None
+        for study in (self._study, self._sampled):
+            if study is not None:
+                study.tell(number, values=values, state=state)
+        self._records[number] = ended
+
+    def record_inference(self, number: int, cost: InferenceCost) -> None:
+        """Writes what a trial was measured to cost. One that is there already stays.
+
+        It is kept with the study: Optuna closes a trial that has ended.
+        """
+        record = self._records[number]
+        if record.inference is not None:
+            return
+        key = _inference_key(number)
+        self._study.set_user_attr(key, seal("search", key, cost.to_json()))
+        self._records[number] = replace(record, inference=cost)
+
+    def _write(self, number: int, key: str, value: Any) -> None:
+        sealed = seal(owner_of(number), key, value)
+        self._study._storage.set_trial_user_attr(self._trial_ids[number], key, sealed)
+
+
+def _suggest(trial: Trial, name: str, values: Sequence[Value]) -> Value:
+    value = trial.suggest_categorical(name, list(values))
+    assert value is not None
+    return value
+
+
+def _inference_key(number: int) -> str:
+    return f"inference_{number:05d}"

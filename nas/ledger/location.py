@@ -1,0 +1,97 @@
+"""Where a search keeps its ledger: in its directory (SQLite), or in a PostgreSQL database whose address is noted there.
+
+The note is without user and password, so the address has to be given again, or be in the environment.
+"""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.settings.addresses import redacted
+from nas.settings.kept_addresses import whole_address
+from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import LEDGER_VARIABLE, LedgerSettings
+from search_spaces.errors import UserError
+
+# PostgreSQL refuses every write of a connection opened with this, and shows it the trials as they were at one moment.
+_READ_ONLY = (
+    "options=-c%20default_transaction_read_only%3Don%20-c%20default_transaction_isolation%3Drepeatable%5C%20read"
+)
+
+
+def create_ledger(
+    directory: RunDirectory, url: str | None, header: dict[str, Any], begin: Callable[[Ledger], None] | None = None
+) -> Ledger:
+    """The ledger of a new search: at `url`, or else where the environment says, or else in its directory.
+
+    `begin` writes what is to be in it from the first. Raises UserError where it cannot be made.
+    """
+    if directory.has_ledger:
+        raise UserError(f"a search named {directory.name!r} exists already: resume it with --resume {directory.name}.")
+    directory.path.mkdir(parents=True, exist_ok=True)
+    url = LedgerSettings(url or os.environ.get(LEDGER_VARIABLE)).url
+    if url is None:
+        return Ledger.create(ledger_url(directory.ledger), directory.name, header, begin)
+    # First the note: a ledger without one could not be found again.
+    directory.ledger_note.write_text(redacted(url) + "\n", encoding="utf-8")
+    try:
+        ledger = Ledger.create(url, directory.name, header)
+    except BaseException:
+        directory.ledger_note.unlink()
+        raise
+    # The ledger is there from here on, so its note stays whatever becomes of this: `forking.check_whole` looks at it.
+    if begin is not None:
+        begin(ledger)
+    return ledger
+
+
+def open_ledger(directory: RunDirectory, url: str | None) -> Ledger:
+    """The ledger of an existing search; `url` is its address, where the user gave it. Raises UserError."""
+    return Ledger.open(_existing_url(directory, url), directory.name)
+
+
+def read_ledger(directory: RunDirectory, url: str | None) -> Ledger:
+    """What the ledger of a search holds at one moment, while a driver may be writing it. It is only to be read."""
+    existing = _existing_url(directory, url)
+    if not directory.ledger.is_file():
+        return Ledger.open(f"{existing}{'&' if '?' in existing else '?'}{_READ_ONLY}", directory.name)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / directory.ledger.name
+        _copy_sqlite(directory, copy)
+        return Ledger.open(ledger_url(copy), directory.name)
+
+
+def _existing_url(directory: RunDirectory, url: str | None) -> str:
+    if directory.ledger.is_file():
+        if url is not None:
+            raise UserError(f"the ledger of search {directory.name!r} is {str(directory.ledger)!r}: leave out its URL.")
+        return ledger_url(directory.ledger)
+    noted = directory.ledger_note.read_text(encoding="utf-8").strip()
+    if url is not None and redacted(url) != noted:
+        raise UserError(f"the ledger of search {directory.name!r} is at {noted}, not at {redacted(url)}.")
+    whole = whole_address(noted, url, LEDGER_VARIABLE)
+    if whole is None:
+        raise UserError(
+            f"the ledger of search {directory.name!r} is at {noted}: give its whole address in {LEDGER_VARIABLE} "
+            f"(or by ledger.url=URL to nas/search.py, --ledger-url URL to the others)."
+        )
+    return whole
+
+
+def _copy_sqlite(directory: RunDirectory, copy: Path) -> None:
+    """Copies a ledger that a search may be writing, as it is at one moment."""
+    # To be written, too: what a killed driver left unfinished has to be rolled back before it can be read.
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"{directory.ledger.resolve().as_uri()}?mode=rw", uri=True)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise UserError(f"the ledger of search {directory.name!r} cannot be read: {error}.") from None

@@ -1,0 +1,102 @@
+"""Picking one architecture of a front, as `--pick` says."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nas.records.pareto import knee
+from nas.records.trial import TrialRecord, front_of, readable_flops
+from search_spaces.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A cost that `--pick` can limit. `cost` is None where it was not measured."""
+
+    cost: Callable[[TrialRecord], float | None]
+    expected: str
+    readable: Callable[[float], str]
+
+
+LIMITS = {
+    "max-flops": Limit(
+        lambda record: record.flops, "a number of FLOPs, as in max-flops=2e9",
+        lambda value: f"{value:.0f} ({readable_flops(value)})",
+    ),
+    "max-params": Limit(
+        lambda record: record.params, "a number of parameters, as in max-params=5e6",
+        lambda value: f"{value:,.0f} parameters",
+    ),
+    "max-latency": Limit(
+        lambda record: record.latency_ms if record.inference is None else record.inference.latency_ms,
+        "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
+    ),
+}  # fmt: skip
+
+PICKS = ("knee", "accuracy", "max-flops=X", "max-params=X", "max-latency=MS", "trial=N")
+
+
+def pick(records: Sequence[TrialRecord], choice: str) -> TrialRecord:
+    """The trial that `choice` means.
+
+    `knee` is where the front bends, `accuracy` its most accurate member, `max-flops=X`, `max-params=X` and
+    `max-latency=MS` its most accurate one within the limit, `trial=N` any trial that was finished. Of members that are
+    equally accurate it is the one of fewer FLOPs, then of fewer parameters, then the earlier one. Raises UserError
+    where there is none, or the choice is another.
+    """
+    kind, equals, argument = choice.partition("=")
+    if kind == "trial" and equals:
+        return _trial(records, argument)
+    if choice not in ("knee", "accuracy") and kind not in LIMITS:
+        raise unknown_name("--pick", choice, PICKS)
+    members = sorted(front_of(records), key=_preference)
+    if not members:
+        raise UserError("no architecture of this search was trained to the end, so there is no front to pick from.")
+    if choice == "knee":
+        return members[knee([record.point for record in members])]
+    if choice == "accuracy":
+        return members[0]
+    return _within(members, LIMITS[kind], argument, choice)
+
+
+def _preference(record: TrialRecord) -> tuple[float, int, int, int]:
+    return -record.point[0], record.flops, record.params, record.number
+
+
+def _within(members: Sequence[TrialRecord], limit: Limit, argument: str, choice: str) -> TrialRecord:
+    """The first of `members` whose cost is known and within the limit."""
+    most = _number(argument, limit, choice)
+    costs = [(cost, record) for record in members if (cost := limit.cost(record)) is not None]
+    if not costs:
+        raise UserError(
+            f"--pick {choice}: no architecture of the front has been measured; "
+            "going on with the search, --resume, measures them."
+        )
+    within = next((record for cost, record in costs if cost <= most), None)
+    if within is None:
+        cost, nearest = min(costs, key=lambda known: known[0])
+        raise UserError(
+            f"--pick {choice}: no architecture of the front is within that; "
+            f"the nearest is trial {nearest.number} with {limit.readable(cost)}."
+        )
+    return within
+
+
+def _trial(records: Sequence[TrialRecord], argument: str) -> TrialRecord:
+    record = next((record for record in records if str(record.number) == argument), None)
+    if record is None:
+        last = max((record.number for record in records), default=None)
+        raise UserError(f"--pick trial={argument}: there is no such trial, expected a number from 0 to {last}.")
+    if record.outcome != "finished":
+        raise UserError(f"--pick trial={argument}: that trial is {record.outcome}, expected one that was finished.")
+    return record
+
+
+def _number(text: str, limit: Limit, choice: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise UserError(f"--pick {choice}: expected {limit.expected}.")
+    return value

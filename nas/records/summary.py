@@ -1,0 +1,130 @@
+"""What a search came to, as plain data: for `summary.json`, the terminal, the report and MLflow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas.records.front_probability import Result, front_probabilities
+from nas.records.objectives import CostName
+from nas.records.pareto import Point
+from nas.records.trial import Outcome, TrialRecord, counts, finished, front_hypervolume, front_of
+
+SUMMARY_FORMAT = "summary/1"
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorGain:
+    """What the front offers over one anchor; None where the front holds nothing that compares.
+
+    `cost_saved` is the share of the anchor's cost that the cheapest member of at least its accuracy does without,
+    `accuracy_gained` what the best member of at most its cost adds.
+    """
+
+    label: str
+    val_accuracy: float
+    cost: float
+    cost_saved: float
+    accuracy_gained: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The state of a search. `hypervolume` is a share of the box between `reference` and (accuracy 1, cost 0).
+
+    `cost_name` is the cost that the search weighs accuracy against.
+
+    `front_probabilities`: how likely each member is really on the front, where architectures were trained repeatedly.
+    `architectures_trained` are this search's own; `results_imported` counts those that it took over from another, which
+    the other numbers include.
+    """
+
+    front: tuple[TrialRecord, ...]
+    counts: dict[Outcome, int]
+    architectures_trained: int
+    epochs_trained: int
+    reference: Point
+    hypervolume: float
+    anchors_hypervolume: float
+    anchor_gains: tuple[AnchorGain, ...]
+    accelerator_hours: float
+    front_probabilities: tuple[float, ...] | None = None
+    results_imported: int = 0
+    cost_name: CostName = "flops"
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The most accurate member of the front."""
+        return self.front[-1] if self.front else None
+
+    @property
+    def cheapest_near_best(self) -> TrialRecord | None:
+        """The cheapest member of the front within one point of its best accuracy."""
+        if self.best is None:
+            return None
+        enough = self.best.point[0] - 0.01
+        return next(record for record in self.front if record.point[0] >= enough)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": SUMMARY_FORMAT,
+            "front": [record.to_json() for record in self.front],
+            "front_probabilities": None if self.front_probabilities is None else list(self.front_probabilities),
+            "counts": dict(self.counts),
+            "architectures_trained": self.architectures_trained,
+            "results_imported": self.results_imported,
+            "epochs_trained": self.epochs_trained,
+            "reference": {"val_accuracy": self.reference[0], self.cost_name: self.reference[1]},
+            "hypervolume": self.hypervolume,
+            "anchors_hypervolume": self.anchors_hypervolume,
+            "anchors": [
+                {
+                    "label": gain.label,
+                    "val_accuracy": gain.val_accuracy,
+                    self.cost_name: gain.cost,
+                    f"{self.cost_name}_saved": gain.cost_saved,
+                    "accuracy_gained": gain.accuracy_gained,
+                }
+                for gain in self.anchor_gains
+            ],
+            "accelerator_hours": self.accelerator_hours,
+        }
+
+
+def summarise(records: Sequence[TrialRecord], reference: Point, cost_name: CostName = "flops") -> Summary:
+    """The summary of a search's trials. `reference` is the least accuracy and the most cost that count."""
+    members = front_of(records)
+    anchors = [record for record in records if record.anchor and record.outcome == "finished"]
+    trained = [record for record in records if record.trained]
+    imported = {record.architecture.id for record in records if record.imported_from is not None}
+    return Summary(
+        front=tuple(members),
+        counts=counts(records),
+        architectures_trained=len({record.architecture.id for record in trained if record.epochs} - imported),
+        epochs_trained=sum(len(record.epochs) for record in trained),
+        reference=reference,
+        hypervolume=front_hypervolume(records, reference),
+        anchors_hypervolume=front_hypervolume(anchors, reference),
+        anchor_gains=tuple(_gain(anchor, members) for anchor in anchors),
+        accelerator_hours=sum(epoch.epoch_seconds for record in trained for epoch in record.epochs) / 3600,
+        front_probabilities=_front_probabilities(records, members),
+        results_imported=sum(record.imported_from is not None for record in records),
+        cost_name=cost_name,
+    )
+
+
+def _front_probabilities(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> tuple[float, ...] | None:
+    architectures = finished(records)
+    results = [Result(record.repeats or (record.point[0],), record.point[1]) for record in architectures]
+    probabilities = front_probabilities(results)
+    if probabilities is None:
+        return None
+    of = {record.number: value for record, value in zip(architectures, probabilities, strict=True)}
+    return tuple(of[record.number] for record in front)
+
+
+def _gain(anchor: TrialRecord, front: Sequence[TrialRecord]) -> AnchorGain:
+    """The anchor itself is finished, so some member of the front is as good in each respect."""
+    accuracy, cost = anchor.point
+    cheapest = min(record.cost for record in front if record.point[0] >= accuracy)
+    most_accurate = max(record.point[0] for record in front if record.cost <= cost)
+    return AnchorGain(anchor.architecture.label, accuracy, anchor.cost, 1 - cheapest / cost, most_accurate - accuracy)

@@ -1,0 +1,217 @@
+"""What a search knows of its trials, as plain data."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from nas.records.objectives import CostName
+from nas.records.pareto import Point, front, hypervolume
+from search_spaces.architecture import Architecture
+from trainers.inference import InferenceCost
+from trainers.loop import EpochResult
+
+Outcome = Literal[
+    "running", "held", "finished", "stopped", "diverged", "failed", "crashed", "oom", "rejected", "duplicate"
+]
+
+# What each outcome means, in the order in which tables show them.
+OUTCOMES: dict[Outcome, str] = {
+    "running": "training, or cut off and waiting to be resumed",
+    "held": "waiting at a rung, to be promoted if nothing fresh is worth more",
+    "finished": "trained for the full budget",
+    "stopped": "stopped at a rung, others there being better",
+    "diverged": "ended by a loss that is not a number",
+    "failed": "ended by an error",
+    "crashed": "ended by the death of its worker, twice",
+    "oom": "ended for want of memory, twice: of the GPU, or of the machine by the death of its worker",
+    "rejected": "over a limit, never trained",
+    "duplicate": "an architecture that has a trial already, never trained again",
+}
+
+# The outcomes of trials that could not be trained, which say nothing of what their architectures are worth.
+FAILURES: tuple[Outcome, ...] = ("diverged", "failed", "crashed", "oom")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One proposal and what became of it. `flops` are of one image, 2 a multiply-add; times are seconds since 1970.
+
+    `inference` is what it was measured to cost, which the members of the front are at the end of a search. `replicate`
+    counts the trainings of one architecture from 0. `repeats` holds the final accuracies of all of them, on the record
+    that stands for the architecture, where there are several. `deaths` counts the workers that died training it.
+    `imported_from` is the search and the trial, as "OLD/12", that measured it where a fork has taken it over.
+    `cost_name` is what its search weighs accuracy against; where that is latency, `latency_ms` is what its worker
+    measured before it trained (`nas.workers.relative_latency`), another number than that of `inference`.
+    It has been decided upon the trial after `judged` epochs; in a deterministic search it has been trained since the
+    virtual time `stretch_start`, from epoch `stretch_epoch` on (`nas.engine.virtual_time`).
+    """
+
+    number: int
+    architecture: Architecture
+    flops: int
+    params: int
+    seed: int
+    outcome: Outcome
+    epochs: tuple[EpochResult, ...] = ()
+    anchor: bool = False
+    replicate: int = 0
+    reason: str | None = None
+    duplicate_of: int | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    inference: InferenceCost | None = None
+    repeats: tuple[float, ...] = ()
+    deaths: int = 0
+    imported_from: str | None = None
+    cost_name: CostName = "flops"
+    latency_ms: float | None = None
+    judged: int = 0
+    stretch_start: int = 0
+    stretch_epoch: int = 0
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Validation accuracy after the last epoch trained, or None before the first."""
+        return self.epochs[-1].val_accuracy if self.epochs else None
+
+    @property
+    def cost(self) -> float:
+        """What the search weighs accuracy against. Latency is known from before the first epoch on."""
+        if self.cost_name == "flops":
+            return self.flops
+        assert self.latency_ms is not None, self.number
+        return self.latency_ms
+
+    @property
+    def point(self) -> Point:
+        """(validation accuracy, cost) after the last epoch trained, the mean of all trainings where there are several.
+
+        Only for trials that have one.
+        """
+        assert self.epochs, self.number
+        if self.repeats:
+            return statistics.fmean(self.repeats), float(self.cost)
+        return self.epochs[-1].val_accuracy, float(self.cost)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the trial was given to a worker at all."""
+        return self.outcome not in ("rejected", "duplicate")
+
+    @property
+    def name(self) -> str:
+        """The trial as a person reads it: `0042 · R26 w64 · c C A7×8r A7×8r A5×4n · 1.90 GFLOPs`."""
+        return f"{self.number:04d} · {self.architecture.label} · {readable_flops(self.flops)}"
+
+    @property
+    def readable_cost(self) -> str:
+        return readable_cost(self.cost, self.cost_name)
+
+    @property
+    def inference_latency_ms(self) -> float | None:
+        """The latency measured with nothing else running, at the end of a search; None where it was not."""
+        return None if self.inference is None else self.inference.latency_ms
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON. `latency_ms` is the latency that the search goes by, or else that of `inference`."""
+        return {
+            "number": self.number,
+            "architecture_id": self.architecture.id,
+            "architecture": self.architecture.to_json(),
+            "label": self.architecture.label,
+            "flops": self.flops,
+            "params": self.params,
+            "seed": self.seed,
+            "outcome": self.outcome,
+            "epochs": len(self.epochs),
+            "val_accuracy": self.val_accuracy,
+            "latency_ms": self.inference_latency_ms if self.latency_ms is None else self.latency_ms,
+            "inference_latency_ms": self.inference_latency_ms,
+            "peak_memory_mb": None if self.inference is None else self.inference.peak_memory_mb,
+            "anchor": self.anchor,
+            "replicate": self.replicate,
+            "repeats": list(self.repeats),
+            "reason": self.reason,
+            "duplicate_of": self.duplicate_of,
+            "imported_from": self.imported_from,
+        }
+
+
+def readable_flops(flops: float) -> str:
+    """FLOPs in the unit that fits, three digits: `1.90 GFLOPs`."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if flops >= size:
+            return f"{flops / size:.3g} {unit}FLOPs"
+    return f"{flops:.3g} FLOPs"
+
+
+def readable_cost(cost: float, name: CostName) -> str:
+    """A cost with its unit, three digits: `1.90 GFLOPs` or `3.21 ms`."""
+    return readable_flops(cost) if name == "flops" else f"{cost:.3g} ms"
+
+
+def finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The architectures with a full-budget result, the only ones that make the official front.
+
+    One that was trained several times is represented by its first training, with the others' results as `repeats`.
+    """
+    trainings: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        if record.outcome == "finished":
+            trainings.setdefault(record.architecture.id, []).append(record)
+    return [_merged(sorted(several, key=lambda record: record.number)) for several in trainings.values()]
+
+
+def _merged(trainings: Sequence[TrialRecord]) -> TrialRecord:
+    if len(trainings) == 1:
+        return trainings[0]
+    return replace(trainings[0], repeats=tuple(record.epochs[-1].val_accuracy for record in trainings))
+
+
+def architectures_started(records: Iterable[TrialRecord]) -> Counter[str]:
+    """How many trainings of each architecture were given to a worker, by its id."""
+    return Counter(record.architecture.id for record in records if record.trained)
+
+
+def front_of(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The official front, by rising cost."""
+    candidates = finished(records)
+    return [candidates[index] for index in front([record.point for record in candidates])]
+
+
+def counts(records: Iterable[TrialRecord]) -> dict[Outcome, int]:
+    """How many trials ended in each outcome, zeros included."""
+    numbers = dict.fromkeys(OUTCOMES, 0)
+    for record in records:
+        numbers[record.outcome] += 1
+    return numbers
+
+
+def front_hypervolume(records: Iterable[TrialRecord], reference: Point) -> float:
+    """The hypervolume of the official front, as a fraction of the box between `reference` and (1, cost 0)."""
+    points = [record.point for record in finished(records)]
+    return hypervolume(points, reference) / ((1 - reference[0]) * reference[1])
+
+
+def latest_moment(records: Iterable[TrialRecord]) -> float:
+    """The latest time that the records hold, in seconds since 1970; 0 where they hold none."""
+    moments = (moment for record in records for moment in (record.started_at, record.finished_at))
+    return max((moment for moment in moments if moment is not None), default=0.0)
+
+
+def hypervolume_history(records: Sequence[TrialRecord], reference: Point) -> list[tuple[float, float]]:
+    """(finished_at, hypervolume) after each full-budget result, in the order in which they came."""
+    history: list[tuple[float, float]] = []
+    members: list[Point] = []
+    volume = 0.0
+    for record in sorted(finished(records), key=lambda record: record.finished_at or 0.0):
+        accuracy, cost = record.point
+        # Most results are no news to the front, which is small beside all results.
+        if not any(member[0] >= accuracy and member[1] <= cost for member in members):
+            members = [member for member in members if member[0] > accuracy or member[1] < cost]
+            members.append((accuracy, cost))
+            volume = hypervolume(members, reference) / ((1 - reference[0]) * reference[1])
+        history.append((record.finished_at or 0.0, volume))
+    return history

@@ -1,0 +1,91 @@
+"""The figure of the front, as a template: which trials are drawn how. The page's script puts in their values.
+
+A trace names its trials in `customdata`, and its `meta` says what the script has to know of it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from nas.records.objectives import COSTS, CostName
+from nas.records.trial import TrialRecord, front_of
+from nas.reporting.style import FRONT_COLOUR, STYLES, accuracy_range, by_outcome
+
+# Each choice of the x axis: the trial's value that it shows, and its title.
+AXES = {
+    "flops": COSTS["flops"].title,
+    "params": "parameters",
+    "latency_ms": COSTS["latency_ms"].title,
+    "epochs": "epochs trained",
+}
+
+
+def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> go.Figure:
+    """Accuracy against the search's cost: each trial in one trace; those never trained in rows of their own below."""
+    members = front_of(records)
+    on_front = {record.number for record in members}
+    trained = [record for record in records if record.epochs and record.number not in on_front]
+    untrained = by_outcome([record for record in records if not record.epochs])
+    figure = go.Figure()
+    for outcome, group in by_outcome(trained).items():
+        style = STYLES[outcome]
+        marker = {"color": style.colour, "size": style.size, "symbol": style.symbol}
+        figure.add_trace(_markers(group, style.label, marker, role="trials"))
+    line = {"shape": "hv", "color": FRONT_COLOUR, "width": 1.5}
+    figure.add_trace(go.Scatter(mode="lines", line=line, hoverinfo="skip", showlegend=False,
+                                customdata=[record.number for record in members], meta={"role": "line"}))  # fmt: skip
+    if members:
+        marker = {"color": FRONT_COLOUR, "size": 11, "line": {"color": "white", "width": 1}}
+        figure.add_trace(_markers(members, "front", marker, role="trials"))
+    anchors = [record for record in records if record.anchor and record.epochs]
+    if anchors:
+        ring = {"color": "#222222", "size": 17, "symbol": "circle-open", "line": {"width": 2}}
+        figure.add_trace(_markers(anchors, "anchors", ring, role="mark", hoverinfo="skip"))
+    for row, group in enumerate(untrained.values()):
+        marker = {"color": "#555555", "size": 9, "symbol": "line-ns-open", "line": {"width": 1}}
+        trace = _markers(group, "", marker, role="untrained", row=row)
+        figure.add_trace(trace.update(yaxis="y2", showlegend=False))
+    pinned = {"color": "#000000", "size": 20, "symbol": "square-open", "line": {"width": 2}}
+    figure.add_trace(_markers([], "pinned", pinned, role="pinned", hoverinfo="skip").update(showlegend=False))
+    height = 0.05 * len(untrained)
+    figure.update_layout(
+        template="plotly_white",
+        height=560 + 25 * len(untrained),
+        xaxis={"title": {"text": AXES[cost_name]}, "type": "log", "anchor": "y2" if untrained else "y"},
+        yaxis={
+            "title": {"text": "validation accuracy"},
+            "tickformat": ".1%",
+            "range": accuracy_range(list(records)),
+            "domain": [height + 0.03 if untrained else 0, 1],
+        },
+        hoverlabel={"align": "left", "bgcolor": "white", "font": {"color": "#1b1f24"}},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        margin={"t": 50, "r": 20, "l": 70},
+        clickmode="event",
+    )
+    if untrained:
+        figure.update_layout(
+            yaxis2={
+                "domain": [0, height],
+                "range": [-0.5, len(untrained) - 0.5],
+                "tickvals": list(range(len(untrained))),
+                "ticktext": [f"{outcome}, no epoch" for outcome in untrained],
+                "fixedrange": True,
+                "zeroline": False,
+            }
+        )
+    return figure
+
+
+def _markers(
+    records: Sequence[TrialRecord], name: str, marker: dict[str, Any], *, hoverinfo: str = "text", **meta: object
+) -> go.Scatter:
+    return go.Scatter(
+        mode="markers",
+        name=name,
+        marker=marker,
+        customdata=[record.number for record in records],
+        hoverinfo=hoverinfo,
+        meta=meta,
+    )

@@ -1,0 +1,150 @@
+"""The main figures as pictures, for people who read on paper."""
+
+from collections.abc import Sequence
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from nas.records.compute_used import hypervolume_steps
+from nas.records.objectives import COSTS
+from nas.records.search_facts import SearchFacts
+from nas.records.trial import TrialRecord, finished, front_hypervolume, front_of
+from nas.reporting.choice_figures import CHOICES, READABLE_CELLS, colour_range
+from nas.reporting.importance import Importances
+from nas.reporting.reference_models import is_near, reference_models
+from nas.reporting.stages import stage_choices
+from nas.reporting.style import ACCENT_COLOUR, FRONT_COLOUR, SECOND_COLOUR, STYLES, accuracy_range, by_outcome
+from search_spaces.architecture import STAGE_COUNT
+
+DOTS_PER_INCH = 120
+
+
+def front_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:
+    """The front among all trials that trained, with the cost of the paper's models where it lies near."""
+    figure = Figure(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
+    axes = figure.subplots()
+    trained = [record for record in records if record.epochs]
+    for outcome, group in by_outcome(trained).items():
+        style = STYLES[outcome]
+        points = [record.point for record in group]
+        # A Matplotlib size is an area in square points, three quarters of a pixel a side.
+        area = (0.75 * style.size) ** 2
+        axes.scatter(*_columns(points), s=area, c=style.colour, marker=style.marker, linewidths=1, label=style.label)
+    members = [record.point for record in front_of(records)]
+    if members:
+        axes.step(*_columns(members), where="post", c=FRONT_COLOUR, lw=1.5)
+        axes.scatter(*_columns(members), s=42, c=FRONT_COLOUR, label="front", zorder=3)
+    anchors = [record.point for record in trained if record.anchor]
+    if anchors:
+        axes.scatter(*_columns(anchors), s=130, facecolors="none", edgecolors="black", label="anchors")
+    if trained:
+        if facts.cost_name == "flops":
+            _mark_reference_models(axes, facts, trained)
+        axes.set_ylim(accuracy_range(list(records)))
+        axes.set_xscale("log")
+        axes.legend(loc="lower right")
+    axes.set(xlabel=COSTS[facts.cost_name].title, ylabel="validation accuracy", title=facts.name)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [cost for _, cost in points], [accuracy for accuracy, _ in points]
+
+
+def _mark_reference_models(axes: Axes, facts: SearchFacts, trained: Sequence[TrialRecord]) -> None:
+    models = reference_models(facts.data)
+    if is_near([model.flops for model in models], [record.flops for record in trained]):
+        for model in models:
+            axes.axvline(model.flops, c="black", lw=0.6, ls=":")
+            axes.text(model.flops, 0.99, model.name, rotation=90, fontsize=6, ha="right", va="top",
+                      transform=axes.get_xaxis_transform())  # fmt: skip
+
+
+def hypervolume_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:
+    """Hypervolume over trials and over accelerator-hours, with the anchors' own as a line."""
+    figure = Figure(figsize=(9, 4), layout="constrained", dpi=DOTS_PER_INCH)
+    panels = figure.subplots(1, 2, sharey=True)
+    steps = hypervolume_steps(records, facts.reference)
+    anchors = front_hypervolume([record for record in finished(records) if record.anchor], facts.reference)
+    volumes = [step.hypervolume for step in steps]
+    spent: tuple[list[float], ...] = ([step.trials for step in steps], [step.hours for step in steps])
+    for axes, values in zip(panels, spent, strict=True):
+        axes.step(values, volumes, where="post", c=FRONT_COLOUR, label="the front")
+        if anchors:
+            axes.axhline(anchors, c="black", ls="--", lw=1, label="the anchors alone")
+        axes.grid(alpha=0.3)
+    panels[0].set(xlabel="trials ended", ylabel="hypervolume")
+    panels[1].set(xlabel="accelerator-hours of the trials ended")
+    panels[0].legend(loc="lower right")
+    return figure
+
+
+def curves_picture(records: Sequence[TrialRecord]) -> Figure:
+    """Validation accuracy by epoch of the members of the front, the cheapest dark."""
+    figure = Figure(figsize=(8, 4), layout="constrained", dpi=DOTS_PER_INCH)
+    axes = figure.subplots()
+    members = front_of(records)
+    axes.set_prop_cycle(color=[_viridis(index, len(members)) for index in range(max(1, len(members)))])
+    for record in members:
+        epochs = [epoch.epoch for epoch in record.epochs]
+        accuracies = [epoch.val_accuracy for epoch in record.epochs]
+        axes.plot(epochs, accuracies, lw=1.2, label=f"{record.number:04d} · {record.readable_cost}")
+    if 0 < len(members) <= READABLE_CELLS:
+        axes.legend(loc="lower right", fontsize=7, ncols=2)
+    axes.set(xlabel="epoch", ylabel="validation accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _viridis(index: int, count: int) -> tuple[float, float, float, float]:
+    return colormaps["viridis"](0.9 * index / max(1, count - 1))
+
+
+def choices_picture(records: Sequence[TrialRecord]) -> Figure:
+    """What each stage is on the front, from its cheapest to its most accurate member."""
+    figure = Figure(figsize=(9, 8), layout="constrained", dpi=DOTS_PER_INCH)
+    choices = [stage_choices(record.architecture) for record in front_of(records)]
+    for axes, (title, value, text, colours) in zip(figure.subplots(len(CHOICES), 1), CHOICES, strict=True):
+        axes.set_title(title, fontsize=10)
+        axes.set_yticks(range(STAGE_COUNT), [f"stage {stage + 1}" for stage in range(STAGE_COUNT)])
+        if not choices:
+            continue
+        numbers = [[value(member[stage]) for member in choices] for stage in range(STAGE_COUNT)]
+        cells = [[float("nan") if number is None else number for number in row] for row in numbers]
+        low, high = colour_range(numbers)
+        axes.imshow(cells, aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+        axes.set_xticks([])
+        for stage in range(STAGE_COUNT if len(choices) <= READABLE_CELLS else 0):
+            for column, member in enumerate(choices):
+                axes.text(column, stage, text(member[stage]), ha="center", va="center", fontsize=7)
+    axes.set_xlabel("members of the front, cheapest first")
+    return figure
+
+
+def importance_picture(importances: Sequence[Importances]) -> Figure:
+    """How much each choice mattered, for each number of epochs that was looked at."""
+    figure = Figure(figsize=(9, 5), layout="constrained", dpi=DOTS_PER_INCH)
+    panels = figure.subplots(1, 2)
+    shown = [measured for measured in importances if measured.choices]
+    for axes, conditional in zip(panels, (False, True), strict=True):
+        names = sorted(
+            {choice.choice for measured in shown for choice in measured.choices if bool(choice.stage) == conditional}
+        )
+        for index, measured in enumerate(shown):
+            shares = {choice.choice: choice.importance for choice in measured.choices}
+            places = [place + 0.4 * index for place in range(len(names))]
+            colour = ACCENT_COLOUR if measured is shown[-1] else SECOND_COLOUR
+            axes.barh(places, [shares.get(name, 0.0) for name in names], 0.4, color=colour,
+                      label=f"after {measured.epoch} epochs, {measured.trials} trials")  # fmt: skip
+        axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+        axes.invert_yaxis()
+        axes.set(xlabel="importance", title="choices of a stage with attention" if conditional else "every trial")
+    if shown:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    return figure

@@ -1,0 +1,55 @@
+"""How the figures draw the trials of each outcome. The colours are those of Okabe and Ito, told apart by all."""
+
+from dataclasses import dataclass
+
+from nas.records.trial import OUTCOMES, Outcome, TrialRecord, finished
+
+FRONT_COLOUR = "#d55e00"
+ACCENT_COLOUR = "#0072b2"
+SECOND_COLOUR = "#e69f00"
+QUIET_COLOUR = "#8a939c"
+
+# What Plotly's figures have in common.
+FIGURE_LAYOUT = {"template": "plotly_white", "margin": {"t": 60, "r": 20, "l": 70, "b": 50}}
+LEGEND_ABOVE = {"orientation": "h", "y": 1.08, "yanchor": "bottom"}
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeStyle:
+    """`symbol` is Plotly's name of the mark, `marker` Matplotlib's; `size` in pixels."""
+
+    label: str
+    colour: str
+    symbol: str
+    marker: str
+    size: int
+
+
+# Outcomes of trials that trained, those drawn first at the back.
+STYLES: dict[str, OutcomeStyle] = {
+    "stopped": OutcomeStyle("stopped early", QUIET_COLOUR, "triangle-down-open", "v", 7),
+    "held": OutcomeStyle("held at a rung", QUIET_COLOUR, "triangle-up-open", "^", 7),
+    "failed": OutcomeStyle("failed", "#cc79a7", "x", "x", 7),
+    "diverged": OutcomeStyle("diverged", "#cc79a7", "cross", "+", 8),
+    "crashed": OutcomeStyle("crashed", "#cc79a7", "x-thin-open", "x", 7),
+    "oom": OutcomeStyle("out of memory", "#cc79a7", "hash-open", "x", 7),
+    "running": OutcomeStyle("running", "#009e73", "diamond", "D", 7),
+    "finished": OutcomeStyle("full budget", ACCENT_COLOUR, "circle", "o", 8),
+}
+
+
+def by_outcome(records: list[TrialRecord]) -> dict[Outcome, list[TrialRecord]]:
+    """The trials of each outcome that occurs, in the order of drawing; outcomes without a style come first."""
+    styled = list(STYLES)
+    order = sorted(OUTCOMES, key=lambda outcome: styled.index(outcome) if outcome in STYLES else -1)
+    groups = {outcome: [record for record in records if record.outcome == outcome] for outcome in order}
+    return {outcome: group for outcome, group in groups.items() if group}
+
+
+def accuracy_range(records: list[TrialRecord]) -> tuple[float, float] | None:
+    """The accuracies that a figure opens on: those of full-budget results, or None where there are none."""
+    accuracies = [record.point[0] for record in finished(records)]
+    if not accuracies:
+        return None
+    margin = 0.1 * (max(accuracies) - min(accuracies)) + 0.005
+    return min(accuracies) - margin, max(accuracies) + margin

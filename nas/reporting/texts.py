@@ -1,0 +1,123 @@
+"""What the report says in words, as HTML with every name escaped."""
+
+import html
+from collections.abc import Sequence
+
+from nas.records.compute_used import Spending
+from nas.records.objectives import COSTS
+from nas.records.search_facts import SearchFacts
+from nas.records.trial import TrialRecord, counts, finished, front_hypervolume, front_of, readable_cost, readable_flops
+from nas.reporting.importance import Importances
+from nas.reporting.reference_models import ReferenceModel
+
+LATENCY_TEXT = (
+    "Each trial's worker measured the latency of its network before it trained, beside a yardstick, so that what else "
+    "the machine did cancels. Measured again at the end, with nothing else running, members of the front are given as "
+    "ms below. "
+)
+
+CURVES_TEXT = "Validation accuracy after each epoch; the cheapest member is the darkest."
+
+CHOICES_TEXT = (
+    "A column is a member of the front, the cheapest on the left. C is convolution, A attention; extent, heads and "
+    "encoding are those of attention and empty elsewhere; positions are n none, a absolute, r relative, o relative "
+    "alone. Where the blocks of a stage differ, numbers are their means."
+)
+
+
+def front_text(facts: SearchFacts) -> str:
+    """What the figure of the front shows, and how."""
+    words = COSTS[facts.cost_name]
+    return (
+        "Each mark is an architecture. Orange marks are the front: trained for the full budget, and no other is at "
+        f"least as accurate with {words.less}; the line, drawn over {words.noun}, joins them. Stopped trials stand at "
+        "the accuracy at which they were stopped. Proposals that were never trained have no accuracy and stand in rows "
+        "of their own below. Point at a mark to see its architecture; a click pins it, and pinned ones are compared "
+        "below the figure."
+    )
+
+
+def members_text(facts: SearchFacts) -> str:
+    """How to read the table of the front's members."""
+    return (
+        f"By rising {COSTS[facts.cost_name].noun} of one {'image' if facts.cost_name == 'flops' else 'batch'}. C is "
+        "convolution; A7×8r attention of extent 7 with 8 heads and relative positions (a absolute, n none, o relative "
+        "alone). A trial's number pins it above."
+    )
+
+
+def totals_text(facts: SearchFacts, records: Sequence[TrialRecord], spent: Spending) -> str:
+    """What a search came to, in two sentences."""
+    numbers = [f"{number:,} {outcome}" for outcome, number in counts(records).items() if number]
+    text = f"{len(records):,} proposals on {html.escape(facts.data.name)}: {', '.join(numbers) or 'none yet'}."
+    members = front_of(records)
+    if members:
+        volume = front_hypervolume(records, facts.reference)
+        anchors = front_hypervolume([record for record in finished(records) if record.anchor], facts.reference)
+        text += (
+            f" The front has {len(members)} member{'s' * (len(members) > 1)}, "
+            f"{members[0].point[0]:.2%} to {members[-1].point[0]:.2%} accurate at "
+            f"{members[0].readable_cost} to {members[-1].readable_cost}; hypervolume {volume:.4f}"
+            + (f", of the anchors alone {anchors:.4f}" if anchors else "")
+            + f". {spent.hours:.3g} accelerator-hours."
+        )
+    return text
+
+
+def below_text(records: Sequence[TrialRecord]) -> str:
+    """How many trials the front's figure opens without, or nothing where it shows all."""
+    full = [record.point[0] for record in records if record.outcome == "finished"]
+    below = sum(bool(record.epochs) and record.point[0] < min(full) for record in records) if full else 0
+    return f"{below:,} trials lie below the accuracies shown at first; “all accuracies” shows them. " if below else ""
+
+
+def models_text(facts: SearchFacts, models: Sequence[ReferenceModel], near: bool) -> str:
+    """What the marks of the paper's models are; `near` is whether they are shown at first."""
+    where = "" if facts.cost_name == "flops" else ", where the axis is FLOPs or parameters,"
+    return (
+        f"Dotted lines{where} mark what the nine ResNets of the paper (arXiv 1906.05909, full width) cost on this "
+        f"search's images, {readable_flops(models[0].flops)} to {readable_flops(models[-1].flops)}; their accuracy "
+        "here is not known. " + ("" if near else "They lie far from what was searched, and are hidden until asked for.")
+    )
+
+
+def measured_text(facts: SearchFacts, records: Sequence[TrialRecord]) -> str:
+    """How latency and memory were measured, or nothing where they were not."""
+    text = LATENCY_TEXT if facts.cost_name == "latency_ms" else ""
+    conditions = dict.fromkeys(record.inference.conditions for record in records if record.inference is not None)
+    if not conditions:
+        return text
+    return text + f"Latency and memory were measured on members of the front: {html.escape('; '.join(conditions))}."
+
+
+def spending_text(spent: Spending, full_epochs: int) -> str:
+    """What was spent, and what stopping trials early saved."""
+    trials = f"{spent.stopped_trials:,} trial{'s were' if spent.stopped_trials != 1 else ' was'}"
+    return (
+        f"{trials} stopped before {full_epochs} epochs. {spent.epochs:,} epochs were trained in {spent.hours:.3g} "
+        f"accelerator-hours; with every stopped trial trained in full it would have been {spent.epochs_in_full:,} "
+        f"epochs in about {spent.hours_in_full:.3g} hours (a trial's missing epochs taken to last as long as its own "
+        f"did): {spent.epochs_saved:.0%} of the epochs and {spent.hours_saved:.0%} of the hours were saved."
+    )
+
+
+def hypervolume_text(facts: SearchFacts) -> str:
+    """What the hypervolume is the share of."""
+    return (
+        f"The share of the box above an accuracy of {facts.reference[0]:.1%} and below "
+        f"{readable_cost(facts.reference[1], facts.cost_name)} that the front dominates, as trials ended."
+    )
+
+
+def importance_text(importances: Sequence[Importances]) -> str:
+    """What the importances are, and of how many trials."""
+    asked = " and ".join(
+        f"{measured.epoch} ({measured.trials:,} trials{'' if measured.choices else ', too few to tell'})"
+        for measured in importances
+    )
+    return (
+        "The share of the differences in validation accuracy that a choice explains (Optuna's fANOVA importances; on "
+        f"the left the bars of one colour sum to 100%), after epoch {asked}. Extent, heads and encoding are asked of "
+        "the trials with attention in that stage, of which they share the explanation with the choices on the left. "
+        "Importances are of accuracy, not of cost."
+    )

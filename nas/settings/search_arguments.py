@@ -1,0 +1,113 @@
+"""The flags of `nas/search.py` and its help."""
+
+import argparse
+from collections.abc import Sequence
+
+from nas.settings.arguments import ArgumentParser, add_runs_directory, number
+
+# Flags that are another spelling of an override.
+FLAG_OVERRIDES = {
+    "trials": "search.trials",
+    "max_flops": "search.max_flops",
+    "min_accuracy": "search.min_accuracy",
+    "epochs": "search.epochs",
+    "time_budget": "search.time_budget",
+    "seed": "search.seed",
+    "address": "cluster.address",
+    "gpus_per_trial": "cluster.gpus_per_trial",
+    "cpus_per_trial": "cluster.cpus_per_trial",
+}
+
+DESCRIPTION = """\
+Search architectures for accuracy against FLOPs or latency: what each stage of a ResNet is made of, convolution or local
+self-attention. With `--space resnet_stages` alone it searches, in minutes, on data that come with the installation."""
+
+EPILOGUE = """\
+examples:
+  python nas/search.py --space resnet_stages                         a few minutes on a laptop
+  python nas/search.py --space resnet_stages --plan                  what it would do, and nothing else
+  python nas/search.py --space resnet_stages data=cifar10 --trials 100 --gpus-per-trial 0.5
+  python nas/search.py --space resnet_stages space.depth=[26] 'space.stages.spatial_extent=[3,7]'
+  python nas/search.py --space my_space.yaml data=image_folder data.root=/images --max-flops 2e9 --time-budget 12h
+  python nas/search.py --space resnet_stages --address auto data=imagenet data.root=/data/imagenet \\
+      space.width=[0.5,1.0] --gpus-per-trial 1 --runs-dir /shared/runs
+  python nas/search.py --resume NAME --trials 200                    go on with a search, and further
+  python nas/search.py --resume NAME --fork NEW space.depth=[26]     begin another with its results
+
+overrides (KEY=VALUE, before or after the flags):
+  data=digits|cifar10|image_folder|imagenet      the data set, with the training that suits it
+  data.root=DIR data.image_size=N                where it is, and the side of its images in pixels
+  training.epochs=N training.batch_size=N …      how each trial is trained (nas/conf/data/)
+  search.objectives=[val_accuracy,latency_ms]    latency as it is measured, instead of FLOPs
+  search.sampler=ehvi|tpe|nsga2|random  search.scheduler=pareto|asha|none …                      (nas/conf/search.yaml)
+  tracking.uri=http://127.0.0.1:5000             an MLflow server instead of the store in the runs directory
+  ledger.url=postgresql://USER:PASSWORD@HOST/DB  a database for the ledger instead of SQLite; better in NAS_LEDGER_URL
+  space.stem=[…] space.width=[…] space.stages.heads=[…] space.stage1.operator=[…] …            (search_spaces/*.yaml)
+"""
+
+
+def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
+    """The flags of `nas/search.py`; `spaces` are those that come with the project."""
+    parser = ArgumentParser(
+        prog="python nas/search.py",
+        usage="%(prog)s --space NAME|FILE.yaml [flags] [KEY=VALUE ...]",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--space", metavar="NAME|FILE", help=f"what to search: {', '.join(spaces)}, or a YAML file")
+    parser.add_argument(
+        "--trials", type=number(int, "a whole number"), metavar="N", help="architectures to train (default 50)"
+    )
+    parser.add_argument(
+        "--max-flops",
+        type=number(float, "a number"),
+        metavar="X",
+        help="never train an architecture with more FLOPs (2 a multiply-add), as 4e9",
+    )
+    parser.add_argument(
+        "--min-accuracy",
+        type=number(float, "a number"),
+        metavar="A",
+        help="look for architectures of at least this accuracy, as 0.7",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=number(int, "a whole number"),
+        metavar="N",
+        help="stop after so many epochs of training, all trials together",
+    )
+    parser.add_argument("--time-budget", metavar="T", help="stop after this time, as 30m or 12h")
+    parser.add_argument(
+        "--seed", type=number(int, "a whole number"), metavar="N", help="of the proposals and the trials (default 0)"
+    )
+    parser.add_argument(
+        "--gpus-per-trial",
+        type=number(float, "a number"),
+        metavar="X",
+        help="GPUs that a trial takes, 0.5 for two trials on one (default 0)",
+    )
+    parser.add_argument(
+        "--cpus-per-trial", type=number(float, "a number"), metavar="X", help="CPU cores that a trial takes (default 1)"
+    )
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="join this Ray cluster (`auto`: the one this machine is part of)"
+    )
+    parser.add_argument("--name", metavar="NAME", help="what to call the search (default: the space and the time)")
+    parser.add_argument(
+        "--resume",
+        metavar="NAME",
+        help="go on with this search; limits such as --trials and --time-budget may be raised, the rest stays",
+    )
+    parser.add_argument(
+        "--fork",
+        metavar="NEW",
+        help="with --resume NAME: begin a new search with the finished results of that one, on a space or with "
+        "settings of its own; data and training stay. They are known to it, and count neither as --trials nor as "
+        "--epochs",
+    )
+    parser.add_argument("--plan", action="store_true", help="print what would be searched and spent, and start nothing")
+    add_runs_directory(parser)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=argparse.SUPPRESS)
+    return parser

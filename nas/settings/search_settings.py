@@ -1,0 +1,185 @@
+"""How to search and on what machines: the frozen settings, checked, without any framework."""
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
+from nas.settings.addresses import redacted
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.json_fields import read_dataclass
+
+SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
+SCHEDULERS = ("pareto", "asha", "none")
+KEPT_CHECKPOINTS = ("front", "all", "none")
+
+# Holds the address of the ledger where the command line shall not.
+LEDGER_VARIABLE = "NAS_LEDGER_URL"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """What to search for and when to stop. Raises UserError where a value is out of range.
+
+    `objectives` are accuracy and what it is weighed against, FLOPs or latency. `trials` counts the architectures
+    trained, `epochs` those of all trials together; `minimum_epochs` and `reduction_factor` place the rungs of
+    successive halving; `max_flops` are FLOPs of one image, `min_accuracy` the accuracy from which a result counts;
+    `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`; `stagnation` ends a search after so many architectures
+    that brought nothing. `replicates` trains every architecture that is trained to the end so often, `confirm_front`
+    the members of the front. A trial that makes no progress for the duration `hung_after` is hung (None: many times
+    what its epochs take). `inference_batch` is the number of images at which latency and memory are measured.
+    `keep_checkpoints` says of which trials that have ended the weights stay once the search has: those of the front,
+    all, or none. `deterministic` has decisions depend on nothing but results: not on who is faster, nor on
+    interruptions.
+    """
+
+    trials: int
+    sampler: str
+    scheduler: str
+    minimum_epochs: int
+    reduction_factor: int
+    seed: int
+    max_flops: float | None
+    time_budget: str | None
+    inference_batch: int
+    min_accuracy: float | None
+    epochs: int | None
+    stagnation: int | None
+    replicates: int
+    confirm_front: int
+    hung_after: str | None
+    keep_checkpoints: str
+    objectives: tuple[str, ...]
+    deterministic: bool
+
+    def __post_init__(self) -> None:
+        self._check("trials", self.trials >= 1, "at least 1")
+        self._check("minimum_epochs", self.minimum_epochs >= 1, "at least 1")
+        self._check("reduction_factor", self.reduction_factor >= 2, "at least 2")
+        self._check("seed", self.seed >= 0, "at least 0")
+        self._check("max_flops", self.max_flops is None or 0 < self.max_flops < math.inf, "a number above 0, as 4e9")
+        if self.sampler not in SAMPLERS:
+            raise unknown_name("search.sampler", self.sampler, SAMPLERS)
+        if self.scheduler not in SCHEDULERS:
+            raise unknown_name("search.scheduler", self.scheduler, SCHEDULERS)
+        if self.keep_checkpoints not in KEPT_CHECKPOINTS:
+            raise unknown_name("search.keep_checkpoints", self.keep_checkpoints, KEPT_CHECKPOINTS)
+        self._check_objectives()
+        if self.deterministic and self.cost_name == "latency_ms":
+            raise UserError("search.deterministic is true: expected objectives that are counted, not measured latency.")
+        accuracy = self.min_accuracy
+        self._check("min_accuracy", accuracy is None or 0 <= accuracy < 1, "a share from 0 to 1, as 0.7")
+        self._check("epochs", self.epochs is None or self.epochs >= 1, "at least 1")
+        self._check("stagnation", self.stagnation is None or self.stagnation >= 1, "at least 1")
+        self._check("replicates", self.replicates >= 1, "at least 1")
+        self._check("confirm_front", self.confirm_front >= 1, "at least 1")
+        self._check("inference_batch", self.inference_batch >= 1, "at least 1")
+        if self.time_budget is not None:
+            duration_seconds(self.time_budget)
+        if self.hung_after is not None:
+            duration_seconds(self.hung_after, "search.hung_after")
+
+    def _check_objectives(self) -> None:
+        for name in self.objectives:
+            if name not in (ACCURACY, *COSTS):
+                raise unknown_name("search objective", name, (ACCURACY, *COSTS))
+        accepted = [(ACCURACY, cost) for cost in COSTS]
+        if self.objectives not in accepted:
+            lists = " or ".join(f"[{', '.join(pair)}]" for pair in accepted)
+            raise UserError(f"search.objectives is [{', '.join(self.objectives)}]: expected {lists}.")
+
+    def _check(self, name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise UserError(f"search.{name} is {getattr(self, name)!r}: expected {expected}.")
+
+    @property
+    def cost_name(self) -> CostName:
+        """What accuracy is weighed against."""
+        return cost_of(self.objectives)
+
+    @property
+    def time_budget_seconds(self) -> float | None:
+        return None if self.time_budget is None else duration_seconds(self.time_budget)
+
+    @property
+    def hung_after_seconds(self) -> float | None:
+        return None if self.hung_after is None else duration_seconds(self.hung_after, "search.hung_after")
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "objectives": list(self.objectives)}
+
+    @classmethod
+    def from_json(cls, data: object) -> "SearchSettings":
+        """The settings that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "search")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Where trials run and what each takes. `address`: None starts Ray here, "auto" joins the one there is."""
+
+    address: str | None
+    gpus_per_trial: float
+    cpus_per_trial: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gpus_per_trial < math.inf or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
+            raise UserError(
+                f"--gpus-per-trial is {self.gpus_per_trial:g}: expected 0, a share of one GPU, or a whole number."
+            )
+        if not 0 < self.cpus_per_trial < math.inf:
+            raise UserError(f"--cpus-per-trial is {self.cpus_per_trial:g}: expected a number above 0.")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "ClusterSettings":
+        """The settings that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """Which MLflow store a search is written to; `uri` None is a SQLite store in the runs directory."""
+
+    uri: str | None
+    experiment: str
+
+    @classmethod
+    def from_json(cls, data: object) -> "TrackingSettings":
+        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "tracking")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """The database of the ledger; `url` None is SQLite in the directory of the search.
+
+    Raises UserError on an address of another kind.
+    """
+
+    url: str | None = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not self.url.startswith(("postgresql://", "postgresql+psycopg://")):
+            raise UserError(f"ledger.url is {redacted(self.url)!r}: expected postgresql://USER:PASSWORD@HOST/DATABASE.")
+
+    @classmethod
+    def from_json(cls, data: object) -> "LedgerSettings":
+        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "ledger")
+
+
+def duration_seconds(text: str, name: str = "time budget") -> float:
+    """Seconds in a duration such as `90s`, `30m`, `12h`, `2d` or `1h30m`. Raises UserError on anything else."""
+    parts = _DURATION.findall(text)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if _DURATION.sub("", text).strip() or seconds <= 0:
+        raise UserError(f"{name} is {text!r}: expected a duration such as 90s, 30m, 12h or 1h30m.")
+    return seconds

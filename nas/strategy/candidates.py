@@ -1,0 +1,105 @@
+"""A space of architectures as the proposals see it: candidates with their exact costs, drawn or changed."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+from nas.strategy.features import Candidate
+from search_spaces.architecture import Architecture
+from search_spaces.space import Pick, Space, Value
+from trainers.data.datasets import DataSummary
+
+
+class SpaceCandidates:
+    """The architectures of `space` that may be trained: none of them has more than `max_flops` on this data."""
+
+    def __init__(self, space: Space, data: DataSummary, max_flops: float | None) -> None:
+        self._space = space
+        self._data = data
+        self._max_flops = max_flops
+        self._domains = choice_domains(space)
+        cheapest = space.cheapest(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+        self._cheapest = self.candidate(cheapest).choices
+
+    @property
+    def domains(self) -> Mapping[str, Sequence[Value]]:
+        return self._domains
+
+    def sample(self, state: random.Random) -> Candidate | None:
+        """A random candidate; where that is over the limit, with as many choices of the cheapest as bring it within."""
+        candidate = self._decided(lambda name, values: state.choice(values))
+        cheap = list(self._cheapest.items())
+        state.shuffle(cheap)
+        wanted = dict(candidate.choices)
+        for name, value in cheap:
+            if self._affordable(candidate):
+                break
+            wanted[name] = value
+            candidate = self._preferring(wanted, state)
+        return candidate if self._affordable(candidate) else None
+
+    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+        """Draws one choice anew, or a few (each further one half as likely), and what follows from them."""
+        changed = self._changed(candidate, state)
+        return changed if self._affordable(changed) else None
+
+    def _changed(self, candidate: Candidate, state: random.Random) -> Candidate:
+        wanted = dict(candidate.choices)
+        changeable = sorted(name for name in wanted if name in self._domains)
+        while changeable:
+            name = state.choice(changeable)
+            wanted[name] = state.choice(self._domains[name])
+            if state.random() < 0.5:
+                break
+
+        return self._preferring(wanted, state)
+
+    def _preferring(self, wanted: Mapping[str, Value], state: random.Random) -> Candidate:
+        """The candidate with these choices where they can be had, and random ones elsewhere."""
+
+        def pick(name: str, values: Sequence[Value]) -> Value:
+            value = wanted.get(choice_name(name))
+            return value if value is not None and value in values else state.choice(values)
+
+        return self._decided(pick)
+
+    def candidate(self, architecture: Architecture) -> Candidate:
+        """An architecture of the space as a candidate, whatever it costs."""
+        choices = {choice_name(name): value for name, value in self._space.choices_of(architecture).items()}
+        cost = self._data.cost(architecture)
+        return Candidate(architecture.id, choices, float(cost.flops), float(cost.params))
+
+    def architecture(self, candidate: Candidate) -> Architecture:
+        return self._space.decide(lambda name, values: candidate.choices[choice_name(name)])
+
+    def _affordable(self, candidate: Candidate) -> bool:
+        return self._max_flops is None or candidate.flops <= self._max_flops
+
+    def _decided(self, pick: Pick) -> Candidate:
+        choices: dict[str, Value] = {}
+
+        def note(name: str, values: Sequence[Value]) -> Value:
+            value = choices[choice_name(name)] = pick(name, values)
+            return value
+
+        architecture = self._space.decide(note)
+        cost = self._data.cost(architecture)
+        return Candidate(architecture.id, choices, float(cost.flops), float(cost.params))
+
+
+def choice_name(name: str) -> str:
+    """A choice's name without the values that it is narrowed to: `stage1.heads` for `stage1.heads[1,2]`."""
+    return name.partition("[")[0]
+
+
+def choice_domains(space: Space) -> dict[str, tuple[Value, ...]]:
+    """The values of every choice that leaves a choice, by its name."""
+    domains: dict[str, tuple[Value, ...]] = {"stem": space.stem, "depth": space.depth, "width": space.width}
+    for frame in space.frames():
+        for slot in space.slots(frame):
+            choices = space.stages[slot.stage]
+            domains[f"{slot.name}.operator"] = choices.operator
+            domains[f"{slot.name}.spatial_extent"] = choices.spatial_extent
+            domains[f"{slot.name}.heads"] = choices.heads
+            domains[f"{slot.name}.positional_encoding"] = choices.positional_encoding
+    # An encoder needs something to tell apart even where everything is fixed.
+    return {name: values for name, values in domains.items() if len(values) > 1} or {"stem": space.stem}

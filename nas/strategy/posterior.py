@@ -1,0 +1,133 @@
+"""What a search believes of its trials and of architectures it has not trained, and what training them may gain.
+
+Pure: plain trials in, expected gains out. Nothing depends on the order of the trials or on the unit of the cost, which
+is FLOPs, or latency: measured for each trial, and predicted for what was not measured (`nas.strategy.latency_model`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.records.pareto import Point, front
+from nas.strategy.expected_improvement import expected_gain, steps_of
+from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.gaussian_process import Surrogate
+from nas.strategy.latency_model import Costs, LatencyModel, flops_costs
+from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
+
+Array = NDArray[np.float64]
+
+# The results of what is being trained are imagined so many times; an expected gain is the mean over these.
+FANTASIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TrialView:
+    """A trial as the decisions see it: `accuracies` of its epochs, from the first on, each in [0, 1].
+
+    `latency_ms` is what it was measured to cost; None where the cost is FLOPs, or is not known yet.
+    "held" waits at a rung; "ended" is over short of the full budget, for whatever reason.
+    """
+
+    number: int
+    candidate: Candidate
+    accuracies: tuple[float, ...]
+    status: Literal["running", "held", "finished", "ended"]
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is maximised: the hypervolume over `reference`, (least accuracy, most cost), after `epochs` of training.
+
+    `rungs` are the epochs at which trials are judged. `resolution` is the least error that tells from none.
+    """
+
+    reference: Point
+    epochs: int
+    rungs: tuple[int, ...]
+    resolution: float
+
+    def log_error(self, accuracy: float) -> float:
+        return math.log(max(1.0 - accuracy, self.resolution))
+
+
+class Beliefs:
+    """The posterior given some trials, at least one of which has reached the first rung or its end."""
+
+    def __init__(self, trials: Sequence[TrialView], encoder: FeatureEncoder, objective: Objective, seed: int) -> None:
+        self._encoder = encoder
+        self._objective = objective
+        self._seed = seed
+        seen = observations(trials, objective)
+        candidates = [candidate for candidate, _, _ in seen]
+        features = encoder.encode(candidates)
+        means, variances = np.array([[mean, variance] for _, mean, variance in seen]).T
+        self._surrogate = Surrogate(features, encoder.groups, means, variances)
+        accuracies = 1 - np.exp(self._surrogate.observed_means())
+        self.costs = _costs(trials, encoder)
+        points = [(float(a), float(cost)) for a, cost in zip(accuracies, self.costs(candidates), strict=True)]
+        self.promising = [candidates[index] for index in front(points)]
+        # Trained to the end, by what the surrogate makes of their results: a lucky run is not taken at its word.
+        self._finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
+        running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
+        self._pending = [running[key] for key in sorted(running)]
+
+    def gains(self, candidates: Sequence[Candidate], leaving_out: str | None = None) -> Array:
+        """[M] expected gains of training `candidates` to the end, beyond what is being trained already.
+
+        `leaving_out` is the key of a running candidate that is itself in question.
+        """
+        features = self._encoder.encode(candidates)
+        costs = self.costs(candidates)
+        reference = self._objective.reference
+        pending = [candidate for candidate in self._pending if candidate.key != leaving_out]
+        if not pending:
+            mean, variance = self._surrogate.predict(features)
+            return expected_gain(mean, variance, costs, steps_of(self._finished, reference))
+        random = np.random.default_rng(self._seed)
+        draws, means, variance = self._surrogate.fantasies(
+            self._encoder.encode(pending), features, FANTASIES, random
+        )  # fmt: skip
+        pending_costs = self.costs(pending)
+        total = np.zeros(len(candidates))
+        for draw, mean in zip(1 - np.exp(draws), means, strict=True):
+            imagined = [(float(a), float(cost)) for a, cost in zip(draw, pending_costs, strict=True)]
+            total += expected_gain(mean, variance, costs, steps_of([*self._finished, *imagined], reference))
+        return total / len(draws)
+
+
+def _costs(trials: Sequence[TrialView], encoder: FeatureEncoder) -> Costs:
+    """What candidates cost: FLOPs, unless the trials were measured."""
+    in_order = sorted(trials, key=lambda trial: trial.number)
+    measured = [(trial.candidate, trial.latency_ms) for trial in in_order if trial.latency_ms is not None]
+    return LatencyModel(measured, encoder) if measured else flops_costs
+
+
+def observations(trials: Sequence[TrialView], objective: Objective) -> list[tuple[Candidate, float, float]]:
+    """(candidate, mean, variance) of the final log error of every trial that has one or has reached a rung.
+
+    Several trainings of one architecture make one observation, from those that went furthest. Sorted by value.
+    """
+    levels = (*objective.rungs, objective.epochs)
+    curves: list[tuple[Candidate, Curve]] = []
+    for trial in trials:
+        reached = [epoch for epoch in levels if epoch <= len(trial.accuracies)]
+        if reached:
+            errors = tuple(objective.log_error(trial.accuracies[epoch - 1]) for epoch in reached)
+            curves.append((trial.candidate, Curve(errors, math.log(trial.candidate.flops))))
+    curves.sort(key=lambda item: (item[1].log_errors, item[0].key))
+    steps = learn_steps([curve for _, curve in curves], len(levels))
+    merged: dict[str, list[tuple[Candidate, float, float]]] = {}
+    for candidate, curve in curves:
+        merged.setdefault(candidate.key, []).append((candidate, *final_log_error(curve, steps)))
+    means = []
+    for repeats in merged.values():
+        least = min(variance for _, _, variance in repeats)
+        furthest = [mean for _, mean, variance in repeats if variance == least]
+        means.append((repeats[0][0], sum(furthest) / len(furthest), least))
+    return sorted(means, key=lambda item: (item[1], item[0].key))

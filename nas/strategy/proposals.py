@@ -1,0 +1,130 @@
+"""What to train next: the candidate whose training is expected to add most to the front. Pure functions.
+
+Candidates are generated, not enumerated: changes of the architectures that look best, and random ones.
+"""
+
+import math
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.posterior import Beliefs
+from search_spaces.space import Value
+
+MUTANTS, RANDOM_CANDIDATES = 200, 200
+# Without so many architectures proposed, the next one only covers the range of FLOPs.
+INITIAL_PROPOSALS = 8
+POOL, NEAREST = 500, 10
+CLIMBING_PATIENCE = 100
+# After so many draws in vain for each candidate found, or at least so many, there is nothing more to find.
+PATIENCE, LEAST_PATIENCE = 20, 500
+
+
+class CandidateSource(Protocol):
+    """A space as the proposals see it. Only what may be trained comes out of it; None is a failed attempt."""
+
+    @property
+    def domains(self) -> Mapping[str, Sequence[Value]]:
+        """The values of every choice, by its name."""
+
+    def sample(self, state: random.Random) -> Candidate | None:
+        """A random candidate."""
+
+    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+        """A candidate that differs in one or a few choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate to train. `gain` is what it is expected to add, None where it is there to cover the space."""
+
+    candidate: Candidate
+    gain: float | None
+
+
+def encoder_of(source: CandidateSource, seed: int) -> FeatureEncoder:
+    """The encoder of a space. Raises ValueError where nothing of it may be trained."""
+    return FeatureEncoder(source.domains, list(distinct(source.sample, POOL, random.Random(seed), ()).values()))
+
+
+def distinct(
+    draw: Callable[[random.Random], Candidate | None], count: int, state: random.Random, known: Collection[str]
+) -> dict[str, Candidate]:
+    """Up to `count` distinct candidates that are not `known`, by key."""
+    found: dict[str, Candidate] = {}
+    in_vain = 0
+    while len(found) < count and in_vain < max(LEAST_PATIENCE, PATIENCE * len(found)):
+        candidate = draw(state)
+        in_vain += 1
+        if candidate is not None and candidate.key not in known and candidate.key not in found:
+            found[candidate.key] = candidate
+            in_vain = 0
+    return found
+
+
+def cover(source: CandidateSource, index: int, known: Collection[str], seed: int) -> Proposal | None:
+    """The `index`-th of a design that covers the range of log FLOPs: its ends first, then ever finer between them."""
+    state = random.Random(seed)
+    pool = list(distinct(source.sample, POOL, state, known).values())
+    if not pool:
+        return None
+    pool.sort(key=lambda candidate: (candidate.flops, candidate.key))
+    if index < 2:
+        start, sign = (pool[0], 1.0) if index == 0 else (pool[-1], -1.0)
+        return Proposal(_descend(source, start, sign, known, state), None)
+    low, high = math.log(pool[0].flops), math.log(pool[-1].flops)
+    target = low + (high - low) * radical_inverse(index - 1)
+    nearest = sorted(pool, key=lambda candidate: (abs(math.log(candidate.flops) - target), candidate.key))[:NEAREST]
+    return Proposal(state.choice(nearest), None)
+
+
+def _descend(
+    source: CandidateSource, start: Candidate, sign: float, known: Collection[str], state: random.Random
+) -> Candidate:
+    """Where changes of `start` lead that lower its FLOPs (`sign` 1) or raise them (−1), until many in a row do not."""
+    best, failures = start, 0
+    while failures < CLIMBING_PATIENCE:
+        changed = source.mutate(best, state)
+        if changed is not None and changed.key not in known and sign * changed.flops < sign * best.flops:
+            best, failures = changed, 0
+        else:
+            failures += 1
+    return best
+
+
+def radical_inverse(index: int) -> float:
+    """The van der Corput sequence in base 2: 1/2, 1/4, 3/4, 1/8 … for 1, 2, 3, 4 …"""
+    value, digit = 0.0, 0.5
+    while index:
+        value += digit * (index & 1)
+        index >>= 1
+        digit /= 2
+    return value
+
+
+def best_gain(source: CandidateSource, beliefs: Beliefs, known: Collection[str], seed: int) -> Proposal | None:
+    """The candidate of the highest expected gain. None where nothing new was found."""
+    state = random.Random(seed)
+    parents = beliefs.promising
+
+    def mutant(state: random.Random) -> Candidate | None:
+        return source.mutate(state.choice(parents), state)
+
+    found = _attempts(mutant, MUTANTS, state, known) | _attempts(source.sample, RANDOM_CANDIDATES, state, known)
+    if not found:
+        found = distinct(source.sample, RANDOM_CANDIDATES, state, known)
+    if not found:
+        return None
+    candidates = [found[key] for key in sorted(found)]
+    gains = beliefs.gains(candidates)
+    best = int(gains.argmax())
+    return Proposal(candidates[best], float(gains[best]))
+
+
+def _attempts(
+    draw: Callable[[random.Random], Candidate | None], count: int, state: random.Random, known: Collection[str]
+) -> dict[str, Candidate]:
+    drawn = [draw(state) for _ in range(count)]
+    return {candidate.key: candidate for candidate in drawn if candidate is not None and candidate.key not in known}

@@ -1,0 +1,111 @@
+"""Registers a found network in MLflow's model registry, from where it is loaded by name and alias, without pickle.
+
+It is logged as an exported program (torch.export), which holds no code of this project: attention is written out by its
+reference implementation, and the batch may be of any size.
+"""
+
+import os
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from torch import nn
+
+from nas.settings.addresses import redacted, without_secrets
+from nas.tracking.environment import quiet_mlflow
+from search_spaces.errors import UserError
+from trainers.data.datasets import DataSummary
+from trainers.quiet import quiet
+
+DEFAULT_ALIAS = "best"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Names that MLflow keeps for versions.
+_RESERVED_ALIAS = re.compile(r"v?\d+|latest", re.IGNORECASE)
+
+
+def check_names(model_name: str, alias: str) -> None:
+    """Raises UserError where MLflow or a URL could not hold them."""
+    expected = "expected letters, digits, '.', '_' and '-', starting with a letter or digit"
+    if not _NAME.fullmatch(model_name):
+        raise UserError(f"--register is {model_name!r}: {expected}.")
+    if not _NAME.fullmatch(alias) or _RESERVED_ALIAS.fullmatch(alias):
+        raise UserError(f"--alias is {alias!r}: {expected}, and neither 'latest' nor a version.")
+
+
+class ModelRegistry:
+    """The registry of the MLflow store at `uri`, as far as the search `search_id` is in it."""
+
+    def __init__(self, uri: str, search_id: str) -> None:
+        """Raises UserError where there is no SQLite store at `uri`."""
+        quiet_mlflow()
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        path = Path(uri.removeprefix("sqlite:///"))
+        if uri.startswith("sqlite:///") and not path.is_file():
+            raise UserError(f"there is no MLflow store {str(path)!r}: name another with --tracking-uri.")
+        self._uri = uri
+        self._search_id = search_id
+
+    def run_of(self, trial: int) -> Run:
+        """The run of a trial. Raises UserError where MLflow cannot be read or has none."""
+        client = self._client()
+        query = f"tags.`nas.search_id` = '{self._search_id}' and tags.`nas.trial` = '{trial}'"
+        try:
+            experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+            found = client.search_runs(experiments, query, max_results=1)
+        except Exception as error:
+            raise self._unavailable("read", error) from error
+        if not found:
+            raise UserError(
+                f"MLflow at {redacted(self._uri)} has no run of trial {trial}: name the store of the search "
+                "with --tracking-uri, or bring it up to date by nas/report.py."
+            )
+        return found[0]
+
+    def register(self, run: Run, model: nn.Module, summary: DataSummary, model_name: str, alias: str) -> int:
+        """Logs `model`, which is on the CPU in evaluation mode, with the run, and returns its new version.
+
+        The alias points to that version afterwards. Raises UserError where MLflow cannot be written.
+        """
+        shape = (summary.in_channels, summary.image_size, summary.image_size)
+        # Of two images: a batch of one would be taken for a constant.
+        example = np.random.default_rng(0).standard_normal((2, *shape), dtype=np.float32)
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))]),
+            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, summary.classes))]),
+        )
+        mlflow.set_tracking_uri(self._uri)
+        try:
+            # Named by the run alone, the model would be kept with the default experiment, in the working directory.
+            mlflow.set_experiment(experiment_id=run.info.experiment_id)
+            with quiet():
+                # The run has ended and stays so: it is named, not started again.
+                info = mlflow.pytorch.log_model(
+                    model,
+                    name="model",
+                    registered_model_name=model_name,
+                    signature=signature,
+                    input_example=example,
+                    pip_requirements=[f"numpy=={version('numpy')}", f"torch=={torch.__version__.partition('+')[0]}"],
+                    serialization_format="pt2",
+                    run_id=run.info.run_id,
+                )
+            registered = int(info.registered_model_version)
+            self._client().set_registered_model_alias(model_name, alias, str(registered))
+        except Exception as error:
+            raise self._unavailable("written", error) from error
+        return registered
+
+    def _client(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+
+    def _unavailable(self, done: str, error: Exception) -> UserError:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return UserError(f"MLflow at {redacted(self._uri)} cannot be {done}: {without_secrets(reason, self._uri)}")

@@ -1,0 +1,73 @@
+"""The MLflow store of a search: where it is, what the search's run says from the start, and bringing it up to date."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nas.ledger.ledger import Ledger
+from nas.records.objectives import DEFAULT_OBJECTIVES, cost_of
+from nas.records.search_facts import SearchFacts
+from nas.records.summary import Summary, summarise
+from nas.records.trial import latest_moment
+from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import TrackingSettings
+from nas.strategy.halving import rung_epochs
+from nas.tracking.tracker import Tracker
+
+
+def store_uri(tracking: TrackingSettings, directory: RunDirectory) -> str:
+    """The tracking URI; a SQLite store beside the searches where the settings name none."""
+    return tracking.uri or f"sqlite:///{directory.runs / 'mlflow.db'}"
+
+
+def described_tracker(
+    tracking: TrackingSettings, directory: RunDirectory, ledger: Ledger, clock: Callable[[], float]
+) -> Tracker:
+    """A tracker of the search, with what the search was started with written. Raises where MLflow cannot be written."""
+    header = ledger.header
+    search = header["search"]
+    own = [record for record in ledger.records if record.imported_from is None]
+    tracker = Tracker(
+        store_uri(tracking, directory),
+        directory.runs / "mlflow-artifacts" if tracking.uri is None else None,
+        tracking.experiment,
+        directory.name,
+        ledger.search_id,
+        rung_epochs(search["minimum_epochs"], header["training"]["epochs"], search["reduction_factor"]),
+        clock=clock,
+        cost_name=cost_of(search.get("objectives", DEFAULT_OBJECTIVES)),
+        started_at=min((record.started_at for record in own if record.started_at is not None), default=None),
+    )
+    params = {"space.name": header["space_name"]} | {
+        f"{section}.{key}": value
+        for section in ("data", "training", "search", "space")
+        for key, value in header[section].items()
+    }
+    tracker.describe(params, {"nas.code_revision": header["code_revision"], "nas.directory": str(directory.path)})
+    return tracker
+
+
+def note(tracker: Tracker, data: str, summary: Summary) -> str:
+    """What the MLflow UI shows as the description of a search on the data set `data`."""
+    return (
+        f"{tracker.links} · front of {len(summary.front)}, hypervolume {summary.hypervolume:.4f}, "
+        f"{summary.architectures_trained} architectures trained on {data}."
+    )
+
+
+def bring_up_to_date(
+    tracking: TrackingSettings, directory: RunDirectory, ledger: Ledger, facts: SearchFacts, files: Sequence[Path]
+) -> Tracker:
+    """Writes what MLflow lacks of a search that nobody runs, with `files` as its artifacts. The tracker that did.
+
+    Raises where MLflow cannot be written; what was written stays, and is not written again.
+    """
+    last = latest_moment(ledger.records) or time.time()
+    tracker = described_tracker(tracking, directory, ledger, lambda: last)
+    summary = summarise(ledger.records, facts.reference, facts.cost_name)
+    tracker.sync(ledger.records, summary)
+    tracker.log_files(files)
+    # A search may have ended, as by its time budget, with trials that a resumption would go on with.
+    unfinished = any(record.outcome in ("running", "held") for record in ledger.records)
+    tracker.finish(note(tracker, facts.data.name, summary), unfinished and tracker.status != "FINISHED")
+    return tracker

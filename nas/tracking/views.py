@@ -1,0 +1,83 @@
+"""What the MLflow UI shows of a search at one click: its views, its links, and the notes that hold them."""
+
+from nas.records.objectives import CostName
+from nas.reporting.write import REPORT_PAGE
+from nas.tracking.run_fields import COST_METRICS, EPOCH_METRICS, LATENCY_METRICS
+from nas.tracking.saved_view import UI_OF_TRAINING, SavedView, Scatter, columns, saved_view_path, saved_view_tag
+
+CHARTS: dict[CostName, tuple[Scatter, ...]] = {
+    "flops": (Scatter("flops", "val_accuracy"), Scatter("params", "val_accuracy")),
+    "latency_ms": (Scatter("latency_ms", "val_accuracy"), Scatter("flops", "val_accuracy")),
+}
+METRICS: dict[CostName, tuple[str, ...]] = {
+    "flops": EPOCH_METRICS + COST_METRICS,
+    "latency_ms": EPOCH_METRICS + COST_METRICS + LATENCY_METRICS,
+}
+COLUMNS = (
+    *columns("metrics", ("val_accuracy", "flops", "params", "latency_ms")),
+    *columns("params", ("depth", "base_channels", "stem", "stage1", "stage2", "stage3", "stage4")),
+    *columns("tags", ("pareto", "nas.outcome", "nas.rung", "nas.reason")),
+)
+SEARCHES_NOTED = 20
+
+
+def front_slug(search_id: str) -> str:
+    """The view of all trials of a search, the front first."""
+    return f"front-{search_id}"
+
+
+def front_alone_slug(search_id: str) -> str:
+    """The view of the front of a search and nothing else."""
+    return f"front-alone-{search_id}"
+
+
+def view_tags(search_id: str, name: str, created_ms: int, cost_name: CostName = "flops") -> dict[str, str]:
+    """The experiment tags that hold the two views of a search."""
+    trials = f"tags.`nas.search_id` = '{search_id}' and tags.`nas.kind` = 'trial'"
+    # The UI loads a hundred runs, so the order brings the front into them, whatever the number of trials.
+    all_trials = _view(front_slug(search_id), f"{name}: the front among all trials", trials, created_ms, cost_name)
+    front_filter = f"{trials} and tags.`pareto` = 'front'"
+    front_alone = _view(front_alone_slug(search_id), f"{name}: the front alone", front_filter, created_ms, cost_name)
+    return dict(map(saved_view_tag, (all_trials, front_alone)))
+
+
+def _view(slug: str, title: str, run_filter: str, created_ms: int, cost_name: CostName) -> SavedView:
+    return SavedView(
+        slug=slug,
+        title=title,
+        run_filter=run_filter,
+        sort_column="tags.`pareto`",
+        ascending=False,
+        columns=COLUMNS,
+        charts=CHARTS[cost_name],
+        metrics=METRICS[cost_name],
+        created_ms=created_ms,
+    )
+
+
+def front_path(experiment_id: str, search_id: str) -> str:
+    """Where the front is in the MLflow UI, from the server's address on."""
+    return saved_view_path(experiment_id, front_slug(search_id))
+
+
+def report_path(experiment_id: str, run_id: str) -> str:
+    """Where the interactive report is in the MLflow UI, from the server's address on."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{REPORT_PAGE}?{UI_OF_TRAINING}"
+
+
+def links(experiment_id: str, run_id: str, search_id: str) -> str:
+    """One line of Markdown that leads to the front, to the front alone and to the report."""
+    front = front_path(experiment_id, search_id)
+    alone = saved_view_path(experiment_id, front_alone_slug(search_id))
+    return f"[Front]({front}) · [front alone]({alone}) · [report]({report_path(experiment_id, run_id)})"
+
+
+def experiment_note(held: str, experiment_id: str, name: str, search_links: str) -> str:
+    """The note of an experiment with the links of this search first; other searches and a person's words stay."""
+    line = f"{search_links} of {name}"
+    ours = f"[Front](#/experiments/{experiment_id}/"
+    lines = held.splitlines()
+    others = [text for text in lines if text.startswith(ours) and not text.startswith(search_links)]
+    words = "\n".join(text for text in lines if not text.startswith(ours)).strip()
+    noted = [text for written in (line, *others[: SEARCHES_NOTED - 1]) for text in (written, "")]
+    return "\n".join([*noted, words]).strip()

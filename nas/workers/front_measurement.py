@@ -1,0 +1,134 @@
+"""Measures what networks cost to run while no trial runs, on the machines of the search, as Ray tasks.
+
+Before the first trial of a search on latency the yardstick, after the last one the members of the front. One after the
+other: a second task on the machine would be measured with it. Weights make no difference, so a network is built anew.
+What was measured is in the ledger and is never measured again.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ray
+import torch
+
+from nas.ledger.ledger import Ledger
+from nas.records.trial import front_of
+from nas.settings.search_settings import ClusterSettings
+from nas.workers.relative_latency import Yardstick
+from nas.workers.searcher import TrialTemplate
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from trainers.data.datasets import DataSummary
+from trainers.inference import InferenceCost, measure_inference
+from trainers.model import seeded_model
+
+# One that takes longer than this is given up: its machine may be gone.
+LIMIT_SECONDS = 600.0
+
+
+def measure_front(
+    ledger: Ledger,
+    template: TrialTemplate,
+    cluster: ClusterSettings,
+    batch: int,
+    should_stop: Callable[[], bool],
+    say: Callable[[str], object],
+) -> None:
+    """Measures the front's members that have no measurement, until `should_stop()` holds.
+
+    One that cannot be measured is left without; all that went wrong is said in one line.
+    """
+    front = front_of(ledger.records)
+    waiting = [record for record in front if record.inference is None]
+    if not waiting or should_stop():
+        return
+    say(f"measuring latency and memory of the front: {len(waiting)} to go")
+    task = _task(cluster)
+    failures = []
+    for record in waiting:
+        answer = _answer(task, measurement_config(record.architecture, template, batch), should_stop)
+        if should_stop():
+            return
+        if isinstance(answer, str):
+            failures.append(answer)
+        else:
+            ledger.record_inference(record.number, answer)
+    if failures:
+        say(f"latency and memory of {len(failures)} of them could not be measured: {failures[0]}")
+
+
+def measure_yardstick(
+    ledger: Ledger,
+    architectures: Sequence[Architecture],
+    template: TrialTemplate,
+    cluster: ClusterSettings,
+    batch: int,
+    should_stop: Callable[[], bool],
+) -> None:
+    """Makes the slowest of `architectures` the yardstick of a search that has none, unless `should_stop()` holds.
+
+    Raises UserError where one cannot be measured.
+    """
+    if ledger.yardstick is not None or should_stop():
+        return
+    task = _task(cluster)
+    found = []
+    for architecture in architectures:
+        answer = _answer(task, measurement_config(architecture, template, batch), should_stop)
+        if should_stop():
+            return
+        if isinstance(answer, str):
+            raise UserError(f"the latency of {architecture.label} could not be measured: {answer}.")
+        found.append(Yardstick(architecture, answer.latency_ms, batch))
+    ledger.record_yardstick(max(found, key=lambda yardstick: yardstick.latency_ms))
+
+
+def _task(cluster: ClusterSettings) -> Any:
+    return ray.remote(num_cpus=cluster.cpus_per_trial, num_gpus=cluster.gpus_per_trial, max_retries=0)(measured)
+
+
+def measurement_config(architecture: Architecture, template: TrialTemplate, batch: int) -> dict[str, Any]:
+    """What a worker has to know of one measurement, all of it plain JSON."""
+    return {
+        "architecture": architecture.to_json(),
+        "data_summary": template.data_summary.to_json(),
+        "precision": template.training.precision,
+        "device": template.device,
+        "threads": template.threads,
+        "batch": batch,
+    }
+
+
+def measured(config: Mapping[str, Any]) -> dict[str, Any] | str:
+    """What a worker does: the measurement as JSON, or why there is none."""
+    try:
+        torch.set_num_threads(config["threads"])
+        summary = DataSummary.from_json(config["data_summary"])
+        model = seeded_model(Architecture.from_json(config["architecture"]), summary, 0)
+        cost = measure_inference(
+            model, summary, batch=config["batch"], device=config["device"], precision=config["precision"]
+        )
+    except Exception as error:
+        return _reason(error)
+    return cost.to_json()
+
+
+def _answer(task: Any, config: Mapping[str, Any], should_stop: Callable[[], bool]) -> InferenceCost | str:
+    """What the task found, or why it found nothing."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    reference = task.remote(config)
+    try:
+        while not ray.wait([reference], timeout=0.2)[0]:
+            if should_stop() or time.monotonic() > deadline:
+                ray.cancel(reference, force=True)
+                return f"it took more than {LIMIT_SECONDS:g} s"
+        answer: dict[str, Any] | str = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return _reason(error)
+    return answer if isinstance(answer, str) else InferenceCost.from_json(answer)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
