@@ -27,8 +27,8 @@ from nas.records.summary import summarise
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
-from tests.mlflow_server import free_port, mlflow_server
-from tests.search_fixtures import DIGITS, epoch_result, search_settings, shipped_space
+from tests.support.mlflow_server import free_port, mlflow_server
+from tests.support.searches import DIGITS, epoch_result, search_settings, shipped_space
 
 PROJECT = Path(__file__).resolve().parents[2]
 REFERENCE = (0.1, 2e7)

@@ -20,8 +20,8 @@ from nas.records.trial import TrialRecord
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
-from tests.mlflow_server import mlflow_server
-from tests.simulated_search import simulated_search
+from tests.support.mlflow_server import mlflow_server
+from tests.support.simulated_search import simulated_search
 
 REFERENCE = (0.1, 2e7)
 # Five metrics an epoch, and the two costs: 22 values.

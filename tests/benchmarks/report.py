@@ -16,7 +16,7 @@ from nas.records.search_facts import SearchFacts
 from nas.records.trial import hypervolume_history
 from nas.reporting.importance import importances
 from nas.reporting.write import REPORT_PAGE, write_report
-from tests.simulated_search import DIGITS, EPOCHS, simulated_search
+from tests.support.simulated_search import DIGITS, EPOCHS, simulated_search
 
 TRIALS = 1000
 CHROMIUM_FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND")

@@ -23,7 +23,7 @@ from nas.records.trial import TrialRecord
 from nas.settings.command import Command
 from nas.settings.compose import read_command
 from nas.settings.run_directory import RunDirectory, run_directory
-from tests.search_fixtures import unsynchronised_sqlite
+from tests.support.searches import unsynchronised_sqlite
 from trainers.data.datasets import check_data
 from trainers.loop import EpochResult
 

@@ -18,8 +18,8 @@ from nas.records.trial import TrialRecord, front_of
 from nas.reporting.write import write_report
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker
-from tests.mlflow_server import mlflow_server
-from tests.simulated_search import DIGITS, EPOCHS, RUNGS, simulated_search
+from tests.support.mlflow_server import mlflow_server
+from tests.support.simulated_search import DIGITS, EPOCHS, RUNGS, simulated_search
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 FLAGS = (

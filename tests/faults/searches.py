@@ -10,7 +10,7 @@ import psutil
 from nas.ledger.location import read_ledger
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
-from tests.test_search import SMALL, start
+from tests.entries.test_search import SMALL, start
 
 LIMIT_SECONDS = 240
 

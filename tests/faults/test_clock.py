@@ -11,8 +11,8 @@ from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.compute_used import hypervolume_steps
 from nas.records.trial import TrialRecord, hypervolume_history
+from tests.entries.test_report import HEADER, add_trial
 from tests.faults.searches import LIMIT_SECONDS, records, start_search, wait_for
-from tests.test_report import HEADER, add_trial
 
 HOUR = 3600.0
 REFERENCE = (0.1, 1e9)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.entries.test_search import SMALL, run, start
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for
-from tests.test_search import SMALL, run, start
 from trainers.data.datasets import DATA_DEFAULTS, load_train_validation
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ import pytest
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
+from tests.entries.test_search import PROJECT, SMALL
 from tests.faults.searches import LIMIT_SECONDS, wait_for
-from tests.test_search import PROJECT, SMALL
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,9 @@ from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
+from tests.entries.test_search import run
 from tests.faults.searches import records, start_search, wait_for
-from tests.search_fixtures import tiny_space, trial_record
-from tests.test_search import run
+from tests.support.searches import tiny_space, trial_record
 
 HOLD = """
 import sys, time

@@ -18,8 +18,8 @@ from mlflow import MlflowClient
 
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
+from tests.entries.test_search import SMALL, start
 from tests.faults.searches import LIMIT_SECONDS, left_over, named, records, tree, workers
-from tests.test_search import SMALL, start
 from trainers.loop import EpochResult
 
 SEARCH = ("--seed", "3", *SMALL, "training.epochs=4", "search.deterministic=true", "search.minimum_epochs=1")

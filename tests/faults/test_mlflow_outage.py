@@ -29,13 +29,13 @@ from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from search_spaces.errors import UserError
+from tests.entries.test_report import HEADER, add_trial
+from tests.entries.test_search import run
 from tests.faults.searches import LIMIT_SECONDS, records, start_search
-from tests.flaky_proxy import Fate, FlakyProxy, flaky_proxy
-from tests.mlflow_contents import check_all_there_once
-from tests.mlflow_server import empty_store, end_server, free_port, start_server
-from tests.simulated_search import RUNGS, simulated_search
-from tests.test_report import HEADER, add_trial
-from tests.test_search import run
+from tests.support.flaky_proxy import Fate, FlakyProxy, flaky_proxy
+from tests.support.mlflow_contents import check_all_there_once
+from tests.support.mlflow_server import empty_store, end_server, free_port, start_server
+from tests.support.simulated_search import RUNGS, simulated_search
 
 REFERENCE = (0.1, 2e7)
 FILES = ["front.csv", "front.html"]

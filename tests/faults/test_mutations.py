@@ -23,8 +23,8 @@ from nas.settings.run_directory import existing_run, run_directory
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
-from tests.bundle_fixtures import SUMMARY, inference_cost, provenance
-from tests.search_fixtures import shipped_space, trial_record
+from tests.support.bundles import SUMMARY, inference_cost, provenance
+from tests.support.searches import shipped_space, trial_record
 from trainers.bundle.files import Bundle, read_bundle, read_model, write_bundle
 from trainers.data.datasets import DATA_DEFAULTS
 from trainers.full.train_settings import settings_of

@@ -18,11 +18,11 @@ from nas.settings.compose import read_command
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory, search_names
 from nas.settings.search_settings import LEDGER_VARIABLE
 from search_spaces.errors import UserError
+from tests.entries.test_report import HEADER, add_trial
+from tests.entries.test_search import run
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, start_search, tree, wait_for
-from tests.mlflow_contents import check_all_there_once
-from tests.postgresql_server import PASSWORD, mortal_postgresql_server, postgresql_server
-from tests.test_report import HEADER, add_trial
-from tests.test_search import run
+from tests.support.mlflow_contents import check_all_there_once
+from tests.support.postgresql_server import PASSWORD, mortal_postgresql_server, postgresql_server
 
 NOBODY = "postgresql://me:secret@127.0.0.1:9/searches"
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, named, start_search, tree, wait_for, workers
-from tests.mlflow_server import end_server, free_port, start_server
+from tests.support.mlflow_server import end_server, free_port, start_server
 
 SECRET = "canary-5f1c9a7e"
 PASSWORD = "canary-b82d06e3"

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.entries.test_search import run, start
 from tests.faults.searches import checkpoints, left_over, named, records, start_search, tree, wait_for, workers
-from tests.test_search import run, start
 
 # Stands for a search: it has a child with a child of its own, and its main thread waits where no signal reaches Python.
 WAITING = """

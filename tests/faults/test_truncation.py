@@ -23,8 +23,8 @@ from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
-from tests.bundle_fixtures import SUMMARY, inference_cost, provenance
-from tests.search_fixtures import DIGITS, epoch_result, tiny_space
+from tests.support.bundles import SUMMARY, inference_cost, provenance
+from tests.support.searches import DIGITS, epoch_result, tiny_space
 from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.datasets import DATA_DEFAULTS

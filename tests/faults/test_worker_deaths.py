@@ -13,7 +13,7 @@ from nas.ledger.ledger import Ledger
 from nas.workers.hung_trials import HungTrials, hung_seconds
 from nas.workers.worker_deaths import CRASHED, death_of_worker
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for, workers
-from tests.search_fixtures import DIGITS, epoch_result, search_settings, tiny_space
+from tests.support.searches import DIGITS, epoch_result, search_settings, tiny_space
 
 
 def engine_on(directory: Path, *, new: bool = False) -> Engine:

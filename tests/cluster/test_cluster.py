@@ -1,0 +1,136 @@
+"""Searches on a Ray cluster of two nodes on this machine."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray._private.state import available_resources_per_node
+from ray.cluster_utils import Cluster
+
+from cluster.node_checks import check_nodes
+from nas.settings.run_directory import run_directory
+from search_spaces.errors import UserError
+from tests.entries.test_search import SMALL, start, summary
+from tests.faults.searches import records, start_search, wait_for
+from trainers.data.datasets import DATA_DEFAULTS, check_data
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[Cluster]:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def busy_nodes() -> int:
+    """How many nodes have their one CPU in use."""
+    return sum(resources.get("CPU", 0) < 1 for resources in available_resources_per_node().values())
+
+
+def test_a_search_uses_both_nodes(two_nodes: Cluster, tmp_path: Path) -> None:
+    process = start(
+        tmp_path, "nas/search.py", "--space", "resnet_stages", "--name", "two", "--trials", "4",
+        "--address", two_nodes.address, *SMALL,
+    )  # fmt: skip
+    most_busy = 0
+    deadline = time.monotonic() + 400
+    while process.poll() is None and time.monotonic() < deadline:
+        most_busy = max(most_busy, busy_nodes())
+        time.sleep(0.2)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    output, error = process.communicate()
+    assert process.returncode == 0, error
+    assert most_busy == 2
+    assert summary(tmp_path, "two")["architectures_trained"] == 4
+    assert "the front:" in output
+
+
+def test_a_search_survives_the_loss_of_a_node(tmp_path: Path) -> None:
+    """Its second node is killed once trials have been trained for some epochs on both."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address)
+    try:
+        process = start_search(
+            tmp_path, "lost", "--address", cluster.address, "--trials", "4", "training.epochs=30",
+            "search.scheduler=none",
+        )  # fmt: skip
+        try:
+            wait_for(lambda: busy_nodes() == 2 and _fewest_epochs_of_two(tmp_path) >= 2, process)
+            at_the_loss = {record.number: len(record.epochs) for record in records(tmp_path, "lost")}
+            os.kill(second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+            output, error = process.communicate(timeout=400)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert process.returncode == 0, error
+    assert error.count("its node was lost, it goes on from its checkpoint") == 1, error
+    assert "the front:" in output
+    ended = [record for record in records(tmp_path, "lost") if record.trained]
+    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 30)] * 4
+    # Ray Tune's directories are named by the trial and the epochs that it had when it was given to a worker.
+    ray_directory = run_directory(str(tmp_path / "runs"), "lost").ray
+    begun = [tuple(map(int, path.name.split("-")[:2])) for path in ray_directory.glob("[0-9]*-*-*")]
+    assert sorted(number for number, epochs in begun if epochs == 0) == [record.number for record in ended]
+    ((number, epochs),) = [(number, epochs) for number, epochs in begun if epochs > 0]
+    assert epochs >= at_the_loss[number] >= 2
+
+
+def _fewest_epochs_of_two(directory: Path) -> int:
+    """The epochs that the ledger holds of the less trained of two running trials; 0 while there are not two."""
+    if not run_directory(str(directory / "runs"), "lost").ledger.exists():
+        return 0
+    running = [len(record.epochs) for record in records(directory, "lost") if record.outcome == "running"]
+    return min(running) if len(running) == 2 else 0
+
+
+def test_a_search_that_no_node_can_run_is_refused(two_nodes: Cluster, tmp_path: Path) -> None:
+    process = start(
+        tmp_path, "nas/search.py", "--space", "resnet_stages", "--address", two_nodes.address, "--gpus-per-trial", "1"
+    )
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2 and "a trial takes 1 CPUs and 1 GPUs" in error and error.count("\n") == 1
+
+
+def test_storage_that_a_node_does_not_share_is_refused(tmp_path: Path) -> None:
+    """The second node runs in a mount namespace of its own, where the storage is another, empty directory."""
+    separate = ["unshare", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs none {tmp_path}"
+    if shutil.which("unshare") is None or subprocess.run([*separate, mount], capture_output=True).returncode:
+        pytest.skip("needs the right to make a mount namespace")
+    data = DATA_DEFAULTS["digits"]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    script = Path(sys.executable).parent / "ray"
+    join = f"{mount} && exec {script} start --address {cluster.address} --num-cpus 1 --block"
+    node = subprocess.Popen(
+        [*separate, join], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        ray.init(address=cluster.address)
+        deadline = time.monotonic() + 60
+        while len([entry for entry in ray.nodes() if entry["Alive"]]) < 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        with pytest.raises(UserError, match=r"does not see the storage.*expected a --runs-dir"):
+            check_nodes(tmp_path, data, check_data(data))
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        ray.shutdown()
+        os.killpg(node.pid, signal.SIGTERM)
+        node.wait(30)
+        cluster.shutdown()

@@ -1,0 +1,118 @@
+import json
+import resource
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+
+from nas.export import main
+from nas.ledger.ledger import Ledger
+from nas.settings.run_directory import RunDirectory
+from tests.support.exported_search import finished_search
+from trainers.bundle.files import read_bundle, read_model
+from trainers.data.datasets import DATA_DEFAULTS, check_data
+from trainers.model import seeded_model
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDirectory, Ledger]:
+    return finished_search(tmp_path_factory.mktemp("runs"))
+
+
+def export(search: tuple[RunDirectory, Ledger], *arguments: object) -> int:
+    return main(["found", "--runs-dir", str(search[0].runs), *map(str, arguments)])
+
+
+def test_the_front_is_listed(search, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert export(search, "--list") == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["trial", "accuracy", "FLOPs", "params", "ms", "MB"]
+    records = search[1].records
+    for row, number, start in zip(
+        rows, (1, 0, 3),
+        ("1 80.00% 1 k 99 1 3.25", "0 90.00% 2 k 100 2 3.25", "3 95.00% 4 k 97 – –"), strict=False,
+    ):  # fmt: skip
+        assert " ".join(row.split()).startswith(f"{start} {records[number].architecture.label}")
+    assert sum("← knee" in row for row in rows) == 1
+    assert len(rows) == 4 and rows[3].startswith("ms and MB at batch 1") and "A Processor" in rows[3]
+
+
+def test_a_bundle_holds_the_weights_and_where_they_come_from(
+    search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, ledger = search
+    assert export(search, "--pick", "max-latency=1.5", "--out", tmp_path / "bundle") == 0
+    output = capsys.readouterr().out
+    assert "trial 1" in output and f"python trainers/train.py {tmp_path / 'bundle'} data=digits" in output
+    record = ledger.records[1]
+    bundle = read_bundle(tmp_path / "bundle")
+    assert bundle.architecture == record.architecture and bundle.data_summary == check_data(DATA_DEFAULTS["digits"])
+    found = bundle.provenance
+    assert (found.search, found.search_id, found.pick, found.trial) == (
+        "found", ledger.search_id, "max-latency=1.5", 1,
+    )  # fmt: skip
+    assert (found.seed, found.search_seed, found.code_revision) == (12, 5, "96e04f6db345")
+    assert (found.epochs, found.val_accuracy, found.train_loss, found.val_loss) == (2, 0.8, 0.5, 0.55)
+    assert found.inference == record.inference.to_json() and found.torch_version == torch.__version__
+    images = torch.randn(3, 1, 16, 16)
+    model = seeded_model(record.architecture, bundle.data_summary, 1).eval()
+    assert torch.equal(read_model(tmp_path / "bundle")(images), model(images))
+    names = {path.name for path in (tmp_path / "bundle").iterdir()}
+    assert names == {"bundle.json", "weights.safetensors", "README.md"}
+
+
+@pytest.mark.slow
+def test_onnx_is_added_to_the_bundle(search, tmp_path: Path) -> None:
+    assert export(search, "--pick", "trial=0", "--onnx", "--out", tmp_path / "bundle") == 0
+    session = onnxruntime.InferenceSession(tmp_path / "bundle" / "model.onnx", providers=["CPUExecutionProvider"])
+    images = torch.randn(3, 1, 16, 16)
+    with torch.inference_mode():
+        expected = read_model(tmp_path / "bundle")(images)
+    [found] = session.run(None, {"images": images.numpy()})
+    assert torch.allclose(torch.from_numpy(found), expected, atol=1e-4)
+    assert "model.onnx" in json.loads((tmp_path / "bundle" / "bundle.json").read_bytes())["files"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "either --list or --pick"),
+        (["--list", "--pick", "knee"], "either --list or --pick"),
+        (["--list", "--onnx"], "--list writes nothing"),
+        (["--pick", "nee"], "Did you mean 'knee'"),
+        (["--pik", "knee"], "Did you mean '--pick'"),
+        (["--pick", "max-latency=0.5"], "the nearest is trial 1 with 1 ms"),
+        (["--pick", "trial=2"], "the weights of trial 2 are no longer"),
+        (["--pick", "knee", "--alias", "best"], "they need --register"),
+        (["--pick", "knee", "--tracking-uri", "x"], "they need --register"),
+        (["--pick", "knee", "--register", "a/b"], "--register is 'a/b'"),
+        (["--pick", "knee", "--register", "name", "--alias", "latest"], "--alias is 'latest'"),
+        (["--pick", "knee", "--register", "name", "--alias", ""], "--alias is ''"),
+        (["--pick", "knee", "--register", "name"], "there is no MLflow store"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(
+    search, arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert export(search, *arguments) == 2
+    output, error = capsys.readouterr()
+    assert output == "" and error.startswith("error: ") and error.count("\n") == 1 and message in error
+    assert list(tmp_path.iterdir()) == []
+    assert not (search[0].runs / "mlflow.db").exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_bundle(search, tmp_path: Path, capsys) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The checkpoint that is read is larger than what may be written.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        assert export(search, "--pick", "knee", "--out", tmp_path / "bundle") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    error = capsys.readouterr().err
+    assert error.startswith("error: the bundle cannot be written: ") and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+    assert export(search, "--pick", "knee", "--out", tmp_path / "bundle") == 0

@@ -1,0 +1,145 @@
+import csv
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.search_facts import facts_from_header
+from nas.records.trial import TrialRecord
+from nas.report import main
+from nas.reporting.write import write_report
+from search_spaces.errors import UserError
+from tests.support.reports import FACTS, RECORDS, Page
+from tests.support.searches import DIGITS, epoch_result, search_settings, tiny_space
+from trainers.data.datasets import DATA_DEFAULTS
+
+FILES = {
+    "front.html", "front.png", "hypervolume.png", "learning_curves.png", "choices.png", "importance.png",
+    "trials.csv", "front.csv",
+}  # fmt: skip
+
+HEADER = {
+    "space_name": "tiny",
+    "space": tiny_space().to_json(),
+    "data": DATA_DEFAULTS["digits"].to_json(),
+    "data_summary": DIGITS.to_json(),
+    "training": {"epochs": 2},
+    "search": search_settings().to_json(),
+}
+
+
+def add_trial(ledger: Ledger, accuracies: list[float], outcome: str) -> None:
+    number, architecture = ledger.next_number, ledger.propose(tiny_space(), "random", search_seed=0)
+    cost = DIGITS.cost(architecture)
+    record = TrialRecord(number, architecture, cost.flops, cost.params, seed=number, outcome="running")
+    ledger.register(record, tiny_space())
+    for index, accuracy in enumerate(accuracies):
+        ledger.record_epoch(number, epoch_result(index + 1, accuracy))
+    if outcome != "running":
+        ledger.end(number, outcome)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A runs directory with the search `small`, whose last proposal is not registered yet."""
+    path = tmp_path / "runs" / "small"
+    path.mkdir(parents=True)
+    ledger = Ledger.create(ledger_url(path / "ledger.db"), "small", HEADER)
+    add_trial(ledger, [0.5, 0.8], "finished")
+    add_trial(ledger, [0.4], "stopped")
+    return path.parent
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_a_report_comes_from_the_ledger_alone(runs: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from nas.report import main; code = main(sys.argv[1:]);"
+        "sys.exit(code or any(name in sys.modules for name in ('mlflow', 'ray')))"
+    )
+    command = [sys.executable, "-c", program, "small", "--runs-dir", str(runs), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == tmp_path / "out" / "front.html"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    page = Page((tmp_path / "out" / "front.html").read_text(encoding="utf-8"))
+    assert page.texts["title"] == "small"
+    assert [trial["outcome"] for trial in page.data["trials"]] == ["finished", "stopped"]
+    assert "1 trial was stopped before 2 epochs" in page.texts["p"]
+
+
+def test_a_search_that_runs_is_not_disturbed(runs: Path) -> None:
+    ledger = Ledger.open(ledger_url(runs / "small" / "ledger.db"), "small")
+    architecture = ledger.propose(tiny_space(), "random", search_seed=1)
+    before = (runs / "small" / "ledger.db").read_bytes()
+    assert main(["small", "--runs-dir", str(runs)]) == 0
+    assert (runs / "small" / "ledger.db").read_bytes() == before
+    assert {path.name for path in (runs / "small" / "report").iterdir()} == FILES
+    number = ledger.next_number
+    ledger.register(TrialRecord(number, architecture, 1, 1, seed=0, outcome="running"), tiny_space())
+
+
+def test_a_page_is_opened_on_demand(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: bool(opened.append(address)) or len(opened) == 1)
+    assert main(["small", "--runs-dir", str(runs), "--open"]) == 0
+    assert opened == [(runs / "small" / "report" / "front.html").as_uri()]
+    assert main(["small", "--runs-dir", str(runs), "--open"]) == 2
+    assert "no browser could be started" in capsys.readouterr().err
+
+
+def test_mistakes_are_one_line(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--runs-dir", runs)
+    assert "Did you mean 'small'?" in mistake(capsys, "smal", *where)
+    assert "Did you mean '--out'?" in mistake(capsys, "small", "--ut", "x", *where)
+    assert "not allowed with" in mistake(capsys, "small", "--open", "--out", "x", *where)
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in mistake(capsys, "small", "--out", tmp_path / "file", *where)
+    (runs / "small" / "ledger.db").write_bytes(b"not a ledger" * 100)
+    assert "ledger of search 'small' cannot be read" in mistake(capsys, "small", *where)
+
+
+def test_facts_are_those_that_the_search_was_started_with() -> None:
+    assert facts_from_header("n", HEADER).full_epochs == 2
+    _, most = tiny_space().flops_range(image_size=16, in_channels=1, classes=10)
+    assert facts_from_header("n", HEADER).reference == (0.1, float(most))
+    limited = HEADER | {"search": search_settings(max_flops=1e9).to_json()}
+    assert facts_from_header("n", limited).reference == (0.1, 1e9)
+    # A header without what the data held has the data looked at.
+    bare = {key: value for key, value in HEADER.items() if key != "data_summary"}
+    assert facts_from_header("n", bare).data.classes == 10
+    with pytest.raises(UserError, match=r"data\.root"):
+        facts_from_header("n", bare | {"data": HEADER["data"] | {"name": "image_folder", "root": None}})
+
+
+@pytest.mark.parametrize("records", [RECORDS, RECORDS[3:], []], ids=["front", "no front", "nothing"])
+def test_files_are_written_whatever_there_is(records: list[TrialRecord], tmp_path: Path) -> None:
+    paths = write_report(tmp_path / "report", FACTS, records)
+    assert {path.name for path in paths} == FILES == {path.name for path in (tmp_path / "report").iterdir()}
+    for path in paths:
+        assert path.suffix != ".png" or imread(path).std() > 0.01
+
+
+def test_tables_hold_every_trial_and_the_front(tmp_path: Path) -> None:
+    write_report(tmp_path, FACTS, RECORDS)
+    with (tmp_path / "trials.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["number"]) for row in rows] == [record.number for record in RECORDS]
+    assert [row["number"] for row in rows if row["on_front"] == "True"] == ["1", "2"]
+    assert rows[2]["val_accuracy"] == "0.85" and rows[2]["flops"] == "3000000" and rows[2]["stage2"] == "A7×2n"
+    assert rows[2]["train_seconds"] == "4.0" and rows[9]["duplicate_of"] == "2"
+    assert rows[4]["reason"] == "over, the limit" and rows[4]["val_accuracy"] == "" == rows[4]["latency_ms"]
+    with (tmp_path / "front.csv").open(encoding="utf-8", newline="") as file:
+        assert [int(row["number"]) for row in csv.DictReader(file)] == [2, 1]

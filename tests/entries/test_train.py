@@ -1,0 +1,288 @@
+"""The full training as a user runs it: real processes on real data, interrupted, resumed, and split over two."""
+
+import dataclasses
+import fcntl
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from search_spaces.architecture import Architecture, Convolution
+from search_spaces.errors import UserError
+from tests.support.bundles import provenance
+from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
+from trainers.data.datasets import DATA_DEFAULTS, check_data, load_test
+from trainers.evaluation import evaluate
+from trainers.full.full_training import _check_batch
+from trainers.full.readout import duration
+from trainers.full.train_settings import difference, setting_names, settings_of
+from trainers.model import seeded_model
+from trainers.recipe import FULL_TRAINING
+from trainers.train import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = str(ROOT / "trainers" / "train.py")
+TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
+# Eight pixels and large batches: what is tested here is not how much is learned.
+DATA = dataclasses.replace(DATA_DEFAULTS["digits"], image_size=8)
+RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=2, batch_size=256, warmup_epochs=1.0)
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from threads, and lose much where other programs want the same cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("bundles") / "knee"
+    write_bundle(directory, BUNDLE, seeded_model(TINY, BUNDLE.data_summary, 7).state_dict())
+    return directory
+
+
+@pytest.fixture(scope="module")
+def trained(bundle) -> tuple[Path, str]:
+    """The output directory and the words of one uninterrupted training."""
+    done = train(bundle, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    return bundle.with_name("knee-trained"), done.stdout
+
+
+def train(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, SCRIPT, *map(str, arguments)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+
+
+def test_a_training_ends_with_a_result_and_a_bundle(bundle, trained):
+    out, words = trained
+    result = json.loads((out / "result.json").read_bytes())
+    assert (result["epochs"], result["seed"], result["architecture_id"]) == (2, 0, TINY.id)
+    found = read_bundle(out / "bundle")
+    assert found.architecture == TINY and found.recipe == RECIPE and found.data == DATA
+    assert found.provenance == provenance(trial=42, full_training=result)
+    model = seeded_model(TINY, found.data_summary, 0)
+    assert result["params"] == sum(parameter.numel() for parameter in model.parameters())
+    model.load_state_dict(read_weights(out / "bundle"))
+    loss, accuracy = evaluate(model, load_test(DATA), "cpu", 359)
+    assert result["test_accuracy"] == pytest.approx(accuracy, abs=1e-9)
+    assert result["test_loss"] == pytest.approx(loss, rel=1e-5)
+    assert f"{result['test_accuracy']:.2%}" in words
+    assert [line.split()[1] for line in words.splitlines() if line.startswith("epoch")] == ["1/2", "2/2"]
+    assert max(len(line) for line in words.splitlines() if str(out) not in line) <= 80
+
+
+def test_it_starts_from_scratch_not_from_the_bundles_weights(bundle, trained):
+    """Two bundles of one architecture with other weights would train alike: the first checkpoint is the seed's."""
+    other = bundle.with_name("other")
+    write_bundle(other, BUNDLE, seeded_model(TINY, BUNDLE.data_summary, 8).state_dict())
+    assert main([str(other)]) == 0
+    assert_same_weights(trained[0], bundle.with_name("other-trained"))
+
+
+def test_a_finished_training_is_reported_again_and_not_repeated(bundle, trained, capsys):
+    before = (trained[0] / "result.json").stat().st_mtime_ns
+    assert main([str(bundle)]) == 0
+    assert capsys.readouterr().out.splitlines() == trained[1].splitlines()[-4:]
+    assert (trained[0] / "result.json").stat().st_mtime_ns == before
+
+
+def interrupted(bundle: Path, out: Path, number: signal.Signals, *arguments: str) -> tuple[int, str]:
+    """Sends the signal after the first epoch's line; returns the exit code and what went to stderr."""
+    command = [sys.executable, SCRIPT, str(bundle), "--out", str(out), *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                process.send_signal(number)
+                break
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+EPOCHS = "recipe.epochs=30"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(bundle) -> Path:
+    out = bundle.with_name("undisturbed")
+    assert main([str(bundle), EPOCHS, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_training_goes_on_to_the_same_weights(bundle, undisturbed, tmp_path, capsys, number):
+    out = tmp_path / "out with a space"
+    code, errors = interrupted(bundle, out, number, EPOCHS)
+    assert not (out / "result.json").exists()
+    if number == signal.SIGINT:
+        assert code == 130
+        assert errors.strip() == f"interrupted; to go on: python {SCRIPT} {bundle} --out '{out}' {EPOCHS}"
+    assert main([str(bundle), EPOCHS, "--out", str(out)]) == 0
+    assert "resumes  after epoch" in capsys.readouterr().out
+    assert_same_weights(undisturbed, out)
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    first, second = (read_weights(out / "bundle") for out in (one, other))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    results = [json.loads((out / "result.json").read_bytes()) for out in (one, other)]
+    for result in results:
+        del result["seconds"]
+    assert results[0] == results[1]
+
+
+def test_two_processes_train_as_one_global_batch(bundle, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", SCRIPT]
+    arguments = [str(bundle), "recipe.epochs=1", "--out", str(out), "--device", "cpu"]
+    done = subprocess.run([*command, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1/1") == 1 and "2 processes" in done.stdout
+    result = json.loads((out / "result.json").read_bytes())
+    model = seeded_model(TINY, BUNDLE.data_summary, 0)
+    model.load_state_dict(read_weights(out / "bundle"))
+    loss, accuracy = evaluate(model, load_test(DATA), "cpu", 359)
+    assert result["test_accuracy"] == pytest.approx(accuracy, abs=1e-9)
+    assert result["test_loss"] == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(("batch_size", "processes"), [(33, 2), (4, 4), (600, 500)])
+def test_processes_get_equal_shares_of_at_least_two_images(batch_size, processes):
+    recipe, summary = dataclasses.replace(RECIPE, batch_size=batch_size), BUNDLE.data_summary
+    with pytest.raises(UserError, match=f"recipe.batch_size is {batch_size}: {processes} processes need"):
+        _check_batch(recipe, summary, processes)
+    _check_batch(dataclasses.replace(RECIPE, batch_size=2 * processes), summary, processes)
+    with pytest.raises(UserError, match="at least two of the 999 images each"):
+        _check_batch(dataclasses.replace(RECIPE, batch_size=1000), dataclasses.replace(summary, train_images=999), 500)
+
+
+def test_a_diverging_training_says_what_to_try(bundle, tmp_path, capsys):
+    code = main([str(bundle), "recipe.learning_rate=1e30", "recipe.warmup_epochs=0", "--out", str(tmp_path / "out")])
+    errors = capsys.readouterr().err
+    assert code == 1 and errors.count("\n") == 1
+    assert errors.startswith("error: the loss is not finite in epoch 1: try a lower recipe.learning_rate")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{missing}"], "is no bundle"),
+        ([], "BUNDLE is missing"),
+        (["{bundle}", "--sed", "3"], "unrecognized arguments: --sed 3"),
+        (["{bundle}", "--seed", "-1"], "--seed is -1"),
+        (["{bundle}", "--device", "gpu"], "--device is 'gpu': expected auto, cpu, cuda or cuda:N"),
+        (["{bundle}", "recipe.epoch=3"], "Did you mean 'recipe.epochs'?"),
+        (["{bundle}", "data=imagenet"], "data.root="),
+        (["{bundle}", "data=image_folder", "data.root={missing}"], "there is no directory"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_created(bundle, tmp_path, capsys, arguments, message):
+    places = {"bundle": bundle, "missing": tmp_path / "missing"}
+    filled = [argument.format(**places) for argument in arguments]
+    code = main([*filled, "--out", str(tmp_path / "out")])
+    written, errors = capsys.readouterr()
+    assert (code, written) == (2, "")
+    assert errors.startswith("error: ") and message in errors and errors.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_directory_is_refused_by_the_difference(bundle, trained, tmp_path, capsys):
+    assert main([str(bundle), "recipe.momentum=0.8"]) == 2
+    assert "recipe.momentum is 0.9 there and 0.8 here" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main([str(bundle), "--out", str(tmp_path)]) == 2
+    assert "holds no full training" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_second_process_is_refused_while_the_first_trains(bundle, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    with (out / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (out / "settings.json").write_text(json.dumps(settings_of(BUNDLE, [], 0).to_json()))
+        assert main([str(bundle), "--out", str(out)]) == 2
+    assert "another process is training in" in capsys.readouterr().err
+
+
+def test_help_names_every_setting():
+    done = train("--help")
+    assert done.returncode == 0
+    for name in setting_names():
+        assert name in done.stdout, name
+    assert max(map(len, done.stdout.splitlines())) <= 110
+
+
+# The settings, without a process
+
+
+def test_the_bundles_own_recipe_is_for_its_own_data_set():
+    assert settings_of(BUNDLE, [], 0).recipe == RECIPE
+    assert settings_of(BUNDLE, ["data=digits"], 0).data == DATA
+    other = settings_of(BUNDLE, ["recipe.epochs=7", "data.root=/x", "data=cifar10"], 3)
+    assert other.data == dataclasses.replace(DATA_DEFAULTS["cifar10"], root="/x")
+    assert other.recipe == dataclasses.replace(FULL_TRAINING["cifar10"], epochs=7)
+    assert (other.seed, other.recipe_source) == (3, "the full training of cifar10 with changes")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data=cifar", "unknown data set 'cifar': .* Did you mean 'cifar10'"),
+        ("data.name=cifar10", "unknown setting 'data.name'"),
+        ("epochs=3", "unknown setting 'epochs'"),
+        ("recipe.epochs=3.5", "recipe.epochs is '3.5': expected a whole number"),
+        ("recipe.epochs=0", "recipe epochs is 0"),
+        ("recipe.momentum=x", "recipe.momentum is 'x': expected a number"),
+        ("recipe", "unexpected argument 'recipe'"),
+    ],
+)
+def test_an_override_that_is_none_is_named(override, message):
+    with pytest.raises(UserError, match=message):
+        settings_of(BUNDLE, [override], 0)
+
+
+def test_differences_are_named_and_loader_processes_are_none():
+    settings = settings_of(BUNDLE, [], 0).to_json()
+    assert difference(settings, settings) is None
+    assert difference(settings, settings_of(BUNDLE, ["data.loader_workers=4"], 0).to_json()) is None
+    assert difference(settings, settings_of(BUNDLE, [], 1).to_json()) == "seed is 0 there and 1 here"
+    assert difference(settings | {"extra": 1}, settings) == "extra is 1 there and None here"
+    assert difference([], settings) is not None
+
+
+def test_durations_read_well():
+    assert [duration(seconds) for seconds in (4.21, 200, 7500)] == ["4.2 s", "3 min 20 s", "2 h 05 min"]
+
+
+def test_no_file_here_hides_another_module():
+    """`python trainers/train.py` puts this directory first on the path of imports."""
+    ours = {path.stem for path in (ROOT / "trainers").glob("*.py")} - {"__init__"}
+    others = set(sys.stdlib_module_names) | set(importlib.metadata.packages_distributions())
+    assert not ours & others
+
+
+def test_the_package_loads_with_torch_and_numpy_alone():
+    """Neither torchvision nor scikit-learn, nor anything of the search, is loaded before it is needed."""
+    program = (
+        "import sys, trainers.full.full_training, trainers.train\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} & "
+        "{'torchvision', 'sklearn', 'PIL', 'ray', 'optuna', 'mlflow', 'hydra', 'omegaconf', 'rich', 'nas'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

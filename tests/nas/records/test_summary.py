@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from nas.records.summary import summarise
+from nas.records.trial import front_hypervolume
+from tests.support.searches import trial_record
+
+REFERENCE = (0.1, 10_000_000.0)
+
+
+def test_gains_over_the_anchors() -> None:
+    records = [
+        trial_record(0, (0.5, 0.80), flops=4_000_000, anchor=True),
+        trial_record(1, (0.5, 0.90), flops=8_000_000, anchor=True),
+        trial_record(2, (0.5, 0.85), flops=3_000_000),
+        trial_record(3, (0.5, 0.92), flops=6_000_000),
+        trial_record(4, (0.7,), flops=1_000_000, outcome="stopped"),
+        trial_record(5, (), outcome="duplicate", duplicate_of=2),
+    ]
+    summary = summarise(records, REFERENCE)
+    assert [record.number for record in summary.front] == [2, 3]
+    convolution, attention = summary.anchor_gains
+    assert (convolution.cost_saved, convolution.accuracy_gained) == (pytest.approx(0.25), pytest.approx(0.05))
+    assert (attention.cost_saved, attention.accuracy_gained) == (pytest.approx(0.25), pytest.approx(0.02))
+    assert summary.best.number == 3 and summary.cheapest_near_best.number == 3
+    assert summary.anchors_hypervolume == front_hypervolume(records[:2], REFERENCE) < summary.hypervolume
+    assert (summary.architectures_trained, summary.epochs_trained) == (5, 9)
+    assert summary.accelerator_hours == pytest.approx(9 * 2 / 3600)
+
+
+def test_cheapest_within_a_point_of_the_best() -> None:
+    records = [trial_record(0, (0.985,), flops=1), trial_record(1, (0.99,), flops=2), trial_record(2, (0.9,), flops=0)]
+    assert summarise(records, REFERENCE).cheapest_near_best.number == 0
+
+
+def test_a_search_without_results_has_a_summary() -> None:
+    summary = summarise([trial_record(0, (), outcome="running")], REFERENCE)
+    assert summary.front == () and summary.best is None and summary.cheapest_near_best is None
+    assert summary.hypervolume == 0
+    assert json.loads(json.dumps(summary.to_json()))["counts"]["running"] == 1

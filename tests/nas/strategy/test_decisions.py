@@ -1,0 +1,210 @@
+"""What a search decides, given its trials: on a real space, in any order and unit of FLOPs."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from nas.records.pareto import Point, dominates
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.decisions import LEAST_OBSERVATIONS, Decisions
+from nas.strategy.features import Candidate
+from nas.strategy.posterior import Objective, TrialView
+from nas.strategy.proposals import INITIAL_PROPOSALS, distinct
+from search_spaces.space import Value
+from tests.support.searches import DIGITS, shipped_space
+
+SPACE = shipped_space()
+CHEAPEST, DEAREST = SPACE.flops_range(image_size=16, in_channels=1, classes=10)
+SOURCE = SpaceCandidates(SPACE, DIGITS, None)
+EPOCHS, RUNGS, FACTOR = 9, (1, 3), 3
+
+
+class OtherUnit:
+    """The same space with FLOPs in another unit."""
+
+    def __init__(self, unit: float) -> None:
+        self._unit = unit
+
+    @property
+    def domains(self) -> Mapping[str, Sequence[Value]]:
+        return SOURCE.domains
+
+    def sample(self, state: random.Random) -> Candidate | None:
+        return self.scaled(SOURCE.sample(state))
+
+    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+        return self.scaled(SOURCE.mutate(candidate, state))
+
+    def scaled(self, candidate: Candidate | None) -> Candidate | None:
+        return None if candidate is None else replace(candidate, flops=candidate.flops * self._unit)
+
+
+def decisions(seed: int = 0, unit: float = 1.0) -> Decisions:
+    objective = Objective((0.1, DEAREST * unit), EPOCHS, RUNGS, 1e-3)
+    return Decisions(OtherUnit(unit), objective, reduction_factor=FACTOR, seed=seed)
+
+
+def history(seed: int, finished: int = 5, held: int = 3, running: int = 8, reached: int = 1) -> list[TrialView]:
+    """Trials of one search; the running ones have all just reached the rung of epoch `reached`."""
+    state = random.Random(seed)
+    count = finished + held + running
+    trials = []
+    for number, candidate in enumerate(distinct(SOURCE.sample, count, state, ()).values()):
+        end = 1 - math.exp(-0.8 - 0.3 * math.log(candidate.flops / CHEAPEST) + state.gauss(0, 0.3))
+        curve = [max(0.0, end * (0.5 + 0.5 * epoch / 9) + state.gauss(0, 0.05)) for epoch in range(1, 10)]
+        if number < finished:
+            trials.append(TrialView(number, candidate, tuple(curve), "finished"))
+        elif number < finished + held:
+            trials.append(TrialView(number, candidate, tuple(curve[:1]), "held"))
+        else:
+            trials.append(TrialView(number, candidate, tuple(curve[:reached]), "running"))
+    return trials
+
+
+def scaled(trials: Sequence[TrialView], unit: float) -> list[TrialView]:
+    return [replace(t, candidate=replace(t.candidate, flops=t.candidate.flops * unit)) for t in trials]
+
+
+def fates(trials: Sequence[TrialView], asked: Decisions) -> dict[int, bool]:
+    """Whether each running trial goes on, by number."""
+    situation = asked.situation(trials)
+    return {trial.number: asked.trains_on(trial.number, situation) for trial in trials if trial.status == "running"}
+
+
+def at_rung(trials: Sequence[TrialView], rung: int) -> dict[int, Point]:
+    return {t.number: (t.accuracies[rung - 1], t.candidate.flops) for t in trials if t.status == "running"}
+
+
+def test_the_design_comes_first_and_expects_nothing() -> None:
+    asked = decisions()
+    for count in (0, LEAST_OBSERVATIONS - 1):
+        situation = asked.situation(history(0, finished=count, held=0, running=0))
+        assert situation.beliefs is None and situation.fresh.gain is None and situation.fresh_gain == 0
+    early = asked.situation(history(0, finished=LEAST_OBSERVATIONS, held=0, running=0))
+    assert early.beliefs is not None and early.fresh.gain is None
+    assert asked.situation(history(0, finished=INITIAL_PROPOSALS, held=0, running=0)).fresh_gain > 0
+
+
+def test_trials_that_have_not_reached_a_rung_tell_nothing() -> None:
+    trials = [replace(trial, accuracies=(), status="ended") for trial in history(0)]
+    assert decisions().situation(trials).beliefs is None
+
+
+def test_the_same_trials_are_the_same_situation() -> None:
+    asked = decisions()
+    trials = history(0)
+    assert asked.situation(trials) is asked.situation(tuple(trials))
+    assert asked.situation(trials[1:]) is not asked.situation(trials)
+
+
+@pytest.mark.parametrize("unit", [2.0**-20, 1e-9])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_unit_of_flops_does_not_matter(seed: int, unit: float) -> None:
+    trials = history(seed)
+    here, there = decisions(seed), decisions(seed, unit)
+    situations = here.situation(trials), there.situation(scaled(trials, unit))
+    assert situations[0].fresh.candidate.key == situations[1].fresh.candidate.key
+    assert here.promotion(situations[0]) == there.promotion(situations[1])
+    assert here.promotion(situations[0], 8) == there.promotion(situations[1], 8) is not None
+    assert fates(trials, here) == fates(scaled(trials, unit), there)
+
+
+@pytest.mark.parametrize("unit", [2.0**-20, 1e-9])
+def test_the_unit_of_flops_does_not_matter_before_anything_has_finished(unit: float) -> None:
+    trials = history(3, finished=0, held=4, running=6)
+    here, there = decisions(), decisions(unit=unit)
+    assert fates(trials, here) == fates(scaled(trials, unit), there)
+    fresh = [d.situation(t).fresh.candidate.key for d, t in ((here, trials), (there, scaled(trials, unit)))]
+    assert fresh[0] == fresh[1]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_order_of_the_trials_does_not_matter(seed: int) -> None:
+    trials = history(seed)
+    shuffled = random.Random(5).sample(trials, len(trials))
+    one, other = decisions(seed), decisions(seed)
+    assert one.situation(trials).fresh == other.situation(shuffled).fresh
+    assert one.promotion(one.situation(trials), 8) == other.promotion(other.situation(shuffled), 8)
+    assert fates(trials, one) == fates(shuffled, other)
+
+
+def dominated_pairs(seeds: range) -> list[tuple[bool, bool]]:
+    """Of each pair of which one dominates the other: whether it goes on, and whether the other does."""
+    pairs = []
+    for seed in seeds:
+        trials, asked = history(seed, reached=1 if seed % 2 else 3), decisions(seed)
+        points, going = at_rung(trials, 1 if seed % 2 else 3), fates(trials, asked)
+        pairs += [
+            (going[one], going[other]) for one in going for other in going if dominates(points[one], points[other])
+        ]
+    return pairs
+
+
+def test_nothing_is_stopped_while_what_it_dominates_goes_on() -> None:
+    pairs = dominated_pairs(range(16, 28))
+    assert len(pairs) > 50 and 0 < sum(going for going, _ in pairs) < len(pairs) - 10
+    assert not [pair for pair in pairs if pair[1] and not pair[0]]
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_fewer_trials_at_a_rung_than_the_factor_stop_nobody(factor: int) -> None:
+    trials = [
+        replace(trial, accuracies=(0.1, 0.1, 0.1)) if trial.status == "running" else trial
+        for trial in history(0, finished=0, held=8, running=factor - 1)
+    ]
+    asked = Decisions(SOURCE, Objective((0.1, DEAREST), EPOCHS, RUNGS, 1e-3), reduction_factor=factor, seed=0)
+    assert fates(trials, asked) and all(fates(trials, asked).values())
+
+
+def test_what_is_best_where_it_stands_goes_on_and_what_is_hopeless_does_not() -> None:
+    trials = history(4, finished=8, held=0, running=2)
+    asked = decisions()
+    by_flops = sorted((trial.candidate for trial in trials), key=lambda candidate: candidate.flops)
+    rest = [replace(t, candidate=c) for t, c in zip(trials[:-2], by_flops[1:-1], strict=True)]
+    good = replace(trials[-2], candidate=by_flops[0], accuracies=(0.9, 0.95, 0.97))
+    poor = replace(trials[-1], candidate=by_flops[-1], accuracies=(0.05, 0.05, 0.05))
+    assert fates([*rest, good, poor], asked) == {good.number: True, poor.number: False}
+
+
+def test_the_best_held_trial_is_promoted_for_what_is_left() -> None:
+    trials = history(2, running=0, finished=8)
+    asked = decisions(2)
+    situation = asked.situation(trials)
+    held = [trial for trial in trials if trial.status == "held"]
+    gains = situation.beliefs.gains([trial.candidate for trial in held])
+    rates = {t.number: gain / (EPOCHS - len(t.accuracies)) for t, gain in zip(held, gains, strict=True)}
+    best = max(rates, key=lambda number: rates[number])
+    # Of eight epochs nothing fresh can be trained to the end.
+    assert asked.promotion(situation, 8) == (best if rates[best] > 0 else None)
+    assert asked.promotion(situation, 7) is None
+    beats_fresh = rates[best] >= situation.fresh_gain / EPOCHS
+    assert asked.promotion(situation) == (best if beats_fresh else None)
+
+
+def test_without_held_trials_nothing_is_promoted() -> None:
+    asked = decisions()
+    assert asked.promotion(asked.situation(history(0, held=0)), 8) is None
+
+
+def test_a_batch_is_distinct_and_spread() -> None:
+    trials = history(1, finished=12, held=0, running=0)
+    asked = decisions(1)
+    first = asked.situation(trials)
+    gains = []
+    batch = list(trials)
+    for number in range(len(trials), len(trials) + 8):
+        fresh = asked.situation(batch).fresh
+        gains.append(fresh.gain)
+        batch.append(TrialView(number, fresh.candidate, (), "running"))
+    added = [trial.candidate for trial in batch[len(trials) :]]
+    assert len({trial.candidate.key for trial in batch}) == len(batch)
+    assert gains[-1] < gains[0]
+    # Eight that are best each on its own crowd together.
+    pool = distinct(SOURCE.sample, 400, random.Random(0), {trial.candidate.key for trial in trials})
+    alone = sorted(zip(first.beliefs.gains(list(pool.values())), pool.values(), strict=True), key=lambda x: -x[0])[:8]
+    crowd = [math.log(candidate.flops) for _, candidate in alone]
+    spread = [math.log(candidate.flops) for candidate in added]
+    assert max(spread) - min(spread) > max(crowd) - min(crowd)

@@ -1,0 +1,165 @@
+"""What a search believes of its trials: each result once, each at its own fidelity, in any order and unit."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.records.pareto import dominates
+from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
+from nas.strategy.posterior import Beliefs, Objective, TrialView, observations
+from nas.strategy.proposals import distinct
+from tests.support.searches import DIGITS, shipped_space
+
+SOURCE = SpaceCandidates(shipped_space(), DIGITS, None)
+POOL = list(distinct(SOURCE.sample, 80, random.Random(0), ()).values())
+OBJECTIVE = Objective((0.1, 1.1 * max(one.flops for one in POOL)), 9, (1, 3), 1e-3)
+ENCODER = FeatureEncoder(SOURCE.domains, POOL)
+STATUSES = ("finished", "finished", "held", "running", "ended")
+
+
+def history(seed: int, count: int = 14) -> list[TrialView]:
+    """Trials of every kind, in no order, with plausible curves; some tie."""
+    state = random.Random(seed)
+    trials = []
+    for number, candidate in enumerate(state.sample(POOL, count)):
+        end = 0.08 * math.log(candidate.flops) - 0.5 + state.choice([0.0, 0.05, -0.1])
+        status = STATUSES[number % len(STATUSES)]
+        length = 9 if status == "finished" else state.choice([1, 2, 3, 4])
+        curve = tuple(round(end - 0.25 / epoch, 2) for epoch in range(1, length + 1))
+        trials.append(TrialView(number, candidate, curve, status))
+    return trials
+
+
+def scaled(trials: Sequence[TrialView], unit: float) -> list[TrialView]:
+    return [replace(trial, candidate=in_unit(trial.candidate, unit)) for trial in trials]
+
+
+def in_unit(candidate: Candidate, unit: float) -> Candidate:
+    return replace(candidate, flops=candidate.flops * unit)
+
+
+def beliefs(trials: Sequence[TrialView], unit: float = 1.0) -> Beliefs:
+    objective = replace(OBJECTIVE, reference=(OBJECTIVE.reference[0], OBJECTIVE.reference[1] * unit))
+    encoder = FeatureEncoder(SOURCE.domains, [in_unit(one, unit) for one in POOL])
+    return Beliefs(trials, encoder, objective, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_trial_that_reached_a_rung_is_one_observation(seed: int) -> None:
+    trials = history(seed)
+    seen = {candidate.key: (mean, variance) for candidate, mean, variance in observations(trials, OBJECTIVE)}
+    assert set(seen) == {trial.candidate.key for trial in trials}
+    curves = {}
+    for trial in trials:
+        errors = [math.log(max(1 - trial.accuracies[e - 1], 1e-3)) for e in (1, 3, 9) if e <= len(trial.accuracies)]
+        curves[trial.candidate.key] = Curve(tuple(errors), math.log(trial.candidate.flops))
+    steps = learn_steps(list(curves.values()), 3)
+    for trial in trials:
+        expected = final_log_error(curves[trial.candidate.key], steps)
+        assert seen[trial.candidate.key] == pytest.approx(expected)
+        assert (expected[1] == 0) == (trial.status == "finished")
+
+
+def test_before_the_first_rung_nothing_is_observed() -> None:
+    late = replace(OBJECTIVE, rungs=(4,))
+    trials = [TrialView(0, POOL[0], (0.5, 0.6, 0.7), "running"), TrialView(1, POOL[1], (), "ended")]
+    assert observations(trials, late) == [] and observations([], OBJECTIVE) == []
+    without_rungs = replace(OBJECTIVE, rungs=())
+    assert observations([TrialView(0, POOL[0], (0.5,) * 8, "ended")], without_rungs) == []
+
+
+def test_no_error_at_all_is_the_resolution() -> None:
+    assert OBJECTIVE.log_error(1.0) == math.log(1e-3) == OBJECTIVE.log_error(0.9999)
+    assert OBJECTIVE.log_error(0.5) == math.log(0.5)
+
+
+def test_several_trainings_of_one_architecture_are_their_mean() -> None:
+    ends = (0.8, 0.9, 0.86)
+    trials = [TrialView(number, POOL[0], (0.5,) * 8 + (end,), "finished") for number, end in enumerate(ends)]
+    trials.append(TrialView(3, POOL[0], (0.99,), "running"))
+    ((candidate, mean, variance),) = observations(trials, OBJECTIVE)
+    assert (candidate, variance) == (POOL[0], 0)
+    assert mean == pytest.approx(sum(math.log(1 - end) for end in ends) / 3)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_order_of_the_trials_does_not_matter(seed: int) -> None:
+    trials = history(seed)
+    shuffled = random.Random(9).sample(trials, len(trials))
+    assert observations(shuffled, OBJECTIVE) == observations(trials, OBJECTIVE)
+    assert beliefs(shuffled).gains(POOL).tolist() == beliefs(trials).gains(POOL).tolist()
+    assert beliefs(shuffled).promising == beliefs(trials).promising
+
+
+@pytest.mark.parametrize("unit", [2.0**-30, 1e-9])
+@pytest.mark.parametrize("statuses", [("finished", "held", "running"), ("held", "running")])
+def test_the_unit_of_flops_does_not_matter(unit: float, statuses: tuple[str, ...]) -> None:
+    """Also where nothing has gone far enough to learn a step from."""
+    trials = [trial for trial in history(1) if trial.status in statuses]
+    if "finished" not in statuses:
+        trials = [replace(trial, accuracies=trial.accuracies[:1]) for trial in trials]
+    here = beliefs(trials).gains(POOL)
+    there = beliefs(scaled(trials, unit), unit).gains([in_unit(one, unit) for one in POOL])
+    assert there / unit == pytest.approx(here, rel=1e-3, abs=1e-6 * here.max())
+    assert there.argmax() == here.argmax()
+
+
+def test_what_is_being_trained_is_gained_already() -> None:
+    trials = [trial for trial in history(0) if trial.status == "finished"]
+    rest = [one for one in POOL if one.key not in {trial.candidate.key for trial in trials}]
+    before = beliefs(trials).gains(rest)
+    best = int(before.argmax())
+    running = TrialView(99, rest[best], (), "running")
+    after = beliefs([*trials, running]).gains(rest)
+    assert after[best] < 0.5 * before[best]
+    spared = beliefs([*trials, running]).gains(rest, leaving_out=rest[best].key)
+    assert spared == pytest.approx(before)
+
+
+def test_what_is_held_is_not_being_trained() -> None:
+    trials = [trial for trial in history(0) if trial.status in ("finished", "held")]
+    held = next(trial for trial in trials if trial.status == "held")
+    running = [replace(trial, status="running") if trial is held else trial for trial in trials]
+    gains = [beliefs(some).gains([held.candidate])[0] for some in (trials, running)]
+    assert gains[1] < gains[0]
+
+
+def test_gains_follow_from_the_seed() -> None:
+    trials = history(0)
+    again = [Beliefs(trials, ENCODER, OBJECTIVE, seed).gains(POOL) for seed in (0, 0, 1)]
+    assert (again[0] == again[1]).all() and (again[0] != again[2]).any()
+    assert all(np.isfinite(gains).all() and (gains >= 0).all() for gains in again)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_promising_are_not_dominated(seed: int) -> None:
+    trials = [trial for trial in history(seed) if trial.status == "finished"]
+    chosen = {candidate.key for candidate in beliefs(trials).promising}
+    cheapest = min(trials, key=lambda trial: trial.candidate.flops)
+    assert cheapest.candidate.key in chosen and chosen <= {trial.candidate.key for trial in trials}
+    clear = [
+        trial.candidate.key
+        for trial in trials
+        if any(
+            dominates(
+                (other.accuracies[-1] - 0.2, other.candidate.flops), (trial.accuracies[-1], trial.candidate.flops)
+            )
+            for other in trials
+        )
+    ]
+    assert not chosen & set(clear)
+
+
+def test_nothing_is_worth_much_at_what_is_known_to_be_poor() -> None:
+    """Forty networks that are all at guessing leave no hope for one like them."""
+    trials = [TrialView(n, one, (0.1,) * 9, "finished") for n, one in enumerate(POOL[:40])]
+    trials += [TrialView(40, POOL[40], (0.1,) * 8 + (0.9,), "finished")]
+    gains = beliefs(trials).gains(POOL[:41])
+    assert gains[:40].max() < 0.2 * OBJECTIVE.reference[1]
+    assert np.isfinite(gains).all()

@@ -1,0 +1,204 @@
+"""Bundles: data that comes back equal, strict to read, and never taken where it is damaged."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from search_spaces.architecture import Architecture, Attention, Convolution
+from search_spaces.errors import UserError
+from tests.support.bundles import SUMMARY, inference_cost, provenance
+from trainers.bundle.files import Bundle, read_bundle, read_model, read_weights, write_bundle
+from trainers.data.datasets import DATA_DEFAULTS
+from trainers.model import seeded_model
+from trainers.recipe import FULL_TRAINING
+
+ARCHITECTURE = Architecture("convolution", 8, ((Convolution(),), (Attention(3, 2, "relative"),)) * 2)
+PROVENANCE = provenance(inference=inference_cost().to_json())
+FULL = {"test_accuracy": 0.98, "val_accuracy": 0.97, "epochs": 40}
+ROOT = Path(__file__).resolve().parents[3]
+BUNDLE = Bundle(ARCHITECTURE, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, PROVENANCE)
+
+
+@pytest.fixture
+def written(tmp_path):
+    directory = tmp_path / "found" / "knee"
+    write_bundle(directory, BUNDLE, {"a": torch.arange(4.0), "b": torch.ones(2, 2, dtype=torch.int64)})
+    return directory
+
+
+def rewrite(directory, change) -> None:
+    """The bundle with `change` made to its document and every checksum right, as someone might who knows the format."""
+    document = json.loads((directory / "bundle.json").read_bytes())
+    del document["checksum"]
+    change(document)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    document["checksum"] = hashlib.sha256(text.encode()).hexdigest()
+    (directory / "bundle.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def test_bundle_and_weights_come_back(written):
+    assert read_bundle(written) == BUNDLE
+    weights = read_weights(written)
+    assert torch.equal(weights["a"], torch.arange(4.0)) and torch.equal(weights["b"], torch.ones(2, 2).long())
+    assert sorted(path.name for path in written.iterdir()) == ["README.md", "bundle.json", "weights.safetensors"]
+    assert [path.name for path in written.parent.iterdir()] == ["knee"]
+    rewrite(written, lambda document: None)
+    assert read_bundle(written) == BUNDLE
+
+
+def test_a_network_is_rebuilt_with_the_same_output(tmp_path):
+    model = seeded_model(ARCHITECTURE, SUMMARY, 3).eval()
+    write_bundle(tmp_path / "bundle", BUNDLE, model.state_dict())
+    images = torch.rand(2, 1, 16, 16)
+    assert not torch.equal(model(images), seeded_model(ARCHITECTURE, SUMMARY, 0).eval()(images))
+    assert torch.equal(model(images), read_model(tmp_path / "bundle")(images))
+
+
+def test_weights_of_another_network_are_refused(written):
+    with pytest.raises(UserError, match="do not fit") as caught:
+        read_model(written)
+    one_line(caught)
+
+
+def test_every_file_has_its_checksum(tmp_path):
+    write_bundle(tmp_path / "bundle", BUNDLE, {"a": torch.ones(1)}, onnx=b"a network")
+    assert read_bundle(tmp_path / "bundle") == BUNDLE
+    contents = {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
+    files = json.loads(contents.pop("bundle.json"))["files"]
+    assert files == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    assert contents.keys() == {"README.md", "weights.safetensors", "model.onnx"}
+    assert contents["model.onnx"] == b"a network"
+
+
+def test_an_existing_directory_is_refused(written):
+    with pytest.raises(UserError, match="exists already"):
+        write_bundle(written, BUNDLE, {})
+    assert read_bundle(written) == BUNDLE
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    bundle = dataclasses.replace(BUNDLE, provenance=provenance(full_training=FULL | {"more": object()}))
+    with pytest.raises(TypeError):
+        write_bundle(tmp_path / "bundle", bundle, {"a": torch.ones(1)})
+    with pytest.raises(ValueError):
+        write_bundle(tmp_path / "bundle", dataclasses.replace(BUNDLE, provenance=provenance(val_loss=math.nan)), {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError):
+            write_bundle(tmp_path / "bundle", BUNDLE, {"a": torch.ones(50_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path):
+    # The kernel's signal for a file that grows too large, which Python ignores unless told otherwise.
+    program = (
+        "import resource, signal, sys, torch; from pathlib import Path; "
+        "from trainers.bundle.files import write_bundle; "
+        "from tests.trainers.bundle.test_files import BUNDLE; signal.signal(signal.SIGXFSZ, signal.SIG_DFL); "
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1)); "
+        "write_bundle(Path(sys.argv[1]), BUNDLE, {'a': torch.ones(50_000)})"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "bundle")], cwd=ROOT, timeout=60)
+    assert killed.returncode == -signal.SIGXFSZ
+    assert not (tmp_path / "bundle").exists()
+    with pytest.raises(UserError, match="is no bundle"):
+        read_bundle(tmp_path / "bundle")
+    write_bundle(tmp_path / "bundle", BUNDLE, {"a": torch.ones(50_000)})
+    assert read_bundle(tmp_path / "bundle") == BUNDLE
+
+
+def one_line(error) -> None:
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors"])
+def test_every_truncation_and_every_flipped_bit_is_one_line(written, name):
+    content = (written / name).read_bytes()
+    damages = [content[:length] for length in range(0, len(content), 7)]
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place % 8)
+        damages.append(bytes(damaged))
+    for damaged in damages:
+        (written / name).write_bytes(damaged)
+        with pytest.raises(UserError) as caught:
+            read_bundle(written) if name == "bundle.json" else read_weights(written)
+        one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors"])
+def test_a_missing_file_is_named(written, name):
+    (written / name).unlink()
+    with pytest.raises(UserError, match=name) as caught:
+        read_weights(written)
+    one_line(caught)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"[" * 100_000, b"\xff\xfe", b'{"format": "bundle/2"}', b'{"format": NaN}', b"1e999"]
+)
+def test_other_files_are_no_bundle(written, content):
+    (written / "bundle.json").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_bundle(written)
+    one_line(caught)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda document: document.update(note="x"), "unknown key .* 'note'"),
+        (lambda document: document.pop("recipe"), "missing recipe"),
+        (lambda document: document["recipe"].update(epoch=1), "unknown key of recipe 'epoch'"),
+        (lambda document: document["recipe"].update(epochs="1"), "recipe epochs is '1'"),
+        (lambda document: document["data"].update(name="digit"), "unknown data set 'digit'"),
+        (lambda document: document["data_summary"].pop("classes"), "data_summary: missing classes"),
+        (lambda document: document["architecture"].update(stem="x"), "unknown stem 'x'"),
+        (lambda document: document.update(provenance=[]), "provenance: expected an object"),
+        (lambda document: document["provenance"].update(trail=1), "unknown key of provenance 'trail'.*'trial'"),
+        (lambda document: document["provenance"].pop("search_id"), "provenance: missing search_id"),
+        (lambda document: document["provenance"].update(trial="42"), "provenance trial is '42'"),
+        (lambda document: document["provenance"].update(full_training=3), "expected an object or null"),
+        (lambda document: document["provenance"].update(val_accuracy=97.2), "expected 0 to 1"),
+        (lambda document: document["provenance"]["inference"].pop("batch"), "inference: missing batch"),
+        (lambda document: document["provenance"]["search_training"].pop("epochs"), "recipe: missing epochs"),
+        (lambda document: document["provenance"]["search_data"].pop("classes"), "data_summary: missing classes"),
+        (lambda document: document.update(files=3), "files: expected an object"),
+        (lambda document: document["files"].pop("README.md"), "files: missing README.md"),
+        (lambda document: document.update(files={"../weights": "0"}), "unknown key .*weights"),
+        (lambda document: document.update(format="bundle/9"), "format 'bundle/9': expected 'bundle/2'"),
+        (lambda document: document.update(format="bundle/1"), "format 'bundle/1': expected .*export it again"),
+    ],
+)
+def test_contents_are_read_strictly(written, change, message):
+    rewrite(written, change)
+    with pytest.raises(UserError, match=message) as caught:
+        read_bundle(written)
+    one_line(caught)
+
+
+def test_weights_that_are_none_are_refused_even_with_a_right_checksum(written):
+    for content in (b"", b"no tensors", safetensors.torch.save({"a": torch.ones(3)})[:-1]):
+        (written / "weights.safetensors").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        rewrite(written, lambda document, digest=digest: document["files"].update({"weights.safetensors": digest}))
+        with pytest.raises(UserError, match="holds no weights") as caught:
+            read_weights(written)
+        one_line(caught)
