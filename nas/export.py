@@ -17,9 +17,11 @@ from torch import Tensor
 from nas.driver.progress import front_table, measurement_lines
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import open_ledger
+from nas.records.front import front_of
 from nas.records.pareto import knee
 from nas.records.selection import PICKS, pick
-from nas.records.trial import TrialRecord, front_of, readable_flops
+from nas.records.trial import TrialRecord
+from nas.records.units import readable_flops
 from nas.settings.addresses import redacted
 from nas.settings.arguments import ArgumentParser, add_existing_search
 from nas.settings.kept_addresses import known_tracking

@@ -9,12 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
-from nas.driver.progress import front_table, measurement_lines, readable_duration
+from nas.driver.progress import front_table, measurement_lines
 from nas.records.objectives import COSTS, CostName
 from nas.records.pareto import knee
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import AnchorGain, Summary
-from nas.records.trial import FAILURES, TrialRecord, readable_cost
+from nas.records.trial import FAILURES, TrialRecord
+from nas.records.units import readable_cost, readable_duration
 from nas.reporting.write import REPORT_PAGE, write_report
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, RunDirectory

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.records.objectives import COSTS
-from nas.records.trial import readable_flops
+from nas.records.units import readable_flops
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture

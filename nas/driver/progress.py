@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.records.summary import Summary
-from nas.records.trial import FAILURES, TrialRecord, readable_flops
+from nas.records.trial import FAILURES, TrialRecord
+from nas.records.units import readable_duration, readable_flops
 
 PLAIN_INTERVAL_SECONDS = 15.0
 
@@ -102,16 +103,6 @@ class ProgressView:
             remaining = max(0.0, self._time_budget_seconds - elapsed)
             left = remaining if left is None else min(left, remaining)
         return readable_duration(elapsed) + ("" if left is None else f", about {readable_duration(left)} left")
-
-
-def readable_duration(seconds: float) -> str:
-    """A duration as `45 s`, `3 min 20 s` or `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:

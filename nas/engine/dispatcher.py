@@ -8,8 +8,9 @@ from nas.engine.admission import gate
 from nas.engine.policy import TrialJudge
 from nas.engine.stagnation import stagnated
 from nas.ledger.ledger import Ledger
+from nas.records.front import front_of
 from nas.records.seeds import derived_seed
-from nas.records.trial import Outcome, TrialRecord, architectures_started, front_of
+from nas.records.trial import Outcome, TrialRecord, architectures_started
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space

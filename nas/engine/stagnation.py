@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from nas.records.front import front_hypervolume
 from nas.records.pareto import Point
-from nas.records.trial import TrialRecord, front_hypervolume
+from nas.records.trial import TrialRecord
 
 # Less than this share of the hypervolume is no gain.
 LEAST_GAIN = 1e-3

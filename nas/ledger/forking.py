@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nas.ledger.ledger import Ledger
-from nas.records.trial import TrialRecord, front_of
+from nas.records.front import front_of
+from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture

@@ -6,8 +6,9 @@ Accelerator time is that of the epochs that were trained, whatever ran beside th
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nas.records.front import hypervolume_history
 from nas.records.pareto import Point
-from nas.records.trial import TrialRecord, hypervolume_history
+from nas.records.trial import TrialRecord
 
 # A trial with such an outcome would have been trained further had nothing stopped it.
 STOPPED_EARLY = frozenset({"stopped", "held"})

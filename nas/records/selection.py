@@ -4,8 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nas.records.front import front_of
 from nas.records.pareto import knee
-from nas.records.trial import TrialRecord, front_of, readable_flops
+from nas.records.trial import TrialRecord
+from nas.records.units import readable_flops
 from search_spaces.errors import UserError, unknown_name
 
 

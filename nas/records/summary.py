@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.front_probability import Result, front_probabilities
 from nas.records.objectives import CostName
 from nas.records.pareto import Point
-from nas.records.trial import Outcome, TrialRecord, counts, finished, front_hypervolume, front_of
+from nas.records.trial import Outcome, TrialRecord, counts
 
 SUMMARY_FORMAT = "summary/1"
 

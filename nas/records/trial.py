@@ -1,13 +1,14 @@
-"""What a search knows of its trials, as plain data."""
+"""A trial as a search knows it: what was proposed, what became of it, and how far it was trained."""
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from nas.records.objectives import CostName
-from nas.records.pareto import Point, front, hypervolume
+from nas.records.pareto import Point
+from nas.records.units import readable_cost, readable_flops
 from search_spaces.architecture import Architecture
 from trainers.inference import InferenceCost
 from trainers.loop import EpochResult
@@ -139,46 +140,9 @@ class TrialRecord:
         }
 
 
-def readable_flops(flops: float) -> str:
-    """FLOPs in the unit that fits, three digits: `1.90 GFLOPs`."""
-    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if flops >= size:
-            return f"{flops / size:.3g} {unit}FLOPs"
-    return f"{flops:.3g} FLOPs"
-
-
-def readable_cost(cost: float, name: CostName) -> str:
-    """A cost with its unit, three digits: `1.90 GFLOPs` or `3.21 ms`."""
-    return readable_flops(cost) if name == "flops" else f"{cost:.3g} ms"
-
-
-def finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The architectures with a full-budget result, the only ones that make the official front.
-
-    One that was trained several times is represented by its first training, with the others' results as `repeats`.
-    """
-    trainings: dict[str, list[TrialRecord]] = {}
-    for record in records:
-        if record.outcome == "finished":
-            trainings.setdefault(record.architecture.id, []).append(record)
-    return [_merged(sorted(several, key=lambda record: record.number)) for several in trainings.values()]
-
-
-def _merged(trainings: Sequence[TrialRecord]) -> TrialRecord:
-    if len(trainings) == 1:
-        return trainings[0]
-    return replace(trainings[0], repeats=tuple(record.epochs[-1].val_accuracy for record in trainings))
-
-
 def architectures_started(records: Iterable[TrialRecord]) -> Counter[str]:
     """How many trainings of each architecture were given to a worker, by its id."""
     return Counter(record.architecture.id for record in records if record.trained)
-
-
-def front_of(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The official front, by rising cost."""
-    candidates = finished(records)
-    return [candidates[index] for index in front([record.point for record in candidates])]
 
 
 def counts(records: Iterable[TrialRecord]) -> dict[Outcome, int]:
@@ -189,29 +153,7 @@ def counts(records: Iterable[TrialRecord]) -> dict[Outcome, int]:
     return numbers
 
 
-def front_hypervolume(records: Iterable[TrialRecord], reference: Point) -> float:
-    """The hypervolume of the official front, as a fraction of the box between `reference` and (1, cost 0)."""
-    points = [record.point for record in finished(records)]
-    return hypervolume(points, reference) / ((1 - reference[0]) * reference[1])
-
-
 def latest_moment(records: Iterable[TrialRecord]) -> float:
     """The latest time that the records hold, in seconds since 1970; 0 where they hold none."""
     moments = (moment for record in records for moment in (record.started_at, record.finished_at))
     return max((moment for moment in moments if moment is not None), default=0.0)
-
-
-def hypervolume_history(records: Sequence[TrialRecord], reference: Point) -> list[tuple[float, float]]:
-    """(finished_at, hypervolume) after each full-budget result, in the order in which they came."""
-    history: list[tuple[float, float]] = []
-    members: list[Point] = []
-    volume = 0.0
-    for record in sorted(finished(records), key=lambda record: record.finished_at or 0.0):
-        accuracy, cost = record.point
-        # Most results are no news to the front, which is small beside all results.
-        if not any(member[0] >= accuracy and member[1] <= cost for member in members):
-            members = [member for member in members if member[0] > accuracy or member[1] < cost]
-            members.append((accuracy, cost))
-            volume = hypervolume(members, reference) / ((1 - reference[0]) * reference[1])
-        history.append((record.finished_at or 0.0, volume))
-    return history

@@ -8,8 +8,9 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from nas.records.compute_used import Spending, hypervolume_steps
+from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.pareto import Point
-from nas.records.trial import TrialRecord, finished, front_hypervolume, front_of
+from nas.records.trial import TrialRecord
 from nas.reporting.choice_figures import choices_figure, importance_figure
 from nas.reporting.importance import Importances
 from nas.reporting.style import ACCENT_COLOUR, FIGURE_LAYOUT, FRONT_COLOUR, LEGEND_ABOVE, QUIET_COLOUR

@@ -8,8 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from nas.records.front import front_of
 from nas.records.objectives import COSTS, CostName
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.reporting.style import FRONT_COLOUR, STYLES, accuracy_range, by_outcome
 
 # Each choice of the x axis: the trial's value that it shows, and its title.

@@ -9,8 +9,9 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from nas.records.compute_used import Spending, spending, train_seconds
+from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.reporting.figures import page_figures
 from nas.reporting.front_figure import AXES, front_figure
 from nas.reporting.importance import Importances

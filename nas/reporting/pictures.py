@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from nas.records.compute_used import hypervolume_steps
+from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.objectives import COSTS
 from nas.records.search_facts import SearchFacts
-from nas.records.trial import TrialRecord, finished, front_hypervolume, front_of
+from nas.records.trial import TrialRecord
 from nas.reporting.choice_figures import CHOICES, READABLE_CELLS, colour_range
 from nas.reporting.importance import Importances
 from nas.reporting.reference_models import is_near, reference_models

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from nas.records.trial import OUTCOMES, Outcome, TrialRecord, finished
+from nas.records.front import finished
+from nas.records.trial import OUTCOMES, Outcome, TrialRecord
 
 FRONT_COLOUR = "#d55e00"
 ACCENT_COLOUR = "#0072b2"

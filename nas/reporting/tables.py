@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nas.records.compute_used import train_seconds
-from nas.records.trial import TrialRecord, readable_flops
+from nas.records.trial import TrialRecord
+from nas.records.units import readable_flops
 from nas.reporting.stages import stage_texts
 
 CSV_COLUMNS = (

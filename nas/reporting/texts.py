@@ -4,9 +4,11 @@ import html
 from collections.abc import Sequence
 
 from nas.records.compute_used import Spending
+from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.objectives import COSTS
 from nas.records.search_facts import SearchFacts
-from nas.records.trial import TrialRecord, counts, finished, front_hypervolume, front_of, readable_cost, readable_flops
+from nas.records.trial import TrialRecord, counts
+from nas.records.units import readable_cost, readable_flops
 from nas.reporting.importance import Importances
 from nas.reporting.reference_models import ReferenceModel
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.reporting.importance import importances
 from nas.reporting.page import report_page
 from nas.reporting.pictures import (

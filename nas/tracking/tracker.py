@@ -16,9 +16,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from nas.records.front import front_of
 from nas.records.objectives import CostName
 from nas.records.summary import Summary
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.tracking.environment import check_store
 from nas.tracking.run_fields import (
     changing_tags,

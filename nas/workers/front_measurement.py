@@ -13,7 +13,7 @@ import ray
 import torch
 
 from nas.ledger.ledger import Ledger
-from nas.records.trial import front_of
+from nas.records.front import front_of
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.relative_latency import Yardstick
 from nas.workers.searcher import TrialTemplate

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from nas.records.front import hypervolume_history
 from nas.records.search_facts import SearchFacts
-from nas.records.trial import hypervolume_history
 from nas.reporting.importance import importances
 from nas.reporting.write import REPORT_PAGE, write_report
 from tests.support.simulated_search import DIGITS, EPOCHS, simulated_search

@@ -12,9 +12,10 @@ from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
+from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import summarise
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.reporting.write import write_report
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker

@@ -10,7 +10,8 @@ from nas.ledger.clock import SteadyClock
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.compute_used import hypervolume_steps
-from nas.records.trial import TrialRecord, hypervolume_history
+from nas.records.front import hypervolume_history
+from nas.records.trial import TrialRecord
 from tests.entries.test_report import HEADER, add_trial
 from tests.faults.searches import LIMIT_SECONDS, records, start_search, wait_for
 

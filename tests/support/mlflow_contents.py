@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from nas.records.front import front_of
 from nas.records.summary import Summary
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.tracking.run_fields import EPOCH_METRICS, run_params, run_status, summary_metrics
 
 WAITING = "SCHEDULED"

@@ -10,7 +10,8 @@ import pytest
 from nas.engine.engine import Engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
-from nas.records.trial import architectures_started, front_of
+from nas.records.front import front_of
+from nas.records.trial import architectures_started
 from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError
 from search_spaces.space import Space

@@ -12,8 +12,9 @@ from nas.ledger.database import ledger_url
 from nas.ledger.forking import beyond_imports, check_whole, taken_over
 from nas.ledger.ledger import Ledger
 from nas.ledger.trial_codec import owner_of
+from nas.records.front import front_of
 from nas.records.summary import summarise
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.settings.command import Command
 from nas.settings.compose import read_command
 from nas.settings.run_directory import RunDirectory, run_directory

@@ -3,7 +3,8 @@ import random
 import pytest
 
 from nas.records.compute_used import hypervolume_steps, spending
-from nas.records.trial import TrialRecord, finished
+from nas.records.front import finished
+from nas.records.trial import TrialRecord
 from tests.support.searches import trial_record
 
 REFERENCE = (0.1, 10_000.0)

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from nas.records.front import front_hypervolume
 from nas.records.summary import summarise
-from nas.records.trial import front_hypervolume
 from tests.support.searches import trial_record
 
 REFERENCE = (0.1, 10_000_000.0)

@@ -3,17 +3,10 @@ import statistics
 
 import pytest
 
+from nas.records.front import finished, front_hypervolume, front_of, hypervolume_history
 from nas.records.pareto import hypervolume
-from nas.records.trial import (
-    OUTCOMES,
-    architectures_started,
-    counts,
-    finished,
-    front_hypervolume,
-    front_of,
-    hypervolume_history,
-    readable_flops,
-)
+from nas.records.trial import OUTCOMES, architectures_started, counts
+from nas.records.units import readable_flops
 from tests.support.searches import trial_record
 
 REFERENCE = (0.1, 4e6)

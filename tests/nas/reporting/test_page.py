@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
+from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
-from nas.records.trial import OUTCOMES, TrialRecord, front_of
+from nas.records.trial import OUTCOMES, TrialRecord
 from nas.reporting import page as report_page_module
 from nas.reporting.importance import importances
 from nas.reporting.page import report_page

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from nas.records.front import front_of
 from nas.records.summary import summarise
-from nas.records.trial import TrialRecord, front_of
+from nas.records.trial import TrialRecord
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.run_fields import epoch_metrics
 from nas.tracking.tracker import Tracker

@@ -6,7 +6,8 @@ import torch
 
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
-from nas.records.trial import TrialRecord, front_of
+from nas.records.front import front_of
+from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.front_measurement import measure_front, measured, measurement_config
