@@ -98,10 +98,10 @@ def search(
     from nas.driver.plan import check_reachable
     from nas.driver.progress import ProgressView
     from nas.ledger.forking import beyond_imports
-    from nas.records.reference import slow_architectures
     from nas.records.search_facts import SearchFacts
     from nas.records.summary import summarise
     from nas.reporting.write import write_report
+    from nas.strategy.proposals import slow_architectures
     from nas.tracking.environment import quiet_mlflow
     from nas.tracking.store import described_tracker, note, store_uri
     from nas.tracking.writer_thread import TrackerThread

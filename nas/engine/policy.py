@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 
-from nas.records.reference import reference_point
+from nas.records.search_facts import reference_point
 from nas.records.trial import TrialRecord
 from nas.settings.search_settings import SearchSettings
-from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.decisions import Decisions, Situation
-from nas.strategy.features import Candidate
 from nas.strategy.halving import rung_epochs
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces.architecture import Architecture

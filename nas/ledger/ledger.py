@@ -25,9 +25,9 @@ from nas.ledger.database import LEDGER_FORMAT, existing_study, ledger_format, ne
 from nas.ledger.optuna_samplers import sampler_named
 from nas.ledger.trial_codec import end_of, epoch_key, owner_of, record_of, standing_of, state_of
 from nas.ledger.trial_writing import imported_trial, new_trial
+from nas.records.latency_reference import Yardstick
 from nas.records.objectives import DEFAULT_OBJECTIVES, cost_of
 from nas.records.trial import Outcome, TrialRecord, latest_moment
-from nas.workers.relative_latency import Yardstick
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space, Value

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.records.objectives import DEFAULT_OBJECTIVES, CostName, cost_of
 from nas.records.pareto import Point
-from nas.records.reference import reference_point
+from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.datasets import DataConfig, DataSummary, check_data
 
@@ -41,3 +41,21 @@ def facts_from_header(name: str, header: Mapping[str, Any], most_latency_ms: flo
     reference = reference_point(space, data, search["min_accuracy"], search["max_flops"], most_latency_ms)
     cost_name = cost_of(search.get("objectives", DEFAULT_OBJECTIVES))
     return SearchFacts(name, data, int(header["training"]["epochs"]), reference, cost_name)
+
+
+def reference_point(
+    space: Space,
+    data: DataSummary,
+    min_accuracy: float | None,
+    max_flops: float | None,
+    most_latency_ms: float | None = None,
+) -> Point:
+    """The least accuracy and the most cost that count: the user's limits, or guessing and the dearest of the space.
+
+    Where the cost is latency, the most is `most_latency_ms`.
+    """
+    least = 1 / data.classes if min_accuracy is None else min_accuracy
+    if most_latency_ms is not None:
+        return least, most_latency_ms
+    _, most = space.flops_range(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+    return least, max_flops or float(most)

@@ -1,12 +1,41 @@
-"""A space of architectures as the proposals see it: candidates with their exact costs, drawn or changed."""
+"""What may be trained, as the proposals see it: candidates with their exact costs, drawn or changed."""
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from nas.strategy.features import Candidate
 from search_spaces.architecture import Architecture
 from search_spaces.space import Pick, Space, Value
 from trainers.data.datasets import DataSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An architecture as the proposals see it. `key` tells it from others; a choice that does not apply is not there.
+
+    `flops` and `params` are exact and positive; both are used on a logarithmic scale only, so their units do not
+    matter.
+    """
+
+    key: str
+    choices: Mapping[str, Value]
+    flops: float
+    params: float
+
+
+class CandidateSource(Protocol):
+    """A space as the proposals see it. Only what may be trained comes out of it; None is a failed attempt."""
+
+    @property
+    def domains(self) -> Mapping[str, Sequence[Value]]:
+        """The values of every choice, by its name."""
+
+    def sample(self, state: random.Random) -> Candidate | None:
+        """A random candidate."""
+
+    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+        """A candidate that differs in one or a few choices."""
 
 
 class SpaceCandidates:

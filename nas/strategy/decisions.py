@@ -12,10 +12,11 @@ from threadpoolctl import ThreadpoolController
 
 from nas.records.pareto import Point, dominates
 from nas.records.seeds import derived_seed
+from nas.strategy.candidates import CandidateSource
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.halving import goes_on, promoted
 from nas.strategy.posterior import Beliefs, Objective, TrialView
-from nas.strategy.proposals import INITIAL_PROPOSALS, CandidateSource, Proposal, best_gain, cover, encoder_of
+from nas.strategy.proposals import INITIAL_PROPOSALS, Proposal, best_gain, cover, encoder_of
 
 # So many results, early or final, before the surrogate is asked.
 LEAST_OBSERVATIONS = 4

@@ -2,31 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.strategy.candidates import Candidate
 from search_spaces.space import Value
 
 Array = NDArray[np.float64]
 
 # Two candidates that differ in a choice differ in two columns by this, a squared distance of 1.
 SAME = math.sqrt(0.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An architecture as the proposals see it. `key` tells it from others; a choice that does not apply is not there.
-
-    `flops` and `params` are exact and positive; both are used on a logarithmic scale only, so their units do not
-    matter.
-    """
-
-    key: str
-    choices: Mapping[str, Value]
-    flops: float
-    params: float
 
 
 class FeatureEncoder:

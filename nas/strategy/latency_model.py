@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.candidates import Candidate
+from nas.strategy.features import FeatureEncoder
 
 Array = NDArray[np.float64]
 

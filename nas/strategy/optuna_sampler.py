@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.records.pareto import Point
 from nas.records.seeds import derived_seed
+from nas.strategy.candidates import Candidate
 from nas.strategy.decisions import Decisions
-from nas.strategy.features import Candidate
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces.space import Value
 
@@ -84,7 +84,7 @@ class GainSampler(BaseSampler):
 
 
 class _ParameterCandidates:
-    """The parameters of a study as candidates (nas.strategy.proposals.CandidateSource)."""
+    """The parameters of a study as candidates (nas.strategy.candidates.CandidateSource)."""
 
     def __init__(
         self, search_space: Mapping[str, BaseDistribution], cost: Callable[[Parameters], float], most_cost: float

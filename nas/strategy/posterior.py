@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.records.pareto import Point, front
+from nas.strategy.candidates import Candidate
 from nas.strategy.expected_improvement import expected_gain, steps_of
-from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import Surrogate
 from nas.strategy.latency_model import Costs, LatencyModel, flops_costs
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps

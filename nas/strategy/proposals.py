@@ -5,13 +5,15 @@ Candidates are generated, not enumerated: changes of the architectures that look
 
 import math
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
 
-from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.candidates import Candidate, CandidateSource, SpaceCandidates
+from nas.strategy.features import FeatureEncoder
 from nas.strategy.posterior import Beliefs
-from search_spaces.space import Value
+from search_spaces.architecture import Architecture
+from search_spaces.space import Space
+from trainers.data.datasets import DataSummary
 
 MUTANTS, RANDOM_CANDIDATES = 200, 200
 # Without so many architectures proposed, the next one only covers the range of FLOPs.
@@ -20,20 +22,6 @@ POOL, NEAREST = 500, 10
 CLIMBING_PATIENCE = 100
 # After so many draws in vain for each candidate found, or at least so many, there is nothing more to find.
 PATIENCE, LEAST_PATIENCE = 20, 500
-
-
-class CandidateSource(Protocol):
-    """A space as the proposals see it. Only what may be trained comes out of it; None is a failed attempt."""
-
-    @property
-    def domains(self) -> Mapping[str, Sequence[Value]]:
-        """The values of every choice, by its name."""
-
-    def sample(self, state: random.Random) -> Candidate | None:
-        """A random candidate."""
-
-    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
-        """A candidate that differs in one or a few choices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +116,15 @@ def _attempts(
 ) -> dict[str, Candidate]:
     drawn = [draw(state) for _ in range(count)]
     return {candidate.key: candidate for candidate in drawn if candidate is not None and candidate.key not in known}
+
+
+def slow_architectures(space: Space, data: DataSummary, max_flops: float | None, seed: int) -> tuple[Architecture, ...]:
+    """What may be the slowest that a search meets: the anchors, and the dearest in FLOPs that is easily found.
+
+    None has more than `max_flops`, which has to leave something of the space.
+    """
+    source = SpaceCandidates(space, data, max_flops)
+    dearest = cover(source, 1, (), seed)
+    assert dearest is not None
+    found = dict.fromkeys([*space.anchors(), source.architecture(dearest.candidate)])
+    return tuple(one for one in found if max_flops is None or data.cost(one).flops <= max_flops)

@@ -14,8 +14,8 @@ import torch
 
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
+from nas.records.latency_reference import Yardstick
 from nas.settings.search_settings import ClusterSettings
-from nas.workers.relative_latency import Yardstick
 from nas.workers.searcher import TrialTemplate
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError

@@ -9,32 +9,16 @@ repeat within some 2 %, where medians of plain runs scatter by 5 to 20 %.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from nas.records.latency_reference import Yardstick
 from search_spaces.architecture import Architecture
 from trainers.data.datasets import DataSummary
 from trainers.inference import latency_ratio
 from trainers.model import seeded_model
 from trainers.recipe import Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class Yardstick:
-    """An architecture and its latency in milliseconds at `batch` images, with nothing else running."""
-
-    architecture: Architecture
-    latency_ms: float
-    batch: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {"architecture": self.architecture.to_json(), "latency_ms": self.latency_ms, "batch": self.batch}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Yardstick":
-        return cls(Architecture.from_json(data["architecture"]), data["latency_ms"], data["batch"])
 
 
 def measured_latency(config: Mapping[str, Any]) -> float:

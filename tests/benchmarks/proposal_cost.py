@@ -17,9 +17,8 @@ from pathlib import Path
 import optuna
 import yaml
 
-from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.decisions import Decisions
-from nas.strategy.features import Candidate
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces import space as space_module
 from search_spaces.space_reading import space_from_mapping

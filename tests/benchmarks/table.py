@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.records.pareto import Point, front, hypervolume
-from nas.strategy.features import Candidate
+from nas.strategy.candidates import Candidate
 from search_spaces.errors import UserError
 from search_spaces.space import Value
 
@@ -87,7 +87,7 @@ def _values(texts: Sequence[str]) -> tuple[Value, ...]:
 
 
 class TableSource:
-    """The rows of a table as candidates for the proposals (nas.strategy.proposals.CandidateSource)."""
+    """The rows of a table as candidates for the proposals (nas.strategy.candidates.CandidateSource)."""
 
     def __init__(self, table: Table) -> None:
         self.domains = table.domains

@@ -10,10 +10,10 @@ from nas.engine.engine import Engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
+from nas.records.latency_reference import Yardstick
 from nas.records.pareto import Point, hypervolume
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
-from nas.workers.relative_latency import Yardstick
 from search_spaces.architecture import Architecture, Attention
 from search_spaces.space import Space
 from tests.entries.test_search import SMALL, summary

@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from nas.strategy.candidates import SpaceCandidates, choice_domains, choice_name
-from nas.strategy.features import Candidate
+from nas.strategy.candidates import Candidate, SpaceCandidates, choice_domains, choice_name
 from search_spaces.space import Space
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from nas.records.pareto import Point, dominates
-from nas.strategy.candidates import SpaceCandidates
+from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.decisions import LEAST_OBSERVATIONS, Decisions
-from nas.strategy.features import Candidate
 from nas.strategy.posterior import Objective, TrialView
 from nas.strategy.proposals import INITIAL_PROPOSALS, distinct
 from search_spaces.space import Value

@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from nas.strategy.candidates import SpaceCandidates
-from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.candidates import Candidate, SpaceCandidates
+from nas.strategy.features import FeatureEncoder
 from search_spaces.space import Value
 from tests.support.searches import DIGITS, shipped_space
 

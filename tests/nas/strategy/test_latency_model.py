@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.strategy.candidates import SpaceCandidates
-from nas.strategy.features import Candidate
+from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.latency_model import PENALTY, LatencyModel, flops_costs, ridge
 from nas.strategy.proposals import distinct, encoder_of
 from tests.support.searches import DIGITS, shipped_space, slow_attention_ms

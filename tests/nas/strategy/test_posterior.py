@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nas.records.pareto import dominates
-from nas.strategy.candidates import SpaceCandidates
-from nas.strategy.features import Candidate, FeatureEncoder
+from nas.strategy.candidates import Candidate, SpaceCandidates
+from nas.strategy.features import FeatureEncoder
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
 from nas.strategy.posterior import Beliefs, Objective, TrialView, observations
 from nas.strategy.proposals import distinct

@@ -7,8 +7,7 @@ import random
 import pytest
 
 from nas.records.seeds import derived_seed
-from nas.strategy.candidates import SpaceCandidates
-from nas.strategy.features import Candidate
+from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.posterior import Beliefs, Objective, TrialView
 from nas.strategy.proposals import POOL, Proposal, best_gain, cover, distinct, encoder_of, radical_inverse
 from search_spaces.space import Space

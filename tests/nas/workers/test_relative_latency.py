@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.records.reference import slow_architectures
-from nas.workers.relative_latency import Yardstick, measured_latency
+from nas.records.latency_reference import Yardstick
+from nas.strategy.proposals import slow_architectures
+from nas.workers.relative_latency import measured_latency
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 from trainers.inference import latency_ratio
 from trainers.recipe import FULL_TRAINING
