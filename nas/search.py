@@ -14,7 +14,7 @@ from rich.console import Console
 from nas.driver.interruption import Interruption
 from nas.driver.lock import check_free, driver_lock
 from nas.driver.open_ledger import check_ledger, search_ledger
-from nas.driver.storage_check import check_space, is_full
+from nas.driver.storage_check import check_space
 from nas.settings.addresses import redacted
 from nas.settings.command import Command
 from nas.settings.compose import read_command
@@ -22,6 +22,7 @@ from nas.settings.kept_addresses import kept_tracking
 from nas.settings.run_directory import RunDirectory, check_writable, run_directory
 from nas.settings.search_settings import SearchSettings
 from nas.workers.ray_environment import set_ray_environment
+from nas.workers.storage_full import is_full
 from search_spaces.errors import UserError
 from trainers.data.datasets import DataSummary, check_data
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return EXIT_MISTAKE
     except Exception as error:
-        from nas.ledger.ledger_loss import loss_of_ledger
+        from nas.ledger.database import loss_of_ledger
 
         if is_full(error):
             trouble = f"the storage {str(directory.path)!r} is full: make space there, then"

@@ -1,8 +1,6 @@
-"""Room for what a search writes: how much it will need, whether it is there, and what is raised once there is none."""
+"""Room for what a search writes: how much it will need, and whether it is there."""
 
-import errno
 import math
-import os
 import random
 import shutil
 
@@ -19,14 +17,6 @@ from trainers.recipe import Recipe
 FIXED_BYTES = 50_000_000
 BYTES_PER_WEIGHT = 4
 SAMPLES = 32
-
-_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
-# In words, since Ray hands an exception on as the text of its trace. The last is SQLite's.
-_WORDS = (*map(os.strerror, _NUMBERS), "database or disk is full")
-
-
-class StorageFull(Exception):
-    """A worker found no room for a checkpoint."""
 
 
 def check_space(
@@ -62,15 +52,6 @@ def check_space(
 def checkpoint_bytes(params: float, recipe: Recipe) -> float:
     """The size of a trial's checkpoint: its weights, their averages where there are any, and the momentum."""
     return params * BYTES_PER_WEIGHT * (3 if recipe.ema_decay else 2)
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether an exception, or one that led to it, says that there is no room left."""
-    while error is not None:
-        if getattr(error, "errno", None) in _NUMBERS or any(words in str(error) for words in _WORDS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _samples(space: Space, state: random.Random) -> list[Architecture]:

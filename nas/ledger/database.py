@@ -1,21 +1,26 @@
-"""The database that holds a ledger's study: made whole, found again, and what is said where it cannot be read."""
+"""The database that holds a ledger's study: made whole, checked, found again, and what is said once it is gone."""
 
 import contextlib
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.ledger.checksums import seal
-from nas.ledger.sqlite_check import check_sqlite
 from nas.settings.addresses import without_secrets
 from search_spaces.errors import UserError
 from trainers.files import sync_directory
 
 LEDGER_FORMAT = 3
 SQLITE = "sqlite:///"
+
+_MAGIC = b"SQLite format 3\0"
+# Bytes 18 and 19 of the file are the versions needed to write and to read it: 1 with a journal, 2 with a log.
+_VERSIONS = slice(18, 20)
 
 
 def ledger_url(path: Path) -> str:
@@ -57,6 +62,25 @@ def existing_study(url: str, name: str) -> optuna.Study:
     return optuna.load_study(storage=_storage(url, create_tables=False), study_name=name)
 
 
+def check_sqlite(path: Path) -> None:
+    """Raises ValueError or sqlite3.Error, saying what is wrong, where a file is cut short or its structure is damaged.
+
+    Values are not checked: SQLite keeps no checksum of them. An unfinished transaction is rolled back, as by any
+    opening of the file.
+    """
+    with path.open("rb") as file:
+        start = file.read(_VERSIONS.stop)
+    if start[: len(_MAGIC)] != _MAGIC or not set(start[_VERSIONS]) <= {1, 2}:
+        raise ValueError("it is no SQLite file")
+    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise ValueError(" ".join(str(found).split()))
+        stray = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if stray is not None:
+            raise ValueError(f"a row of {stray[0]} belongs to nothing")
+
+
 def ledger_format(study: optuna.Study) -> object:
     """The format that a ledger says it has."""
     header = study.user_attrs.get("header", {})
@@ -67,6 +91,19 @@ def reason(error: Exception, url: str) -> str:
     """The first line of an error, without the secrets of the address."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return without_secrets(lines[0], url)
+
+
+def loss_of_ledger(error: BaseException | None) -> str | None:
+    """What the database said, in a line, where it is the reason of an exception; None where it is not.
+
+    What it finds wrong with a statement, as a key that is there already, is a mistake of this project and no loss.
+    """
+    while error is not None:
+        if isinstance(error, (OperationalError, InterfaceError)):
+            lines = str(error.orig).strip().splitlines()
+            return lines[0] if lines else type(error.orig).__name__
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, Any]) -> optuna.Study:

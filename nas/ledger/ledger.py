@@ -23,8 +23,16 @@ from nas.ledger.checksums import BrokenSeal, seal, unseal
 from nas.ledger.clock import SteadyClock
 from nas.ledger.database import LEDGER_FORMAT, existing_study, ledger_format, new_study, reason
 from nas.ledger.optuna_samplers import sampler_named
-from nas.ledger.trial_codec import end_of, epoch_key, owner_of, record_of, standing_of, state_of
-from nas.ledger.trial_writing import imported_trial, new_trial
+from nas.ledger.trial_codec import (
+    end_of,
+    epoch_key,
+    imported_trial,
+    new_trial,
+    owner_of,
+    record_of,
+    standing_of,
+    state_of,
+)
 from nas.records.latency_reference import Yardstick
 from nas.records.objectives import DEFAULT_OBJECTIVES, cost_of
 from nas.records.trial import Outcome, TrialRecord, latest_moment

@@ -1,14 +1,19 @@
-"""A trial as the ledger's database holds it, read back into a record and held against what was sealed."""
+"""A trial as the ledger's database holds it: written whole, in one transaction, and read back into a record.
 
+What is read is held against the checksums that were written with it.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas.ledger.checksums import BrokenSeal, digest, unseal
+from nas.ledger.checksums import BrokenSeal, digest, seal, unseal
 from nas.records.objectives import CostName
 from nas.records.trial import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
+from search_spaces.space import Space, Value
 from trainers.loop import EpochResult
 
 _STATES: dict[Outcome, TrialState] = {
@@ -59,6 +64,59 @@ def end_of(record: TrialRecord) -> dict[str, Any]:
         "finished_at": record.finished_at,
         "judged": record.judged,
     }
+
+
+def new_trial(record: TrialRecord, space: Space, system_attributes: Mapping[str, Any]) -> FrozenTrial:
+    """The trial of `record`, offered the choices of `space`: one to be trained, or one that never will be."""
+    trial = _with_choices(record, space, state_of(record.outcome), None)
+    attributes = {"proposal": _proposal(record, trial)} | ({} if record.trained else {"end": end_of(record)})
+    trial.user_attrs = {key: _sealed(record, key, value) for key, value in attributes.items()}
+    trial.system_attrs = dict(system_attributes)
+    return trial
+
+
+def imported_trial(record: TrialRecord, space: Space) -> FrozenTrial:
+    """The trial of `record`, a finished one that another search has trained, of an architecture that `space` holds."""
+    assert record.outcome == "finished" and record.imported_from is not None, record
+    trial = _with_choices(record, space, TrialState.COMPLETE, list(record.point))
+    attributes = {
+        "proposal": _proposal(record, trial),
+        **{epoch_key(result.epoch): result.to_json() for result in record.epochs},
+        "end": end_of(record),
+    }
+    trial.user_attrs = {key: _sealed(record, key, value) for key, value in attributes.items()}
+    return trial
+
+
+def _with_choices(record: TrialRecord, space: Space, state: TrialState, values: list[float] | None) -> FrozenTrial:
+    chosen = space.choices_of(record.architecture)
+    offers: dict[str, BaseDistribution] = {}
+
+    def pick(name: str, values: Sequence[Value]) -> Value:
+        offers[name] = CategoricalDistribution(list(values))
+        return chosen[name]
+
+    space.decide(pick)
+    return create_trial(state=state, values=values, params=dict(chosen), distributions=offers)
+
+
+def _proposal(record: TrialRecord, trial: FrozenTrial) -> dict[str, Any]:
+    proposal = {
+        "architecture": record.architecture.to_json(),
+        "flops": record.flops,
+        "params": record.params,
+        "seed": record.seed,
+        "anchor": record.anchor,
+        "replicate": record.replicate,
+        "started_at": record.started_at,
+        "stretch_start": record.stretch_start,
+        "choices": choices_digest(trial),
+    }
+    return proposal if record.imported_from is None else {**proposal, "imported_from": record.imported_from}
+
+
+def _sealed(record: TrialRecord, key: str, value: Any) -> dict[str, Any]:
+    return seal(owner_of(record.number), key, value)
 
 
 def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:

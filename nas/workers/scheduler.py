@@ -10,9 +10,9 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from nas.driver.storage_check import StorageFull
 from nas.engine.engine import Engine
 from nas.workers.hung_trials import HungTrials
+from nas.workers.storage_full import StorageFull
 from nas.workers.worker_deaths import death_of_worker
 from search_spaces.errors import UserError
 from trainers.loop import EpochResult

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from ray import tune
 
-from nas.driver.storage_check import StorageFull, is_full
 from nas.workers.relative_latency import measured_latency
+from nas.workers.storage_full import StorageFull, is_full
 from search_spaces.architecture import Architecture
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.datasets import DataConfig, DataSummary, load_train_validation

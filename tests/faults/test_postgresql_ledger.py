@@ -8,9 +8,9 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from nas.ledger.database import loss_of_ledger
 from nas.ledger.forking import check_whole
 from nas.ledger.ledger import Ledger
-from nas.ledger.ledger_loss import loss_of_ledger
 from nas.ledger.location import create_ledger, open_ledger, read_ledger
 from nas.records.search_facts import facts_from_header
 from nas.records.summary import summarise

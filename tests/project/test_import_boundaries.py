@@ -30,7 +30,6 @@ FRAMEWORK_FILES = {
         "nas/reporting/importance.py",
         "nas/strategy/optuna_sampler.py",
         "nas/ledger/database.py",
-        "nas/ledger/trial_writing.py",
         "nas/ledger/ledger.py",
         "nas/ledger/trial_codec.py",
         "nas/ledger/optuna_samplers.py",
@@ -54,7 +53,7 @@ FRAMEWORK_FILES = {
     },
     "matplotlib": {"nas/reporting/pictures.py"},
     "sklearn": {"trainers/data/memory_sets.py"},
-    "sqlalchemy": {"nas/ledger/ledger_loss.py"},
+    "sqlalchemy": {"nas/ledger/database.py"},
     "torchvision": {"trainers/data/torchvision_import.py"},
 }
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.driver.storage_check import check_space, checkpoint_bytes, is_full
+from nas.driver.storage_check import check_space, checkpoint_bytes
 from nas.settings.run_directory import RunDirectory, run_directory
+from nas.workers.storage_full import is_full
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from search_spaces.space import Space
