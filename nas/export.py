@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from nas.driver.progress import front_table, measurement_lines
+from nas.driver.front_table import front_table, measurement_lines
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import open_ledger
 from nas.records.front import front_of

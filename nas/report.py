@@ -83,7 +83,8 @@ def _bring_up_mlflow(
     directory: RunDirectory, ledger: "Ledger", facts: "SearchFacts", tracking: TrackingSettings, files: list[Path]
 ) -> int:
     """Writes what MLflow lacks, and prints a line on it. The exit code."""
-    from nas.driver.conclusion import mlflow_lines, report_command
+    from nas.driver.commands import report_command
+    from nas.driver.conclusion import mlflow_lines
     from nas.tracking.environment import quiet_mlflow
     from nas.tracking.store import bring_up_to_date, store_uri
     from nas.tracking.writer_thread import reason_of

@@ -87,17 +87,11 @@ def search(
     console: Console, command: Command, directory: RunDirectory, data: DataSummary, interrupted: Interruption
 ) -> None:
     """One search, from the first proposal to the report; an orderly end where it is interrupted. Raises UserError."""
-    from nas.driver.conclusion import (
-        SearchEnd,
-        drop_checkpoints,
-        mlflow_lines,
-        print_conclusion,
-        report_command,
-        resume_command,
-        write_results,
-    )
+    from nas.driver.commands import report_command, resume_command
+    from nas.driver.conclusion import mlflow_lines, print_conclusion
     from nas.driver.plan import check_reachable
     from nas.driver.progress import ProgressView
+    from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
     from nas.ledger.forking import beyond_imports
     from nas.records.search_facts import SearchFacts
     from nas.records.summary import summarise
@@ -107,9 +101,9 @@ def search(
     from nas.tracking.store import described_tracker, note, store_uri
     from nas.tracking.writer_thread import TrackerThread
     from nas.workers.front_measurement import measure_front, measure_yardstick
-    from nas.workers.ray_cluster import watched_ray
+    from nas.workers.ray_cluster import ray_cluster, watched_ray
     from nas.workers.searcher import TrialTemplate
-    from nas.workers.tuner import ray_cluster, run_trials
+    from nas.workers.tuner import run_trials
 
     started = time.monotonic()
     check_reachable(command.space, data, command.search.max_flops)
@@ -206,7 +200,7 @@ def _accuracy_rule(search: SearchSettings, epochs: int) -> "AccuracyRule | None"
 
 def _way_on(directory: RunDirectory) -> str:
     """What to do once the obstacle is gone."""
-    from nas.driver.conclusion import resume_command
+    from nas.driver.commands import resume_command
 
     if not directory.has_ledger:
         return "start the search again."

@@ -1,97 +1,19 @@
-"""The end of a search: its report, its summary, its MLflow runs, and what the terminal says of them."""
-
-import json
-import os
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+"""What the terminal says at the end of a search: its front, what it gained, where to look and what to type next."""
 
 from rich.console import Console
 
-from nas.driver.progress import front_table, measurement_lines
+from nas.driver.commands import export_command, resume_command
+from nas.driver.front_table import front_table, measurement_lines
+from nas.driver.result_files import SearchEnd
 from nas.records.objectives import COSTS, CostName
 from nas.records.pareto import knee
-from nas.records.search_facts import SearchFacts
 from nas.records.summary import AnchorGain, Summary
-from nas.records.trial import FAILURES, TrialRecord
+from nas.records.trial import FAILURES
 from nas.records.units import readable_cost, readable_duration
-from nas.reporting.write import REPORT_PAGE, write_report
+from nas.reporting.write import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
-from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, RunDirectory
+from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
-
-
-@dataclass(frozen=True, slots=True)
-class SearchEnd:
-    """How a search came to its end. `search_seconds` is the time that trials were being run, `seconds` all of it."""
-
-    name: str
-    search_id: str
-    data: str
-    interrupted: bool
-    search_seconds: float
-    seconds: float
-
-
-def write_results(
-    directory: RunDirectory, facts: SearchFacts, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
-) -> list[Path]:
-    """Writes the report, `summary.json` and `front.json`. The paths of what was written.
-
-    The front's file holds nothing that was measured in time, so that a deterministic search writes the same bytes.
-    """
-    paths = write_report(directory.report, facts, records)
-    _write_json(
-        directory.summary,
-        {
-            "name": end.name,
-            "search_id": end.search_id,
-            "interrupted": end.interrupted,
-            "search_seconds": end.search_seconds,
-            "seconds": end.seconds,
-            **summary.to_json(),
-        },
-    )
-    _write_json(directory.front, [_results(record) for record in summary.front])
-    return [*paths, directory.summary, directory.front]
-
-
-def _results(record: TrialRecord) -> dict[str, Any]:
-    """What training has shown of a trial, and nothing that differs when it is done again."""
-    fields = ("number", "architecture_id", "architecture", "label", "flops", "params", "seed", "replicate", "repeats")
-    everything = record.to_json()
-    curve = [
-        {
-            "epoch": result.epoch,
-            "train_loss": result.train_loss,
-            "val_loss": result.val_loss,
-            "val_accuracy": result.val_accuracy,
-        }
-        for result in record.epochs
-    ]
-    return {**{name: everything[name] for name in fields}, "val_accuracy": record.point[0], "curve": curve}
-
-
-def _write_json(path: Path, value: object) -> None:
-    temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def drop_checkpoints(
-    directory: RunDirectory, records: tuple[TrialRecord, ...], summary: Summary, keep_checkpoints: str
-) -> None:
-    """Deletes the checkpoints of trials that have ended, except those of the front, or all, as `keep_checkpoints` says.
-
-    The values are those of `search.keep_checkpoints`.
-    """
-    if keep_checkpoints == "all":
-        return
-    kept = {record.number for record in summary.front} if keep_checkpoints == "front" else set()
-    for record in records:
-        if record.outcome not in ("running", "held") and record.number not in kept:
-            shutil.rmtree(directory.checkpoints(record.number), ignore_errors=True)
 
 
 def print_conclusion(
@@ -124,18 +46,9 @@ def print_conclusion(
     following = [resume_command(directory)] if end.interrupted or counts["running"] else []
     # There is nothing to export of an architecture whose weights are not kept.
     if summary.front and directory.checkpoints(best.number).is_dir():
-        following.append(f"python nas/export.py {end.name} --pick knee{_runs_flag(directory)}")
+        following.append(export_command(directory))
     if following:
         console.print("\n  ".join(["\nnext", *following]), soft_wrap=True)
-
-
-def resume_command(directory: RunDirectory) -> str:
-    """The command that goes on with a search."""
-    return f"python nas/search.py --resume {directory.name}{_runs_flag(directory)}"
-
-
-def _runs_flag(directory: RunDirectory) -> str:
-    return "" if directory.runs == Path(DEFAULT_RUNS_DIRECTORY).resolve() else f" --runs-dir {directory.runs}"
 
 
 def _gain_text(gain: AnchorGain, cost_name: CostName) -> str:
@@ -147,11 +60,6 @@ def _gain_text(gain: AnchorGain, cost_name: CostName) -> str:
         against + f"its accuracy for {gain.cost_saved:.0%} {words.less}, "
         f"{100 * gain.accuracy_gained:+.2f} points of accuracy for {words.no_more}"
     )
-
-
-def report_command(directory: RunDirectory) -> str:
-    """The command that makes the report of a search and brings MLflow up to its ledger."""
-    return f"python nas/report.py {directory.name}{_runs_flag(directory)}"
 
 
 def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str, report: str) -> list[str]:

@@ -3,6 +3,7 @@
 A thread does what is to be done, since the main thread may be waiting in a library when a signal comes.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -11,7 +12,7 @@ import threading
 import time
 from types import FrameType
 
-from nas.driver.process_tree import kill_descendants
+import psutil
 
 # The exit code after each signal that ends a search; 128 and the signal's number, as shells have it.
 EXIT_CODES = {number: 128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -83,7 +84,7 @@ class Interruption:
 
         `message` and `exit_code` are for when no signal has come, which would be the reason then.
         """
-        kill_descendants(os.getpid())
+        kill_descendants()
         if sys.stdout.isatty():
             _write(1, _SHOW_CURSOR)
         if self._signal is None:
@@ -116,6 +117,13 @@ class Interruption:
         elif number == signal.SIGINT:
             # A closing terminal and a job system send their signals more than once; only a person insists.
             self.end_now("", self.exit_code)
+
+
+def kill_descendants() -> None:
+    """Kills every process below this one, parents first, so that what Ray starts anew has no parent to live by."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            process.kill()
 
 
 def _leave_to_the_thread(signal_number: int, frame: FrameType | None) -> None:

@@ -1,18 +1,71 @@
-"""Watches the Ray that a search started on this machine: without it the search would wait for ever."""
+"""The Ray that a search runs on: started on this machine or joined, and watched where it was started.
+
+Without a Ray that lives the search would wait for ever.
+"""
 
 import contextlib
+import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
 
 from nas.settings.search_settings import ClusterSettings
+from search_spaces.errors import UserError
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACKAGES = ("nas", "search_spaces", "trainers", "cluster")
+
+# A reused worker has this long to finish its epoch when its trial is stopped; with Ray's 2 s a search can hang.
+WORKER_ENVIRONMENT = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "30"}
+DRIVER_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Ctrl-C is ours to handle.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Ray Tune's own snapshots are never read; the ledger is what a search is resumed from.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # A worker that dies with its node is the engine's to see to, as any other.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 
 SECONDS_BETWEEN_LOOKS = 0.5
 EXIT_RAY_DIED = 1
 # The processes without which no trial can be trained. The workers end with the second.
 _NEEDED = ("raylet", "gcs_server")
+
+
+@contextlib.contextmanager
+def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
+    """Ray, started on this machine or joined, for as long as the context lasts. Yields how many trials run at a time.
+
+    Raises UserError where the cluster cannot be reached or cannot run a single trial.
+    """
+    os.environ.update(DRIVER_ENVIRONMENT)
+    runtime_env: dict[str, Any] = {"env_vars": WORKER_ENVIRONMENT}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    if cluster.address is None:
+        options |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    else:
+        # Workers elsewhere need the code of this checkout, and nothing that lies beside it.
+        runtime_env |= {"working_dir": str(PROJECT), "excludes": _excludes()}
+        options["address"] = cluster.address
+    try:
+        ray.init(runtime_env=runtime_env, **options)
+    except Exception as error:  # Ray raises no less where one of its processes dies while it starts.
+        where = f"at {cluster.address!r}" if cluster.address else "on this machine"
+        raise UserError(f"no Ray cluster {where}: {str(error).splitlines()[0]}") from None
+    # What befalls a worker is said by the search, in a line.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        yield _slots(cluster)
+    finally:
+        ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -37,3 +90,22 @@ def watched_ray(cluster: ClusterSettings, end_now: Callable[[str, int], None]) -
     finally:
         closing.set()
         thread.join()
+
+
+def _slots(cluster: ClusterSettings) -> int:
+    available = ray.cluster_resources()
+    cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
+    slots = int(cpus // cluster.cpus_per_trial)
+    if cluster.gpus_per_trial:
+        slots = min(slots, int(gpus / cluster.gpus_per_trial))
+    if slots < 1:
+        raise UserError(
+            f"a trial takes {cluster.cpus_per_trial:g} CPUs and {cluster.gpus_per_trial:g} GPUs, "
+            f"and the cluster has {cpus:g} and {gpus:g}: lower --cpus-per-trial or --gpus-per-trial."
+        )
+    return slots
+
+
+def _excludes() -> list[str]:
+    """Everything in the project's directory but its packages."""
+    return [f"/{path.name}" for path in PROJECT.iterdir() if path.name not in PACKAGES]

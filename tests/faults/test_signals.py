@@ -14,8 +14,7 @@ from tests.faults.searches import checkpoints, left_over, named, records, start_
 # Stands for a search: it has a child with a child of its own, and its main thread waits where no signal reaches Python.
 WAITING = """
 import os, subprocess, sys, threading
-from nas.driver.interruption import Interruption
-from nas.driver.process_tree import kill_descendants
+from nas.driver.interruption import Interruption, kill_descendants
 with Interruption(grace_seconds=float(sys.argv[1])) as interrupted:
     if sys.argv[2] != "starting":
         interrupted.claim()
@@ -29,7 +28,7 @@ with Interruption(grace_seconds=float(sys.argv[1])) as interrupted:
         lock = threading.Lock()
         lock.acquire()
         lock.acquire()
-    kill_descendants(os.getpid())
+    kill_descendants()
 sys.exit(interrupted.exit_code)
 """
 

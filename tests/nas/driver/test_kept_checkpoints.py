@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.driver.conclusion import drop_checkpoints
+from nas.driver.result_files import drop_checkpoints
 from nas.records.summary import summarise
 from nas.settings.run_directory import run_directory
 from tests.support.searches import trial_record

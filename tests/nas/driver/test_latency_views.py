@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nas.driver.conclusion import SearchEnd, print_conclusion
+from nas.driver.conclusion import print_conclusion
+from nas.driver.result_files import SearchEnd
 from nas.export import print_front
 from nas.records.search_facts import SearchFacts
 from nas.records.selection import pick

@@ -11,8 +11,8 @@ from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.front_measurement import measure_front, measured, measurement_config
+from nas.workers.ray_cluster import ray_cluster
 from nas.workers.searcher import TrialTemplate
-from nas.workers.tuner import ray_cluster
 from search_spaces.architecture import Architecture
 from tests.support.bundles import inference_cost
 from tests.support.searches import DIGITS, epoch_result, tiny_space

@@ -1,0 +1,49 @@
+"""The front of a search as the terminal shows it."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from nas.records.trial import TrialRecord
+from nas.records.units import readable_flops
+
+
+def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
+    """The front as a table, by rising cost; the knee is marked.
+
+    ms is the latency of one batch and MB its peak memory, a dash where they were not measured. Where the cost is
+    latency, it has a column of its own.
+    """
+    on_latency = any(record.cost_name == "latency_ms" for record in front)
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+    for header, justify in (
+        ("trial", "right"),
+        ("accuracy", "right"),
+        *([("latency", "right")] if on_latency else []),
+        ("FLOPs", "right"),
+        ("params", "right"),
+        ("ms", "right"),
+        ("MB", "right"),
+        ("", "left"),
+    ):
+        table.add_column(header, justify=justify)  # type: ignore[arg-type]
+    for record in front:
+        mark = "  ← knee" if record.number == knee_number else ""
+        accuracy, _ = record.point
+        table.add_row(
+            str(record.number),
+            f"{accuracy:.2%}",
+            *([record.readable_cost] if on_latency else []),
+            readable_flops(record.flops).removesuffix("FLOPs").strip(),
+            f"{record.params:,}",
+            f"{record.inference.latency_ms:.3g}" if record.inference else "–",
+            f"{record.inference.peak_memory_mb:.3g}" if record.inference else "–",
+            record.architecture.label + mark,
+        )
+    return table
+
+
+def measurement_lines(front: Sequence[TrialRecord]) -> list[str]:
+    """Under what conditions the members of a front were measured, a line for each set of them."""
+    conditions = dict.fromkeys(record.inference.conditions for record in front if record.inference)
+    return [f"ms and MB at {text}" for text in conditions]

@@ -1,0 +1,86 @@
+"""What a search leaves in its directory at its end: the report, summary.json, front.json, and the weights it keeps."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.records.search_facts import SearchFacts
+from nas.records.summary import Summary
+from nas.records.trial import TrialRecord
+from nas.reporting.write import write_report
+from nas.settings.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEnd:
+    """How a search came to its end. `search_seconds` is the time that trials were being run, `seconds` all of it."""
+
+    name: str
+    search_id: str
+    data: str
+    interrupted: bool
+    search_seconds: float
+    seconds: float
+
+
+def write_results(
+    directory: RunDirectory, facts: SearchFacts, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
+) -> list[Path]:
+    """Writes the report, `summary.json` and `front.json`. The paths of what was written.
+
+    The front's file holds nothing that was measured in time, so that a deterministic search writes the same bytes.
+    """
+    paths = write_report(directory.report, facts, records)
+    _write_json(
+        directory.summary,
+        {
+            "name": end.name,
+            "search_id": end.search_id,
+            "interrupted": end.interrupted,
+            "search_seconds": end.search_seconds,
+            "seconds": end.seconds,
+            **summary.to_json(),
+        },
+    )
+    _write_json(directory.front, [_results(record) for record in summary.front])
+    return [*paths, directory.summary, directory.front]
+
+
+def drop_checkpoints(
+    directory: RunDirectory, records: tuple[TrialRecord, ...], summary: Summary, keep_checkpoints: str
+) -> None:
+    """Deletes the checkpoints of trials that have ended, except those of the front, or all, as `keep_checkpoints` says.
+
+    The values are those of `search.keep_checkpoints`.
+    """
+    if keep_checkpoints == "all":
+        return
+    kept = {record.number for record in summary.front} if keep_checkpoints == "front" else set()
+    for record in records:
+        if record.outcome not in ("running", "held") and record.number not in kept:
+            shutil.rmtree(directory.checkpoints(record.number), ignore_errors=True)
+
+
+def _results(record: TrialRecord) -> dict[str, Any]:
+    """What training has shown of a trial, and nothing that differs when it is done again."""
+    fields = ("number", "architecture_id", "architecture", "label", "flops", "params", "seed", "replicate", "repeats")
+    everything = record.to_json()
+    curve = [
+        {
+            "epoch": result.epoch,
+            "train_loss": result.train_loss,
+            "val_loss": result.val_loss,
+            "val_accuracy": result.val_accuracy,
+        }
+        for result in record.epochs
+    ]
+    return {**{name: everything[name] for name in fields}, "val_accuracy": record.point[0], "curve": curve}
+
+
+def _write_json(path: Path, value: object) -> None:
+    temporary = path.with_suffix(".json.part")
+    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
