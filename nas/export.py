@@ -24,8 +24,8 @@ from nas.records.trial import TrialRecord
 from nas.records.units import readable_flops
 from nas.settings.addresses import redacted
 from nas.settings.arguments import ArgumentParser, add_existing_search
-from nas.settings.kept_addresses import known_tracking
 from nas.settings.run_directory import RunDirectory, existing_run
+from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError
 from trainers.bundle.files import Bundle, model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model
@@ -124,7 +124,7 @@ def _export(console: Console, options: argparse.Namespace, directory: RunDirecto
         check_names(options.register, alias)
         if ledger.tracking is None:
             raise UserError(f"search {options.name!r} has no MLflow store: it was never run.")
-        tracking = known_tracking(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
+        tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
         registry = ModelRegistry(store_uri(tracking, directory), ledger.search_id)
         run = registry.run_of(record.number)
     bundle, weights = found_network(directory, ledger, record, options.pick)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from nas.driver.lock import driver_lock
 from nas.settings.addresses import redacted
 from nas.settings.arguments import ArgumentParser, add_existing_search
-from nas.settings.kept_addresses import known_tracking
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError
@@ -75,7 +74,7 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
         raise UserError(f"no browser could be started: open {str(page)!r} yourself.")
     if options.open or options.out or ledger.tracking is None:
         return 0
-    tracking = known_tracking(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
+    tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
     return _bring_up_mlflow(directory, ledger, facts, tracking, [page, *others])
 
 

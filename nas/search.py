@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from nas.driver.command_line import read_command
 from nas.driver.interruption import Interruption
 from nas.driver.lock import check_free, driver_lock
 from nas.driver.open_ledger import check_ledger, search_ledger
 from nas.driver.storage_check import check_space
 from nas.settings.addresses import redacted
 from nas.settings.command import Command
-from nas.settings.compose import read_command
-from nas.settings.kept_addresses import kept_tracking
 from nas.settings.run_directory import RunDirectory, check_writable, run_directory
 from nas.settings.search_settings import SearchSettings
 from nas.workers.ray_environment import set_ray_environment
@@ -152,7 +151,7 @@ def search(
             connected.reopen()
             return connected
 
-        ledger.record_tracking(kept_tracking(command.tracking))
+        ledger.record_tracking(command.tracking.without_secrets())
         uri = store_uri(command.tracking, directory)
         with TrackerThread(tracker, state, report, uri) as tracking:
             with ProgressView(console, summary, command.search.trials, budget):

@@ -13,8 +13,7 @@ from typing import Any
 
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
-from nas.settings.addresses import redacted
-from nas.settings.kept_addresses import whole_address
+from nas.settings.addresses import redacted, whole_address
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError

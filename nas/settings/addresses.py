@@ -1,5 +1,9 @@
-"""Addresses without the passwords in them, for whatever is printed or logged."""
+"""Addresses of databases and servers without the passwords in them: for whatever is printed, logged or kept.
 
+What a search keeps of an address lacks its secrets, which have to be given again.
+"""
+
+import os
 import re
 from urllib.parse import unquote
 
@@ -7,6 +11,8 @@ from urllib.parse import unquote
 _USER_INFO = re.compile(r"(?<=://)(?!/)\S*(?=@)")
 _SECRET_VALUE = re.compile(r"(?<=[?&;])((?:[a-z_]*password|[a-z_]*token|[a-z_]*secret|[a-z_]*key)=)([^&\s;]*)", re.I)
 HIDDEN = "***"
+
+MLFLOW_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def redacted(uri: str) -> str:
@@ -27,3 +33,10 @@ def _secrets(uri: str) -> set[str]:
         user, colon, password = match.group().partition(":")
         found.add(password if colon else user)
     return {written for secret in found if secret for written in (secret, unquote(secret))}
+
+
+def whole_address(kept: str, given: str | None, variable: str) -> str | None:
+    """The address of which `redacted` left `kept`: that itself where nothing is missing in it, `given`, or the one in
+    `variable` of the environment. None where none of them is."""
+    known = (kept if HIDDEN not in kept else None, given, os.environ.get(variable))
+    return next((address for address in known if address and redacted(address) == kept), None)

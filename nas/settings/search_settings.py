@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
-from nas.settings.addresses import redacted
+from nas.settings.addresses import MLFLOW_VARIABLE, redacted, whole_address
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 
@@ -155,6 +155,26 @@ class TrackingSettings:
     def from_json(cls, data: object) -> "TrackingSettings":
         """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
         return read_dataclass(cls, data, "tracking")
+
+    def without_secrets(self) -> dict[str, Any]:
+        """The store as a search's ledger keeps it."""
+        return {"uri": None if self.uri is None else redacted(self.uri), "experiment": self.experiment}
+
+    @classmethod
+    def from_kept(cls, kept: object, uri: str | None, how: str) -> "TrackingSettings":
+        """The store that `without_secrets` wrote, or that at `uri` where one is given.
+
+        Raises UserError where its secrets are not known; `how` says how to give `uri`.
+        """
+        written = cls.from_json(kept)
+        if uri is None and written.uri is not None:
+            uri = whole_address(written.uri, None, MLFLOW_VARIABLE)
+            if uri is None:
+                raise UserError(
+                    f"the MLflow store of the search is {written.uri!r}, kept without its password: "
+                    f"give it whole by {how} or in {MLFLOW_VARIABLE}."
+                )
+        return cls(uri, written.experiment)
 
 
 @dataclass(frozen=True, slots=True)

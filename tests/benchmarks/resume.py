@@ -15,13 +15,13 @@ from typing import TypeVar
 
 import psutil
 
+from nas.driver.command_line import read_command
 from nas.engine.engine import Engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import open_ledger
 from nas.records.trial import TrialRecord
 from nas.settings.command import Command
-from nas.settings.compose import read_command
 from nas.settings.run_directory import RunDirectory, run_directory
 from tests.support.searches import unsynchronised_sqlite
 from trainers.data.datasets import check_data

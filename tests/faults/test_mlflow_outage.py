@@ -21,7 +21,6 @@ from nas.records.search_facts import facts_from_header
 from nas.records.summary import Summary, summarise
 from nas.records.trial import TrialRecord
 from nas.report import main
-from nas.settings.kept_addresses import kept_tracking, known_tracking
 from nas.settings.run_directory import run_directory
 from nas.settings.search_settings import TrackingSettings
 from nas.tracking import writer_thread
@@ -61,7 +60,7 @@ def small_search(runs: Path, uri: str | None) -> Ledger:
     directory = run_directory(str(runs), "small")
     directory.path.mkdir()
     ledger = Ledger.create(ledger_url(directory.ledger), "small", HEADER | {"code_revision": "abc"})
-    ledger.record_tracking(kept_tracking(TrackingSettings(uri, "searches")))
+    ledger.record_tracking(TrackingSettings(uri, "searches").without_secrets())
     add_trial(ledger, [0.5, 0.8], "finished")
     add_trial(ledger, [0.4], "stopped")
     return ledger
@@ -133,20 +132,20 @@ def test_a_running_search_writes_mlflow_itself(store: Path, capsys: pytest.Captu
 @pytest.mark.parametrize("uri", [None, "http://127.0.0.1:5000", "sqlite:////tmp/a.db"])
 def test_an_address_without_secrets_is_kept_as_it_is(uri: str | None) -> None:
     settings = TrackingSettings(uri, "searches")
-    assert known_tracking(kept_tracking(settings), None, "--tracking-uri") == settings
+    assert TrackingSettings.from_kept(settings.without_secrets(), None, "--tracking-uri") == settings
 
 
 def test_an_address_with_secrets_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = "http://me:secret@host:5000"
-    kept = kept_tracking(TrackingSettings(whole, "searches"))
+    kept = TrackingSettings(whole, "searches").without_secrets()
     assert "secret" not in str(kept)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other:5000")
     with pytest.raises(UserError, match=r"kept without its password.*by --flag or in MLFLOW_TRACKING_URI") as raised:
-        known_tracking(kept, None, "--flag")
+        TrackingSettings.from_kept(kept, None, "--flag")
     assert "secret" not in str(raised.value)
-    assert known_tracking(kept, whole, "--flag").uri == whole
+    assert TrackingSettings.from_kept(kept, whole, "--flag").uri == whole
     monkeypatch.setenv("MLFLOW_TRACKING_URI", whole)
-    assert known_tracking(kept, None, "--flag").uri == whole
+    assert TrackingSettings.from_kept(kept, None, "--flag").uri == whole
 
 
 def test_a_server_that_takes_requests_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from nas.driver.command_line import read_command
 from nas.records.selection import pick
-from nas.settings.compose import SPACE_DIRECTORY, read_command, space_mapping
 from nas.settings.run_directory import existing_run, run_directory
+from nas.settings.space_files import SPACE_DIRECTORY, space_mapping
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping

@@ -8,13 +8,13 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from nas.driver.command_line import read_command
 from nas.ledger.database import loss_of_ledger
 from nas.ledger.forking import check_whole
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import create_ledger, open_ledger, read_ledger
 from nas.records.search_facts import facts_from_header
 from nas.records.summary import summarise
-from nas.settings.compose import read_command
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory, search_names
 from nas.settings.search_settings import LEDGER_VARIABLE
 from search_spaces.errors import UserError

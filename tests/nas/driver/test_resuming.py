@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
+from nas.driver.command_line import read_command
 from nas.driver.open_ledger import check_ledger, search_ledger
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.settings.changes import shared_stages, space_changes
 from nas.settings.command import Command
-from nas.settings.compose import read_command, space_mapping
 from nas.settings.run_directory import run_directory
+from nas.settings.space_files import space_mapping
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from tests.support.searches import shipped_space

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.driver.command_line import read_command
 from nas.driver.open_ledger import check_ledger, search_ledger
 from nas.engine.engine import Engine
 from nas.ledger.database import ledger_url
@@ -16,7 +17,6 @@ from nas.records.front import front_of
 from nas.records.summary import summarise
 from nas.records.trial import TrialRecord
 from nas.settings.command import Command
-from nas.settings.compose import read_command
 from nas.settings.run_directory import RunDirectory, run_directory
 from search_spaces.errors import UserError
 from tests.entries.test_search import SMALL, run, summary

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.settings.compose import read_command, space_names
+from nas.driver.command_line import read_command
+from nas.settings.space_files import space_names
 from search_spaces.errors import UserError
 from trainers.data.datasets import DATA_NAMES
 

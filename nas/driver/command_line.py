@@ -1,0 +1,137 @@
+"""The command line of `nas/search.py`, read into a command: for a new search, for one that goes on, or for a fork."""
+
+import argparse
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nas.ledger.location import open_ledger
+from nas.settings.changes import check_forkable, check_resumable, shared_stages
+from nas.settings.command import Command, SpaceFile
+from nas.settings.compose import compose_settings, parse_override
+from nas.settings.run_directory import existing_run
+from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
+from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
+from nas.settings.space_files import space_file_of, space_mapping, space_names
+from search_spaces.errors import UserError
+from search_spaces.space_reading import space_from_mapping
+from trainers.data.datasets import DataConfig
+from trainers.recipe import Recipe
+
+
+def read_command(arguments: Sequence[str]) -> Command:
+    """The command line as settings. Raises UserError on any mistake; creates nothing."""
+    options = argument_parser(space_names()).parse_intermixed_args(list(arguments))
+    if options.resume and options.name:
+        raise UserError("--resume and --fork name the search themselves: leave out --name.")
+    if options.fork and not options.resume:
+        raise UserError(f"--fork {options.fork} begins with the results of a search: expected --resume NAME, too.")
+    if not options.resume and not options.space:
+        raise UserError(f"--space is missing: expected one of {', '.join(space_names())}, or a YAML file.")
+    flags = [f"{key}={value}" for flag, key in FLAG_OVERRIDES.items() if (value := getattr(options, flag)) is not None]
+    overrides = [*options.overrides, *flags]
+    if options.resume:
+        return _resumed(options, overrides)
+    space_name, mapping = space_mapping(options.space)
+    config = compose_settings(mapping, overrides)
+    moment = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Command(
+        name=options.name or f"{space_name}-{moment}",
+        resume=False,
+        fork_of=None,
+        previous=None,
+        plan=options.plan,
+        runs_dir=options.runs_dir,
+        space=space_from_mapping(space_name, config["space"]),
+        space_file=space_file_of(options.space, overrides),
+        data=_absolute_root(DataConfig.from_json(config["data"])),
+        training=Recipe.from_json(config["training"]),
+        search=SearchSettings.from_json(config["search"]),
+        cluster=ClusterSettings.from_json(config["cluster"]),
+        tracking=TrackingSettings.from_json(config["tracking"]),
+        ledger=LedgerSettings.from_json(config["ledger"]),
+    )
+
+
+def _absolute_root(data: DataConfig) -> DataConfig:
+    """Workers run in other directories, so a relative data.root is taken from where the user stands."""
+    return data if data.root is None else replace(data, root=str(Path(data.root).resolve()))
+
+
+def _resumed(options: argparse.Namespace, overrides: Sequence[str]) -> Command:
+    """The command that goes on with a search as it was, but for what it may change, or that forks it."""
+    ledger = open_ledger(existing_run(options.runs_dir, options.resume), _given(overrides, "ledger.url"))
+    header = ledger.header
+    space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)
+    settings = {section: dict(header[section]) for section in ("data", "training", "search")}
+    for override in map(parse_override, overrides):
+        if override.key_or_group == "data":
+            settings["data"]["name"] = override.value()
+        elif override.key_or_group in settings:
+            raise UserError(f"override {override.input_line!r}: expected {override.key_or_group}.KEY=VALUE.")
+    given = compose_settings(mapping, [*(space_file.overrides if space_file else ()), *overrides])
+    # A setting that did not exist when the search began has its default.
+    settings["search"] = {**given["search"], **header["search"]}
+    for override in map(parse_override, overrides):
+        section, _, key = override.key_or_group.partition(".")
+        if key and section in settings:
+            settings[section][key] = given[section][key]
+    command = Command(
+        name=options.fork or options.resume,
+        resume=not options.fork,
+        fork_of=options.resume if options.fork else None,
+        previous=header,
+        plan=options.plan,
+        runs_dir=options.runs_dir,
+        space=space_from_mapping(space_name, given["space"]),
+        space_file=space_file,
+        data=_absolute_root(DataConfig.from_json(settings["data"])),
+        training=Recipe.from_json(settings["training"]),
+        search=SearchSettings.from_json(settings["search"]),
+        cluster=ClusterSettings.from_json(given["cluster"]),
+        tracking=_tracking_to_go_on_with(ledger.tracking, given["tracking"], overrides),
+        ledger=LedgerSettings.from_json(given["ledger"]),
+    )
+    if command.resume:
+        spaces = space_from_mapping(header["space_name"], header["space"]), command.space
+        check_resumable(options.resume, header, spaces, command.header())
+    else:
+        check_forkable(options.resume, header, command.header())
+    return command
+
+
+def _given(overrides: Sequence[str], key: str) -> str | None:
+    """The text that the overrides give for a key; it may be needed before the space that they belong to is known."""
+    values = [override.value() for override in map(parse_override, overrides) if override.key_or_group == key]
+    return None if not values or values[-1] is None else str(values[-1])
+
+
+def _tracking_to_go_on_with(
+    kept: Mapping[str, Any] | None, given: Mapping[str, Any], overrides: Sequence[str]
+) -> TrackingSettings:
+    """The MLflow store that the command names, else the one that the search was written to so far."""
+    if kept is None:
+        return TrackingSettings.from_json(given)
+    named = [override.key_or_group for override in map(parse_override, overrides)]
+    experiment = given["experiment"] if "tracking.experiment" in named else kept["experiment"]
+    if "tracking.uri" in named:
+        return TrackingSettings.from_json({"uri": given["uri"], "experiment": experiment})
+    return replace(TrackingSettings.from_kept(kept, None, "tracking.uri=URI"), experiment=experiment)
+
+
+def _space_to_go_on_with(
+    space: str | None, header: Mapping[str, Any], overrides: Sequence[str]
+) -> tuple[str, Mapping[str, Any], SpaceFile | None]:
+    """The name and the mapping of the space that a command means which goes on with a search, and its file.
+
+    That is the one it names; else the file that the search was started on, as it is today; else what the ledger holds.
+    """
+    if space is not None:
+        return *space_mapping(space), space_file_of(space, overrides)
+    started_on = header.get("space_file")
+    if started_on is not None and Path(started_on["path"]).is_file():
+        kept = [text for text in started_on["overrides"] if text not in overrides]
+        return *space_mapping(started_on["path"]), space_file_of(started_on["path"], [*kept, *overrides])
+    return header["space_name"], shared_stages(header["space"]), None

@@ -1,0 +1,42 @@
+"""The spaces that come with the project, and those in files of the user's."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.settings.command import SpaceFile
+from search_spaces import space as space_module
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.space_reading import space_from_mapping
+
+SPACE_DIRECTORY = Path(space_module.__file__).resolve().parent
+
+
+def space_names() -> list[str]:
+    """The spaces that come with the project."""
+    return sorted(path.stem for path in SPACE_DIRECTORY.glob("*.yaml"))
+
+
+def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
+    """A space's short name and what its file says; `name` is one of `space_names` or the path of a YAML file."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SPACE_DIRECTORY / f"{name}.yaml"
+    if not name.endswith((".yaml", ".yml")) and name not in space_names():
+        raise unknown_name("space", name, [*space_names(), "a file ending in .yaml"])
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"space file {str(path)!r} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or a number that is none is a ValueError
+        raise UserError(f"space file {str(path)!r} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(mapping, dict):
+        raise UserError(f"space file {str(path)!r}: expected a mapping, found {type(mapping).__name__}.")
+    space_from_mapping(path.stem, mapping)
+    return path.stem, mapping
+
+
+def space_file_of(space: str, overrides: Sequence[str]) -> SpaceFile | None:
+    if space in space_names():
+        return None
+    return SpaceFile(str(Path(space).resolve()), tuple(text for text in overrides if text.startswith("space.")))
