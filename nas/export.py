@@ -31,7 +31,7 @@ from trainers.bundle.files import Bundle, model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model
 from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.data.datasets import DataConfig, check_data
+from trainers.data.datasets import check_data
 from trainers.recipe import FULL_TRAINING
 
 EXIT_FAILURE = 1
@@ -155,7 +155,7 @@ def found_network(
 ) -> tuple[Bundle, dict[str, Tensor]]:
     """A finished trial as a bundle, and its weights. Raises UserError where its weights are gone."""
     header = ledger.header
-    data = DataConfig.from_json(header["data"])
+    data = header.data
     checkpoint = newest_sound_checkpoint(directory.checkpoints(record.number))
     if checkpoint is None or checkpoint[0] != len(record.epochs):
         raise UserError(
@@ -171,10 +171,10 @@ def found_network(
         pick=choice,
         trial=record.number,
         seed=record.seed,
-        search_seed=header["search"]["seed"],
-        code_revision=header["code_revision"],
+        search_seed=header.search.seed,
+        code_revision=header.code_revision,
         torch_version=torch.__version__,
-        search_training=header["training"],
+        search_training=header.training.to_json(),
         search_data=summary.to_json(),
         epochs=len(record.epochs),
         train_loss=last.train_loss,

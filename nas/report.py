@@ -59,11 +59,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     from nas.ledger.location import read_ledger
-    from nas.records.search_facts import facts_from_header
     from nas.reporting.write import write_report
 
     ledger = read_ledger(directory, options.ledger_url)
-    facts = facts_from_header(directory.name, ledger.header, ledger.most_latency_ms)
+    facts = ledger.header.facts(directory.name, ledger.most_latency_ms)
     out = Path(options.out) if options.out else directory.report
     try:
         page, *others = write_report(out, facts, ledger.records)

@@ -183,7 +183,7 @@ def _engine(ledger: "Ledger", command: Command, data: DataSummary, settings: Sea
     rule = _accuracy_rule(settings, command.training.epochs)
     if not settings.deterministic:
         return Engine(ledger, command.space, data, settings, command.training.epochs, rule)
-    slots = ledger.header["slots"]
+    slots = ledger.header.slots
     return DeterministicEngine(ledger, command.space, data, settings, command.training.epochs, rule, slots=slots)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from nas.ledger.location import open_ledger
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
-from nas.settings.command import Command, SpaceFile
+from nas.settings.command import Command
 from nas.settings.compose import compose_settings, parse_override
+from nas.settings.header import SearchHeader
 from nas.settings.run_directory import existing_run
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
-from nas.settings.space_files import space_file_of, space_mapping, space_names
+from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.datasets import DataConfig
@@ -65,15 +66,13 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[str]) -> Command:
     ledger = open_ledger(existing_run(options.runs_dir, options.resume), _given(overrides, "ledger.url"))
     header = ledger.header
     space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)
-    settings = {section: dict(header[section]) for section in ("data", "training", "search")}
+    settings = {"data": header.data.to_json(), "training": header.training.to_json(), "search": header.search.to_json()}
     for override in map(parse_override, overrides):
         if override.key_or_group == "data":
             settings["data"]["name"] = override.value()
         elif override.key_or_group in settings:
             raise UserError(f"override {override.input_line!r}: expected {override.key_or_group}.KEY=VALUE.")
     given = compose_settings(mapping, [*(space_file.overrides if space_file else ()), *overrides])
-    # A setting that did not exist when the search began has its default.
-    settings["search"] = {**given["search"], **header["search"]}
     for override in map(parse_override, overrides):
         section, _, key = override.key_or_group.partition(".")
         if key and section in settings:
@@ -94,11 +93,8 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[str]) -> Command:
         tracking=_tracking_to_go_on_with(ledger.tracking, given["tracking"], overrides),
         ledger=LedgerSettings.from_json(given["ledger"]),
     )
-    if command.resume:
-        spaces = space_from_mapping(header["space_name"], header["space"]), command.space
-        check_resumable(options.resume, header, spaces, command.header())
-    else:
-        check_forkable(options.resume, header, command.header())
+    check = check_resumable if command.resume else check_forkable
+    check(options.resume, header, command)
     return command
 
 
@@ -122,7 +118,7 @@ def _tracking_to_go_on_with(
 
 
 def _space_to_go_on_with(
-    space: str | None, header: Mapping[str, Any], overrides: Sequence[str]
+    space: str | None, header: SearchHeader, overrides: Sequence[str]
 ) -> tuple[str, Mapping[str, Any], SpaceFile | None]:
     """The name and the mapping of the space that a command means which goes on with a search, and its file.
 
@@ -130,8 +126,8 @@ def _space_to_go_on_with(
     """
     if space is not None:
         return *space_mapping(space), space_file_of(space, overrides)
-    started_on = header.get("space_file")
-    if started_on is not None and Path(started_on["path"]).is_file():
-        kept = [text for text in started_on["overrides"] if text not in overrides]
-        return *space_mapping(started_on["path"]), space_file_of(started_on["path"], [*kept, *overrides])
-    return header["space_name"], shared_stages(header["space"]), None
+    started_on = header.space_file
+    if started_on is not None and Path(started_on.path).is_file():
+        kept = [text for text in started_on.overrides if text not in overrides]
+        return *space_mapping(started_on.path), space_file_of(started_on.path, [*kept, *overrides])
+    return header.space.name, shared_stages(header.space.to_json()), None

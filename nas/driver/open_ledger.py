@@ -1,19 +1,19 @@
 """The ledger that a command works on: a new one, that of the search it goes on with, or one forked from another's."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
 from nas.driver.code_revision import code_revision
 from nas.driver.lock import check_free
+from nas.ledger.forking import check_whole, copy_weights, origin, taken_over
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import create_ledger, open_ledger
 from nas.settings.changes import check_same_images
 from nas.settings.command import Command
+from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, run_directory
 from search_spaces.errors import UserError
 from trainers.data.datasets import DataSummary
-
-# Optuna takes seconds to import; a mistake on the command line is reported before.
-if TYPE_CHECKING:
-    from nas.ledger.ledger import Ledger
 
 
 def check_ledger(command: Command, directory: RunDirectory, data: DataSummary) -> None:
@@ -26,47 +26,40 @@ def check_ledger(command: Command, directory: RunDirectory, data: DataSummary) -
     if command.fork_of is not None:
         check_free(run_directory(command.runs_dir, command.fork_of))
     if command.previous is not None:
-        check_same_images(command.fork_of or command.name, command.previous["data_summary"], data.to_json())
+        check_same_images(command.fork_of or command.name, command.previous.data_summary, data)
 
 
-def search_ledger(command: Command, directory: RunDirectory, data: DataSummary, slots: int) -> "Ledger":
+def search_ledger(command: Command, directory: RunDirectory, data: DataSummary, slots: int) -> Ledger:
     """The ledger to work on, made where it is a new one, on `slots` workers.
 
     Only for the search's one driver. Raises UserError.
     """
-    from nas.ledger.forking import check_whole
-    from nas.ledger.location import create_ledger, open_ledger
-
     check_ledger(command, directory, data)
     revision = code_revision()
     if command.previous is not None:
-        _warn_of_changed_code(command.fork_of or command.name, command.previous["code_revision"], revision)
+        _warn_of_changed_code(command.fork_of or command.name, command.previous.code_revision, revision)
     if command.resume:
         ledger = open_ledger(directory, command.ledger.url)
         check_whole(ledger)
         return ledger
-    header = {**command.header(), "data_summary": data.to_json(), "slots": slots, "code_revision": revision}
+    header = command.header(data, slots, revision)
     if command.fork_of is None:
         return create_ledger(directory, command.ledger.url, header)
     return _forked(command, command.fork_of, directory, header)
 
 
-def _forked(command: Command, fork_of: str, directory: RunDirectory, header: dict[str, Any]) -> "Ledger":
-    from nas.ledger.forking import copy_weights, origin, taken_over
-    from nas.ledger.location import create_ledger, open_ledger
-
+def _forked(command: Command, fork_of: str, directory: RunDirectory, header: SearchHeader) -> Ledger:
     source = run_directory(command.runs_dir, fork_of)
     old = open_ledger(source, command.ledger.url)
     taken = taken_over(old.records, fork_of, command.space, command.search.max_flops)
     copy_weights(taken, source, directory, command.search.keep_checkpoints)
-    come_from = origin(fork_of, old.search_id, old.header["code_revision"], taken)
     left_out = f"; {taken.left_out} left out, which the space or --max-flops rules out" if taken.left_out else ""
     # Before they are written, since a thousand take half a minute.
     print(f"{len(taken.pairs)} results of {fork_of} taken over{left_out}", flush=True)
     return create_ledger(
         directory,
         command.ledger.url,
-        {**header, "forked_from": come_from},
+        replace(header, forked_from=origin(fork_of, old, taken)),
         lambda ledger: ledger.take_over(taken.results, command.space),
     )
 

@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
 from nas.records.trial import TrialRecord
+from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
@@ -66,9 +66,9 @@ def copy_weights(taken: TakenOver, source: RunDirectory, target: RunDirectory, k
             shutil.copytree(source.checkpoints(before.number), copy, dirs_exist_ok=True)
 
 
-def origin(name: str, search_id: str, code_revision: str, taken: TakenOver) -> dict[str, Any]:
-    """What the header of a fork says of the search whose results it has taken over."""
-    return {"name": name, "search_id": search_id, "code_revision": code_revision, "results": len(taken.pairs)}
+def origin(name: str, source: Ledger, taken: TakenOver) -> ForkOrigin:
+    """What the header of a fork says of the search `name` whose results it has taken over."""
+    return ForkOrigin(name, source.search_id, source.header.code_revision, len(taken.pairs))
 
 
 def check_whole(ledger: Ledger) -> None:
@@ -76,14 +76,14 @@ def check_whole(ledger: Ledger) -> None:
 
     That can only be in a server's database: a ledger in a file is whole before it has its name.
     """
-    forked_from = ledger.header.get("forked_from")
+    forked_from = ledger.header.forked_from
     if forked_from is None:
         return
     found = sum(record.imported_from is not None for record in ledger.records)
-    if found != forked_from["results"]:
+    if found != forked_from.results:
         raise UserError(
-            f"the fork was cut off when it had {found} of {forked_from['results']} results of "
-            f"{forked_from['name']!r}: fork that search again, under another name."
+            f"the fork was cut off when it had {found} of {forked_from.results} results of "
+            f"{forked_from.name!r}: fork that search again, under another name."
         )
 
 

@@ -34,8 +34,8 @@ from nas.ledger.trial_codec import (
     state_of,
 )
 from nas.records.latency_reference import Yardstick
-from nas.records.objectives import DEFAULT_OBJECTIVES, cost_of
 from nas.records.trial import Outcome, TrialRecord, latest_moment
+from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space, Value
@@ -54,7 +54,10 @@ class Ledger:
         self._trial_ids: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
         self._attributes = {key: unseal("search", key, stored) for key, stored in study.user_attrs.items()}
-        self._cost_name = cost_of(self.header.get("search", {}).get("objectives", DEFAULT_OBJECTIVES))
+        stored = dict(self._attributes["header"])
+        assert stored.pop("ledger_format") == LEDGER_FORMAT
+        self.header = SearchHeader.from_json(stored)
+        self._cost_name = self.header.search.cost_name
         trials = study.get_trials(deepcopy=False)
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise BrokenSeal("the trials are not numbered one after the other")
@@ -69,13 +72,13 @@ class Ledger:
 
     @classmethod
     def create(
-        cls, url: str, name: str, header: dict[str, Any], begin: "Callable[[Ledger], None] | None" = None
+        cls, url: str, name: str, header: SearchHeader, begin: "Callable[[Ledger], None] | None" = None
     ) -> "Ledger":
-        """A new ledger. `header` is what the search was started with, as JSON; it is never changed.
+        """A new ledger. Its `header` is never changed.
 
         `begin` writes what is to be there from the first. In a SQLite file all of it is there, or nothing.
         """
-        with new_study(url, name, header) as study:
+        with new_study(url, name, header.to_json()) as study:
             if begin is not None:
                 begin(cls(study))
         return cls.open(url, name)
@@ -111,10 +114,6 @@ class Ledger:
     @property
     def search_id(self) -> str:
         return str(self._attributes["search_id"])
-
-    @property
-    def header(self) -> dict[str, Any]:
-        return dict(self._attributes["header"])
 
     @property
     def yardstick(self) -> Yardstick | None:

@@ -9,11 +9,11 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.settings.addresses import redacted, whole_address
+from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
@@ -25,7 +25,7 @@ _READ_ONLY = (
 
 
 def create_ledger(
-    directory: RunDirectory, url: str | None, header: dict[str, Any], begin: Callable[[Ledger], None] | None = None
+    directory: RunDirectory, url: str | None, header: SearchHeader, begin: Callable[[Ledger], None] | None = None
 ) -> Ledger:
     """The ledger of a new search: at `url`, or else where the environment says, or else in its directory.
 

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.settings.command import Command
+from nas.settings.header import SearchHeader
 from search_spaces.errors import UserError
 from search_spaces.space import STAGE_KEYS, OperatorChoices, Space
+from trainers.data.datasets import DataSummary
 
 # What a search may change when it goes on: its limits, and what changes nothing in a result.
 FREE_KEYS = (
@@ -21,8 +24,7 @@ FREE_KEYS = (
     "data.root",
     "data.loader_workers",
 )
-# Of another of these a result is another quantity: the sections, and a setting of the search.
-MEASURED = ("data", "training")
+# With other objectives, as with other data or training, a result is another quantity.
 OBJECTIVES = "search.objectives"
 
 
@@ -39,11 +41,8 @@ class Change:
 
 
 def changes(section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """The settings of a section that differ and that a search may not change when it goes on.
-
-    One that `before` lacks did not exist yet; it is no change.
-    """
-    found = (Change(f"{section}.{key}", before[key], after[key]) for key in after if key in before)
+    """The settings of a section that differ and that a search may not change when it goes on."""
+    found = (Change(f"{section}.{key}", before[key], after[key]) for key in after)
     return [change for change in found if change.before != change.after and change.key not in FREE_KEYS]
 
 
@@ -75,15 +74,13 @@ def shared_stages(space: Mapping[str, Any]) -> dict[str, Any]:
     return mapping
 
 
-def check_resumable(
-    name: str, before: Mapping[str, Any], spaces: tuple[Space, Space], after: Mapping[str, Any]
-) -> None:
-    """Raises UserError, showing each difference, where a search would not go on as it was.
-
-    `before` is the header of its ledger and `after` that of what was asked for, `spaces` are the spaces of the two.
-    """
+def check_resumable(name: str, before: SearchHeader, after: Command) -> None:
+    """Raises UserError, showing each difference, where a search would not go on as it was."""
     check_comparable(name, before, after)
-    found = [*space_changes(*spaces), *changes("search", before["search"], after["search"])]
+    found = [
+        *space_changes(before.space, after.space),
+        *changes("search", before.search.to_json(), after.search.to_json()),
+    ]
     if found:
         raise UserError(
             f"search {name!r} goes on as it was started: {_list(found)}. "
@@ -91,27 +88,29 @@ def check_resumable(
         )
 
 
-def check_comparable(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def check_comparable(name: str, before: SearchHeader, after: Command) -> None:
     """Raises UserError, showing each difference, where the accuracies of a search would mean something else."""
-    found = [change for section in MEASURED for change in changes(section, before[section], after[section])]
-    found += [change for change in changes("search", before["search"], after["search"]) if change.key == OBJECTIVES]
+    found = changes("data", before.data.to_json(), after.data.to_json())
+    found += changes("training", before.training.to_json(), after.training.to_json())
+    search = changes("search", before.search.to_json(), after.search.to_json())
+    found += [change for change in search if change.key == OBJECTIVES]
     if found:
         raise _not_comparable(name, found)
 
 
-def check_forkable(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Raises UserError where a new search cannot begin with the results of this one. Both are headers."""
+def check_forkable(name: str, before: SearchHeader, after: Command) -> None:
+    """Raises UserError where a new search cannot begin with the results of this one."""
     check_comparable(name, before, after)
     # A latency holds beside the yardstick of the search that measured it, and nowhere else.
-    if "latency_ms" in before["search"].get("objectives", ()):
+    if before.search.cost_name == "latency_ms":
         raise UserError(
             f"search {name!r} cannot be forked: latencies are not taken over. Start a new search, by --space."
         )
 
 
-def check_same_images(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Raises UserError where the data set of a search holds something else by now; both are a DataSummary as JSON."""
-    found = changes("data", before, after)
+def check_same_images(name: str, before: DataSummary, after: DataSummary) -> None:
+    """Raises UserError where the data set of a search holds something else by now."""
+    found = changes("data", before.to_json(), after.to_json())
     if found:
         raise _not_comparable(name, found)
 

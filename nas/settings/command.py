@@ -1,24 +1,13 @@
 """What a command line of `nas/search.py` asks for, as data."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from nas.settings.header import ForkOrigin, SearchHeader
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
+from nas.settings.space_files import SpaceFile
 from search_spaces.space import Space
-from trainers.data.datasets import DataConfig
+from trainers.data.datasets import DataConfig, DataSummary
 from trainers.recipe import Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceFile:
-    """A YAML file of the user's (`path`, absolute) and the overrides of what it says."""
-
-    path: str
-    overrides: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"path": self.path, "overrides": list(self.overrides)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +22,7 @@ class Command:
     name: str
     resume: bool
     fork_of: str | None
-    previous: Mapping[str, Any] | None
+    previous: SearchHeader | None
     plan: bool
     runs_dir: str
     space: Space
@@ -45,13 +34,18 @@ class Command:
     tracking: TrackingSettings
     ledger: LedgerSettings
 
-    def header(self) -> dict[str, Any]:
-        """What a ledger keeps of it."""
-        return {
-            "space_name": self.space.name,
-            "space": self.space.to_json(),
-            "space_file": None if self.space_file is None else self.space_file.to_json(),
-            "data": self.data.to_json(),
-            "training": self.training.to_json(),
-            "search": self.search.to_json(),
-        }
+    def header(
+        self, data_summary: DataSummary, slots: int, code_revision: str, forked_from: ForkOrigin | None = None
+    ) -> SearchHeader:
+        """What the ledger of a search keeps that is begun with this command on `slots` workers."""
+        return SearchHeader(
+            space=self.space,
+            space_file=self.space_file,
+            data=self.data,
+            training=self.training,
+            search=self.search,
+            data_summary=data_summary,
+            slots=slots,
+            code_revision=code_revision,
+            forked_from=forked_from,
+        )

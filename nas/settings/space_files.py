@@ -1,17 +1,34 @@
 """The spaces that come with the project, and those in files of the user's."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nas.settings.command import SpaceFile
 from search_spaces import space as space_module
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.json_fields import read_dataclass
 from search_spaces.space_reading import space_from_mapping
 
 SPACE_DIRECTORY = Path(space_module.__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceFile:
+    """A YAML file of the user's (`path`, absolute) and the overrides of what it says."""
+
+    path: str
+    overrides: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": self.path, "overrides": list(self.overrides)}
+
+    @classmethod
+    def from_json(cls, data: object) -> "SpaceFile":
+        """The file that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "space_file")
 
 
 def space_names() -> list[str]:
@@ -37,6 +54,7 @@ def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
 
 
 def space_file_of(space: str, overrides: Sequence[str]) -> SpaceFile | None:
+    """The user's file that `space` names, with those of the overrides that change it; None for a space of ours."""
     if space in space_names():
         return None
     return SpaceFile(str(Path(space).resolve()), tuple(text for text in overrides if text.startswith("space.")))

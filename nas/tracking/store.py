@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nas.ledger.ledger import Ledger
-from nas.records.objectives import DEFAULT_OBJECTIVES, cost_of
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import Summary, summarise
 from nas.records.trial import latest_moment
@@ -25,7 +24,7 @@ def described_tracker(
 ) -> Tracker:
     """A tracker of the search, with what the search was started with written. Raises where MLflow cannot be written."""
     header = ledger.header
-    search = header["search"]
+    search = header.search
     own = [record for record in ledger.records if record.imported_from is None]
     tracker = Tracker(
         store_uri(tracking, directory),
@@ -33,17 +32,13 @@ def described_tracker(
         tracking.experiment,
         directory.name,
         ledger.search_id,
-        rung_epochs(search["minimum_epochs"], header["training"]["epochs"], search["reduction_factor"]),
+        rung_epochs(search.minimum_epochs, header.training.epochs, search.reduction_factor),
         clock=clock,
-        cost_name=cost_of(search.get("objectives", DEFAULT_OBJECTIVES)),
+        cost_name=search.cost_name,
         started_at=min((record.started_at for record in own if record.started_at is not None), default=None),
     )
-    params = {"space.name": header["space_name"]} | {
-        f"{section}.{key}": value
-        for section in ("data", "training", "search", "space")
-        for key, value in header[section].items()
-    }
-    tracker.describe(params, {"nas.code_revision": header["code_revision"], "nas.directory": str(directory.path)})
+    tags = {"nas.code_revision": header.code_revision, "nas.directory": str(directory.path)}
+    tracker.describe(header.settings(), tags)
     return tracker
 
 

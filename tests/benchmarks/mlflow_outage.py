@@ -28,7 +28,7 @@ from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from tests.support.mlflow_server import free_port, mlflow_server
-from tests.support.searches import DIGITS, epoch_result, search_settings, shipped_space
+from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, shipped_space
 
 PROJECT = Path(__file__).resolve().parents[2]
 REFERENCE = (0.1, 2e7)
@@ -86,7 +86,7 @@ def handing_over(uri: str, seconds: float, directory: Path) -> list[float]:
     """Seconds that each call took which hands the result of an epoch to the search."""
     directory.mkdir()
     settings = search_settings(trials=1_000_000, scheduler="none")
-    ledger = Ledger.create(ledger_url(directory / "ledger.db"), "search", {"search": settings.to_json()})
+    ledger = Ledger.create(ledger_url(directory / "ledger.db"), "search", search_header(search=settings))
     engine = Engine(ledger, shipped_space(), DIGITS, settings, EPOCHS)
     thread = TrackerThread(
         lambda: Tracker(uri, None, "waits", "search", ledger.search_id),

@@ -37,7 +37,7 @@ def filled(command: Command, directory: RunDirectory, trials: int) -> None:
     """A ledger of so many finished trials, none of which was ever trained."""
     data = check_data(command.data)
     directory.path.mkdir(parents=True)
-    header = {**command.header(), "data_summary": data.to_json(), "slots": 2, "code_revision": "unknown"}
+    header = command.header(data, 2, "unknown")
     state = random.Random(0)
     with unsynchronised_sqlite():
         ledger = Ledger.create(ledger_url(directory.ledger), directory.name, header)

@@ -9,28 +9,18 @@ from matplotlib.image import imread
 
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
-from nas.records.search_facts import facts_from_header
 from nas.records.trial import TrialRecord
 from nas.report import main
 from nas.reporting.write import write_report
-from search_spaces.errors import UserError
 from tests.support.reports import FACTS, RECORDS, Page
-from tests.support.searches import DIGITS, epoch_result, search_settings, tiny_space
-from trainers.data.datasets import DATA_DEFAULTS
+from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
 
 FILES = {
     "front.html", "front.png", "hypervolume.png", "learning_curves.png", "choices.png", "importance.png",
     "trials.csv", "front.csv",
 }  # fmt: skip
 
-HEADER = {
-    "space_name": "tiny",
-    "space": tiny_space().to_json(),
-    "data": DATA_DEFAULTS["digits"].to_json(),
-    "data_summary": DIGITS.to_json(),
-    "training": {"epochs": 2},
-    "search": search_settings().to_json(),
-}
+HEADER = search_header()
 
 
 def add_trial(ledger: Ledger, accuracies: list[float], outcome: str) -> None:
@@ -109,19 +99,6 @@ def test_mistakes_are_one_line(runs: Path, tmp_path: Path, capsys: pytest.Captur
     assert "cannot be written" in mistake(capsys, "small", "--out", tmp_path / "file", *where)
     (runs / "small" / "ledger.db").write_bytes(b"not a ledger" * 100)
     assert "ledger of search 'small' cannot be read" in mistake(capsys, "small", *where)
-
-
-def test_facts_are_those_that_the_search_was_started_with() -> None:
-    assert facts_from_header("n", HEADER).full_epochs == 2
-    _, most = tiny_space().flops_range(image_size=16, in_channels=1, classes=10)
-    assert facts_from_header("n", HEADER).reference == (0.1, float(most))
-    limited = HEADER | {"search": search_settings(max_flops=1e9).to_json()}
-    assert facts_from_header("n", limited).reference == (0.1, 1e9)
-    # A header without what the data held has the data looked at.
-    bare = {key: value for key, value in HEADER.items() if key != "data_summary"}
-    assert facts_from_header("n", bare).data.classes == 10
-    with pytest.raises(UserError, match=r"data\.root"):
-        facts_from_header("n", bare | {"data": HEADER["data"] | {"name": "image_folder", "root": None}})
 
 
 @pytest.mark.parametrize("records", [RECORDS, RECORDS[3:], []], ids=["front", "no front", "nothing"])

@@ -18,7 +18,7 @@ from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.entries.test_search import run
 from tests.faults.searches import records, start_search, wait_for
-from tests.support.searches import tiny_space, trial_record
+from tests.support.searches import search_header, tiny_space, trial_record
 
 HOLD = """
 import sys, time
@@ -110,7 +110,7 @@ def test_two_never_hold_it_though_its_file_comes_and_goes(tmp_path: Path) -> Non
 
 def test_a_proposal_is_in_the_ledger_once_it_is_registered_and_whole(tmp_path: Path) -> None:
     url, space = ledger_url(tmp_path / "ledger.db"), tiny_space()
-    running = Ledger.create(url, "one", {})
+    running = Ledger.create(url, "one", search_header())
     architecture = running.propose(space, "random", 0)
     before = optuna.load_study(study_name="one", storage=url).trials
     assert before == [] and Ledger.open(url, "one").records == ()

@@ -17,7 +17,6 @@ from nas.driver.lock import driver_lock
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import read_ledger
-from nas.records.search_facts import facts_from_header
 from nas.records.summary import Summary, summarise
 from nas.records.trial import TrialRecord
 from nas.report import main
@@ -28,12 +27,13 @@ from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from search_spaces.errors import UserError
-from tests.entries.test_report import HEADER, add_trial
+from tests.entries.test_report import add_trial
 from tests.entries.test_search import run
 from tests.faults.searches import LIMIT_SECONDS, records, start_search
 from tests.support.flaky_proxy import Fate, FlakyProxy, flaky_proxy
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.mlflow_server import empty_store, end_server, free_port, start_server
+from tests.support.searches import search_header
 from tests.support.simulated_search import RUNGS, simulated_search
 
 REFERENCE = (0.1, 2e7)
@@ -59,7 +59,7 @@ def small_search(runs: Path, uri: str | None) -> Ledger:
     """A search that ended while its MLflow store could not be written."""
     directory = run_directory(str(runs), "small")
     directory.path.mkdir()
-    ledger = Ledger.create(ledger_url(directory.ledger), "small", HEADER | {"code_revision": "abc"})
+    ledger = Ledger.create(ledger_url(directory.ledger), "small", search_header(code_revision="abc"))
     ledger.record_tracking(TrackingSettings(uri, "searches").without_secrets())
     add_trial(ledger, [0.5, 0.8], "finished")
     add_trial(ledger, [0.4], "stopped")
@@ -77,7 +77,7 @@ def test_the_report_brings_into_mlflow_what_is_missing_there_once(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger = small_search(store.parent, None)
-    facts = facts_from_header("small", ledger.header)
+    facts = ledger.header.facts("small", None)
     summary = summarise(ledger.records, facts.reference)
     assert main(["small", "--runs-dir", str(store.parent)]) == 0
     page, *lines = capsys.readouterr().out.splitlines()
@@ -286,7 +286,7 @@ def test_a_search_without_mlflow_is_brought_in_later(tmp_path: Path) -> None:
         rows = all_rows(store)
         assert report().returncode == 0 and all_rows(store) == rows
         ledger = read_ledger(run_directory(str(tmp_path / "runs"), "one"), None)
-        reference = facts_from_header("one", ledger.header).reference
+        reference = ledger.header.facts("one", None).reference
         found = records(tmp_path, "one")
         assert {record.outcome for record in found} <= {"finished", "stopped", "duplicate"}
         parent = check_all_there_once(uri, "architecture search", found, summarise(found, reference))

@@ -13,8 +13,8 @@ from nas.ledger.database import loss_of_ledger
 from nas.ledger.forking import check_whole
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import create_ledger, open_ledger, read_ledger
-from nas.records.search_facts import facts_from_header
 from nas.records.summary import summarise
+from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory, search_names
 from nas.settings.search_settings import LEDGER_VARIABLE
 from search_spaces.errors import UserError
@@ -23,6 +23,7 @@ from tests.entries.test_search import run
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, start_search, tree, wait_for
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.postgresql_server import PASSWORD, mortal_postgresql_server, postgresql_server
+from tests.support.searches import DIGITS, search_header
 
 NOBODY = "postgresql://me:secret@127.0.0.1:9/searches"
 
@@ -46,7 +47,7 @@ def test_an_address_of_another_kind_is_a_mistake() -> None:
         read_command(["--space", "resnet_stages", "ledger.url=mysql://me:secret@host/db"])
     command = read_command(["--space", "resnet_stages", f"ledger.url='{NOBODY}?sslmode=require'"])
     assert command.ledger.url == f"{NOBODY}?sslmode=require"
-    assert "secret" not in repr(command) and "secret" not in str(command.header())
+    assert "secret" not in repr(command) and "secret" not in str(command.header(DIGITS, 1, "abc"))
 
 
 def test_a_ledger_elsewhere_is_found_by_its_note_and_needs_its_whole_address(
@@ -68,7 +69,7 @@ def test_a_ledger_elsewhere_is_found_by_its_note_and_needs_its_whole_address(
 def test_a_ledger_that_cannot_be_made_leaves_no_note(tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path), "one")
     with pytest.raises(UserError, match="ledger of search 'one' cannot be made") as raised:
-        create_ledger(directory, NOBODY, {})
+        create_ledger(directory, NOBODY, HEADER)
     assert "secret" not in str(raised.value) and not directory.has_ledger
 
 
@@ -112,7 +113,7 @@ def test_a_ledger_is_read_from_postgresql_without_writing(tmp_path: Path) -> Non
         create_ledger(run_directory(str(tmp_path), "two"), plain, HEADER)
         cut_off = run_directory(str(tmp_path), "fork")
         with pytest.raises(KeyboardInterrupt):
-            create_ledger(cut_off, url, HEADER | {"forked_from": {"name": "one", "results": 1}}, interrupt)
+            create_ledger(cut_off, url, search_header(forked_from=ForkOrigin("one", "0", "abc", 1)), interrupt)
         with pytest.raises(UserError, match=r"cut off when it had 0 of 1 results of 'one': .* under another name"):
             check_whole(open_ledger(cut_off, url))
         for found in (open_ledger(directory, url), read_ledger(directory, url)):
@@ -156,7 +157,7 @@ def test_a_search_on_postgresql_is_killed_and_goes_on(tmp_path: Path, monkeypatc
         assert exported.returncode == 0, exported.stderr
         reported = run(tmp_path, "nas/report.py", "one")
         assert reported.returncode == 0, reported.stderr
-        reference = facts_from_header("one", ledger.header).reference
+        reference = ledger.header.facts("one", None).reference
         store = f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}"
         check_all_there_once(store, "architecture search", after, summarise(after, reference))
     assert not directory.ledger.exists()

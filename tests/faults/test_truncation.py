@@ -24,7 +24,7 @@ from nas.settings.run_directory import run_directory
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from tests.support.bundles import SUMMARY, inference_cost, provenance
-from tests.support.searches import DIGITS, epoch_result, tiny_space
+from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
 from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.datasets import DATA_DEFAULTS
@@ -159,7 +159,7 @@ def test_no_damaged_bundle_is_read(stride: int, tmp_path: Path) -> None:
 def small_ledger(path: Path) -> Ledger:
     """A search with a trial of every kind, and what one of them was measured to cost."""
     space = tiny_space()
-    ledger = Ledger.create(ledger_url(path), "search", {"search": {"seed": 0}, "note": "with this"})
+    ledger = Ledger.create(ledger_url(path), "search", search_header(code_revision="with this"))
     rng = random.Random(0)
     outcomes = ["finished", "stopped", "diverged", "rejected", "duplicate", "held", "running", "finished"]
     for outcome in outcomes:

@@ -13,12 +13,12 @@ from nas.ledger.ledger import Ledger
 from nas.workers.hung_trials import HungTrials, hung_seconds
 from nas.workers.worker_deaths import CRASHED, death_of_worker
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for, workers
-from tests.support.searches import DIGITS, epoch_result, search_settings, tiny_space
+from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
 
 
 def engine_on(directory: Path, *, new: bool = False) -> Engine:
     url = ledger_url(directory / "search.db")
-    ledger = Ledger.create(url, "search", {}) if new else Ledger.open(url, "search")
+    ledger = Ledger.create(url, "search", search_header()) if new else Ledger.open(url, "search")
     return Engine(ledger, tiny_space(), DIGITS, search_settings(trials=3), 4)
 
 

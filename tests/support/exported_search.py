@@ -7,7 +7,7 @@ from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory, run_directory
 from tests.support.bundles import inference_cost
-from tests.support.searches import epoch_result, search_settings, tiny_space
+from tests.support.searches import epoch_result, search_header, search_settings, tiny_space
 from trainers.checkpoint import save_checkpoint
 from trainers.data.datasets import DATA_DEFAULTS, check_data
 from trainers.model import seeded_model
@@ -22,12 +22,13 @@ def finished_search(runs: Path, name: str = "found") -> tuple[RunDirectory, Ledg
     directory = run_directory(str(runs), name)
     data = DATA_DEFAULTS["digits"]
     summary = check_data(data)
-    header = {
-        "data": data.to_json(),
-        "training": FULL_TRAINING["digits"].to_json(),
-        "search": search_settings(seed=5).to_json(),
-        "code_revision": "96e04f6db345",
-    }
+    header = search_header(
+        data=data,
+        data_summary=summary,
+        training=FULL_TRAINING["digits"],
+        search=search_settings(seed=5),
+        code_revision="96e04f6db345",
+    )
     directory.path.mkdir(parents=True)
     ledger = Ledger.create(ledger_url(directory.ledger), name, header)
     ledger.record_tracking({"uri": None, "experiment": "searches"})

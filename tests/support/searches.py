@@ -1,6 +1,7 @@
 """Trials and spaces that the tests of the search share."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ import sqlalchemy
 import yaml
 
 from nas.records.trial import Outcome, TrialRecord
+from nas.settings.header import SearchHeader
 from nas.settings.search_settings import SearchSettings
 from search_spaces import space as space_module
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.datasets import DataSummary
+from trainers.data.datasets import DATA_DEFAULTS, DataSummary
 from trainers.loop import EpochResult
+from trainers.recipe import FULL_TRAINING
 
 DIGITS = DataSummary("digits", 10, 1, 16, 1000, 400, 397)
 
@@ -72,6 +75,21 @@ def search_settings(**changes: object) -> SearchSettings:
     settings |= changes
     # As JSON it is a list.
     return SearchSettings(**(settings | {"objectives": tuple(settings["objectives"])}))
+
+
+def search_header(**changes: object) -> SearchHeader:
+    """What a small search on digits was started with."""
+    fields = {
+        "space": tiny_space(),
+        "space_file": None,
+        "data": DATA_DEFAULTS["digits"],
+        "training": dataclasses.replace(FULL_TRAINING["digits"], epochs=2),
+        "search": search_settings(),
+        "data_summary": DIGITS,
+        "slots": 1,
+        "code_revision": "unknown",
+    }
+    return SearchHeader(**(fields | changes))
 
 
 def epoch_result(epoch: int, val_accuracy: float = 0.5) -> EpochResult:

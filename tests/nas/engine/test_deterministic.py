@@ -17,6 +17,7 @@ from search_spaces.space import Space
 from tests.support.searches import (
     DIGITS,
     epoch_result,
+    search_header,
     search_settings,
     shipped_space,
     tiny_space,
@@ -65,7 +66,7 @@ def search(
     Without an `order` each worker trains its trial as far as it may before the next one does anything.
     """
     url, space = ledger_url(path), space or shipped_space()
-    engine = engine_on(Ledger.create(url, "search", {}), space, **settings)
+    engine = engine_on(Ledger.create(url, "search", search_header()), space, **settings)
     running: list[tuple[int, int, int]] = []
     reports = 0
     cut_at = {(order or random).randrange(5, 90) for _ in range(cuts)}
@@ -89,7 +90,9 @@ def search(
 def by_the_clock(path: Path, **settings: object) -> tuple[TrialRecord, ...]:
     """The ordinary engine on workers that take for an epoch exactly what virtual time says: a naive simulation."""
     space = shipped_space()
-    engine = engine_on(Ledger.create(ledger_url(path), "search", {}), space, deterministic=False, **settings)
+    engine = engine_on(
+        Ledger.create(ledger_url(path), "search", search_header()), space, deterministic=False, **settings
+    )
     overhead = sum(DIGITS.cost(anchor).flops for anchor in space.anchors()) // len(space.anchors())
     events: list[tuple[int, int, int, int]] = []
     now = 0
@@ -145,7 +148,9 @@ def test_a_small_space_is_exhausted(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_is_replaced_and_what_dies_twice_is_out(tmp_path: Path) -> None:
-    engine = engine_on(Ledger.create(ledger_url(tmp_path / "search.db"), "search", {}), shipped_space(), trials=4)
+    engine = engine_on(
+        Ledger.create(ledger_url(tmp_path / "search.db"), "search", search_header()), shipped_space(), trials=4
+    )
     first = engine.next_assignment()
     engine.worker_died(first.number, "killed", "crashed")
     others = [engine.next_assignment() for _ in range(SLOTS)]

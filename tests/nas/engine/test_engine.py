@@ -18,6 +18,7 @@ from search_spaces.space import Space
 from tests.support.searches import (
     DIGITS,
     epoch_result,
+    search_header,
     search_settings,
     shipped_space,
     tiny_space,
@@ -38,7 +39,7 @@ def ledgers_that_need_not_survive_a_power_cut() -> Iterator[None]:
 def new_engine(
     path: Path, space: Space | None = None, name: str = "search", full: int = EPOCHS, **settings: object
 ) -> Engine:
-    ledger = Ledger.create(ledger_url(path / f"{name}.db"), name, {"started": "with this"})
+    ledger = Ledger.create(ledger_url(path / f"{name}.db"), name, search_header(code_revision="with this"))
     return engine_on(ledger, space or shipped_space(), full, **settings)
 
 
@@ -464,5 +465,5 @@ def test_a_name_is_taken_once_and_a_damaged_ledger_is_named(tmp_path: Path) -> N
 def test_the_header_is_kept_as_it_was(tmp_path: Path) -> None:
     engine = new_engine(tmp_path)
     again = Ledger.open(ledger_url(tmp_path / "search.db"), "search")
-    assert again.header == engine.ledger.header == {"ledger_format": 3, "started": "with this"}
+    assert again.header == engine.ledger.header == search_header(code_revision="with this")
     assert again.search_id == engine.ledger.search_id

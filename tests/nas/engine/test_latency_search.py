@@ -18,7 +18,14 @@ from search_spaces.architecture import Architecture, Attention
 from search_spaces.space import Space
 from tests.entries.test_search import SMALL, summary
 from tests.entries.test_search import run as run_script
-from tests.support.searches import DIGITS, epoch_result, search_settings, shipped_space, slow_attention_ms
+from tests.support.searches import (
+    DIGITS,
+    epoch_result,
+    search_header,
+    search_settings,
+    shipped_space,
+    slow_attention_ms,
+)
 
 ON_LATENCY = ("val_accuracy", "latency_ms")
 EPOCHS = 3
@@ -58,7 +65,7 @@ def accuracy_of(architecture: Architecture) -> float:
 def new_engine(directory: Path, name: str, objectives: tuple[str, str], **settings: object) -> Engine:
     """An engine whose ledger has a yardstick, where it needs one: the slowest of the space."""
     wanted = search_settings(objectives=objectives, sampler="ehvi", **settings)
-    ledger = Ledger.create(ledger_url(directory / f"{name}.db"), name, {"search": wanted.to_json()})
+    ledger = Ledger.create(ledger_url(directory / f"{name}.db"), name, search_header(search=wanted))
     if wanted.cost_name == "latency_ms":
         slowest = max(every_architecture(SPACE), key=slow_attention_ms)
         ledger.record_yardstick(Yardstick(slowest, slow_attention_ms(slowest), 1))

@@ -17,11 +17,12 @@ from nas.records.front import front_of
 from nas.records.summary import summarise
 from nas.records.trial import TrialRecord
 from nas.settings.command import Command
+from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory, run_directory
 from search_spaces.errors import UserError
 from tests.entries.test_search import SMALL, run, summary
 from tests.support.bundles import inference_cost
-from tests.support.searches import epoch_result, search_settings, tiny_space, trial_record
+from tests.support.searches import epoch_result, search_header, search_settings, tiny_space, trial_record
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.datasets import check_data
 
@@ -165,7 +166,7 @@ def test_the_weights_of_the_front_come_along(runs: Path) -> None:
 
 
 def test_a_fork_that_was_cut_off_is_not_gone_on_with(tmp_path: Path) -> None:
-    header = {"search": {}, "forked_from": {"name": "old", "results": 2}}
+    header = search_header(forked_from=ForkOrigin("old", "0", "abc", 2))
     ledger = Ledger.create(ledger_url(tmp_path / "ledger.db"), "new", header)
     with pytest.raises(UserError, match="0 of 2 results of 'old'"):
         check_whole(ledger)

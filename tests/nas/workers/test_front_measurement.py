@@ -15,7 +15,7 @@ from nas.workers.ray_cluster import ray_cluster
 from nas.workers.searcher import TrialTemplate
 from search_spaces.architecture import Architecture
 from tests.support.bundles import inference_cost
-from tests.support.searches import DIGITS, epoch_result, tiny_space
+from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
 from trainers.data.datasets import DATA_DEFAULTS
 from trainers.inference import InferenceCost
 from trainers.recipe import FULL_TRAINING
@@ -25,7 +25,7 @@ CLUSTER = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1)
 
 def filled_ledger(directory: Path, accuracies: tuple[float, ...] = (0.9, 0.5, 0.7)) -> Ledger:
     """A ledger with a finished trial for each accuracy, of as many FLOPs as its number tells."""
-    ledger = Ledger.create(ledger_url(directory / "ledger.db"), "name", {"search": {}})
+    ledger = Ledger.create(ledger_url(directory / "ledger.db"), "name", search_header())
     for accuracy in accuracies:
         number, architecture = ledger.next_number, ledger.propose(tiny_space(), "random", 0)
         ledger.register(record_of(number, architecture), tiny_space())
