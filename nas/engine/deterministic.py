@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nas.engine.dispatcher import Assignment, assignment_of
+from nas.engine.dispatcher import Assignment
 from nas.engine.engine import Engine
 from nas.engine.policy import AccuracyRule
 from nas.engine.virtual_time import next_judged, next_judgement, time_reached
@@ -31,6 +31,7 @@ class DeterministicEngine(Engine):
         *,
         slots: int,
     ) -> None:
+        super().__init__(ledger, space, data, settings, epochs, accuracy_rule)
         anchors = [data.cost(anchor).flops for anchor in space.anchors()]
         # Even the smallest network takes some time for an epoch.
         self._overhead = sum(anchors) // len(anchors)
@@ -39,7 +40,6 @@ class DeterministicEngine(Engine):
         # Trials at a worker, and how those ended that did otherwise than by their results.
         self._at_work: set[int] = set()
         self._ends: dict[int, tuple[Outcome, str]] = {}
-        super().__init__(ledger, space, data, settings, epochs, accuracy_rule)
 
     def _go_on(self, cut_off: list[int]) -> None:
         self._now = time_reached(self.ledger.records, self._overhead)
@@ -55,7 +55,7 @@ class DeterministicEngine(Engine):
                 return None
             number = self._waiting.popleft()
             self._at_work.add(number)
-            return assignment_of(self.ledger.record(number))
+            return self._assignment(number)
 
     def _result_complete(self, number: int, epoch: int) -> bool:
         self._advance()
@@ -97,10 +97,10 @@ class DeterministicEngine(Engine):
 
     def _fill_slots(self) -> None:
         while sum(record.outcome == "running" for record in self.ledger.records) < self._slots:
-            assignment = self._assigner.next(self._known(), self._now)
-            if assignment is None:
+            number = self._dispatch(self._known(), self._now)
+            if number is None:
                 return
-            self._waiting.append(assignment.number)
+            self._waiting.append(number)
 
     def _known(self, number: int | None = None, epoch: int = 0) -> tuple[TrialRecord, ...]:
         """The trials as they stand at this time: of those that are running, nothing that was not decided upon yet."""

@@ -1,14 +1,14 @@
-"""Which training comes next, given a search's trials; writes it into the ledger."""
+"""Which training comes next, given a search's trials. Pure: the engine writes what is chosen here."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.engine.admission import gate
 from nas.engine.policy import TrialJudge
 from nas.engine.stagnation import stagnated
-from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
+from nas.records.latency_reference import Yardstick
 from nas.records.seeds import derived_seed
 from nas.records.trial import Outcome, TrialRecord, architectures_started
 from nas.settings.search_settings import SearchSettings
@@ -16,138 +16,141 @@ from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 from trainers.data.datasets import DataSummary
 
-# After so many proposals in a row that are known or over a limit, a proposal is drawn at random instead, so many times.
-SAMPLER_ATTEMPTS = 3
+# So many architectures are drawn at random where a sampler proposes nothing new.
 RANDOM_ATTEMPTS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A trial for a worker to run: its number, what to train from which seed, and the epochs that the ledger holds."""
+    """A trial for a worker to run: its number, what to train from which seed, and the epochs that the ledger holds.
+
+    `latency_reference` is what to measure its latency beside first, None where that is not asked for or known already.
+    """
 
     number: int
     architecture: Architecture
     seed: int
     recorded_epochs: int = 0
+    latency_reference: Yardstick | None = None
 
 
-def assignment_of(record: TrialRecord) -> Assignment:
-    """The rest of a trial's training."""
-    return Assignment(record.number, record.architecture, record.seed, len(record.epochs))
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A new trial of `architecture`. `replicate` counts the trainings of one architecture from 0."""
+
+    architecture: Architecture
+    anchor: bool = False
+    replicate: int = 0
 
 
-class Assigner:
-    """Chooses what to train. Follows from the settings and from the trials that it is given."""
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """A held trial that trains on."""
 
-    def __init__(
-        self, ledger: Ledger, space: Space, data: DataSummary, settings: SearchSettings, judge: TrialJudge
-    ) -> None:
-        self._ledger = ledger
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskSampler:
+    """A sampler of Optuna's is asked for an architecture, which it is told the fate of."""
+
+
+Step = Start | Promote | AskSampler
+
+
+class Dispatcher:
+    """Chooses what to train. Every choice follows from the settings and from the trials that it is given."""
+
+    def __init__(self, space: Space, data: DataSummary, settings: SearchSettings, judge: TrialJudge) -> None:
         self._space = space
         self._data = data
         self._settings = settings
         self._judge = judge
-        self._epochs = judge.epochs
 
-    def next(self, records: Sequence[TrialRecord], now: int) -> Assignment | None:
-        """The next training at the time `now`, None where there is none (yet).
+    def next(self, records: Sequence[TrialRecord]) -> Step | None:
+        """What to train next, None where there is nothing (yet).
 
         In this order: a repeated training that was asked for; an anchor; a held trial whose gain an epoch beats
         everything fresh; a new proposal; a training that confirms the front.
         """
         settings = self._settings
         if stagnated(records, self._judge.reference, settings.stagnation):
-            return self._next_repeat(records, front_of(records), settings.confirm_front, now)
+            return self._repeat(records, front_of(records), settings.confirm_front)
         finished = [record for record in records if record.outcome == "finished"]
-        repeat = self._next_repeat(records, finished, settings.replicates, now)
+        repeat = self._repeat(records, finished, settings.replicates)
         if repeat:
             return repeat
-        known = {record.architecture.id: record.number for record in records if record.trained}
+        known = started_architectures(records)
         fresh = len(known) < min(settings.trials, self._space.size())
-        fresh = fresh and self._judge.epochs_left(records) >= self._epochs
-        anchor = self._next_anchor(known, now) if fresh else None
+        fresh = fresh and self._judge.epochs_left(records) >= self._judge.epochs
+        anchor = self._anchor(known) if fresh else None
         if anchor:
             return anchor
         promoted = self._judge.promotion(records)
         if promoted is not None:
-            self._ledger.promote(promoted, now)
-            return assignment_of(self._ledger.record(promoted))
-        proposal = self._next_proposal(records, known, now) if fresh else None
-        return proposal or self._next_confirmation(records, now)
+            return Promote(promoted)
+        if fresh and settings.sampler != "ehvi":
+            return AskSampler()
+        architecture = self._judge.fresh_architecture(records) if fresh else None
+        return self._confirmation(records) if architecture is None else Start(architecture)
 
-    def _next_anchor(self, known: dict[str, int], now: int) -> Assignment | None:
-        limit = self._settings.max_flops
-        for anchor in self._space.anchors():
-            if gate(anchor.id, self._data.cost(anchor).flops, known, limit).verdict == "train":
-                return self._start(anchor, now, anchor=True)
-        return None
-
-    def _next_proposal(self, records: Sequence[TrialRecord], known: dict[str, int], now: int) -> Assignment | None:
-        if self._settings.sampler == "ehvi":
-            architecture = self._judge.fresh_architecture(records)
-            return None if architecture is None else self._start(architecture, now)
-        for _ in range(SAMPLER_ATTEMPTS):
-            architecture = self._ledger.propose(self._space, self._settings.sampler, self._settings.seed)
-            assignment = self._register(architecture, known, now)
-            if assignment:
-                return assignment
-        state = random.Random(derived_seed("fallback", self._settings.seed, len(self._ledger.records)))
+    def without_sampler(self, records: Sequence[TrialRecord], number: int) -> Start | None:
+        """What to train next, as trial `number`, where a sampler proposed nothing new."""
+        known = started_architectures(records)
+        state = random.Random(derived_seed("fallback", self._settings.seed, number))
         for _ in range(RANDOM_ATTEMPTS):
             architecture = self._space.sample(state)
-            flops = self._data.cost(architecture).flops
-            if gate(architecture.id, flops, known, self._settings.max_flops).verdict == "train":
-                return self._start(architecture, now)
-        return None
+            if self._is_new(architecture, known):
+                return Start(architecture)
+        return self._confirmation(records)
 
-    def _next_confirmation(self, records: Sequence[TrialRecord], now: int) -> Assignment | None:
-        """Another training of a member of the front, once only such trainings run: nothing else can change it."""
-        if any(record.outcome == "running" and not record.replicate for record in records):
-            return None
-        return self._next_repeat(records, front_of(records), self._settings.confirm_front, now)
-
-    def _next_repeat(
-        self, records: Sequence[TrialRecord], wanted: Sequence[TrialRecord], trainings: int, now: int
-    ) -> Assignment | None:
-        """Another training, from another seed, of the first of `wanted` that was not trained so often."""
-        if trainings <= 1 or self._judge.epochs_left(records) < self._epochs:
-            return None
-        started = architectures_started(records)
-        for record in wanted:
-            if started[record.architecture.id] < trainings:
-                return self._start(record.architecture, now, replicate=started[record.architecture.id])
-        return None
-
-    def _start(self, architecture: Architecture, now: int, *, anchor: bool = False, replicate: int = 0) -> Assignment:
-        assignment = self._register(architecture, {}, now, anchor=anchor, replicate=replicate)
-        assert assignment is not None
-        return assignment
-
-    def _register(
-        self,
-        architecture: Architecture,
-        known: dict[str, int],
-        now: int,
-        *,
-        anchor: bool = False,
-        replicate: int = 0,
-    ) -> Assignment | None:
-        """Puts a proposal into the ledger. The assignment, where it is to be trained."""
+    def trial(self, start: Start, known: Mapping[str, int], number: int, now: int) -> TrialRecord:
+        """The trial of a new training at the time `now`: to be run, or a duplicate of one of `known`, or rejected."""
+        architecture, settings = start.architecture, self._settings
         cost = self._data.cost(architecture)
-        decision = gate(architecture.id, cost.flops, known, self._settings.max_flops)
-        parts = ("trial", self._settings.seed, architecture.id, *([replicate] if replicate else []))
+        decision = gate(architecture.id, cost.flops, known, settings.max_flops)
+        parts = ("trial", settings.seed, architecture.id, *([start.replicate] if start.replicate else []))
         outcome: Outcome = "running" if decision.verdict == "train" else decision.verdict
-        record = TrialRecord(
-            number=self._ledger.next_number,
+        return TrialRecord(
+            number=number,
             architecture=architecture,
             flops=cost.flops,
             params=cost.params,
             seed=derived_seed(*parts),
             outcome=outcome,
-            anchor=anchor,
-            replicate=replicate,
+            anchor=start.anchor,
+            replicate=start.replicate,
             reason=decision.reason,
             duplicate_of=decision.known_trial,
             stretch_start=now,
         )
-        self._ledger.register(record, self._space)
-        return assignment_of(record) if outcome == "running" else None
+
+    def _is_new(self, architecture: Architecture, known: Mapping[str, int]) -> bool:
+        flops = self._data.cost(architecture).flops
+        return gate(architecture.id, flops, known, self._settings.max_flops).verdict == "train"
+
+    def _anchor(self, known: Mapping[str, int]) -> Start | None:
+        new = (anchor for anchor in self._space.anchors() if self._is_new(anchor, known))
+        anchor = next(new, None)
+        return None if anchor is None else Start(anchor, anchor=True)
+
+    def _confirmation(self, records: Sequence[TrialRecord]) -> Start | None:
+        """Another training of a member of the front, once only such trainings run: nothing else can change it."""
+        if any(record.outcome == "running" and not record.replicate for record in records):
+            return None
+        return self._repeat(records, front_of(records), self._settings.confirm_front)
+
+    def _repeat(self, records: Sequence[TrialRecord], wanted: Sequence[TrialRecord], trainings: int) -> Start | None:
+        """Another training, from another seed, of the first of `wanted` that was not trained so often."""
+        if trainings <= 1 or self._judge.epochs_left(records) < self._judge.epochs:
+            return None
+        started = architectures_started(records)
+        for record in wanted:
+            if started[record.architecture.id] < trainings:
+                return Start(record.architecture, replicate=started[record.architecture.id])
+        return None
+
+
+def started_architectures(records: Sequence[TrialRecord]) -> dict[str, int]:
+    """The trial of every architecture that was given to a worker, by its id."""
+    return {record.architecture.id: record.number for record in records if record.trained}

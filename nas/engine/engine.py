@@ -6,9 +6,10 @@ settings and from what the ledger holds, so a search that was cut off goes on by
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 
-from nas.engine.dispatcher import Assigner, Assignment, assignment_of
+from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Promote, Start, started_architectures
 from nas.engine.policy import AccuracyRule, TrialJudge
 from nas.engine.virtual_time import next_judged
 from nas.ledger.ledger import Ledger
@@ -20,10 +21,15 @@ from trainers.loop import EpochResult
 
 # A trial whose worker dies is trained on so many times.
 DEATHS_RETRIED = 1
+# After so many proposals in a row that are known or over a limit a sampler is not asked any more.
+SAMPLER_ATTEMPTS = 3
 
 
 class Engine:
-    """The state of a running search, decided in the order in which results come. Safe to call from several threads."""
+    """The state of a running search, decided in the order in which results come. Safe to call from several threads.
+
+    Made by `nas.engine.start.start_engine`, which has it take up what the ledger holds.
+    """
 
     def __init__(
         self,
@@ -40,18 +46,25 @@ class Engine:
         self.settings = settings
         self.epochs = epochs
         self._judge = TrialJudge(space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms)
-        self._assigner = Assigner(ledger, space, data, settings, self._judge)
+        self._dispatcher = Dispatcher(space, data, settings, self._judge)
         # The epochs after which a trial is decided upon.
         self._judged = (*self._judge.rungs, epochs)
         self._lock = threading.RLock()
         # Trials that are being trained, but by no worker yet.
         self._waiting: deque[int] = deque()
-        for record in ledger.records:
-            self._judge.remember(record)
-        self._go_on([record.number for record in ledger.records if record.outcome == "running"])
+
+    def take_up(self) -> None:
+        """Takes up what the ledger holds: that of a search that was cut off, perhaps between a result and what follows.
+
+        To be called once, before anything else.
+        """
+        with self._lock:
+            for record in self.ledger.records:
+                self._judge.remember(record)
+            self._go_on([record.number for record in self.ledger.records if record.outcome == "running"])
 
     def _go_on(self, cut_off: list[int]) -> None:
-        """Takes up the trials of a search that was cut off, perhaps between a result and what follows from it."""
+        """Trains on what was running when the search was cut off."""
         for number in cut_off:
             due = next_judged(self.ledger.record(number), self._judged)
             if len(self.ledger.record(number).epochs) < due or self._decide(number, due):
@@ -67,6 +80,11 @@ class Engine:
         with self._lock:
             return self.ledger.records
 
+    def record(self, number: int) -> TrialRecord:
+        """A trial as it stands."""
+        with self._lock:
+            return self.ledger.record(number)
+
     @property
     def idle(self) -> bool:
         """Whether no trial is running, so that nothing more will happen where there is no assignment either."""
@@ -77,8 +95,46 @@ class Engine:
         """The next training for a free worker, first of all of what was cut off. None where there is none (now)."""
         with self._lock:
             if self._waiting:
-                return assignment_of(self.ledger.record(self._waiting.popleft()))
-            return self._assigner.next(self.ledger.records, 0)
+                return self._assignment(self._waiting.popleft())
+            number = self._dispatch(self.ledger.records, 0)
+            return None if number is None else self._assignment(number)
+
+    def _assignment(self, number: int) -> Assignment:
+        """The rest of a trial's training."""
+        record = self.ledger.record(number)
+        reference = self.ledger.yardstick if record.latency_ms is None else None
+        return Assignment(number, record.architecture, record.seed, len(record.epochs), reference)
+
+    def _dispatch(self, records: Sequence[TrialRecord], now: int) -> int | None:
+        """Writes what is trained next at the time `now`, given the trials. Its number, None where there is none."""
+        step = self._dispatcher.next(records)
+        match step:
+            case Promote(number):
+                self.ledger.promote(number, now)
+                return number
+            case AskSampler():
+                return self._ask_sampler(records, now)
+            case Start():
+                return self._start(step, now)
+        return None
+
+    def _start(self, start: Start, now: int) -> int:
+        record = self._dispatcher.trial(start, {}, self.ledger.next_number, now)
+        assert record.outcome == "running", record
+        self.ledger.register(record, self.space)
+        return record.number
+
+    def _ask_sampler(self, records: Sequence[TrialRecord], now: int) -> int | None:
+        """Writes what a sampler proposes, until that is something to train."""
+        known = started_architectures(records)
+        for _ in range(SAMPLER_ATTEMPTS):
+            architecture = self.ledger.propose(self.space, self.settings.sampler, self.settings.seed)
+            record = self._dispatcher.trial(Start(architecture), known, self.ledger.next_number, now)
+            self.ledger.register(record, self.space)
+            if record.outcome == "running":
+                return record.number
+        start = self._dispatcher.without_sampler(records, self.ledger.next_number)
+        return None if start is None else self._start(start, now)
 
     def report_latency(self, number: int, latency_ms: float) -> None:
         """Records what the network of a trial was measured to take, which its worker does before it trains."""

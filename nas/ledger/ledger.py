@@ -17,12 +17,12 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import TrialState
 
 from nas.ledger.checksums import BrokenSeal, seal, unseal
 from nas.ledger.clock import SteadyClock
 from nas.ledger.database import LEDGER_FORMAT, existing_study, ledger_format, new_study, reason
-from nas.ledger.optuna_samplers import sampler_named
+from nas.ledger.optuna_samplers import SampledStudy
 from nas.ledger.trial_codec import (
     end_of,
     epoch_key,
@@ -38,7 +38,7 @@ from nas.records.trial import Outcome, TrialRecord, latest_moment
 from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
-from search_spaces.space import Space, Value
+from search_spaces.space import Space
 from trainers.inference import InferenceCost
 from trainers.loop import EpochResult
 
@@ -48,9 +48,7 @@ class Ledger:
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
-        # What a sampler looks at and asks, in memory; made when the first sampler is asked.
-        self._sampled: optuna.Study | None = None
-        self._proposed: Trial | None = None
+        self._sampled = SampledStudy(study)
         self._trial_ids: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
         self._attributes = {key: unseal("search", key, stored) for key, stored in study.user_attrs.items()}
@@ -157,13 +155,7 @@ class Ledger:
 
     def propose(self, space: Space, sampler: str, search_seed: int) -> Architecture:
         """The architecture that a sampler of Optuna's would train next. It has to be registered; nothing is written."""
-        assert self._proposed is None
-        if self._sampled is None:
-            self._sampled = optuna.create_study(directions=self._study.directions)
-            self._sampled.add_trials(self._study.get_trials(deepcopy=False))
-        self._sampled.sampler = sampler_named(sampler, search_seed=search_seed, proposal=self.next_number)
-        trial = self._proposed = self._sampled.ask()
-        return space.decide(lambda name, values: _suggest(trial, name, values))
+        return self._sampled.propose(space, sampler, search_seed=search_seed, proposal=self.next_number)
 
     def register(self, record: TrialRecord, space: Space) -> None:
         """Writes a trial of an architecture of `space`, with its cost and its outcome so far."""
@@ -172,22 +164,10 @@ class Ledger:
         record = replace(record, started_at=now, cost_name=self._cost_name)
         if not record.trained:
             record = replace(record, finished_at=now)
-        trial = new_trial(record, space, self._notes_of_sampler())
+        trial = new_trial(record, space, self._sampled.notes())
         self._trial_ids[record.number] = self._study._storage.create_new_trial(self._study._study_id, trial)
-        if self._proposed is not None:
-            assert self._sampled is not None
-            if not record.trained:
-                self._sampled.tell(self._proposed, state=trial.state)
-            self._proposed = None
-        elif self._sampled is not None:
-            self._sampled.add_trial(trial)
+        self._sampled.registered(trial)
         self._records[record.number] = record
-
-    def _notes_of_sampler(self) -> dict[str, Any]:
-        """What a sampler has noted down with the trial that it proposed, as the generation that it is of."""
-        if self._sampled is None or self._proposed is None:
-            return {}
-        return self._sampled.get_trials(deepcopy=False)[self._proposed.number].system_attrs
 
     def record_latency(self, number: int, latency_ms: float) -> None:
         """Writes what a trial's worker has measured. It never changes: a second measurement is not written."""
@@ -255,9 +235,8 @@ class Ledger:
         self._write(number, "end", end_of(ended))
         state = state_of(outcome)
         values = list(record.point) if state == TrialState.COMPLETE else None
-        for study in (self._study, self._sampled):
-            if study is not None:
-                study.tell(number, values=values, state=state)
+        self._study.tell(number, values=values, state=state)
+        self._sampled.tell(number, values, state)
         self._records[number] = ended
 
     def record_inference(self, number: int, cost: InferenceCost) -> None:
@@ -275,12 +254,6 @@ class Ledger:
     def _write(self, number: int, key: str, value: Any) -> None:
         sealed = seal(owner_of(number), key, value)
         self._study._storage.set_trial_user_attr(self._trial_ids[number], key, sealed)
-
-
-def _suggest(trial: Trial, name: str, values: Sequence[Value]) -> Value:
-    value = trial.suggest_categorical(name, list(values))
-    assert value is not None
-    return value
 
 
 def _inference_key(number: int) -> str:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nas.engine.engine import Engine
+from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.summary import summarise
@@ -87,7 +87,7 @@ def handing_over(uri: str, seconds: float, directory: Path) -> list[float]:
     directory.mkdir()
     settings = search_settings(trials=1_000_000, scheduler="none")
     ledger = Ledger.create(ledger_url(directory / "ledger.db"), "search", search_header(search=settings))
-    engine = Engine(ledger, shipped_space(), DIGITS, settings, EPOCHS)
+    engine = start_engine(ledger, shipped_space(), DIGITS, settings, EPOCHS)
     thread = TrackerThread(
         lambda: Tracker(uri, None, "waits", "search", ledger.search_id),
         lambda: (engine.records, summarise(engine.records, REFERENCE)),

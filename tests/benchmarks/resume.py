@@ -16,7 +16,7 @@ from typing import TypeVar
 import psutil
 
 from nas.driver.command_line import read_command
-from nas.engine.engine import Engine
+from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import open_ledger
@@ -102,7 +102,7 @@ def main() -> None:
         ledger = timed(f"the ledger of {trials:,} finished trials is read", lambda: open_ledger(directory, None))
         data = check_data(resumed.data)
         epochs = resumed.training.epochs
-        engine = timed("the engine is made", lambda: Engine(ledger, resumed.space, data, resumed.search, epochs))
+        engine = timed("the engine is made", lambda: start_engine(ledger, resumed.space, data, resumed.search, epochs))
         timed("the first proposal is made", engine.next_assignment)
         seconds = seconds_to_first_epoch(runs, "--resume", "one", "--trials", limit)
         print(f"{'from the command to the first epoch of a trial':<60}{seconds:>8.2f} s")

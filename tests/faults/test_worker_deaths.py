@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from nas.engine.engine import Engine
+from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.workers.hung_trials import HungTrials, hung_seconds
@@ -19,7 +20,7 @@ from tests.support.searches import DIGITS, epoch_result, search_header, search_s
 def engine_on(directory: Path, *, new: bool = False) -> Engine:
     url = ledger_url(directory / "search.db")
     ledger = Ledger.create(url, "search", search_header()) if new else Ledger.open(url, "search")
-    return Engine(ledger, tiny_space(), DIGITS, search_settings(trials=3), 4)
+    return start_engine(ledger, tiny_space(), DIGITS, search_settings(trials=3), 4)
 
 
 def test_a_trial_is_retried_once_whatever_happens_in_between(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.engine.deterministic import DeterministicEngine
 from nas.engine.engine import Engine
+from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
@@ -45,9 +45,7 @@ def engine_on(ledger: Ledger, space: Space, deterministic: bool = True, **settin
     rule = None
     if wanted.scheduler == "asha":
         rule = AccuracyHalving(minimum_epochs=1, epochs=EPOCHS, reduction_factor=wanted.reduction_factor).trains_on
-    if deterministic:
-        return DeterministicEngine(ledger, space, DIGITS, wanted, EPOCHS, rule, slots=SLOTS)
-    return Engine(ledger, space, DIGITS, wanted, EPOCHS, rule)
+    return start_engine(ledger, space, DIGITS, wanted, EPOCHS, rule)
 
 
 def accuracy_of(seed: int, epoch: int) -> float:
@@ -66,7 +64,7 @@ def search(
     Without an `order` each worker trains its trial as far as it may before the next one does anything.
     """
     url, space = ledger_url(path), space or shipped_space()
-    engine = engine_on(Ledger.create(url, "search", search_header()), space, **settings)
+    engine = engine_on(Ledger.create(url, "search", search_header(slots=SLOTS)), space, **settings)
     running: list[tuple[int, int, int]] = []
     reports = 0
     cut_at = {(order or random).randrange(5, 90) for _ in range(cuts)}
@@ -91,7 +89,7 @@ def by_the_clock(path: Path, **settings: object) -> tuple[TrialRecord, ...]:
     """The ordinary engine on workers that take for an epoch exactly what virtual time says: a naive simulation."""
     space = shipped_space()
     engine = engine_on(
-        Ledger.create(ledger_url(path), "search", search_header()), space, deterministic=False, **settings
+        Ledger.create(ledger_url(path), "search", search_header(slots=SLOTS)), space, deterministic=False, **settings
     )
     overhead = sum(DIGITS.cost(anchor).flops for anchor in space.anchors()) // len(space.anchors())
     events: list[tuple[int, int, int, int]] = []
@@ -149,7 +147,9 @@ def test_a_small_space_is_exhausted(tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_is_replaced_and_what_dies_twice_is_out(tmp_path: Path) -> None:
     engine = engine_on(
-        Ledger.create(ledger_url(tmp_path / "search.db"), "search", search_header()), shipped_space(), trials=4
+        Ledger.create(ledger_url(tmp_path / "search.db"), "search", search_header(slots=SLOTS)),
+        shipped_space(),
+        trials=4,
     )
     first = engine.next_assignment()
     engine.worker_died(first.number, "killed", "crashed")

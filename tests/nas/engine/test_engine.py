@@ -8,6 +8,7 @@ import optuna
 import pytest
 
 from nas.engine.engine import Engine
+from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
@@ -55,7 +56,7 @@ def engine_on(ledger: Ledger, space: Space, full: int, **settings: object) -> En
         rule = AccuracyHalving(
             minimum_epochs=wanted.minimum_epochs, epochs=full, reduction_factor=wanted.reduction_factor
         ).trains_on
-    return Engine(ledger, space, DIGITS, wanted, full, rule)
+    return start_engine(ledger, space, DIGITS, wanted, full, rule)
 
 
 def accuracy_of(seed: int, epoch: int) -> float:

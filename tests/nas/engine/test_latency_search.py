@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from nas.engine.engine import Engine
+from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
@@ -69,7 +70,7 @@ def new_engine(directory: Path, name: str, objectives: tuple[str, str], **settin
     if wanted.cost_name == "latency_ms":
         slowest = max(every_architecture(SPACE), key=slow_attention_ms)
         ledger.record_yardstick(Yardstick(slowest, slow_attention_ms(slowest), 1))
-    return Engine(ledger, SPACE, DIGITS, wanted, EPOCHS)
+    return start_engine(ledger, SPACE, DIGITS, wanted, EPOCHS)
 
 
 def run(engine: Engine) -> None:

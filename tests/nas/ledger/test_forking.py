@@ -9,6 +9,7 @@ import pytest
 from nas.driver.command_line import read_command
 from nas.driver.open_ledger import check_ledger, search_ledger
 from nas.engine.engine import Engine
+from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.forking import beyond_imports, check_whole, taken_over
 from nas.ledger.ledger import Ledger
@@ -46,7 +47,7 @@ def begin(runs: Path, *arguments: str) -> tuple[Command, RunDirectory, Ledger]:
 
 def engine_of(command: Command, ledger: Ledger) -> Engine:
     settings = beyond_imports(command.search, ledger.records)
-    return Engine(ledger, command.space, check_data(command.data), settings, command.training.epochs)
+    return start_engine(ledger, command.space, check_data(command.data), settings, command.training.epochs)
 
 
 def train(engine: Engine, directory: RunDirectory, limit: int = 1000) -> list[int]:
