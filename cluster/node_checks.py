@@ -8,7 +8,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataConfig, DataSummary, check_data
+from trainers.data.config import DataConfig, DataSummary
+from trainers.data.datasets import check_data
 
 CHECK_SECONDS = 120
 

@@ -29,7 +29,8 @@ from trainers.bundle.files import Bundle, model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model
 from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.data.datasets import DataConfig, check_data
+from trainers.data.config import DataConfig
+from trainers.data.datasets import check_data
 from trainers.recipe import FULL_TRAINING
 
 EXIT_FAILURE = 1

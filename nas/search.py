@@ -23,7 +23,8 @@ from nas.settings.run_directory import RunDirectory, check_writable, run_directo
 from nas.settings.search_settings import SearchSettings
 from nas.workers.ray_environment import set_ray_environment
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary, check_data
+from trainers.data.config import DataSummary
+from trainers.data.datasets import check_data
 
 # The other imports take seconds (Ray, MLflow); a mistake on the command line is reported before them.
 if TYPE_CHECKING:

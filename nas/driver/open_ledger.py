@@ -9,7 +9,7 @@ from nas.settings.changes import check_same_images
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 # Optuna takes seconds to import; a mistake on the command line is reported before.
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from nas.records.trial import Outcome, TrialRecord, architectures_started, front
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 # After so many proposals in a row that are known or over a limit, a proposal is drawn at random instead, so many times.
 SAMPLER_ATTEMPTS = 3

@@ -31,8 +31,8 @@ from nas.workers.relative_latency import Yardstick
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space, Value
-from trainers.inference import InferenceCost
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
+from trainers.inference_cost import InferenceCost
 
 
 class Ledger:

@@ -9,7 +9,7 @@ from nas.ledger.checksums import BrokenSeal, digest, unseal
 from nas.records.objectives import CostName
 from nas.records.trial import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
 
 _STATES: dict[Outcome, TrialState] = {
     "running": TrialState.RUNNING,

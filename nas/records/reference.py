@@ -5,7 +5,7 @@ from nas.strategy.candidates import SpaceCandidates
 from nas.strategy.proposals import cover
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 def reference_point(

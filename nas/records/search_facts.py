@@ -8,7 +8,8 @@ from nas.records.objectives import DEFAULT_OBJECTIVES, CostName, cost_of
 from nas.records.pareto import Point
 from nas.records.reference import reference_point
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.datasets import DataConfig, DataSummary, check_data
+from trainers.data.config import DataConfig, DataSummary
+from trainers.data.datasets import check_data
 
 
 @dataclass(frozen=True, slots=True)

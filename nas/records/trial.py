@@ -9,8 +9,8 @@ from typing import Any, Literal
 from nas.records.objectives import CostName
 from nas.records.pareto import Point, front, hypervolume
 from search_spaces.architecture import Architecture
-from trainers.inference import InferenceCost
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
+from trainers.inference_cost import InferenceCost
 
 Outcome = Literal[
     "running", "held", "finished", "stopped", "diverged", "failed", "crashed", "oom", "rejected", "duplicate"

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from search_spaces.space import Space
-from trainers.data.datasets import DataConfig
+from trainers.data.config import DataConfig
 from trainers.recipe import Recipe
 
 

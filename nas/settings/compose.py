@@ -24,7 +24,7 @@ from nas.settings.search_settings import ClusterSettings, LedgerSettings, Search
 from search_spaces import space as space_module
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.datasets import DATA_NAMES, DataConfig
+from trainers.data.config import DATA_NAMES, DataConfig
 from trainers.recipe import Recipe
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"

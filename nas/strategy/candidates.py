@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from nas.strategy.features import Candidate
 from search_spaces.architecture import Architecture
 from search_spaces.space import Pick, Space, Value
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 class SpaceCandidates:

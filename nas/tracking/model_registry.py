@@ -21,7 +21,7 @@ from torch import nn
 from nas.settings.addresses import redacted, without_secrets
 from nas.tracking.environment import quiet_mlflow
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 from trainers.quiet import quiet
 
 DEFAULT_ALIAS = "best"

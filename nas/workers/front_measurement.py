@@ -19,8 +19,9 @@ from nas.workers.relative_latency import Yardstick
 from nas.workers.searcher import TrialTemplate
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary
-from trainers.inference import InferenceCost, measure_inference
+from trainers.data.config import DataSummary
+from trainers.inference import measure_inference
+from trainers.inference_cost import InferenceCost
 from trainers.model import seeded_model
 
 # One that takes longer than this is given up: its machine may be gone.

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from search_spaces.architecture import Architecture
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 from trainers.inference import latency_ratio
 from trainers.model import seeded_model
 from trainers.recipe import Recipe

@@ -14,10 +14,12 @@ from nas.driver.storage_check import StorageFull, is_full
 from nas.workers.relative_latency import measured_latency
 from search_spaces.architecture import Architecture
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data.datasets import DataConfig, DataSummary, load_train_validation
+from trainers.data.config import DataConfig, DataSummary
+from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import Images
-from trainers.loop import Diverged, EpochResult, Training
+from trainers.epoch_result import EpochResult
+from trainers.loop import Diverged, Training
 from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
 from trainers.recipe import Recipe

@@ -16,7 +16,7 @@ from nas.reporting.write import write_report
 from search_spaces.errors import UserError
 from tests.support.reports import FACTS, RECORDS, Page
 from tests.support.searches import DIGITS, epoch_result, search_settings, tiny_space
-from trainers.data.datasets import DATA_DEFAULTS
+from trainers.data.config import DATA_DEFAULTS
 
 FILES = {
     "front.html", "front.png", "hypervolume.png", "learning_curves.png", "choices.png", "importance.png",

@@ -18,7 +18,8 @@ from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from tests.support.bundles import provenance
 from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
-from trainers.data.datasets import DATA_DEFAULTS, check_data, load_test
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data, load_test
 from trainers.evaluation import evaluate
 from trainers.full.full_training import _check_batch
 from trainers.full.readout import duration

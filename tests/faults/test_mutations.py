@@ -26,7 +26,7 @@ from search_spaces.space_reading import space_from_mapping
 from tests.support.bundles import SUMMARY, inference_cost, provenance
 from tests.support.searches import shipped_space, trial_record
 from trainers.bundle.files import Bundle, read_bundle, read_model, write_bundle
-from trainers.data.datasets import DATA_DEFAULTS
+from trainers.data.config import DATA_DEFAULTS
 from trainers.full.train_settings import settings_of
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING

@@ -27,7 +27,7 @@ from tests.support.bundles import SUMMARY, inference_cost, provenance
 from tests.support.searches import DIGITS, epoch_result, tiny_space
 from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data.datasets import DATA_DEFAULTS
+from trainers.data.config import DATA_DEFAULTS
 from trainers.data.images import MemoryImages
 from trainers.loop import Training
 from trainers.model import seeded_model

@@ -25,7 +25,7 @@ from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
 from trainers.bundle.model_card import model_card
 from trainers.bundle.provenance import Provenance
-from trainers.data.datasets import DataConfig, DataSummary
+from trainers.data.config import DataConfig, DataSummary
 from trainers.files import sync_directory, write_durably
 from trainers.model import seeded_model
 from trainers.recipe import Recipe

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.architecture import Architecture, Operator
 from trainers.data.image_folders import DEVIATION, MEAN
 from trainers.data.memory_sets import CIFAR10_DEVIATION, CIFAR10_MEAN, DIGITS_DEVIATION, DIGITS_MEAN
-from trainers.inference import InferenceCost
+from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
 
 if TYPE_CHECKING:

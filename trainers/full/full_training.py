@@ -21,12 +21,14 @@ from search_spaces.cost import Cost
 from search_spaces.errors import UserError
 from trainers.bundle.files import Bundle, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data.datasets import DataSummary, check_data, load_test, load_train_validation
+from trainers.data.config import DataSummary
+from trainers.data.datasets import check_data, load_test, load_train_validation
 from trainers.distributed import Processes
+from trainers.epoch_result import EpochResult
 from trainers.files import write_atomically
 from trainers.full.readout import epoch_line
 from trainers.full.train_settings import TrainSettings, difference
-from trainers.loop import EpochResult, Training
+from trainers.loop import Training
 from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
 from trainers.recipe import Recipe

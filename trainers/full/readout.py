@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
 
 if TYPE_CHECKING:
     from trainers.full.full_training import Plan

@@ -17,7 +17,8 @@ from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from tests.support.searches import shipped_space
-from trainers.data.datasets import DataSummary, check_data
+from trainers.data.config import DataSummary
+from trainers.data.datasets import check_data
 
 MINE: dict[str, Any] = {
     "stem": ["convolution"],

@@ -4,7 +4,7 @@ import pytest
 
 from nas.settings.compose import read_command, space_names
 from search_spaces.errors import UserError
-from trainers.data.datasets import DATA_NAMES
+from trainers.data.config import DATA_NAMES
 
 
 def read(*arguments: str):
