@@ -22,6 +22,9 @@ ARCHITECTURE_FORMAT = "resnet/1"
 STAGE_COUNT = 4
 EXPANSION = 4
 STEM_HEADS = 4
+# The side of the blocks that an attention stem attends in, and how many projections its values are mixed from.
+STEM_WINDOW = 4
+STEM_MIXTURES = 4
 
 # Blocks in each stage. 26, 38 and 50 are the paper's; 14, 101 and 152 follow the same bottleneck layout.
 BLOCKS_OF_DEPTH: dict[int, tuple[int, int, int, int]] = {
