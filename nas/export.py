@@ -25,7 +25,8 @@ from nas.settings.arguments import ArgumentParser, add_existing_search
 from nas.settings.kept_addresses import known_tracking
 from nas.settings.run_directory import RunDirectory, existing_run
 from search_spaces.errors import UserError
-from trainers.bundle.files import Bundle, model_of, read_model, write_bundle
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model
 from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
-    from trainers.full.full_training import Plan
+    from trainers.full.plan import Plan
 
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 def _prepare(options: argparse.Namespace) -> "Plan":
     from trainers.bundle.files import read_bundle
     from trainers.distributed import join_processes
-    from trainers.full.full_training import prepare
+    from trainers.full.plan import prepare
     from trainers.full.train_settings import settings_of
 
     if options.bundle is None:
