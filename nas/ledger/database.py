@@ -11,7 +11,7 @@ import optuna
 from nas.ledger.checksums import seal
 from nas.ledger.sqlite_check import check_sqlite
 from nas.settings.addresses import without_secrets
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
 
 LEDGER_FORMAT = 3
@@ -65,8 +65,7 @@ def ledger_format(study: optuna.Study) -> object:
 
 def reason(error: Exception, url: str) -> str:
     """The first line of an error, without the secrets of the address."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return without_secrets(lines[0], url)
+    return without_secrets(first_line(error), url)
 
 
 def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, Any]) -> optuna.Study:

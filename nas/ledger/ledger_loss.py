@@ -2,6 +2,8 @@
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from search_spaces.errors import first_line
+
 
 def loss_of_ledger(error: BaseException | None) -> str | None:
     """What the database said, in a line, where it is the reason of an exception; None where it is not.
@@ -10,7 +12,6 @@ def loss_of_ledger(error: BaseException | None) -> str | None:
     """
     while error is not None:
         if isinstance(error, (OperationalError, InterfaceError)):
-            lines = str(error.orig).strip().splitlines()
-            return lines[0] if lines else type(error.orig).__name__
+            return first_line(error.orig or error)
         error = error.__cause__ or error.__context__
     return None

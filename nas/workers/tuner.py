@@ -17,7 +17,7 @@ from nas.settings.search_settings import ClusterSettings
 from nas.workers.scheduler import EngineScheduler
 from nas.workers.searcher import EngineSearcher, TrialTemplate
 from nas.workers.trial import train_trial
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_line
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("nas", "search_spaces", "trainers", "cluster")
@@ -73,7 +73,7 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
         ray.init(runtime_env=runtime_env, **options)
     except Exception as error:  # Ray raises no less where one of its processes dies while it starts.
         where = f"at {cluster.address!r}" if cluster.address else "on this machine"
-        raise UserError(f"no Ray cluster {where}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"no Ray cluster {where}: {first_line(error)}") from None
     # What befalls a worker is said by the search, in a line.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
