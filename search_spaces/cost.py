@@ -30,6 +30,7 @@ from search_spaces.architecture import (
     stem_stride,
 )
 from search_spaces.errors import UserError
+from search_spaces.exit_codes import MISTAKE, SUCCESS
 
 CONVENTION = "2 FLOPs per multiply-add; convolutions, linear layers, projections and attention products; batch 1"
 
@@ -164,12 +165,12 @@ def main(arguments: Sequence[str]) -> int:
         architecture = _read_architecture(options.architecture)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return MISTAKE
     architecture_cost = cost(
         architecture, image_size=options.image_size, in_channels=options.in_channels, classes=options.classes
     )
     print(json.dumps(architecture_cost.to_json(), indent=2) if options.json else _table(architecture_cost))
-    return 0
+    return SUCCESS
 
 
 def _read_architecture(name: str) -> Architecture:

@@ -8,9 +8,9 @@ from typing import Any
 import ray
 
 from nas.settings.search_settings import ClusterSettings
+from search_spaces.exit_codes import FAILURE
 
 SECONDS_BETWEEN_LOOKS = 0.5
-EXIT_RAY_DIED = 1
 # The processes without which no trial can be trained. The workers end with the second.
 _NEEDED = ("raylet", "gcs_server")
 
@@ -28,7 +28,7 @@ def watched_ray(cluster: ClusterSettings, end_now: Callable[[str, int], None]) -
         while not closing.wait(SECONDS_BETWEEN_LOOKS):
             dead = [kind for kind, _ in node.dead_processes() if kind in _NEEDED]
             if dead and not closing.is_set():
-                end_now(f"error: Ray's process {dead[0]} died; what is finished is kept.\n", EXIT_RAY_DIED)
+                end_now(f"error: Ray's process {dead[0]} died; what is finished is kept.\n", FAILURE)
 
     thread = threading.Thread(target=watch, name="ray-watch", daemon=True)
     thread.start()
