@@ -5,11 +5,11 @@ identifies the network: a convolution has no heads, and a depth is the number of
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError, unknown_name
 
 PositionalEncoding = Literal["none", "absolute", "relative", "relative_only"]
@@ -143,8 +143,7 @@ class Architecture:
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits that are equal exactly for equal architectures."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(canonical_json(self.to_json())).hexdigest()[:12]
 
     @property
     def label(self) -> str:

@@ -54,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the program and returns its exit code: see `exit_codes`."""
+    """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     is_first = os.environ.get("RANK", "0") == "0"
     try:

@@ -1,7 +1,5 @@
 """The end of a search: its report, its summary, its MLflow runs, and what the terminal says of them."""
 
-import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from nas.reporting.write import REPORT_PAGE, write_report
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, RunDirectory
 from nas.tracking.tracker import Tracker
+from trainers.files import write_json_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ def write_results(
     The front's file holds nothing that was measured in time, so that a deterministic search writes the same bytes.
     """
     paths = write_report(directory.report, facts, records)
-    _write_json(
+    write_json_atomically(
         directory.summary,
         {
             "name": end.name,
@@ -52,7 +51,7 @@ def write_results(
             **summary.to_json(),
         },
     )
-    _write_json(directory.front, [_results(record) for record in summary.front])
+    write_json_atomically(directory.front, [_results(record) for record in summary.front])
     return [*paths, directory.summary, directory.front]
 
 
@@ -70,12 +69,6 @@ def _results(record: TrialRecord) -> dict[str, Any]:
         for result in record.epochs
     ]
     return {**{name: everything[name] for name in fields}, "val_accuracy": record.point[0], "curve": curve}
-
-
-def _write_json(path: Path, value: object) -> None:
-    temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def drop_checkpoints(

@@ -19,11 +19,12 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
 from trainers.bundle.contents import CONTENTS, Bundle
 from trainers.bundle.model_card import model_card
-from trainers.files import sync_directory, write_durably
+from trainers.files import json_text, sync_directory, write_durably
 from trainers.model import seeded_model
 
 BUNDLE_FORMAT = "bundle/2"
@@ -52,7 +53,7 @@ def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tenso
     try:
         for name, content in files.items():
             write_durably(partial / name, content)
-        write_durably(partial / DOCUMENT, _text(document | {"checksum": _checksum(document)}))
+        write_durably(partial / DOCUMENT, json_text(document | {"checksum": _checksum(document)}))
         sync_directory(partial)
         # mkdtemp makes a directory for its owner alone; a bundle is made to be passed on.
         partial.chmod(0o755)
@@ -109,7 +110,7 @@ def _read_document(directory: Path) -> dict[str, Any]:
     fields = read_object(document, f"bundle {str(path)!r}", ["format", *CONTENTS, "files", "checksum"])
     checksum = fields.pop("checksum")
     # Byte for byte, so that a change which JSON itself does not see is seen too.
-    if content != _text(document) or checksum != _checksum(fields):
+    if content != json_text(document) or checksum != _checksum(fields):
         raise UserError(f"{str(path)!r} is damaged or was edited: its checksum does not fit.")
     files = fields["files"]
     has_onnx = isinstance(files, dict) and ONNX in files
@@ -129,9 +130,4 @@ def _refuse_constant(name: str) -> None:
 
 
 def _checksum(document: dict[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _text(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2) + "\n").encode()
+    return hashlib.sha256(canonical_json(document, allow_nan=False)).hexdigest()

@@ -21,7 +21,7 @@ from trainers.bundle.files import write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.datasets import load_test, load_train_validation
 from trainers.epoch_result import EpochResult
-from trainers.files import write_atomically
+from trainers.files import write_json_atomically
 from trainers.full.plan import Plan
 from trainers.full.readout import epoch_line
 from trainers.loop import Training
@@ -65,7 +65,7 @@ def _open_out(plan: Plan, stack: ExitStack) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     settings_file = plan.out / "settings.json"
     if not settings_file.exists():
-        write_atomically(settings_file, _json(plan.settings.to_json()))
+        write_json_atomically(settings_file, plan.settings.to_json())
     lock = stack.enter_context((plan.out / "lock").open("w"))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,8 +147,4 @@ def _keep(plan: Plan, training: Training, result: dict[str, Any]) -> None:
         settings = plan.settings
         bundle = Bundle(settings.architecture, settings.recipe, settings.data, plan.summary, provenance)
         write_bundle(directory, bundle, training.evaluated_model.state_dict())
-    write_atomically(plan.result_file, _json(result))
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2) + "\n").encode()
+    write_json_atomically(plan.result_file, result)
