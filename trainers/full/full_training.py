@@ -7,7 +7,6 @@ OUT/bundle/         the trained network
 """
 
 import dataclasses
-import fcntl
 import json
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from trainers.bundle.files import write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.datasets import load_test, load_train_validation
 from trainers.epoch_result import EpochResult
+from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
 from trainers.full.plan import Plan
 from trainers.full.readout import epoch_line
@@ -67,10 +67,8 @@ def _open_out(plan: Plan, stack: ExitStack) -> None:
     if not settings_file.exists():
         write_json_atomically(settings_file, plan.settings.to_json())
     lock = stack.enter_context((plan.out / "lock").open("w"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"another process is training in {str(plan.out)!r}.") from None
+    if not take_lock(lock.fileno()):
+        raise UserError(f"another process is training in {str(plan.out)!r}.")
 
 
 def _training(plan: Plan) -> Training:
