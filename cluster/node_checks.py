@@ -7,8 +7,9 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search_spaces.errors import UserError
-from trainers.data.datasets import DataConfig, DataSummary, check_data
+from search_spaces.errors import UserError, message_lines
+from trainers.data.config import DataConfig, DataSummary
+from trainers.data.datasets import check_data
 
 CHECK_SECONDS = 120
 
@@ -34,7 +35,8 @@ def check_nodes(storage: Path, data: DataConfig, expected: DataSummary) -> None:
             try:
                 problem = ray.get(reference, timeout=CHECK_SECONDS)
             except Exception as error:
-                problem = f"its check failed: {str(error).strip().splitlines()[-1]}"
+                # Ray's error is the traceback of the node, with what happened there at its end.
+                problem = f"its check failed: {message_lines(error)[-1]}"
             if problem:
                 raise UserError(f"node {name} cannot run trials: {problem}.")
     finally:

@@ -27,15 +27,14 @@ from nas.settings.arguments import ArgumentParser, add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError
-from trainers.bundle.files import Bundle, model_of, read_model, write_bundle
+from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model
 from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint
 from trainers.data.datasets import check_data
 from trainers.recipe import FULL_TRAINING
-
-EXIT_FAILURE = 1
-EXIT_MISTAKE = 2
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -77,11 +76,11 @@ def main(arguments: Sequence[str]) -> int:
             _export(console, options, directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
-        return EXIT_MISTAKE
+        return MISTAKE
     except OSError as error:
         print(f"error: the bundle cannot be written: {error}", file=sys.stderr)
-        return EXIT_FAILURE
-    return 0
+        return FAILURE
+    return SUCCESS
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

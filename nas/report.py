@@ -18,14 +18,12 @@ from nas.settings.arguments import ArgumentParser, add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError
+from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 
 # The other imports take seconds; a mistake on the command line is reported before them.
 if TYPE_CHECKING:
     from nas.ledger.ledger import Ledger
     from nas.records.search_facts import SearchFacts
-
-EXIT_FAILURE = 1
-EXIT_MISTAKE = 2
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -54,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         return _report(directory, options)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
-        return EXIT_MISTAKE
+        return MISTAKE
 
 
 def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
@@ -72,7 +70,7 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser could be started: open {str(page)!r} yourself.")
     if options.open or options.out or ledger.tracking is None:
-        return 0
+        return SUCCESS
     tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
     return _bring_up_mlflow(directory, ledger, facts, tracking, [page, *others])
 
@@ -96,14 +94,14 @@ def _bring_up_mlflow(
             held.enter_context(driver_lock(directory))
         except UserError:
             print("MLflow   is being written by the search itself, which runs")
-            return 0
+            return SUCCESS
         try:
             tracker = bring_up_to_date(tracking, directory, ledger, facts, files)
         except Exception as error:  # Each store has errors of its own.
             failure = reason_of(error, uri)
     for line in mlflow_lines(tracker, failure, uri, report_command(directory)):
         print(line)
-    return 0 if failure is None else EXIT_FAILURE
+    return SUCCESS if failure is None else FAILURE
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ from nas.settings.search_settings import SearchSettings
 from nas.workers.ray_environment import set_ray_environment
 from nas.workers.storage_full import is_full
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary, check_data
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from trainers.data.config import DataSummary
+from trainers.data.datasets import check_data
 
 # The other imports take seconds (Ray, MLflow); a mistake on the command line is reported before them.
 if TYPE_CHECKING:
@@ -33,10 +35,6 @@ if TYPE_CHECKING:
     from nas.records.summary import Summary
     from nas.records.trial import TrialRecord
     from nas.tracking.tracker import Tracker
-
-EXIT_MISTAKE = 2
-EXIT_STORAGE = 1
-EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,17 +56,17 @@ def main(arguments: Sequence[str]) -> int:
             from nas.driver.plan import print_plan
 
             print_plan(console, command.space, data, command.search, command.training.epochs)
-            return 0
+            return SUCCESS
         check_space(directory, command.space, data, command.training, command.search)
         set_ray_environment(command.cluster)
         with Interruption() as interrupted, driver_lock(directory):
             search(console, command, directory, data, interrupted)
             return interrupted.exit_code
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED  # Before there is anything to keep.
+        return INTERRUPTED  # Before there is anything to keep.
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
-        return EXIT_MISTAKE
+        return MISTAKE
     except Exception as error:
         from nas.ledger.database import loss_of_ledger
 
@@ -79,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             raise
         print(f"error: {redacted(trouble)} {_way_on(directory)}", file=sys.stderr)
-        return EXIT_STORAGE
+        return FAILURE
 
 
 def search(

@@ -5,11 +5,11 @@ identifies the network: a convolution has no heads, and a depth is the number of
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError, unknown_name
 
 PositionalEncoding = Literal["none", "absolute", "relative", "relative_only"]
@@ -22,6 +22,9 @@ ARCHITECTURE_FORMAT = "resnet/1"
 STAGE_COUNT = 4
 EXPANSION = 4
 STEM_HEADS = 4
+# The side of the blocks that an attention stem attends in, and how many projections its values are mixed from.
+STEM_WINDOW = 4
+STEM_MIXTURES = 4
 
 # Blocks in each stage. 26, 38 and 50 are the paper's; 14, 101 and 152 follow the same bottleneck layout.
 BLOCKS_OF_DEPTH: dict[int, tuple[int, int, int, int]] = {
@@ -140,8 +143,7 @@ class Architecture:
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits that are equal exactly for equal architectures."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(canonical_json(self.to_json())).hexdigest()[:12]
 
     @property
     def label(self) -> str:

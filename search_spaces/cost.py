@@ -21,6 +21,8 @@ from typing import Any
 from search_spaces.architecture import (
     EXPANSION,
     STAGE_COUNT,
+    STEM_MIXTURES,
+    STEM_WINDOW,
     Architecture,
     Attention,
     Operator,
@@ -28,6 +30,7 @@ from search_spaces.architecture import (
     stem_stride,
 )
 from search_spaces.errors import UserError
+from search_spaces.exit_codes import MISTAKE, SUCCESS
 
 CONVENTION = "2 FLOPs per multiply-add; convolutions, linear layers, projections and attention products; batch 1"
 
@@ -128,21 +131,19 @@ def _stem_cost(stem: Stem, channels: int, image_size: int, stride: int, in_chann
         weights = extent**2 * in_channels * channels
         return PartCost("stem", "stem", 2 * weights * (-(-image_size // reduction)) ** 2, weights + 2 * channels)
 
-    from search_spaces.attention.stem import MIXTURES, WINDOW
-
     projection = in_channels * channels
-    neighbours = WINDOW**2
-    padded_pixels = (-(-image_size // WINDOW) * WINDOW) ** 2
+    neighbours = STEM_WINDOW**2
+    padded_pixels = (-(-image_size // STEM_WINDOW) * STEM_WINDOW) ** 2
     value = {
-        "attention": MIXTURES * projection,
+        "attention": STEM_MIXTURES * projection,
         "attention_stand_alone": projection,
         "attention_convolutional_values": neighbours * projection,
     }[stem]
     flops = 2 * (2 * projection + value) * pixels + 3 * 2 * neighbours * channels * padded_pixels
-    params = 2 * projection + value + (2 * WINDOW - 1) * channels + 2 * channels
+    params = 2 * projection + value + (2 * STEM_WINDOW - 1) * channels + 2 * channels
     if stem == "attention":
-        flops += 2 * MIXTURES * channels * padded_pixels + 2 * neighbours * channels * MIXTURES
-        params += (2 * WINDOW + MIXTURES) * channels
+        flops += 2 * STEM_MIXTURES * channels * padded_pixels + 2 * neighbours * channels * STEM_MIXTURES
+        params += (2 * STEM_WINDOW + STEM_MIXTURES) * channels
     return PartCost("stem", "stem", flops, params)
 
 
@@ -164,12 +165,12 @@ def main(arguments: Sequence[str]) -> int:
         architecture = _read_architecture(options.architecture)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return MISTAKE
     architecture_cost = cost(
         architecture, image_size=options.image_size, in_channels=options.in_channels, classes=options.classes
     )
     print(json.dumps(architecture_cost.to_json(), indent=2) if options.json else _table(architecture_cost))
-    return 0
+    return SUCCESS
 
 
 def _read_architecture(name: str) -> Architecture:

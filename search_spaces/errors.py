@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and the sentence that helps them mend it."""
+"""The one exception for a user's mistake, the sentence that helps them mend it, and any error in one line."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,6 +13,16 @@ class UserError(ValueError):
     def __init__(self, message: str) -> None:
         line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
         super().__init__(line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line: the first of its message, or the name of its type where it has none."""
+    return message_lines(error)[0]
+
+
+def message_lines(error: BaseException) -> list[str]:
+    """The lines of an error's message, at least one: the name of its type where it says nothing."""
+    return str(error).strip().splitlines() or [type(error).__name__]
 
 
 def unknown_name(kind: str, value: object, accepted: Iterable[object]) -> UserError:

@@ -1,8 +1,10 @@
 """Writing a file so that a crash at any moment leaves the old one, the new one, or none: never a part."""
 
 import contextlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -16,6 +18,16 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def write_json_atomically(path: Path, value: Any) -> None:
+    """`write_atomically` of a value as JSON."""
+    write_atomically(path, json_text(value))
+
+
+def json_text(value: Any) -> bytes:
+    """A value as JSON for people to read: indented, with a line break at its end."""
+    return (json.dumps(value, indent=2) + "\n").encode()
 
 
 def write_durably(path: Path, content: bytes) -> None:

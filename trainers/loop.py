@@ -6,11 +6,9 @@ Shapes: B batch, C channels, H height, W width, I images.
 """
 
 import copy
-import dataclasses
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation
 from trainers.data.images import Images
 from trainers.data.random_draws import uniform_draws
+from trainers.epoch_result import EpochResult
 from trainers.evaluation import autocast, evaluate, sum_over_processes
 from trainers.optimizer import make_optimizer, update_average
 from trainers.recipe import Recipe, ema_decay_at, learning_rate_at
@@ -40,21 +39,6 @@ class Diverged(Exception):
 
     def __str__(self) -> str:
         return f"the loss is not finite in epoch {self.epoch}"
-
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """What one epoch gave. Accuracies are 0 to 1; `learning_rate` is that of its last step."""
-
-    epoch: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
-    learning_rate: float
-    epoch_seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 class Training:

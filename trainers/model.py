@@ -5,7 +5,7 @@ from torch import nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.resnet import build
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 def seeded_model(architecture: Architecture, summary: DataSummary, seed: int) -> nn.Module:

@@ -3,14 +3,14 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
-from trainers.data.augmentation import AUGMENTS
 
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
+# What `trainers.data.augmentation` does to training images, and what `trainers.evaluation.autocast` computes in.
+AUGMENTS = ("none", "shift", "flip_crop", "resized_crop")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from search_spaces.errors import UserError
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 
 if TYPE_CHECKING:
-    from trainers.full.full_training import Plan
+    from trainers.full.plan import Plan
 
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
@@ -62,11 +63,11 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         if is_first:
             print(f"error: {error}", file=sys.stderr)
-        return 2
+        return MISTAKE
     except KeyboardInterrupt:
         if is_first:
             print("\ninterrupted before anything was written", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return _run(plan, arguments)
 
 
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def _prepare(options: argparse.Namespace) -> "Plan":
     from trainers.bundle.files import read_bundle
     from trainers.distributed import join_processes
-    from trainers.full.full_training import prepare
+    from trainers.full.plan import prepare
     from trainers.full.train_settings import settings_of
 
     if options.bundle is None:
@@ -121,17 +122,17 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
     except KeyboardInterrupt:
         if processes.is_first:
             print(f"\ninterrupted; to go on: {_command(arguments)}", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except Diverged as error:
         if processes.is_first:
             print(f"error: {error}: try a lower recipe.learning_rate, in another --out.", file=sys.stderr)
-        return 1
+        return FAILURE
     except OutOfMemoryError:
         print("error: the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs.", file=sys.stderr)
-        return 1
+        return FAILURE
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UserError) else 1
+        return MISTAKE if isinstance(error, UserError) else FAILURE
     processes.leave()
     if processes.is_first:
         test = "no test part" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
@@ -139,7 +140,7 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
         print(f"trained  {result['epochs']} epochs in {duration(result['seconds'])}")
         print(f"result   {plan.result_file}")
         print(f"bundle   {plan.out / 'bundle'}")
-    return 0
+    return SUCCESS
 
 
 def _command(arguments: list[str]) -> str:

@@ -18,7 +18,7 @@ from nas.settings.search_settings import ClusterSettings, LedgerSettings, Search
 from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.datasets import DataConfig
+from trainers.data.config import DataConfig
 from trainers.recipe import Recipe
 
 

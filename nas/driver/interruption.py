@@ -14,6 +14,8 @@ from types import FrameType
 
 import psutil
 
+from search_spaces.exit_codes import SUCCESS
+
 # The exit code after each signal that ends a search; 128 and the signal's number, as shells have it.
 EXIT_CODES = {number: 128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 # An orderly end may take so long; a preempted job is given 30 s or more.
@@ -77,7 +79,7 @@ class Interruption:
     @property
     def exit_code(self) -> int:
         """The exit code of the process: 0 where no signal came."""
-        return 0 if self._signal is None else EXIT_CODES[signal.Signals(self._signal)]
+        return SUCCESS if self._signal is None else EXIT_CODES[signal.Signals(self._signal)]
 
     def end_now(self, message: str, exit_code: int) -> None:
         """Ends the process: kills all below it and says how to go on.

@@ -6,7 +6,6 @@ holds it, for whoever comes second.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError
+from trainers.file_lock import take_lock
 
 
 @contextlib.contextmanager
@@ -65,17 +65,17 @@ def _locked(directory: RunDirectory) -> int:
 
 def _lock(descriptor: int, directory: RunDirectory) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"search {directory.name!r} is being run by {_holder(descriptor)}: "
-            "wait for it, end it, or give this one another --name."
-        ) from None
+        taken = take_lock(descriptor)
     except OSError as error:
         raise UserError(
             f"runs directory {str(directory.runs)!r} is on a file system without locks ({error.strerror}): "
             "expected one that has them."
         ) from None
+    if not taken:
+        raise UserError(
+            f"search {directory.name!r} is being run by {_holder(descriptor)}: "
+            "wait for it, end it, or give this one another --name."
+        )
 
 
 def _is_at(descriptor: int, directory: RunDirectory) -> bool:

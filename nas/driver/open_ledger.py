@@ -13,7 +13,7 @@ from nas.settings.command import Command
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, run_directory
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 def check_ledger(command: Command, directory: RunDirectory, data: DataSummary) -> None:

@@ -12,7 +12,7 @@ from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 SAMPLES = 6
 SAMPLE_ATTEMPTS = 5000

@@ -1,7 +1,5 @@
 """What a search leaves in its directory at its end: the report, summary.json, front.json, and the weights it keeps."""
 
-import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
 from nas.reporting.write import write_report
 from nas.settings.run_directory import RunDirectory
+from trainers.files import write_json_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ def write_results(
     The front's file holds nothing that was measured in time, so that a deterministic search writes the same bytes.
     """
     paths = write_report(directory.report, facts, records)
-    _write_json(
+    write_json_atomically(
         directory.summary,
         {
             "name": end.name,
@@ -45,7 +44,7 @@ def write_results(
             **summary.to_json(),
         },
     )
-    _write_json(directory.front, [_results(record) for record in summary.front])
+    write_json_atomically(directory.front, [_results(record) for record in summary.front])
     return [*paths, directory.summary, directory.front]
 
 
@@ -78,9 +77,3 @@ def _results(record: TrialRecord) -> dict[str, Any]:
         for result in record.epochs
     ]
     return {**{name: everything[name] for name in fields}, "val_accuracy": record.point[0], "curve": curve}
-
-
-def _write_json(path: Path, value: object) -> None:
-    temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

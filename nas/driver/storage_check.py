@@ -10,7 +10,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from trainers.checkpoint import KEPT
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 from trainers.recipe import Recipe
 
 # The ledger, the MLflow store and the reports.

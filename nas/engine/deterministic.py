@@ -10,7 +10,7 @@ from nas.ledger.ledger import Ledger
 from nas.records.trial import Outcome, TrialRecord
 from nas.settings.search_settings import SearchSettings
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 class DeterministicEngine(Engine):

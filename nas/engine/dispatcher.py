@@ -14,7 +14,7 @@ from nas.records.trial import Outcome, TrialRecord, architectures_started
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 # So many architectures are drawn at random where a sampler proposes nothing new.
 RANDOM_ATTEMPTS = 2000

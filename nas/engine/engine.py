@@ -16,8 +16,8 @@ from nas.ledger.ledger import Ledger
 from nas.records.trial import Outcome, TrialRecord
 from nas.settings.search_settings import SearchSettings
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
-from trainers.loop import EpochResult
+from trainers.data.config import DataSummary
+from trainers.epoch_result import EpochResult
 
 # A trial whose worker dies is trained on so many times.
 DEATHS_RETRIED = 1

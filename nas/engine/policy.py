@@ -12,7 +12,7 @@ from nas.strategy.halving import rung_epochs
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 # Asked at every rung of every trial: whether the trial (number, epoch, accuracy) goes on.
 AccuracyRule = Callable[[int, int, float], bool]

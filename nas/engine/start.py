@@ -6,7 +6,7 @@ from nas.engine.policy import AccuracyRule
 from nas.ledger.ledger import Ledger
 from nas.settings.search_settings import SearchSettings
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 def start_engine(

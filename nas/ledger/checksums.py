@@ -5,9 +5,10 @@ its key and its owner, so that a value that has come to another trial or another
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from search_spaces.canonical_json import canonical_json
 
 
 class BrokenSeal(ValueError):
@@ -16,8 +17,7 @@ class BrokenSeal(ValueError):
 
 def digest(*parts: Any) -> str:
     """Sixteen hexadecimal digits that stand for JSON values."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(canonical_json(parts), digest_size=8).hexdigest()
 
 
 def seal(owner: str, key: str, value: Any) -> dict[str, Any]:

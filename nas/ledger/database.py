@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.ledger.checksums import seal
 from nas.settings.addresses import without_secrets
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
 
 LEDGER_FORMAT = 3
@@ -89,8 +89,7 @@ def ledger_format(study: optuna.Study) -> object:
 
 def reason(error: Exception, url: str) -> str:
     """The first line of an error, without the secrets of the address."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return without_secrets(lines[0], url)
+    return without_secrets(first_line(error), url)
 
 
 def loss_of_ledger(error: BaseException | None) -> str | None:
@@ -100,8 +99,7 @@ def loss_of_ledger(error: BaseException | None) -> str | None:
     """
     while error is not None:
         if isinstance(error, (OperationalError, InterfaceError)):
-            lines = str(error.orig).strip().splitlines()
-            return lines[0] if lines else type(error.orig).__name__
+            return first_line(error.orig or error)
         error = error.__cause__ or error.__context__
     return None
 

@@ -39,8 +39,8 @@ from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
-from trainers.inference import InferenceCost
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
+from trainers.inference_cost import InferenceCost
 
 
 class Ledger:

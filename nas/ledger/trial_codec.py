@@ -14,7 +14,7 @@ from nas.records.objectives import CostName
 from nas.records.trial import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space, Value
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
 
 _STATES: dict[Outcome, TrialState] = {
     "running": TrialState.RUNNING,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nas.records.objectives import CostName
 from nas.records.pareto import Point
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 @dataclass(frozen=True, slots=True)

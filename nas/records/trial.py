@@ -10,8 +10,8 @@ from nas.records.objectives import CostName
 from nas.records.pareto import Point
 from nas.records.units import readable_cost, readable_flops
 from search_spaces.architecture import Architecture
-from trainers.inference import InferenceCost
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
+from trainers.inference_cost import InferenceCost
 
 Outcome = Literal[
     "running", "held", "finished", "stopped", "diverged", "failed", "crashed", "oom", "rejected", "duplicate"

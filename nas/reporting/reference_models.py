@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from search_spaces.paper_models import ARCHITECTURES
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 # Marks within this factor of what a search looked at fit beside it.
 NEAR_FACTOR = 3.0

@@ -8,7 +8,7 @@ from nas.settings.command import Command
 from nas.settings.header import SearchHeader
 from search_spaces.errors import UserError
 from search_spaces.space import STAGE_KEYS, OperatorChoices, Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 # What a search may change when it goes on: its limits, and what changes nothing in a result.
 FREE_KEYS = (

@@ -6,7 +6,7 @@ from nas.settings.header import ForkOrigin, SearchHeader
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from nas.settings.space_files import SpaceFile
 from search_spaces.space import Space
-from trainers.data.datasets import DataConfig, DataSummary
+from trainers.data.config import DataConfig, DataSummary
 from trainers.recipe import Recipe
 
 

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from search_spaces.errors import UserError, unknown_name
-from trainers.data.datasets import DATA_NAMES
+from trainers.data.config import DATA_NAMES
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
 

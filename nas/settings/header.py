@@ -14,7 +14,7 @@ from nas.settings.space_files import SpaceFile
 from search_spaces.json_fields import read_dataclass, read_object
 from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.datasets import DataConfig, DataSummary
+from trainers.data.config import DataConfig, DataSummary
 from trainers.recipe import Recipe
 
 # The home of the defaults of `search.*`.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from search_spaces.architecture import Architecture
 from search_spaces.space import Pick, Space, Value
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from nas.strategy.features import FeatureEncoder
 from nas.strategy.posterior import Beliefs
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 MUTANTS, RANDOM_CANDIDATES = 200, 200
 # Without so many architectures proposed, the next one only covers the range of FLOPs.

@@ -20,8 +20,8 @@ from torch import nn
 
 from nas.settings.addresses import redacted, without_secrets
 from nas.tracking.environment import quiet_mlflow
-from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary
+from search_spaces.errors import UserError, first_line
+from trainers.data.config import DataSummary
 from trainers.quiet import quiet
 
 DEFAULT_ALIAS = "best"
@@ -107,5 +107,5 @@ class ModelRegistry:
         return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 
     def _unavailable(self, done: str, error: Exception) -> UserError:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return UserError(f"MLflow at {redacted(self._uri)} cannot be {done}: {without_secrets(reason, self._uri)}")
+        reason = without_secrets(first_line(error), self._uri)
+        return UserError(f"MLflow at {redacted(self._uri)} cannot be {done}: {reason}")

@@ -10,6 +10,7 @@ from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
 from nas.settings.addresses import without_secrets
 from nas.tracking.tracker import Tracker
+from search_spaces.errors import first_line
 
 LOGGER = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ class TrackerThread:
 
 def reason_of(error: Exception, uri: str) -> str:
     """Why MLflow at `uri` could not be written, as one line of a terminal, without the secrets of the address."""
-    reason = without_secrets((str(error).strip().splitlines() or [type(error).__name__])[0], uri)
+    reason = without_secrets(first_line(error), uri)
     # What was tried stands at its beginning, and the cause at its end.
     half = LONGEST_REASON // 2
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:half]} … {reason[-half:]}"

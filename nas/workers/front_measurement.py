@@ -18,9 +18,10 @@ from nas.records.latency_reference import Yardstick
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.searcher import TrialTemplate
 from search_spaces.architecture import Architecture
-from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary
-from trainers.inference import InferenceCost, measure_inference
+from search_spaces.errors import UserError, first_line
+from trainers.data.config import DataSummary
+from trainers.inference import measure_inference
+from trainers.inference_cost import InferenceCost
 from trainers.model import seeded_model
 
 # One that takes longer than this is given up: its machine may be gone.
@@ -130,5 +131,4 @@ def _answer(task: Any, config: Mapping[str, Any], should_stop: Callable[[], bool
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+    return f"{type(error).__name__}: {first_line(error)}"

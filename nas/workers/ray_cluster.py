@@ -14,7 +14,8 @@ from typing import Any
 import ray
 
 from nas.settings.search_settings import ClusterSettings
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_line
+from search_spaces.exit_codes import FAILURE
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("nas", "search_spaces", "trainers", "cluster")
@@ -35,7 +36,6 @@ DRIVER_ENVIRONMENT = {
 }
 
 SECONDS_BETWEEN_LOOKS = 0.5
-EXIT_RAY_DIED = 1
 # The processes without which no trial can be trained. The workers end with the second.
 _NEEDED = ("raylet", "gcs_server")
 
@@ -59,7 +59,7 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
         ray.init(runtime_env=runtime_env, **options)
     except Exception as error:  # Ray raises no less where one of its processes dies while it starts.
         where = f"at {cluster.address!r}" if cluster.address else "on this machine"
-        raise UserError(f"no Ray cluster {where}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"no Ray cluster {where}: {first_line(error)}") from None
     # What befalls a worker is said by the search, in a line.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -81,7 +81,7 @@ def watched_ray(cluster: ClusterSettings, end_now: Callable[[str, int], None]) -
         while not closing.wait(SECONDS_BETWEEN_LOOKS):
             dead = [kind for kind, _ in node.dead_processes() if kind in _NEEDED]
             if dead and not closing.is_set():
-                end_now(f"error: Ray's process {dead[0]} died; what is finished is kept.\n", EXIT_RAY_DIED)
+                end_now(f"error: Ray's process {dead[0]} died; what is finished is kept.\n", FAILURE)
 
     thread = threading.Thread(target=watch, name="ray-watch", daemon=True)
     thread.start()

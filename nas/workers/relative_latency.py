@@ -15,7 +15,7 @@ import torch
 
 from nas.records.latency_reference import Yardstick
 from search_spaces.architecture import Architecture
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 from trainers.inference import latency_ratio
 from trainers.model import seeded_model
 from trainers.recipe import Recipe

@@ -15,7 +15,7 @@ from nas.workers.hung_trials import HungTrials
 from nas.workers.storage_full import StorageFull
 from nas.workers.worker_deaths import death_of_worker
 from search_spaces.errors import UserError
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
 
 LOGGER = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from ray.tune.search import Searcher
 
 from nas.engine.engine import Engine
 from nas.settings.run_directory import RunDirectory
-from trainers.data.datasets import DataConfig, DataSummary
+from trainers.data.config import DataConfig, DataSummary
 from trainers.recipe import Recipe
 
 

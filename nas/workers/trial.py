@@ -13,11 +13,14 @@ from ray import tune
 from nas.workers.relative_latency import measured_latency
 from nas.workers.storage_full import StorageFull, is_full
 from search_spaces.architecture import Architecture
+from search_spaces.errors import first_line
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data.datasets import DataConfig, DataSummary, load_train_validation
+from trainers.data.config import DataConfig, DataSummary
+from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import Images
-from trainers.loop import Diverged, EpochResult, Training
+from trainers.epoch_result import EpochResult
+from trainers.loop import Diverged, Training
 from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
 from trainers.recipe import Recipe
@@ -48,8 +51,7 @@ def train_trial(config: Mapping[str, Any]) -> None:
         directory = Path(config["checkpoints"])
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        reason = str(error).strip().splitlines() or [""]
-        _report({"ended": "failed", "reason": f"{type(error).__name__}: {reason[0]}"})
+        _report({"ended": "failed", "reason": f"{type(error).__name__}: {first_line(error)}"})
 
 
 def _report(result: dict[str, Any]) -> None:

@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces.architecture import STEM_HEADS, Stem
+from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, Stem
 from search_spaces.attention.layer import without_autocast
-
-WINDOW = 4
-MIXTURES = 4
 
 
 class AttentionStem(nn.Module):
@@ -32,16 +29,16 @@ class AttentionStem(nn.Module):
         self.query = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.key = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         if stem == "attention_convolutional_values":
-            self.value = nn.Conv2d(in_channels, out_channels, WINDOW, bias=False)
+            self.value = nn.Conv2d(in_channels, out_channels, STEM_WINDOW, bias=False)
         else:
-            components = MIXTURES if stem == "attention" else 1
+            components = STEM_MIXTURES if stem == "attention" else 1
             self.value = nn.Conv2d(in_channels, components * out_channels, 1, bias=False)
         if stem == "attention":
             scale = 1 / math.sqrt(out_channels)
-            self.mixture_row = nn.Parameter(torch.randn(WINDOW, out_channels) * scale)
-            self.mixture_column = nn.Parameter(torch.randn(WINDOW, out_channels) * scale)
-            self.mixture = nn.Parameter(torch.randn(MIXTURES, out_channels) * scale)
-        offsets = 2 * WINDOW - 1
+            self.mixture_row = nn.Parameter(torch.randn(STEM_WINDOW, out_channels) * scale)
+            self.mixture_column = nn.Parameter(torch.randn(STEM_WINDOW, out_channels) * scale)
+            self.mixture = nn.Parameter(torch.randn(STEM_MIXTURES, out_channels) * scale)
+        offsets = 2 * STEM_WINDOW - 1
         self.row = nn.Parameter(torch.randn(STEM_HEADS, offsets, head_channels // 2) * 0.02)
         self.column = nn.Parameter(torch.randn(STEM_HEADS, offsets, head_channels // 2) * 0.02)
         self.norm = nn.BatchNorm2d(out_channels)
@@ -77,29 +74,29 @@ class AttentionStem(nn.Module):
         values = self.value(input_BCHW)
         if self.stem != "attention":
             return self._blocks(values)
-        value_BGPNMD = self._blocks(values).unflatten(-1, (MIXTURES, -1))
+        value_BGPNMD = self._blocks(values).unflatten(-1, (STEM_MIXTURES, -1))
         return torch.einsum("pm,bgpnmd->bgpnd", self.mixture_weights().to(values.dtype), value_BGPNMD)
 
     def _relative(self) -> Tensor:
         """r for each pair of pixels of a block, (P, P, N, D)."""
-        place = torch.arange(WINDOW, device=self.row.device)
-        offset = place[None, :] - place[:, None] + WINDOW - 1
-        row_NPQd = self.row[:, offset].repeat_interleave(WINDOW, 1).repeat_interleave(WINDOW, 2)
-        column_NPQd = self.column[:, offset].repeat(1, WINDOW, WINDOW, 1)
+        place = torch.arange(STEM_WINDOW, device=self.row.device)
+        offset = place[None, :] - place[:, None] + STEM_WINDOW - 1
+        row_NPQd = self.row[:, offset].repeat_interleave(STEM_WINDOW, 1).repeat_interleave(STEM_WINDOW, 2)
+        column_NPQd = self.column[:, offset].repeat(1, STEM_WINDOW, STEM_WINDOW, 1)
         return torch.cat([row_NPQd, column_NPQd], dim=-1).permute(1, 2, 0, 3)
 
     @staticmethod
     def _blocks(features_BCHW: Tensor) -> Tensor:
         """(B, C, H, W), padded to whole blocks, to (B, G, P, N, D)."""
         batch, channels, height, width = features_BCHW.shape
-        features = F.pad(features_BCHW, (0, -width % WINDOW, 0, -height % WINDOW))
-        features = features.unflatten(2, (-1, WINDOW)).unflatten(4, (-1, WINDOW))
-        return features.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, WINDOW**2, STEM_HEADS, channels // STEM_HEADS)
+        features = F.pad(features_BCHW, (0, -width % STEM_WINDOW, 0, -height % STEM_WINDOW))
+        features = features.unflatten(2, (-1, STEM_WINDOW)).unflatten(4, (-1, STEM_WINDOW))
+        return features.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, STEM_WINDOW**2, STEM_HEADS, channels // STEM_HEADS)
 
     @staticmethod
     def _image(output_BGPND: Tensor, height: int, width: int) -> Tensor:
         """(B, G, P, N, D) back to (B, C, H, W), the padding cut off."""
-        rows = -(-height // WINDOW)
-        blocks = output_BGPND.flatten(-2).unflatten(2, (WINDOW, WINDOW)).unflatten(1, (rows, -1))
+        rows = -(-height // STEM_WINDOW)
+        blocks = output_BGPND.flatten(-2).unflatten(2, (STEM_WINDOW, STEM_WINDOW)).unflatten(1, (rows, -1))
         image = blocks.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
         return image[:, :, :height, :width]

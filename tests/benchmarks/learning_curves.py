@@ -9,7 +9,8 @@ import torch
 
 from search_spaces.architecture import BLOCKS_OF_DEPTH, Architecture, Attention, Convolution, Operator, Stem
 from search_spaces.space import BASE_CHANNELS
-from trainers.data.datasets import DATA_DEFAULTS, check_data, load_train_validation
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data, load_train_validation
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.recipe import Recipe

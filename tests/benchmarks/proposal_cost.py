@@ -22,7 +22,7 @@ from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces import space as space_module
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 DIGITS = DataSummary("digits", 10, 1, 16, 1000, 400, 397)
 EPOCHS, RUNNING = 9, 16

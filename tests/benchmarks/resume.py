@@ -25,7 +25,7 @@ from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
 from tests.support.searches import unsynchronised_sqlite
 from trainers.data.datasets import check_data
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
 
 T = TypeVar("T")
 

@@ -19,7 +19,8 @@ from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.entries.test_search import SMALL, start, summary
 from tests.faults.searches import records, start_search, wait_for
-from trainers.data.datasets import DATA_DEFAULTS, check_data
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data
 
 pytestmark = pytest.mark.cluster
 

@@ -17,10 +17,12 @@ import torch
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from tests.support.bundles import provenance
-from trainers.bundle.files import Bundle, read_bundle, read_weights, write_bundle
-from trainers.data.datasets import DATA_DEFAULTS, check_data, load_test
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import read_bundle, read_weights, write_bundle
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data, load_test
 from trainers.evaluation import evaluate
-from trainers.full.full_training import _check_batch
+from trainers.full.plan import check_batch
 from trainers.full.readout import duration
 from trainers.full.train_settings import difference, setting_names, settings_of
 from trainers.model import seeded_model
@@ -165,10 +167,10 @@ def test_two_processes_train_as_one_global_batch(bundle, tmp_path):
 def test_processes_get_equal_shares_of_at_least_two_images(batch_size, processes):
     recipe, summary = dataclasses.replace(RECIPE, batch_size=batch_size), BUNDLE.data_summary
     with pytest.raises(UserError, match=f"recipe.batch_size is {batch_size}: {processes} processes need"):
-        _check_batch(recipe, summary, processes)
-    _check_batch(dataclasses.replace(RECIPE, batch_size=2 * processes), summary, processes)
+        check_batch(recipe, summary, processes)
+    check_batch(dataclasses.replace(RECIPE, batch_size=2 * processes), summary, processes)
     with pytest.raises(UserError, match="at least two of the 999 images each"):
-        _check_batch(dataclasses.replace(RECIPE, batch_size=1000), dataclasses.replace(summary, train_images=999), 500)
+        check_batch(dataclasses.replace(RECIPE, batch_size=1000), dataclasses.replace(summary, train_images=999), 500)
 
 
 def test_a_diverging_training_says_what_to_try(bundle, tmp_path, capsys):

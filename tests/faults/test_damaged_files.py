@@ -10,7 +10,8 @@ from PIL import Image
 
 from tests.entries.test_search import SMALL, run, start
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for
-from trainers.data.datasets import DATA_DEFAULTS, load_train_validation
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import load_train_validation
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
 from tests.entries.test_search import SMALL, start
 from tests.faults.searches import LIMIT_SECONDS, left_over, named, records, tree, workers
-from trainers.loop import EpochResult
+from trainers.epoch_result import EpochResult
 
 SEARCH = ("--seed", "3", *SMALL, "training.epochs=4", "search.deterministic=true", "search.minimum_epochs=1")
 VICTIMS = ("driver", "worker", "raylet", "gcs_server")

@@ -198,6 +198,28 @@ def test_loads_with_torch_and_torchvision_alone(package: str) -> None:
     assert imported == modules_of(package) - NUMBA_BACKEND
 
 
+# What a record of a search is made of: plain data, which costs next to nothing to import.
+PLAIN_DATA = (
+    "search_spaces.architecture",
+    "search_spaces.cost",
+    "search_spaces.json_fields",
+    "search_spaces.space",
+    "search_spaces.space_reading",
+    "trainers.data.config",
+    "trainers.epoch_result",
+    "trainers.inference_cost",
+    "trainers.recipe",
+)
+
+
+@pytest.mark.parametrize("module", PLAIN_DATA)
+def test_plain_data_loads_no_framework(module: str) -> None:
+    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
+    heavy = {"numpy", "PIL", "safetensors", "scipy", "sklearn", "torch", "torchvision", *ABSENT}
+    assert not heavy & set(result.stdout.split())
+
+
 @pytest.mark.parametrize("package", ["search_spaces", "trainers"])
 def test_importing_has_no_side_effects(package: str, tmp_path: Path) -> None:
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -1,7 +1,28 @@
-from search_spaces.errors import LONGEST_MESSAGE, UserError, unknown_name
+import pytest
+
+from search_spaces.errors import LONGEST_MESSAGE, UserError, first_line, message_lines, unknown_name
 
 
 def test_a_message_is_one_readable_line_whatever_was_supplied() -> None:
     assert str(UserError("name 'a\nb\0\u202e' × 2")) == "name 'a\\nb\\x00\\u202e' × 2"
     assert str(UserError("x" * 10**6)) == "x" * (LONGEST_MESSAGE - 1) + "…"
     assert str(unknown_name("stem", "con\nvolution", ["convolution"])).endswith("Did you mean 'convolution'?")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one"), "one"),
+        (ValueError("\n  one\ntwo"), "one"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (ValueError(), "ValueError"),
+        (RuntimeError(" \n\n"), "RuntimeError"),
+    ],
+)
+def test_every_error_has_a_first_line(error: Exception, line: str) -> None:
+    assert first_line(error) == line
+
+
+def test_the_last_line_of_an_error_is_at_hand_too() -> None:
+    assert message_lines(ValueError("one\ntwo\n"))[-1] == "two"
+    assert message_lines(TimeoutError())[-1] == "TimeoutError"

@@ -1,8 +1,8 @@
 """Where a network comes from, as the tests of bundles share it."""
 
 from trainers.bundle.provenance import Provenance
-from trainers.data.datasets import DataSummary
-from trainers.inference import InferenceCost
+from trainers.data.config import DataSummary
+from trainers.inference_cost import InferenceCost
 from trainers.recipe import FULL_TRAINING
 
 SUMMARY = DataSummary("digits", 10, 1, 16, 1079, 359, 359)

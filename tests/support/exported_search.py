@@ -9,7 +9,8 @@ from nas.settings.run_directory import RunDirectory, run_directory
 from tests.support.bundles import inference_cost
 from tests.support.searches import epoch_result, search_header, search_settings, tiny_space
 from trainers.checkpoint import save_checkpoint
-from trainers.data.datasets import DATA_DEFAULTS, check_data
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING
 

@@ -16,8 +16,8 @@ from search_spaces import space as space_module
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.datasets import DATA_DEFAULTS, DataSummary
-from trainers.loop import EpochResult
+from trainers.data.config import DATA_DEFAULTS, DataSummary
+from trainers.epoch_result import EpochResult
 from trainers.recipe import FULL_TRAINING
 
 DIGITS = DataSummary("digits", 10, 1, 16, 1000, 400, 397)

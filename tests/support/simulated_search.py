@@ -8,8 +8,8 @@ from nas.records.pareto import Point, dominates
 from nas.records.trial import Outcome, TrialRecord
 from search_spaces.architecture import Architecture, Attention
 from tests.support.searches import shipped_space
-from trainers.data.datasets import DataSummary
-from trainers.loop import EpochResult
+from trainers.data.config import DataSummary
+from trainers.epoch_result import EpochResult
 
 DIGITS = DataSummary("digits", 10, 1, 8, 1078, 360, 359)
 EPOCHS = 18

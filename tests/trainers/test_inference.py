@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.errors import UserError
 from tests.support.bundles import SUMMARY, inference_cost
-from trainers.inference import TIMED_RUNS, WARM_UP_RUNS, InferenceCost, measure_inference
+from trainers.inference import TIMED_RUNS, WARM_UP_RUNS, measure_inference
+from trainers.inference_cost import InferenceCost
 from trainers.model import seeded_model
 
 ARCHITECTURE = Architecture("convolution", 8, ((Convolution(),), (Attention(3, 2, "relative"),)) * 2)

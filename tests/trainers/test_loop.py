@@ -10,10 +10,12 @@ from torch.nn import functional as F
 
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
-from trainers.data.datasets import DATA_DEFAULTS, check_data, load_train_validation
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data, load_train_validation
 from trainers.data.images import MemoryImages
+from trainers.epoch_result import EpochResult
 from trainers.evaluation import evaluate
-from trainers.loop import Diverged, EpochResult, Training
+from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
 from trainers.optimizer import update_average
 from trainers.recipe import FULL_TRAINING, Recipe

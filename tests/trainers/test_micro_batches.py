@@ -15,10 +15,13 @@ import trainers.full.full_training
 from nas.workers.trial import train_trial, trained_epochs
 from search_spaces.architecture import Architecture, Convolution
 from tests.support.bundles import provenance
-from trainers.bundle.files import Bundle, write_bundle
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import write_bundle
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.data.datasets import DATA_DEFAULTS, check_data
-from trainers.loop import EpochResult, Training
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data
+from trainers.epoch_result import EpochResult
+from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING, Recipe
 from trainers.train import main

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from search_spaces.errors import UserError
-from trainers.data.datasets import DATA_NAMES
+from trainers.data.config import DATA_NAMES
 from trainers.recipe import FULL_TRAINING, Recipe, ema_decay_at, learning_rate_at
 
 RECIPE = Recipe(10, 64, 0.4, 0.9, 1e-4, 0.1, 2.0, 0.99, "shift", "float32")

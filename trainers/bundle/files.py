@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +19,16 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from search_spaces.architecture import Architecture
+from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
+from trainers.bundle.contents import CONTENTS, Bundle
 from trainers.bundle.model_card import model_card
-from trainers.bundle.provenance import Provenance
-from trainers.data.datasets import DataConfig, DataSummary
-from trainers.files import sync_directory, write_durably
+from trainers.files import json_text, sync_directory, write_durably
 from trainers.model import seeded_model
-from trainers.recipe import Recipe
 
 BUNDLE_FORMAT = "bundle/2"
 DOCUMENT, WEIGHTS, CARD, ONNX = "bundle.json", "weights.safetensors", "README.md", "model.onnx"
-
-_CONTENTS = ["architecture", "recipe", "data", "data_summary", "provenance"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """What bundle.json says. `recipe` is that of the full training."""
-
-    architecture: Architecture
-    recipe: Recipe
-    data: DataConfig
-    data_summary: DataSummary
-    provenance: Provenance
 
 
 def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tensor], onnx: bytes | None = None) -> None:
@@ -61,11 +45,7 @@ def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tenso
         files[ONNX] = onnx
     document = {
         "format": BUNDLE_FORMAT,
-        "architecture": bundle.architecture.to_json(),
-        "recipe": bundle.recipe.to_json(),
-        "data": bundle.data.to_json(),
-        "data_summary": bundle.data_summary.to_json(),
-        "provenance": bundle.provenance.to_json(),
+        **bundle.to_json(),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +53,7 @@ def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tenso
     try:
         for name, content in files.items():
             write_durably(partial / name, content)
-        write_durably(partial / DOCUMENT, _text(document | {"checksum": _checksum(document)}))
+        write_durably(partial / DOCUMENT, json_text(document | {"checksum": _checksum(document)}))
         sync_directory(partial)
         # mkdtemp makes a directory for its owner alone; a bundle is made to be passed on.
         partial.chmod(0o755)
@@ -87,13 +67,7 @@ def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tenso
 def read_bundle(directory: Path) -> Bundle:
     """What bundle.json says. Raises UserError in one line where it is missing, damaged or of another format."""
     document = _read_document(directory)
-    return Bundle(
-        architecture=Architecture.from_json(document["architecture"]),
-        recipe=Recipe.from_json(document["recipe"]),
-        data=DataConfig.from_json(document["data"]),
-        data_summary=DataSummary.from_json(document["data_summary"]),
-        provenance=Provenance.from_json(document["provenance"]),
-    )
+    return Bundle.from_json({name: document[name] for name in CONTENTS})
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
@@ -133,10 +107,10 @@ def _read_document(directory: Path) -> dict[str, Any]:
     written_by = document.get("format") if isinstance(document, dict) else None
     if written_by != BUNDLE_FORMAT:
         raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}; export it again.")
-    fields = read_object(document, f"bundle {str(path)!r}", ["format", *_CONTENTS, "files", "checksum"])
+    fields = read_object(document, f"bundle {str(path)!r}", ["format", *CONTENTS, "files", "checksum"])
     checksum = fields.pop("checksum")
     # Byte for byte, so that a change which JSON itself does not see is seen too.
-    if content != _text(document) or checksum != _checksum(fields):
+    if content != json_text(document) or checksum != _checksum(fields):
         raise UserError(f"{str(path)!r} is damaged or was edited: its checksum does not fit.")
     files = fields["files"]
     has_onnx = isinstance(files, dict) and ONNX in files
@@ -156,9 +130,4 @@ def _refuse_constant(name: str) -> None:
 
 
 def _checksum(document: dict[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _text(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2) + "\n").encode()
+    return hashlib.sha256(canonical_json(document, allow_nan=False)).hexdigest()

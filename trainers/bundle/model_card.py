@@ -1,15 +1,13 @@
 """The model card of a bundle: what its network is, what it came to, how to use it, and what to be wary of."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search_spaces.architecture import Architecture, Operator
+from trainers.bundle.contents import Bundle
 from trainers.data.image_folders import DEVIATION, MEAN
 from trainers.data.memory_sets import CIFAR10_DEVIATION, CIFAR10_MEAN, DIGITS_DEVIATION, DIGITS_MEAN
-from trainers.inference import InferenceCost
+from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
-
-if TYPE_CHECKING:
-    from trainers.bundle.files import Bundle
 
 ENCODINGS = {
     "none": "no positions",
@@ -94,7 +92,7 @@ python trainers/train.py this/directory
 """
 
 
-def model_card(bundle: "Bundle") -> str:
+def model_card(bundle: Bundle) -> str:
     """The card, in Markdown. It follows from the bundle alone."""
     provenance, data = bundle.provenance, bundle.data_summary
     mean, deviation = NORMALISATION[data.name]
@@ -122,7 +120,7 @@ def model_card(bundle: "Bundle") -> str:
     )
 
 
-def _state(bundle: "Bundle") -> str:
+def _state(bundle: Bundle) -> str:
     provenance = bundle.provenance
     if provenance.full_training is not None:
         return "The weights are those of its full training."
@@ -133,7 +131,7 @@ def _state(bundle: "Bundle") -> str:
     )
 
 
-def _numbers(bundle: "Bundle") -> list[tuple[str, str]]:
+def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
     provenance = bundle.provenance
     cost = bundle.data_summary.cost(bundle.architecture)
     rows = [

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from search_spaces.errors import UserError
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 from trainers.quiet import quiet
 
 OPSET = 18

@@ -6,8 +6,8 @@ from typing import Any
 
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_dataclass
-from trainers.data.datasets import DataSummary
-from trainers.inference import InferenceCost
+from trainers.data.config import DataSummary
+from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
 
 

@@ -4,7 +4,6 @@ Shapes: B batch, C channels, H height, W width, R draws for each image.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,9 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.data.random_draws import uniform_draws
-
-Augment = Literal["none", "shift", "flip_crop", "resized_crop"]
-AUGMENTS: tuple[str, ...] = get_args(Augment)
 
 # Draw 0 of a sample orders the epoch; the others say how its image is changed.
 _DRAWS = 6
@@ -26,7 +22,7 @@ CROP_RATIO = 4 / 3
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to the training images of one epoch."""
+    """What is done to the training images of one epoch; `augment` is one of `trainers.recipe.AUGMENTS`."""
 
     augment: str
     seed: int

@@ -1,98 +1,19 @@
-"""What a network is trained on: the configuration of a data set, what is in it, and its three parts.
+"""What is in a data set, and its three parts, read as a configuration says.
 
 The search sees the train and the validation part; the test part is for the final judgement alone.
 """
 
-import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from search_spaces.architecture import Architecture
-from search_spaces.cost import Cost, cost
-from search_spaces.errors import UserError, unknown_name
-from search_spaces.json_fields import read_dataclass
+from search_spaces.errors import UserError
 from trainers.data import memory_sets
+from trainers.data.config import DataConfig, DataSummary
 from trainers.data.image_folders import Folder, FolderImages, check_first_images, scan_folder
 from trainers.data.images import Images, MemoryImages
 from trainers.data.splits import stratified_split
 
 # Of class folders without a test directory this share is set apart, whatever the seed of the validation split.
 FOLDER_TEST_FRACTION = 0.15
-
-
-@dataclass(frozen=True, slots=True)
-class DataConfig:
-    """A data set and how it is read.
-
-    `root` is the directory that holds it (None where there is none to name), `image_size` the side in pixels,
-    `validation_fraction` the share of the training part that is set apart, stratified, by `split_seed`, and
-    `loader_workers` the number of processes that read images (0: none but this one; data sets held in memory need
-    none). Raises UserError where a value is out of range.
-    """
-
-    name: str
-    root: str | None
-    image_size: int
-    validation_fraction: float
-    split_seed: int = 0
-    loader_workers: int = 0
-
-    def __post_init__(self) -> None:
-        if self.name not in DATA_NAMES:
-            raise unknown_name("data set", self.name, DATA_NAMES)
-        self._check("image_size", 8 <= self.image_size <= 4096, "8 to 4096 pixels")
-        self._check("validation_fraction", 0 < self.validation_fraction < 1, "above 0 and below 1")
-        self._check("split_seed", self.split_seed >= 0, "at least 0")
-        self._check("loader_workers", self.loader_workers >= 0, "at least 0")
-
-    def _check(self, name: str, right: bool, expected: str) -> None:
-        if not right:
-            raise UserError(f"data {name} is {getattr(self, name)!r}: expected {expected}.")
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: object) -> "DataConfig":
-        """The configuration that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "data")
-
-
-DATA_NAMES = ("digits", "cifar10", "image_folder", "imagenet")
-
-DATA_DEFAULTS: dict[str, DataConfig] = {
-    "digits": DataConfig("digits", None, image_size=16, validation_fraction=0.25),
-    "cifar10": DataConfig("cifar10", "data/", image_size=32, validation_fraction=0.1),
-    "image_folder": DataConfig("image_folder", None, image_size=224, validation_fraction=0.15, loader_workers=2),
-    # The paper tunes on 4 % of the training images.
-    "imagenet": DataConfig("imagenet", None, image_size=224, validation_fraction=0.04, loader_workers=8),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class DataSummary:
-    """What a data set holds: all that a network has to know of it. `test_images` is 0 where there is no test part."""
-
-    name: str
-    classes: int
-    in_channels: int
-    image_size: int
-    train_images: int
-    validation_images: int
-    test_images: int
-
-    def cost(self, architecture: Architecture) -> Cost:
-        """FLOPs and parameters of an architecture for these images and classes."""
-        return cost(architecture, image_size=self.image_size, in_channels=self.in_channels, classes=self.classes)
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: object) -> "DataSummary":
-        """The summary that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "data_summary")
 
 
 def check_data(config: DataConfig) -> DataSummary:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_line
 from trainers.data.augmentation import Augmentation, crop_box, reach
 from trainers.data.images import normalise
 from trainers.data.torchvision_import import torchvision
@@ -84,8 +84,7 @@ def read_image(file: str) -> Any:
         with Image.open(file) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"image {file!r} cannot be read: {reason}.") from error
+        raise UserError(f"image {file!r} cannot be read: {first_line(error)}.") from error
 
 
 class FolderImages:

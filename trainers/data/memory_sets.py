@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_line
 from trainers.data.images import MemoryImages
 from trainers.data.splits import stratified_split
 from trainers.data.torchvision_import import torchvision
@@ -81,8 +81,7 @@ def _cifar10_set(root: Path, *, train: bool, download: bool) -> Any:
     try:
         return torchvision().datasets.CIFAR10(str(root), train=train, download=download)
     except (OSError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"CIFAR-10 is not whole in {str(root)!r} and could not be downloaded there ({reason}): "
+            f"CIFAR-10 is not whole in {str(root)!r} and could not be downloaded there ({first_line(error)}): "
             f"put cifar-10-python.tar.gz there, or name another place with data.root=..."
         ) from error

@@ -1,4 +1,4 @@
-"""A full training from scratch: prepared, resumed where it was interrupted, judged once on the test part, kept.
+"""A full training from scratch: resumed where it was interrupted, judged once on the test part, kept.
 
 OUT/settings.json   what is trained, so that only the same training goes on here
 OUT/checkpoints/    the last two epochs
@@ -7,57 +7,28 @@ OUT/bundle/         the trained network
 """
 
 import dataclasses
-import fcntl
 import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from search_spaces.cost import Cost
 from search_spaces.errors import UserError
-from trainers.bundle.files import Bundle, write_bundle
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data.datasets import DataSummary, check_data, load_test, load_train_validation
-from trainers.distributed import Processes
-from trainers.files import write_atomically
+from trainers.data.datasets import load_test, load_train_validation
+from trainers.epoch_result import EpochResult
+from trainers.file_lock import take_lock
+from trainers.files import write_json_atomically
+from trainers.full.plan import Plan
 from trainers.full.readout import epoch_line
-from trainers.full.train_settings import TrainSettings, difference
-from trainers.loop import EpochResult, Training
+from trainers.loop import Training
 from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
-from trainers.recipe import Recipe
 
 RESULT_FORMAT = "full-training-result/1"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A full training that has been checked and can start."""
-
-    bundle: Bundle
-    settings: TrainSettings
-    summary: DataSummary
-    cost: Cost
-    out: Path
-    processes: Processes
-
-    @property
-    def result_file(self) -> Path:
-        return self.out / "result.json"
-
-
-def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Processes) -> Plan:
-    """Checks all that can be checked before anything is written. Raises UserError."""
-    processes.from_first(lambda: _check_out(out, settings))
-    # The first process alone at first: it may have to download.
-    processes.from_first(lambda: check_data(settings.data))
-    summary = processes.in_all(lambda: check_data(settings.data))
-    _check_batch(settings.recipe, summary, processes.world_size)
-    return Plan(bundle, settings, summary, summary.cost(settings.architecture), out, processes)
 
 
 def run(plan: Plan) -> dict[str, Any]:
@@ -89,38 +60,15 @@ def finished_result(plan: Plan) -> dict[str, Any] | None:
     return plan.processes.from_first(read)
 
 
-def _check_out(out: Path, settings: TrainSettings) -> None:
-    # An interruption may have come before the settings were written.
-    if not out.exists() or (out.is_dir() and {path.name for path in out.iterdir()} <= {".settings.json.partial"}):
-        return
-    try:
-        saved = json.loads((out / "settings.json").read_bytes())
-    except (OSError, ValueError):
-        raise UserError(f"{str(out)!r} exists and holds no full training: name another directory with --out.") from None
-    found = difference(saved, settings.to_json())
-    if found:
-        raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")
-
-
-def _check_batch(recipe: Recipe, summary: DataSummary, world_size: int) -> None:
-    if recipe.batch_size % world_size or min(recipe.batch_size, summary.train_images) // world_size < 2:
-        raise UserError(
-            f"recipe.batch_size is {recipe.batch_size}: {world_size} processes need a multiple of {world_size} "
-            f"with at least two of the {summary.train_images} images each."
-        )
-
-
 def _open_out(plan: Plan, stack: ExitStack) -> None:
     """Makes the output directory, and holds it against a second process for as long as `stack` is open."""
     plan.out.mkdir(parents=True, exist_ok=True)
     settings_file = plan.out / "settings.json"
     if not settings_file.exists():
-        write_atomically(settings_file, _json(plan.settings.to_json()))
+        write_json_atomically(settings_file, plan.settings.to_json())
     lock = stack.enter_context((plan.out / "lock").open("w"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"another process is training in {str(plan.out)!r}.") from None
+    if not take_lock(lock.fileno()):
+        raise UserError(f"another process is training in {str(plan.out)!r}.")
 
 
 def _training(plan: Plan) -> Training:
@@ -197,8 +145,4 @@ def _keep(plan: Plan, training: Training, result: dict[str, Any]) -> None:
         settings = plan.settings
         bundle = Bundle(settings.architecture, settings.recipe, settings.data, plan.summary, provenance)
         write_bundle(directory, bundle, training.evaluated_model.state_dict())
-    write_atomically(plan.result_file, _json(result))
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2) + "\n").encode()
+    write_json_atomically(plan.result_file, result)

@@ -1,14 +1,10 @@
 """What a full training says of itself: narrow lines to read."""
 
-from typing import TYPE_CHECKING
-
-from trainers.loop import EpochResult
-
-if TYPE_CHECKING:
-    from trainers.full.full_training import Plan
+from trainers.epoch_result import EpochResult
+from trainers.full.plan import Plan
 
 
-def announce(plan: "Plan") -> None:
+def announce(plan: Plan) -> None:
     """Says what is about to be trained, on what, how and where."""
     settings, summary, processes = plan.settings, plan.summary, plan.processes
     recipe, count = settings.recipe, processes.world_size

@@ -8,8 +8,8 @@ from typing import Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds, parse_field
-from trainers.bundle.files import Bundle
-from trainers.data.datasets import DATA_DEFAULTS, DataConfig
+from trainers.bundle.contents import Bundle
+from trainers.data.config import DATA_DEFAULTS, DataConfig
 from trainers.recipe import FULL_TRAINING, Recipe
 
 SETTINGS_FORMAT = "full-training/1"

@@ -18,7 +18,8 @@ from nas.settings.space_files import space_mapping
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from tests.support.searches import DIGITS, shipped_space
-from trainers.data.datasets import DataSummary, check_data
+from trainers.data.config import DataSummary
+from trainers.data.datasets import check_data
 
 MINE: dict[str, Any] = {
     "stem": ["convolution"],

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.ledger.checksums import BrokenSeal, seal, unseal
+from nas.ledger.checksums import BrokenSeal, digest, seal, unseal
 
 VALUE: dict[str, Any] = {"loss": 0.1 + 0.2, "small": 5e-324, "none": None, "text": "é × ⁄", "list": [1, 1.5, True]}
 
@@ -33,3 +33,8 @@ def test_what_a_database_gives_back_passes() -> None:
 def test_anything_else_does_not(stored: object) -> None:
     with pytest.raises(BrokenSeal, match="held of trial 3"):
         unseal("trial 3", "held", stored)
+
+
+def test_digests_stay_what_they_were() -> None:
+    """Written down: with other digests no ledger that exists could be read."""
+    assert digest("search", "header", {"b": 1, "a": [None, 0.5]}) == "a8860eba995e794c"

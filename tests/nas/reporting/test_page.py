@@ -18,7 +18,7 @@ from search_spaces.architecture import Architecture
 from tests.support.reports import FACTS, RECORDS, Page
 from tests.support.searches import DIGITS, shipped_space, trial_record
 from tests.support.simulated_search import EPOCHS, simulated_search
-from trainers.inference import InferenceCost
+from trainers.inference_cost import InferenceCost
 
 SIZE_LIMIT = 6_000_000
 

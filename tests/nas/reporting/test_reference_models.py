@@ -1,5 +1,5 @@
 from nas.reporting.reference_models import is_near, reference_models
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 
 
 def test_the_nine_models_cost_what_is_published() -> None:

@@ -5,7 +5,7 @@ import pytest
 from nas.driver.command_line import read_command
 from nas.settings.space_files import space_names
 from search_spaces.errors import UserError
-from trainers.data.datasets import DATA_NAMES
+from trainers.data.config import DATA_NAMES
 
 
 def read(*arguments: str):

@@ -16,8 +16,8 @@ from nas.workers.searcher import TrialTemplate
 from search_spaces.architecture import Architecture
 from tests.support.bundles import inference_cost
 from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
-from trainers.data.datasets import DATA_DEFAULTS
-from trainers.inference import InferenceCost
+from trainers.data.config import DATA_DEFAULTS
+from trainers.inference_cost import InferenceCost
 from trainers.recipe import FULL_TRAINING
 
 CLUSTER = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces.architecture import STEM_HEADS, STEMS
-from search_spaces.attention.stem import MIXTURES, WINDOW, AttentionStem
+from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, STEMS
+from search_spaces.attention.stem import AttentionStem
 
 ATTENTION_STEMS = [stem for stem in STEMS if stem != "convolution"]
 OWN_BLOCK_STEMS = [stem for stem in ATTENTION_STEMS if stem != "attention_convolutional_values"]
@@ -27,7 +27,7 @@ def stem_of(stem: str, *, in_channels: int = 3, channels: int = 16, stride: int 
 
 def loop_mixture(stem: AttentionStem, a: int, b: int) -> list[float]:
     """p(a, b, m): softmax over m of (emb_row(a) + emb_col(b)) · ν_m."""
-    logits = [float((stem.mixture_row[a] + stem.mixture_column[b]) @ stem.mixture[m]) for m in range(MIXTURES)]
+    logits = [float((stem.mixture_row[a] + stem.mixture_column[b]) @ stem.mixture[m]) for m in range(STEM_MIXTURES)]
     return [math.exp(logit) / sum(map(math.exp, logits)) for logit in logits]
 
 
@@ -36,8 +36,8 @@ def loop_value(stem: AttentionStem, image: Tensor, y: int, x: int) -> Tensor:
     weight = stem.value.weight
     if stem.stem == "attention_convolutional_values":
         value = torch.zeros(weight.shape[0], dtype=image.dtype)
-        for i in range(WINDOW):
-            for j in range(WINDOW):
+        for i in range(STEM_WINDOW):
+            for j in range(STEM_WINDOW):
                 # One pixel before and two after: a 4×4 window has no centre.
                 if 0 <= y + i - 1 < image.shape[1] and 0 <= x + j - 1 < image.shape[2]:
                     value += weight[:, :, i, j] @ image[:, y + i - 1, x + j - 1]
@@ -45,10 +45,10 @@ def loop_value(stem: AttentionStem, image: Tensor, y: int, x: int) -> Tensor:
     values = weight[:, :, 0, 0] @ image[:, y, x]
     if stem.stem == "attention_stand_alone":
         return values
-    channels = len(values) // MIXTURES // STEM_HEADS
+    channels = len(values) // STEM_MIXTURES // STEM_HEADS
     mixed = torch.zeros(STEM_HEADS, channels, dtype=image.dtype)
-    for m, share in enumerate(loop_mixture(stem, y % WINDOW, x % WINDOW)):
-        mixed += share * values.view(STEM_HEADS, MIXTURES, channels)[:, m]
+    for m, share in enumerate(loop_mixture(stem, y % STEM_WINDOW, x % STEM_WINDOW)):
+        mixed += share * values.view(STEM_HEADS, STEM_MIXTURES, channels)[:, m]
     return mixed.flatten()
 
 
@@ -61,11 +61,11 @@ def loop_stem(stem: AttentionStem, images: Tensor) -> Tensor:
     query_weight, key_weight = stem.query.weight[:, :, 0, 0], stem.key.weight[:, :, 0, 0]
     for image, y, x in ((i, y, x) for i in range(batch) for y in range(height) for x in range(width)):
         query = query_weight @ images[image, :, y, x]
-        top, left = y // WINDOW * WINDOW, x // WINDOW * WINDOW
+        top, left = y // STEM_WINDOW * STEM_WINDOW, x // STEM_WINDOW * STEM_WINDOW
         places = [
             (a, b)
-            for a in range(top, min(top + WINDOW, height))
-            for b in range(left, min(left + WINDOW, width))
+            for a in range(top, min(top + STEM_WINDOW, height))
+            for b in range(left, min(left + STEM_WINDOW, width))
         ]  # fmt: skip
         keys = [key_weight @ images[image, :, a, b] for a, b in places]
         values = [loop_value(stem, images[image], a, b) for a, b in places]
@@ -73,7 +73,7 @@ def loop_stem(stem: AttentionStem, images: Tensor) -> Tensor:
             of_head = slice(head * depth, (head + 1) * depth)
             terms = []
             for (a, b), key in zip(places, keys, strict=True):
-                row, column = stem.row[head, a - y + WINDOW - 1], stem.column[head, b - x + WINDOW - 1]
+                row, column = stem.row[head, a - y + STEM_WINDOW - 1], stem.column[head, b - x + STEM_WINDOW - 1]
                 terms.append(math.exp(float(query[of_head] @ (key[of_head] + torch.cat([row, column])))))
             for term, value in zip(terms, values, strict=True):
                 output[image, of_head, y, x] += term / sum(terms) * value[of_head]
@@ -124,11 +124,11 @@ def test_mixture_weights_are_shared_by_the_heads_and_sum_to_one() -> None:
     module = stem_of("attention")
     with torch.no_grad():
         weights = module.mixture_weights()
-        assert weights.shape == (WINDOW**2, MIXTURES)
-        torch.testing.assert_close(weights.sum(-1), torch.ones(WINDOW**2, dtype=torch.float64))
-        for a in range(WINDOW):
-            for b in range(WINDOW):
-                assert weights[a * WINDOW + b].tolist() == pytest.approx(loop_mixture(module, a, b), rel=1e-9)
+        assert weights.shape == (STEM_WINDOW**2, STEM_MIXTURES)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(STEM_WINDOW**2, dtype=torch.float64))
+        for a in range(STEM_WINDOW):
+            for b in range(STEM_WINDOW):
+                assert weights[a * STEM_WINDOW + b].tolist() == pytest.approx(loop_mixture(module, a, b), rel=1e-9)
 
 
 def test_equal_components_make_the_mixture_a_plain_value() -> None:
@@ -139,7 +139,7 @@ def test_equal_components_make_the_mixture_a_plain_value() -> None:
             source if isinstance(source, Tensor) else source.weight
         )
     with torch.no_grad():
-        repeated = plain.value.weight.view(STEM_HEADS, 1, 4, 3, 1, 1).expand(-1, MIXTURES, -1, -1, -1, -1)
+        repeated = plain.value.weight.view(STEM_HEADS, 1, 4, 3, 1, 1).expand(-1, STEM_MIXTURES, -1, -1, -1, -1)
         mixed.value.weight.copy_(repeated.reshape(mixed.value.weight.shape))
         images = torch.randn(1, 3, 8, 8, dtype=torch.float64)
         torch.testing.assert_close(mixed(images), plain(images))

@@ -6,9 +6,11 @@ import torch
 
 from search_spaces.architecture import Architecture, Attention, Convolution
 from tests.support.bundles import SUMMARY, inference_cost, provenance
-from trainers.bundle.files import Bundle, write_bundle
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import write_bundle
 from trainers.bundle.model_card import NORMALISATION, model_card
-from trainers.data.datasets import DATA_DEFAULTS, DATA_NAMES, load_test
+from trainers.data.config import DATA_DEFAULTS, DATA_NAMES
+from trainers.data.datasets import load_test
 from trainers.data.memory_sets import DIGITS_DEVIATION, DIGITS_MEAN
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING

@@ -12,7 +12,7 @@ from search_spaces.architecture import Architecture, Attention, Convolution, Pos
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.errors import UserError
 from trainers.bundle.onnx_export import OPSET, check_onnx, onnx_model
-from trainers.data.datasets import DataSummary
+from trainers.data.config import DataSummary
 from trainers.model import seeded_model
 
 

@@ -16,21 +16,15 @@ from torch.nn import functional as F
 
 from search_spaces.errors import UserError
 from trainers.data import memory_sets
-from trainers.data.augmentation import AUGMENTS, Augmentation, augment_batch, crop_box
-from trainers.data.datasets import (
-    DATA_DEFAULTS,
-    DATA_NAMES,
-    DataConfig,
-    DataSummary,
-    check_data,
-    load_test,
-    load_train_validation,
-)
+from trainers.data.augmentation import Augmentation, augment_batch, crop_box
+from trainers.data.config import DATA_DEFAULTS, DATA_NAMES, DataConfig, DataSummary
+from trainers.data.datasets import check_data, load_test, load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import MemoryImages
 from trainers.data.random_draws import uniform_draws
 from trainers.data.splits import stratified_split
 from trainers.data.torchvision_import import torchvision
+from trainers.recipe import AUGMENTS
 
 CPU = torch.device("cpu")
 DIGITS = DATA_DEFAULTS["digits"]

@@ -1,0 +1,20 @@
+"""What one epoch of a training gave, as plain data."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch gave. Accuracies are 0 to 1; `learning_rate` is that of its last step."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    epoch_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
