@@ -99,7 +99,7 @@ def search(
     from nas.tracking.writer_thread import TrackerThread
     from nas.workers.front_measurement import measure_front, measure_yardstick
     from nas.workers.ray_cluster import ray_cluster, watched_ray
-    from nas.workers.searcher import TrialTemplate
+    from nas.workers.trial_config import TrialTemplate
     from nas.workers.tuner import run_trials
 
     started = time.monotonic()

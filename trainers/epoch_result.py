@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces.json_fields import read_dataclass
+
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
@@ -18,3 +20,8 @@ class EpochResult:
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "EpochResult":
+        """The result that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "epoch result")

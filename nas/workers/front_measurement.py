@@ -6,7 +6,7 @@ What was measured is in the ledger and is never measured again.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -16,10 +16,9 @@ from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
 from nas.records.latency_reference import Yardstick
 from nas.settings.search_settings import ClusterSettings
-from nas.workers.searcher import TrialTemplate
+from nas.workers.trial_config import TrialTemplate
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, first_line
-from trainers.data.config import DataSummary
 from trainers.inference import measure_inference
 from trainers.inference_cost import InferenceCost
 from trainers.model import seeded_model
@@ -48,7 +47,7 @@ def measure_front(
     task = _task(cluster)
     failures = []
     for record in waiting:
-        answer = _answer(task, measurement_config(record.architecture, template, batch), should_stop)
+        answer = _answer(task.remote(record.architecture, template, batch), should_stop)
         if should_stop():
             return
         if isinstance(answer, str):
@@ -76,7 +75,7 @@ def measure_yardstick(
     task = _task(cluster)
     found = []
     for architecture in architectures:
-        answer = _answer(task, measurement_config(architecture, template, batch), should_stop)
+        answer = _answer(task.remote(architecture, template, batch), should_stop)
         if should_stop():
             return
         if isinstance(answer, str):
@@ -89,45 +88,34 @@ def _task(cluster: ClusterSettings) -> Any:
     return ray.remote(num_cpus=cluster.cpus_per_trial, num_gpus=cluster.gpus_per_trial, max_retries=0)(measured)
 
 
-def measurement_config(architecture: Architecture, template: TrialTemplate, batch: int) -> dict[str, Any]:
-    """What a worker has to know of one measurement, all of it plain JSON."""
-    return {
-        "architecture": architecture.to_json(),
-        "data_summary": template.data_summary.to_json(),
-        "precision": template.training.precision,
-        "device": template.device,
-        "threads": template.threads,
-        "batch": batch,
-    }
-
-
-def measured(config: Mapping[str, Any]) -> dict[str, Any] | str:
-    """What a worker does: the measurement as JSON, or why there is none."""
+def measured(architecture: Architecture, template: TrialTemplate, batch: int) -> InferenceCost | str:
+    """What a worker does: the measurement, or why there is none."""
     try:
-        torch.set_num_threads(config["threads"])
-        summary = DataSummary.from_json(config["data_summary"])
-        model = seeded_model(Architecture.from_json(config["architecture"]), summary, 0)
-        cost = measure_inference(
-            model, summary, batch=config["batch"], device=config["device"], precision=config["precision"]
+        torch.set_num_threads(template.threads)
+        summary = template.data_summary
+        return measure_inference(
+            seeded_model(architecture, summary, 0),
+            summary,
+            batch=batch,
+            device=template.device,
+            precision=template.training.precision,
         )
     except Exception as error:
         return _reason(error)
-    return cost.to_json()
 
 
-def _answer(task: Any, config: Mapping[str, Any], should_stop: Callable[[], bool]) -> InferenceCost | str:
-    """What the task found, or why it found nothing."""
+def _answer(reference: Any, should_stop: Callable[[], bool]) -> InferenceCost | str:
+    """What a task found, or why it found nothing."""
     deadline = time.monotonic() + LIMIT_SECONDS
-    reference = task.remote(config)
     try:
         while not ray.wait([reference], timeout=0.2)[0]:
             if should_stop() or time.monotonic() > deadline:
                 ray.cancel(reference, force=True)
                 return f"it took more than {LIMIT_SECONDS:g} s"
-        answer: dict[str, Any] | str = ray.get(reference)
+        answer: InferenceCost | str = ray.get(reference)
     except ray.exceptions.RayError as error:
         return _reason(error)
-    return answer if isinstance(answer, str) else InferenceCost.from_json(answer)
+    return answer
 
 
 def _reason(error: Exception) -> str:

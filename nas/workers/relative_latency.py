@@ -8,33 +8,26 @@ is too small for one, does not. Device, batch, precision and threads are those o
 repeat within some 2 %, where medians of plain runs scatter by 5 to 20 %.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from nas.records.latency_reference import Yardstick
-from search_spaces.architecture import Architecture
-from trainers.data.config import DataSummary
+from nas.workers.trial_config import TrialConfig
 from trainers.inference import latency_ratio
 from trainers.model import seeded_model
-from trainers.recipe import Recipe
 
 
-def measured_latency(config: Mapping[str, Any]) -> float:
-    """Milliseconds that the network of a trial takes; `config` is that of `nas.workers.trial`, "yardstick" given.
+def measured_latency(trial: TrialConfig, yardstick: Yardstick) -> float:
+    """Milliseconds that the network of a trial takes, measured beside `yardstick`.
 
     Networks are built anew, since weights make no difference, so the one that is trained stays untouched.
     """
-    torch.set_num_threads(config["threads"])
-    yardstick = Yardstick.from_json(config["yardstick"])
-    summary = DataSummary.from_json(config["data_summary"])
+    torch.set_num_threads(trial.threads)
     ratio = latency_ratio(
-        seeded_model(Architecture.from_json(config["architecture"]), summary, 0),
-        seeded_model(yardstick.architecture, summary, 0),
-        summary,
+        seeded_model(trial.architecture, trial.data_summary, 0),
+        seeded_model(yardstick.architecture, trial.data_summary, 0),
+        trial.data_summary,
         batch=yardstick.batch,
-        device=config["device"],
-        precision=Recipe.from_json(config["training"]).precision,
+        device=trial.device,
+        precision=trial.training.precision,
     )
     return ratio * yardstick.latency_ms

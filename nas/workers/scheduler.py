@@ -13,14 +13,22 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from nas.engine.engine import Engine
 from nas.workers.hung_trials import HungTrials
 from nas.workers.storage_full import StorageFull
+from nas.workers.trial_config import (
+    EpochReport,
+    HaltCause,
+    LatencyReport,
+    SearchHalted,
+    TrialConfig,
+    TrialEnded,
+    WorkerMessage,
+)
 from nas.workers.worker_deaths import death_of_worker
 from search_spaces.errors import UserError
-from trainers.epoch_result import EpochResult
 
 LOGGER = logging.getLogger(__name__)
 
 # What a worker found that no trial gets past, and what the search then ends with.
-HALTS: dict[str, type[Exception]] = {"storage": StorageFull, "images": UserError}
+HALTS: dict[HaltCause, type[Exception]] = {"storage": StorageFull, "images": UserError}
 
 
 class EngineScheduler(FIFOScheduler):
@@ -47,8 +55,8 @@ class EngineScheduler(FIFOScheduler):
         """Called at every turn of Ray Tune's loop, some ten a second."""
         assert self._engine is not None
         live = tune_controller.get_live_trials()
-        running = {trial.config["number"]: trial for trial in live if trial.status == Trial.RUNNING}
-        flops = {number: self._engine.ledger.record(number).flops for number in running}
+        running = {TrialConfig.number_in(trial.config): trial for trial in live if trial.status == Trial.RUNNING}
+        flops = {number: self._engine.record(number).flops for number in running}
         for number, reason in self._hung.look(flops).items():
             actor = running[number].temporary_state.ray_actor
             if actor is not None:
@@ -59,34 +67,36 @@ class EngineScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         assert self._engine is not None
-        number = trial.config["number"]
-        for warning in result["warnings"]:
+        number = TrialConfig.number_in(trial.config)
+        message = WorkerMessage.from_result(result)
+        for warning in message.warnings:
             LOGGER.warning("trial %d: %s", number, warning)
-        if "halted" in result:
-            # The trial stays as it is, to go on when the search does.
-            self._halts.append(HALTS[result["halted"]](result["reason"]))
-            return TrialScheduler.STOP
-        if "ended" in result:
-            self._engine.end(number, result["ended"], result["reason"])
-            return TrialScheduler.STOP
-        if "latency_ms" in result:
-            self._engine.report_latency(number, result["latency_ms"])
-            return TrialScheduler.CONTINUE
-        epoch = EpochResult(**{name: result[name] for name in EpochResult.__dataclass_fields__})
-        self._hung.progress(number, self._engine.ledger.record(number).flops, epoch.epoch_seconds)
-        return TrialScheduler.CONTINUE if self._engine.report_epoch(number, epoch) else TrialScheduler.STOP
+        match message.report:
+            case SearchHalted(cause, reason):
+                self._halts.append(HALTS[cause](reason))
+                return TrialScheduler.STOP
+            case TrialEnded(outcome, reason):
+                self._engine.end(number, outcome, reason)
+                return TrialScheduler.STOP
+            case LatencyReport(latency_ms):
+                self._engine.report_latency(number, latency_ms)
+                return TrialScheduler.CONTINUE
+            case EpochReport(epoch):
+                self._hung.progress(number, self._engine.record(number).flops, epoch.epoch_seconds)
+                goes_on = self._engine.report_epoch(number, epoch)
+                return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         assert self._engine is not None and self._interrupted is not None
         if self._interrupted():
             return
-        number = trial.config["number"]
+        number = TrialConfig.number_in(trial.config)
         hung = self._killed.pop(number, None)
         error = "" if trial.error_file is None else Path(trial.error_file).read_text(encoding="utf-8")
         death = death_of_worker(error)
         reason, outcome = (hung, "crashed") if hung else (death.reason, death.outcome)
         self._engine.worker_died(number, reason, outcome)
-        goes_on = self._engine.ledger.record(number).outcome == "running"
+        goes_on = self._engine.record(number).outcome == "running"
         LOGGER.warning("trial %d: %s%s", number, reason, ", it goes on from its checkpoint" if goes_on else " again")
 
     def __getstate__(self) -> dict[str, Any]:

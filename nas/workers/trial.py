@@ -12,10 +12,18 @@ from ray import tune
 
 from nas.workers.relative_latency import measured_latency
 from nas.workers.storage_full import StorageFull, is_full
-from search_spaces.architecture import Architecture
+from nas.workers.trial_config import (
+    EpochReport,
+    LatencyReport,
+    SearchHalted,
+    TrialConfig,
+    TrialEnded,
+    WorkerMessage,
+    WorkerReport,
+)
 from search_spaces.errors import first_line
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data.config import DataConfig, DataSummary
+from trainers.data.config import DataConfig
 from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import Images
@@ -23,39 +31,38 @@ from trainers.epoch_result import EpochResult
 from trainers.loop import Diverged, Training
 from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
-from trainers.recipe import Recipe
 
 
 def train_trial(config: Mapping[str, Any]) -> None:
-    """Trains the trial of `config` (see `nas.workers.searcher.EngineSearcher.suggest`), one report an epoch.
+    """Trains the trial of `config`, a TrialConfig as JSON, and reports to Ray Tune what comes of it.
 
-    Given a "yardstick", it measures its network's latency first and reports {"latency_ms": …}. A trial that cannot go
-    on reports {"ended": outcome, "reason": …} and leaves its worker alive for the next one; where no trial could go on
-    it reports {"halted": "storage" or "images", "reason": …}. With every report goes what the training has warned of.
+    A trial that cannot go on leaves its worker alive for the next one. With every report goes what the training has
+    warned of.
     """
     _warnings()
+    trial = TrialConfig.from_json(config)
     try:
-        if config["yardstick"] is not None:
-            _report({"latency_ms": measured_latency(config)})
-        for result in trained_epochs(config):
-            _report(result.to_json())
+        if trial.latency_reference is not None:
+            _report(LatencyReport(measured_latency(trial, trial.latency_reference)))
+        for result in trained_epochs(trial):
+            _report(EpochReport(result))
     except torch.cuda.OutOfMemoryError:
-        _report({"ended": "oom", "reason": "the GPU's memory does not suffice, nor with each batch in two parts"})
+        _report(TrialEnded("oom", "the GPU's memory does not suffice, nor with each batch in two parts"))
     except Diverged as error:
-        _report({"ended": "diverged", "reason": str(error)})
+        _report(TrialEnded("diverged", str(error)))
     except UnreadableImages as error:
-        _report({"halted": "images", "reason": str(error)})
+        _report(SearchHalted("images", str(error)))
     except StorageFull as error:
-        _report({"halted": "storage", "reason": str(error)})
+        _report(SearchHalted("storage", str(error)))
     except Exception as error:
-        directory = Path(config["checkpoints"])
+        directory = Path(trial.checkpoints)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        _report({"ended": "failed", "reason": f"{type(error).__name__}: {first_line(error)}"})
+        _report(TrialEnded("failed", f"{type(error).__name__}: {first_line(error)}"))
 
 
-def _report(result: dict[str, Any]) -> None:
-    tune.report({**result, "warnings": list(_warnings())})
+def _report(report: WorkerReport) -> None:
+    tune.report(WorkerMessage(report, tuple(_warnings())).to_json())
     _warnings().clear()
 
 
@@ -72,7 +79,7 @@ def _warnings() -> list[str]:
     return messages
 
 
-def trained_epochs(config: Mapping[str, Any]) -> Iterator[EpochResult]:
+def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
     """Every epoch that the ledger does not hold yet, each one checkpointed before it is yielded.
 
     Goes on from the newest sound checkpoint of the trial. Epochs that were checkpointed but never recorded are yielded
@@ -80,28 +87,26 @@ def trained_epochs(config: Mapping[str, Any]) -> Iterator[EpochResult]:
     does not suffice, it goes on with each batch in two parts; where that takes too much, too,
     torch.cuda.OutOfMemoryError is raised.
     """
-    torch.set_num_threads(config["threads"])
-    known = config["recorded_epochs"]
-    for result in split_where_memory_is_short(functools.partial(_all_epochs, config)):
+    torch.set_num_threads(trial.threads)
+    known = trial.recorded_epochs
+    for result in split_where_memory_is_short(functools.partial(_all_epochs, trial)):
         if result.epoch > known:
             known = result.epoch
             yield result
 
 
-def _all_epochs(config: Mapping[str, Any], micro_batches: int) -> Iterator[EpochResult]:
+def _all_epochs(trial: TrialConfig, micro_batches: int) -> Iterator[EpochResult]:
     """Every epoch of a trial from its first, those that its newest sound checkpoint holds taken from there."""
-    data = DataConfig.from_json(config["data"])
-    summary = DataSummary.from_json(config["data_summary"])
-    directory = Path(config["checkpoints"])
-    model = seeded_model(Architecture.from_json(config["architecture"]), summary, config["seed"])
-    train, validation = _parts(data)
+    directory = Path(trial.checkpoints)
+    model = seeded_model(trial.architecture, trial.data_summary, trial.seed)
+    train, validation = _parts(trial.data)
     training = Training(
         model,
         train,
         validation,
-        Recipe.from_json(config["training"]),
-        seed=config["seed"],
-        device=torch.device(config["device"]),
+        trial.training,
+        seed=trial.seed,
+        device=torch.device(trial.device),
     )
     training.micro_batches = micro_batches
     results: list[EpochResult] = []
@@ -109,7 +114,7 @@ def _all_epochs(config: Mapping[str, Any], micro_batches: int) -> Iterator[Epoch
     if checkpoint is not None:
         _, state = checkpoint
         training.load_state_dict(state["training"])
-        results = [EpochResult(**result) for result in state["results"]]
+        results = [EpochResult.from_json(result) for result in state["results"]]
         yield from results
     for result in training.epochs():
         results.append(result)

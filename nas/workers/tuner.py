@@ -10,8 +10,9 @@ from cluster.node_checks import check_nodes
 from nas.engine.engine import Engine
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.scheduler import EngineScheduler
-from nas.workers.searcher import EngineSearcher, TrialTemplate
+from nas.workers.searcher import EngineSearcher
 from nas.workers.trial import train_trial
+from nas.workers.trial_config import TrialConfig, TrialTemplate
 
 
 class _StopWhen(Stopper):
@@ -74,4 +75,5 @@ def run_trials(
 
 def _trial_name(trial: Any) -> str:
     # A trial that was held and is promoted, or whose worker died, is a new one to Ray Tune.
-    return f"{trial.config['number']:04d}-{trial.config['recorded_epochs']}-{trial.trial_id}"
+    config = TrialConfig.from_json(trial.config)
+    return f"{config.number:04d}-{config.recorded_epochs}-{trial.trial_id}"

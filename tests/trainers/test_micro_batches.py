@@ -13,8 +13,10 @@ from torch.nn import functional as F
 import nas.workers.trial
 import trainers.full.full_training
 from nas.workers.trial import train_trial, trained_epochs
+from nas.workers.trial_config import TrialConfig, TrialEnded, WorkerMessage
 from search_spaces.architecture import Architecture, Convolution
 from tests.support.bundles import provenance
+from tests.support.trials import trial_config
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.checkpoint import newest_sound_checkpoint
@@ -112,20 +114,9 @@ def short_of_memory(enough_for: int, after_passes: int = 0) -> tuple[Callable[..
     return make, failed
 
 
-def trial_config(directory: Path, **changes: object) -> dict[str, Any]:
-    return {
-        "number": 0,
-        "architecture": TINY.to_json(),
-        "seed": 1,
-        "recorded_epochs": 0,
-        "data": DATA.to_json(),
-        "data_summary": check_data(DATA).to_json(),
-        "training": RECIPE.to_json(),
-        "checkpoints": str(directory),
-        "device": "cpu",
-        "threads": 1,
-        "yardstick": None,
-    } | changes
+def trial(directory: Path, **changes: object) -> TrialConfig:
+    fields = {"architecture": TINY, "data": DATA, "data_summary": check_data(DATA), "training": RECIPE}
+    return trial_config(checkpoints=str(directory), **(fields | changes))
 
 
 def without_time(result: EpochResult) -> EpochResult:
@@ -133,12 +124,12 @@ def without_time(result: EpochResult) -> EpochResult:
 
 
 def test_a_trial_goes_on_from_its_checkpoint_in_two_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = [without_time(result) for result in trained_epochs(trial_config(tmp_path / "undisturbed"))]
+    undisturbed = [without_time(result) for result in trained_epochs(trial(tmp_path / "undisturbed"))]
     steps = check_data(DATA).train_images // 256
     # In the last step of the second epoch.
     make, failed = short_of_memory(ENOUGH_FOR, after_passes=2 * steps - 1)
     monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
-    found = [without_time(result) for result in trained_epochs(trial_config(tmp_path / "short"))]
+    found = [without_time(result) for result in trained_epochs(trial(tmp_path / "short"))]
     assert failed == [256]
     assert [result.epoch for result in found] == [1, 2, 3]
     assert found[0] == undisturbed[0] and found[1] != undisturbed[1]
@@ -149,16 +140,16 @@ def test_a_trial_goes_on_from_its_checkpoint_in_two_parts(tmp_path: Path, monkey
 
 
 def test_a_trial_that_was_split_goes_on_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = trial_config(tmp_path / "one")
+    config = trial(tmp_path / "one")
     make, failed = short_of_memory(ENOUGH_FOR)
     monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
     expected = [without_time(result) for result in trained_epochs(config)]
     assert failed == [256]
-    cut_off = trained_epochs(config | {"checkpoints": str(tmp_path / "two")})
+    cut_off = trained_epochs(trial(tmp_path / "two"))
     begun = [without_time(next(cut_off))]
     cut_off.close()
     failed.clear()
-    rest = trained_epochs(config | {"checkpoints": str(tmp_path / "two"), "recorded_epochs": 1})
+    rest = trained_epochs(trial(tmp_path / "two", recorded_epochs=1))
     assert begun + [without_time(result) for result in rest] == expected
     assert failed == []
 
@@ -167,13 +158,14 @@ def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, mon
     make, failed = short_of_memory(0)
     monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        list(trained_epochs(trial_config(tmp_path)))
+        list(trained_epochs(trial(tmp_path)))
     assert failed == [256, 128]
     reports: list[dict[str, Any]] = []
     monkeypatch.setattr(nas.workers.trial.tune, "report", reports.append)
-    train_trial(trial_config(tmp_path))
-    assert [report["ended"] for report in reports] == ["oom"]
-    assert "each batch in two parts" in reports[0]["reason"]
+    train_trial(trial(tmp_path).to_json())
+    (message,) = map(WorkerMessage.from_result, reports)
+    assert isinstance(message.report, TrialEnded) and message.report.outcome == "oom"
+    assert "each batch in two parts" in message.report.reason
 
 
 def test_any_other_error_is_no_want_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +178,7 @@ def test_any_other_error_is_no_want_of_memory(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(nas.workers.trial, "seeded_model", fail)
     with pytest.raises(RuntimeError, match="illegal"):
-        list(trained_epochs(trial_config(tmp_path)))
+        list(trained_epochs(trial(tmp_path)))
     assert attempts == 1
 
 

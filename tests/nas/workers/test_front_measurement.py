@@ -10,9 +10,9 @@ from nas.records.front import front_of
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
 from nas.settings.search_settings import ClusterSettings
-from nas.workers.front_measurement import measure_front, measured, measurement_config
+from nas.workers.front_measurement import measure_front, measured
 from nas.workers.ray_cluster import ray_cluster
-from nas.workers.searcher import TrialTemplate
+from nas.workers.trial_config import TrialTemplate
 from search_spaces.architecture import Architecture
 from tests.support.bundles import inference_cost
 from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
@@ -58,12 +58,13 @@ def test_a_measurement_is_kept_with_the_trial_once(tmp_path: Path) -> None:
 def test_a_worker_measures_the_network_that_the_search_trained(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     ledger = filled_ledger(tmp_path, (0.9,))
-    config = json.loads(json.dumps(measurement_config(ledger.records[0].architecture, template(tmp_path), 2)))
+    architecture = ledger.records[0].architecture
     try:
-        cost = InferenceCost.from_json(measured(config))
+        cost = measured(architecture, template(tmp_path), 2)
+        assert isinstance(cost, InferenceCost)
         assert (cost.batch, cost.threads, cost.image_size, cost.precision) == (2, 1, 16, "float32")
         # What cannot be measured comes back as one line, here an array that no memory holds.
-        reason = measured(config | {"batch": 10**12})
+        reason = measured(architecture, template(tmp_path), 10**12)
     finally:
         torch.set_num_threads(threads)
     assert isinstance(reason, str) and "\n" not in reason and "Error" in reason

@@ -12,8 +12,8 @@ from nas.records.latency_reference import Yardstick
 from nas.strategy.proposals import slow_architectures
 from nas.workers.relative_latency import measured_latency
 from tests.support.searches import DIGITS, shipped_space, tiny_space
+from tests.support.trials import trial_config
 from trainers.inference import latency_ratio
-from trainers.recipe import FULL_TRAINING
 
 SPACE = tiny_space()
 
@@ -56,17 +56,10 @@ def test_what_slows_both_alike_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_measures_without_touching_the_random_state() -> None:
     threads = torch.get_num_threads()
     yardstick = Yardstick(SPACE.anchors()[1], 2.5, 2)
-    config = {
-        "architecture": SPACE.anchors()[0].to_json(),
-        "data_summary": DIGITS.to_json(),
-        "training": FULL_TRAINING["digits"].to_json(),
-        "device": "cpu",
-        "threads": 1,
-        "yardstick": yardstick.to_json(),
-    }
+    trial = trial_config(architecture=SPACE.anchors()[0], latency_reference=yardstick)
     before = torch.random.get_rng_state()
     try:
-        milliseconds = measured_latency(json.loads(json.dumps(config)))
+        milliseconds = measured_latency(trial, yardstick)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(threads)

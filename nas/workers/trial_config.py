@@ -1,0 +1,189 @@
+"""What passes between the driver and a worker: the trial to run, and what the worker reports of it.
+
+Ray Tune carries both as JSON; no other file knows their keys.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+from nas.engine.dispatcher import Assignment
+from nas.records.latency_reference import Yardstick
+from nas.records.trial import OUTCOMES, Outcome
+from nas.settings.run_directory import RunDirectory
+from search_spaces.architecture import Architecture
+from search_spaces.errors import unknown_name
+from search_spaces.json_fields import read_dataclass, read_object
+from trainers.data.config import DataConfig, DataSummary
+from trainers.epoch_result import EpochResult
+from trainers.recipe import Recipe
+
+# What keeps every trial from going on: the storage is full, or an image cannot be read.
+HaltCause = Literal["storage", "images"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialTemplate:
+    """What all trials of a search have in common. `device` is a torch device, `threads` those of torch on the CPU."""
+
+    data: DataConfig
+    data_summary: DataSummary
+    training: Recipe
+    directory: RunDirectory
+    device: str
+    threads: int
+
+    def trial(self, assignment: Assignment) -> "TrialConfig":
+        """What a worker has to know of one trial."""
+        return TrialConfig(
+            number=assignment.number,
+            architecture=assignment.architecture,
+            seed=assignment.seed,
+            recorded_epochs=assignment.recorded_epochs,
+            data=self.data,
+            data_summary=self.data_summary,
+            training=self.training,
+            checkpoints=str(self.directory.checkpoints(assignment.number)),
+            device=self.device,
+            threads=self.threads,
+            latency_reference=assignment.latency_reference,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrialConfig:
+    """A trial as its worker runs it.
+
+    The ledger holds its first `recorded_epochs` epochs; `checkpoints` is the directory where it goes on from and writes
+    to. `latency_reference` is what to measure its latency beside first, None where it is not measured.
+    """
+
+    number: int
+    architecture: Architecture
+    seed: int
+    recorded_epochs: int
+    data: DataConfig
+    data_summary: DataSummary
+    training: Recipe
+    checkpoints: str
+    device: str
+    threads: int
+    latency_reference: Yardstick | None
+
+    def to_json(self) -> dict[str, Any]:
+        reference = self.latency_reference
+        return {
+            "number": self.number,
+            "architecture": self.architecture.to_json(),
+            "seed": self.seed,
+            "recorded_epochs": self.recorded_epochs,
+            "data": self.data.to_json(),
+            "data_summary": self.data_summary.to_json(),
+            "training": self.training.to_json(),
+            "checkpoints": self.checkpoints,
+            "device": self.device,
+            "threads": self.threads,
+            "latency_reference": None if reference is None else reference.to_json(),
+        }
+
+    @staticmethod
+    def number_in(data: Mapping[str, Any]) -> int:
+        """The number in what `to_json` wrote, for whoever asks often and for nothing else."""
+        number: int = data["number"]
+        return number
+
+    @classmethod
+    def from_json(cls, data: object) -> "TrialConfig":
+        """The trial that `to_json` wrote. Anything unknown or missing raises UserError."""
+        fields = read_object(data, "trial", [field.name for field in dataclasses.fields(cls)])
+        reference = fields["latency_reference"]
+        parts = {
+            "architecture": Architecture.from_json(fields["architecture"]),
+            "data": DataConfig.from_json(fields["data"]),
+            "data_summary": DataSummary.from_json(fields["data_summary"]),
+            "training": Recipe.from_json(fields["training"]),
+            "latency_reference": None if reference is None else Yardstick.from_json(reference),
+        }
+        return cls(**(fields | parts))
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """The result of one epoch, checkpointed."""
+
+    kind: ClassVar = "epoch"
+    result: EpochResult
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyReport:
+    """What a trial's network was measured to take, before it is trained."""
+
+    kind: ClassVar = "latency"
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """A trial that cannot go on; its worker is free for the next one."""
+
+    kind: ClassVar = "ended"
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHalted:
+    """No trial could go on; this one stays as it is, to go on when the search does."""
+
+    kind: ClassVar = "halted"
+    cause: HaltCause
+    reason: str
+
+
+WorkerReport = EpochReport | LatencyReport | TrialEnded | SearchHalted
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerMessage:
+    """A report, and what the training has warned of since the last one."""
+
+    report: WorkerReport
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        report = {"kind": self.report.kind, **dataclasses.asdict(self.report)}
+        return {"report": report, "warnings": list(self.warnings)}
+
+    @classmethod
+    def from_json(cls, data: object) -> "WorkerMessage":
+        """The message that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        fields = read_object(data, "worker's message", ["report", "warnings"])
+        return cls(_report(fields["report"]), tuple(fields["warnings"]))
+
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any]) -> "WorkerMessage":
+        """The message in a result of Ray Tune's, which holds keys of its own beside it."""
+        return cls.from_json({field.name: result.get(field.name) for field in dataclasses.fields(cls)})
+
+
+def _report(data: object) -> WorkerReport:
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    reports = {report.kind: report for report in get_args(WorkerReport)}
+    if not isinstance(data, Mapping) or kind not in reports:
+        raise unknown_name("worker's report", kind, reports)
+    fields = {name: value for name, value in data.items() if name != "kind"}
+    if kind == EpochReport.kind:
+        return EpochReport(EpochResult.from_json(read_object(fields, "epoch report", ["result"])["result"]))
+    if kind == LatencyReport.kind:
+        return read_dataclass(LatencyReport, fields, "latency report")
+    if kind == TrialEnded.kind:
+        ended = TrialEnded(**read_object(fields, "report of an end", ["outcome", "reason"]))
+        if ended.outcome not in OUTCOMES:
+            raise unknown_name("outcome", ended.outcome, OUTCOMES)
+        return ended
+    halted = SearchHalted(**read_object(fields, "report of a halt", ["cause", "reason"]))
+    if halted.cause not in get_args(HaltCause):
+        raise unknown_name("cause", halted.cause, get_args(HaltCause))
+    return halted

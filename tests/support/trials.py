@@ -1,0 +1,25 @@
+"""Trials as a worker gets them."""
+
+from nas.workers.trial_config import TrialConfig
+from search_spaces.architecture import Architecture, Convolution
+from tests.support.searches import DIGITS
+from trainers.data.config import DATA_DEFAULTS
+from trainers.recipe import FULL_TRAINING
+
+
+def trial_config(**changes: object) -> TrialConfig:
+    """A small convolutional network on digits, trained from the start."""
+    fields = {
+        "number": 0,
+        "architecture": Architecture("convolution", 8, ((Convolution(),),) * 4),
+        "seed": 1,
+        "recorded_epochs": 0,
+        "data": DATA_DEFAULTS["digits"],
+        "data_summary": DIGITS,
+        "training": FULL_TRAINING["digits"],
+        "checkpoints": "checkpoints",
+        "device": "cpu",
+        "threads": 1,
+        "latency_reference": None,
+    }
+    return TrialConfig(**(fields | changes))
