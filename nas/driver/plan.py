@@ -5,17 +5,28 @@ import random
 from rich.console import Console
 from rich.table import Table
 
+from nas.driver.open_ledger import check_ledger
 from nas.records.objectives import COSTS
 from nas.records.units import readable_flops
+from nas.settings.command import Command
+from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from trainers.data.config import DataSummary
+from trainers.data.datasets import check_data
 
 SAMPLES = 6
 SAMPLE_ATTEMPTS = 5000
+
+
+def plan_search(console: Console, command: Command, directory: RunDirectory) -> None:
+    """Prints what the search that was asked for would do. Raises UserError where it could not begin."""
+    data = check_data(command.data)
+    check_ledger(command, directory, data)
+    print_plan(console, command.space, data, command.search, command.training.epochs)
 
 
 def check_reachable(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, int]:

@@ -42,9 +42,7 @@ def test_a_trial_comes_back_equal(reference: Yardstick | None) -> None:
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.kind)
 @pytest.mark.parametrize("warnings", [(), ("a checkpoint is damaged", "so is another")])
-def test_a_message_comes_back_equal_from_among_others_keys(
-    report: WorkerReport, warnings: tuple[str, ...]
-) -> None:
+def test_a_message_comes_back_equal_from_among_others_keys(report: WorkerReport, warnings: tuple[str, ...]) -> None:
     message = WorkerMessage(report, warnings)
     result = {"training_iteration": 3, "config": {"number": 1}, **through_json(message.to_json())}
     assert WorkerMessage.from_result(result) == message

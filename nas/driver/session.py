@@ -1,0 +1,205 @@
+"""One search, from its first proposal to its report."""
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from nas.driver.commands import report_command, resume_command
+from nas.driver.conclusion import mlflow_lines, print_conclusion
+from nas.driver.interruption import Interruption
+from nas.driver.lock import driver_lock
+from nas.driver.open_ledger import check_ledger, search_ledger
+from nas.driver.plan import check_reachable
+from nas.driver.progress import ProgressView
+from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
+from nas.driver.storage_check import check_space
+from nas.engine.engine import Engine
+from nas.engine.policy import AccuracyRule
+from nas.engine.start import start_engine
+from nas.ledger.forking import beyond_imports
+from nas.ledger.ledger import Ledger
+from nas.records.search_facts import SearchFacts
+from nas.records.summary import Summary, summarise
+from nas.records.trial import TrialRecord
+from nas.reporting.write import write_report
+from nas.settings.command import Command
+from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import SearchSettings
+from nas.strategy.proposals import slow_architectures
+from nas.tracking.environment import quiet_mlflow
+from nas.tracking.store import described_tracker, note, store_uri
+from nas.tracking.tracker import Tracker
+from nas.tracking.writer_thread import TrackerThread
+from nas.workers.asha import AccuracyHalving
+from nas.workers.front_measurement import measure_front, measure_yardstick
+from nas.workers.ray_cluster import ray_cluster, watched_ray
+from nas.workers.trial_config import TrialTemplate
+from nas.workers.tuner import run_trials
+from trainers.data.config import DataSummary
+from trainers.data.datasets import check_data
+
+
+@dataclass(frozen=True, slots=True)
+class SearchView:
+    """A running search as it is shown: in the terminal, in MLflow and in its report."""
+
+    engine: Engine
+    facts: SearchFacts
+    report: Path
+
+    def summary(self) -> Summary:
+        return summarise(self.engine.records, self.facts.reference, self.facts.cost_name)
+
+    def state(self) -> tuple[Sequence[TrialRecord], Summary]:
+        return self.engine.records, self.summary()
+
+    def write_report(self) -> list[Path]:
+        return write_report(self.report, self.facts, self.engine.records)
+
+
+class StopRule:
+    """Whether no further trial is started: the user has interrupted the search, or its time is over.
+
+    The time budget (seconds, None: as long as it takes) counts from the moment at which this is made.
+    """
+
+    def __init__(self, interrupted: Callable[[], bool], time_budget_seconds: float | None) -> None:
+        self._interrupted = interrupted
+        self._time_budget_seconds = time_budget_seconds
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """The time since trials were first run."""
+        return time.monotonic() - self._started
+
+    def __call__(self) -> bool:
+        budget = self._time_budget_seconds
+        return self._interrupted() or (budget is not None and self.seconds > budget)
+
+
+def run_search(console: Console, command: Command, directory: RunDirectory) -> int:
+    """Runs the search that was asked for; an orderly end where it is interrupted. The exit code.
+
+    Raises UserError, before anything is started where that can be.
+    """
+    data = check_data(command.data)
+    check_ledger(command, directory, data)
+    check_space(directory, command.space, data, command.training, command.search)
+    with Interruption() as interrupted, driver_lock(directory):
+        _search(console, command, directory, data, interrupted)
+        return interrupted.exit_code
+
+
+def _search(
+    console: Console, command: Command, directory: RunDirectory, data: DataSummary, interrupted: Interruption
+) -> None:
+    started = time.monotonic()
+    check_reachable(command.space, data, command.search.max_flops)
+    quiet_mlflow()
+    _announce(console, command, data)
+    with ray_cluster(command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
+        interrupted.claim()
+        ledger = search_ledger(command, directory, data, slots)
+        interrupted.last_words = f"\nnext\n  {resume_command(directory)}\n"
+        template = _trial_template(command, directory, data)
+        _measure_latency_reference(ledger, command, template, interrupted)
+        engine = _engine(ledger, command, data)
+        view = SearchView(engine, _facts(command, data, engine), directory.report)
+        should_stop = StopRule(interrupted.is_set, command.search.time_budget_seconds)
+        with _writer_of_mlflow(command, directory, ledger, view) as mlflow:
+            with ProgressView(console, view.summary, command.search.trials, command.search.time_budget_seconds):
+                run_trials(engine, template, command.cluster, slots, should_stop, interrupted.is_set)
+            if not should_stop():
+                engine.conclude()
+            search_seconds = should_stop.seconds
+            batch = command.search.inference_batch
+            measure_front(ledger, template, command.cluster, batch, interrupted.is_set, console.print)
+    end = SearchEnd(
+        name=command.name,
+        search_id=ledger.search_id,
+        data=data.name,
+        interrupted=interrupted.is_set(),
+        search_seconds=search_seconds,
+        seconds=time.monotonic() - started,
+    )
+    _conclude(console, command, directory, view, end, mlflow)
+
+
+def _announce(console: Console, command: Command, data: DataSummary) -> None:
+    console.print(
+        f"search {command.name}: up to {command.search.trials} architectures of {command.space.name} on {data.name}"
+    )
+
+
+def _trial_template(command: Command, directory: RunDirectory, data: DataSummary) -> TrialTemplate:
+    return TrialTemplate(
+        data=command.data,
+        data_summary=data,
+        training=command.training,
+        directory=directory,
+        device="cuda" if command.cluster.gpus_per_trial else "cpu",
+        threads=max(1, int(command.cluster.cpus_per_trial)),
+    )
+
+
+def _measure_latency_reference(
+    ledger: Ledger, command: Command, template: TrialTemplate, interrupted: Interruption
+) -> None:
+    """Measures what latencies are compared with, where the search is on latency and has not done so yet."""
+    search = command.search
+    if search.cost_name == "latency_ms":
+        slow = slow_architectures(command.space, template.data_summary, search.max_flops, search.seed)
+        measure_yardstick(ledger, slow, template, command.cluster, search.inference_batch, interrupted.is_set)
+
+
+def _engine(ledger: Ledger, command: Command, data: DataSummary) -> Engine:
+    settings = beyond_imports(command.search, ledger.records)
+    epochs = command.training.epochs
+    return start_engine(ledger, command.space, data, settings, epochs, _accuracy_rule(settings, epochs))
+
+
+def _accuracy_rule(search: SearchSettings, epochs: int) -> AccuracyRule | None:
+    if search.scheduler != "asha":
+        return None
+    return AccuracyHalving(
+        minimum_epochs=search.minimum_epochs, epochs=epochs, reduction_factor=search.reduction_factor
+    ).trains_on
+
+
+def _facts(command: Command, data: DataSummary, engine: Engine) -> SearchFacts:
+    return SearchFacts(command.name, data, command.training.epochs, engine.reference, command.search.cost_name)
+
+
+def _writer_of_mlflow(command: Command, directory: RunDirectory, ledger: Ledger, view: SearchView) -> TrackerThread:
+    ledger.record_tracking(command.tracking.without_secrets())
+    connect = functools.partial(_connected_tracker, command, directory, ledger)
+    return TrackerThread(connect, view.state, view.write_report, store_uri(command.tracking, directory))
+
+
+def _connected_tracker(command: Command, directory: RunDirectory, ledger: Ledger) -> Tracker:
+    tracker = described_tracker(command.tracking, directory, ledger, ledger.clock)
+    tracker.reopen()
+    return tracker
+
+
+def _conclude(
+    console: Console,
+    command: Command,
+    directory: RunDirectory,
+    view: SearchView,
+    end: SearchEnd,
+    mlflow: TrackerThread,
+) -> None:
+    """Writes what the search came to, and says where to look and what to type next."""
+    records, summary = view.state()
+    paths = write_results(directory, view.facts, end, tuple(records), summary)
+    drop_checkpoints(directory, tuple(records), summary, command.search.keep_checkpoints)
+    failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)
+    uri = store_uri(command.tracking, directory)
+    seen_at = mlflow_lines(mlflow.tracker, failure, uri, report_command(directory))
+    print_conclusion(console, directory, end, summary, seen_at)
