@@ -22,7 +22,6 @@ from search_spaces.architecture import (
     PositionalEncoding,
     Stem,
 )
-from search_spaces.cost import cost
 from search_spaces.errors import UserError
 
 BASE_CHANNELS = 64
@@ -247,42 +246,6 @@ class Space:
             math.prod(len(self.stages[slot.stage].operators(slot.channels)) for slot in self.slots(frame))
             for frame in self.frames()
         )
-
-    def flops_range(self, *, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
-        """The fewest and the most FLOPs of any architecture of the space. Exact: FLOPs add up over slots."""
-        ranges = [self._frame_flops_range(frame, image_size, in_channels, classes) for frame in self.frames()]
-        return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-    def cheapest(self, *, image_size: int, in_channels: int, classes: int) -> Architecture:
-        """An architecture of the fewest FLOPs. Exact, since FLOPs add up over slots."""
-
-        def flops(architecture: Architecture) -> int:
-            return cost(architecture, image_size=image_size, in_channels=in_channels, classes=classes).flops
-
-        found = []
-        for frame in self.frames():
-            options = [self.stages[slot.stage].operators(slot.channels) for slot in self.slots(frame)]
-            chosen = [operators[0] for operators in options]
-            for index, operators in enumerate(options):
-                chosen[index] = min(
-                    operators,
-                    key=lambda other: flops(self.architecture(frame, [*chosen[:index], other, *chosen[index + 1 :]])),
-                )
-            found.append(self.architecture(frame, chosen))
-        return min(found, key=flops)
-
-    def _frame_flops_range(self, frame: Frame, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
-        def flops(operators: Sequence[Operator]) -> int:
-            architecture = self.architecture(frame, operators)
-            return cost(architecture, image_size=image_size, in_channels=in_channels, classes=classes).flops
-
-        options = [self.stages[slot.stage].operators(slot.channels) for slot in self.slots(frame)]
-        base = [operators[0] for operators in options]
-        low = high = base_flops = flops(base)
-        for index, operators in enumerate(options):
-            gains = [flops([*base[:index], other, *base[index + 1 :]]) - base_flops for other in operators]
-            low, high = low + min(gains), high + max(gains)
-        return low, high
 
     def _widths(self, stem: Stem) -> tuple[float, ...]:
         return _fitting_widths(self.width, self.stages, stem)

@@ -5,6 +5,7 @@ from nas.strategy.candidates import SpaceCandidates
 from nas.strategy.proposals import cover
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
+from search_spaces.space_cost import flops_range
 from trainers.data.config import DataSummary
 
 
@@ -22,7 +23,7 @@ def reference_point(
     least = 1 / data.classes if min_accuracy is None else min_accuracy
     if most_latency_ms is not None:
         return least, most_latency_ms
-    _, most = space.flops_range(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+    _, most = flops_range(space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
     return least, max_flops or float(most)
 
 

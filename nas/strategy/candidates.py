@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from nas.strategy.features import Candidate
 from search_spaces.architecture import Architecture
 from search_spaces.space import Pick, Space, Value
+from search_spaces.space_cost import cheapest_architecture
 from trainers.data.config import DataSummary
 
 
@@ -17,7 +18,9 @@ class SpaceCandidates:
         self._data = data
         self._max_flops = max_flops
         self._domains = choice_domains(space)
-        cheapest = space.cheapest(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+        cheapest = cheapest_architecture(
+            space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes
+        )
         self._cheapest = self.candidate(cheapest).choices
 
     @property

@@ -14,6 +14,7 @@ from nas.records.trial import TrialRecord
 from nas.report import main
 from nas.reporting.write import write_report
 from search_spaces.errors import UserError
+from search_spaces.space_cost import flops_range
 from tests.support.reports import FACTS, RECORDS, Page
 from tests.support.searches import DIGITS, epoch_result, search_settings, tiny_space
 from trainers.data.config import DATA_DEFAULTS
@@ -113,7 +114,7 @@ def test_mistakes_are_one_line(runs: Path, tmp_path: Path, capsys: pytest.Captur
 
 def test_facts_are_those_that_the_search_was_started_with() -> None:
     assert facts_from_header("n", HEADER).full_epochs == 2
-    _, most = tiny_space().flops_range(image_size=16, in_channels=1, classes=10)
+    _, most = flops_range(tiny_space(), image_size=16, in_channels=1, classes=10)
     assert facts_from_header("n", HEADER).reference == (0.1, float(most))
     limited = HEADER | {"search": search_settings(max_flops=1e9).to_json()}
     assert facts_from_header("n", limited).reference == (0.1, 1e9)

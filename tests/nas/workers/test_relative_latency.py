@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas.records.reference import slow_architectures
 from nas.workers.relative_latency import Yardstick, measured_latency
+from search_spaces.space_cost import flops_range
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 from trainers.inference import latency_ratio
 from trainers.recipe import FULL_TRAINING
@@ -77,7 +78,7 @@ def test_a_worker_measures_without_touching_the_random_state() -> None:
 @pytest.mark.parametrize("share", [None, 0.2])
 def test_what_may_be_slow_is_the_anchors_and_the_dearest_within_the_limit(share: float | None) -> None:
     space = shipped_space()
-    low, high = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = None if share is None else low + share * (high - low)
     slow = slow_architectures(space, DIGITS, limit, 0)
     flops = [DIGITS.cost(architecture).flops for architecture in slow]
