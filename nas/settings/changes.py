@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.errors import UserError
-from search_spaces.space import STAGE_KEYS, OperatorChoices, Space
+from search_spaces.operator_choices import OperatorChoices
+from search_spaces.space import STAGE_KEYS, Space
 
 # What a search may change when it goes on: its limits, and what changes nothing in a result.
 FREE_KEYS = (
