@@ -21,9 +21,10 @@ from nas.records.pareto import knee
 from nas.records.selection import PICKS, pick
 from nas.records.trial import TrialRecord, front_of, readable_flops
 from nas.settings.addresses import redacted
-from nas.settings.arguments import ArgumentParser, add_existing_search
+from nas.settings.arguments import add_existing_search
 from nas.settings.kept_addresses import known_tracking
 from nas.settings.run_directory import RunDirectory, existing_run
+from search_spaces.arguments import ArgumentParser
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from trainers.bundle.contents import Bundle
