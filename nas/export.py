@@ -18,8 +18,9 @@ from nas.records.pareto import knee
 from nas.records.selection import PICKS
 from nas.records.trial import TrialRecord
 from nas.settings.addresses import redacted
-from nas.settings.arguments import ArgumentParser, add_existing_search
+from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import existing_run
+from search_spaces.arguments import ArgumentParser
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from nas.driver.lock import driver_lock
 from nas.settings.addresses import redacted
-from nas.settings.arguments import ArgumentParser, add_existing_search
+from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import TrackingSettings
+from search_spaces.arguments import ArgumentParser
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 

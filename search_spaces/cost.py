@@ -9,7 +9,6 @@ activations, softmax, pooling, additions). The count does not depend on how atte
     python -m search_spaces.cost NAME|FILE.json [--image-size 224] [--classes 1000] [--json]
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from search_spaces.architecture import (
     Stem,
     stem_stride,
 )
+from search_spaces.arguments import ArgumentParser, number
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 
@@ -149,16 +149,17 @@ def _stem_cost(stem: Stem, channels: int, image_size: int, stride: int, in_chann
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the cost of one architecture. The exit code: 0, or 2 on a user's mistake."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m search_spaces.cost", description="FLOPs and parameters of an architecture, by part."
     )
+    whole = number(int, "a whole number")
     parser.add_argument("architecture", metavar="NAME|FILE.json", help="as resnet50-attention, or a description's file")
-    parser.add_argument("--image-size", type=int, default=224, metavar="N", help="pixels a side (default 224)")
-    parser.add_argument("--in-channels", type=int, default=3, metavar="N", help="colours of the images (default 3)")
-    parser.add_argument("--classes", type=int, default=1000, metavar="N", help="outputs of the head (default 1000)")
+    parser.add_argument("--image-size", type=whole, default=224, metavar="N", help="pixels a side (default 224)")
+    parser.add_argument("--in-channels", type=whole, default=3, metavar="N", help="colours of the images (default 3)")
+    parser.add_argument("--classes", type=whole, default=1000, metavar="N", help="outputs of the head (default 1000)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         for name in ("image_size", "in_channels", "classes"):
             if getattr(options, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} is {getattr(options, name)}: expected at least 1.")

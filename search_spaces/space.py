@@ -19,62 +19,17 @@ from search_spaces.architecture import (
     Attention,
     Convolution,
     Operator,
-    PositionalEncoding,
     Stem,
 )
-from search_spaces.cost import cost
 from search_spaces.errors import UserError
+from search_spaces.operator_choices import OPERATORS, OperatorChoices
 
 BASE_CHANNELS = 64
-OPERATORS = ("convolution", "attention")
 STAGE_KEYS = tuple(f"stage{index + 1}" for index in range(STAGE_COUNT))
 
 Value = str | int | float
 # Chooses one of the values for the choice of that name.
 Pick = Callable[[str, Sequence[Value]], Value]
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorChoices:
-    """What one stage may be made of. Extents, heads and encodings hold where attention was chosen."""
-
-    operator: tuple[str, ...]
-    spatial_extent: tuple[int, ...]
-    heads: tuple[int, ...]
-    positional_encoding: tuple[PositionalEncoding, ...]
-
-    def attentions(self, channels: int) -> tuple[Attention, ...]:
-        """Every attention operator of these choices that fits `channels`."""
-        return _attentions(self, channels)
-
-    def operators(self, channels: int) -> tuple[Operator, ...]:
-        """Every operator of these choices that fits `channels`."""
-        convolution: tuple[Operator, ...] = (Convolution(),) if "convolution" in self.operator else ()
-        return convolution + self.attentions(channels)
-
-
-@lru_cache(maxsize=1024)
-def _attentions(choices: OperatorChoices, channels: int) -> tuple[Attention, ...]:
-    if "attention" not in choices.operator:
-        return ()
-    return tuple(
-        attention
-        for extent in choices.spatial_extent
-        for encoding in choices.positional_encoding
-        for heads in choices.heads
-        if (attention := Attention(extent, heads, encoding)).problem_at(channels) is None
-    )
-
-
-@lru_cache(maxsize=1024)
-def _offers(choices: OperatorChoices, channels: int) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
-    """The operators that fit `channels` and, for each positional encoding that does, its numbers of heads."""
-    attentions = choices.attentions(channels)
-    heads_of: dict[str, dict[int, None]] = {}
-    for attention in attentions:
-        heads_of.setdefault(attention.positional_encoding, {})[attention.heads] = None
-    kinds = tuple(kind for kind in choices.operator if kind == "convolution" or attentions)
-    return kinds, {encoding: tuple(heads) for encoding, heads in heads_of.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -182,7 +137,7 @@ class Space:
 
     def _decide_operator(self, slot: Slot, pick: Pick) -> Operator:
         choices = self.stages[slot.stage]
-        kinds, heads_of = _offers(choices, slot.channels)
+        kinds, heads_of = choices.offers(slot.channels)
         if _offer(pick, f"{slot.name}.operator", kinds, choices.operator) == "convolution":
             return Convolution()
         extent: Any = pick(f"{slot.name}.spatial_extent", choices.spatial_extent)
@@ -247,42 +202,6 @@ class Space:
             math.prod(len(self.stages[slot.stage].operators(slot.channels)) for slot in self.slots(frame))
             for frame in self.frames()
         )
-
-    def flops_range(self, *, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
-        """The fewest and the most FLOPs of any architecture of the space. Exact: FLOPs add up over slots."""
-        ranges = [self._frame_flops_range(frame, image_size, in_channels, classes) for frame in self.frames()]
-        return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-    def cheapest(self, *, image_size: int, in_channels: int, classes: int) -> Architecture:
-        """An architecture of the fewest FLOPs. Exact, since FLOPs add up over slots."""
-
-        def flops(architecture: Architecture) -> int:
-            return cost(architecture, image_size=image_size, in_channels=in_channels, classes=classes).flops
-
-        found = []
-        for frame in self.frames():
-            options = [self.stages[slot.stage].operators(slot.channels) for slot in self.slots(frame)]
-            chosen = [operators[0] for operators in options]
-            for index, operators in enumerate(options):
-                chosen[index] = min(
-                    operators,
-                    key=lambda other: flops(self.architecture(frame, [*chosen[:index], other, *chosen[index + 1 :]])),
-                )
-            found.append(self.architecture(frame, chosen))
-        return min(found, key=flops)
-
-    def _frame_flops_range(self, frame: Frame, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
-        def flops(operators: Sequence[Operator]) -> int:
-            architecture = self.architecture(frame, operators)
-            return cost(architecture, image_size=image_size, in_channels=in_channels, classes=classes).flops
-
-        options = [self.stages[slot.stage].operators(slot.channels) for slot in self.slots(frame)]
-        base = [operators[0] for operators in options]
-        low = high = base_flops = flops(base)
-        for index, operators in enumerate(options):
-            gains = [flops([*base[:index], other, *base[index + 1 :]]) - base_flops for other in operators]
-            low, high = low + min(gains), high + max(gains)
-        return low, high
 
     def _widths(self, stem: Stem) -> tuple[float, ...]:
         return _fitting_widths(self.width, self.stages, stem)

@@ -6,7 +6,8 @@ from typing import Any
 
 from search_spaces.architecture import BLOCKS_OF_DEPTH, POSITIONAL_ENCODINGS, STEMS, Attention
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.space import BASE_CHANNELS, OPERATORS, STAGE_KEYS, OperatorChoices, Space
+from search_spaces.operator_choices import OPERATORS, OperatorChoices
+from search_spaces.space import BASE_CHANNELS, STAGE_KEYS, Space
 
 SPACE_KEYS = ("granularity", "stem", "depth", "width", "stages", *STAGE_KEYS)
 

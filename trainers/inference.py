@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from search_spaces.attention.layer import backend_for
+from search_spaces.attention.dispatch import backend_for
 from search_spaces.errors import UserError
 from trainers.data.config import DataSummary
 from trainers.evaluation import autocast

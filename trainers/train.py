@@ -10,8 +10,9 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from search_spaces.arguments import ArgumentParser, number
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 
@@ -48,11 +49,6 @@ Each epoch is checkpointed. After an interruption the same command goes on where
 it was. The output directory ends up with result.json and the trained network, bundle/."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (see --help).")
-
-
 def main(arguments: list[str]) -> int:
     """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
@@ -72,7 +68,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = ArgumentParser(
         prog="python trainers/train.py",
         usage="%(prog)s BUNDLE [SETTING=VALUE ...] [--out DIR] [--device DEVICE] [--seed N]",
         description=DESCRIPTION,
@@ -87,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of weights, order and augmentation (default: 0)"
+        "--seed",
+        metavar="N",
+        type=number(int, "a whole number"),
+        default=0,
+        help="of weights, order and augmentation (default: 0)",
     )
     return parser
 

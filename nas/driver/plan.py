@@ -15,6 +15,7 @@ from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
+from search_spaces.space_cost import flops_range
 from trainers.data.config import DataSummary
 from trainers.data.datasets import check_data
 
@@ -31,7 +32,7 @@ def plan_search(console: Console, command: Command, directory: RunDirectory) -> 
 
 def check_reachable(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, int]:
     """The FLOPs range of the space on this data. Raises UserError where the limit leaves nothing of it."""
-    lowest, highest = space.flops_range(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+    lowest, highest = flops_range(space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
     if max_flops is not None and lowest > max_flops:
         raise UserError(
             f"--max-flops is {max_flops:g}, and the cheapest architecture of {space.name} on {data.image_size}² images "

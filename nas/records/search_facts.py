@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from nas.records.objectives import CostName
 from nas.records.pareto import Point
 from search_spaces.space import Space
+from search_spaces.space_cost import flops_range
 from trainers.data.config import DataSummary
 
 
@@ -36,5 +37,5 @@ def reference_point(
     least = 1 / data.classes if min_accuracy is None else min_accuracy
     if most_latency_ms is not None:
         return least, most_latency_ms
-    _, most = space.flops_range(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+    _, most = flops_range(space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
     return least, max_flops or float(most)

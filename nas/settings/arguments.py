@@ -1,23 +1,9 @@
-"""argparse, reporting mistakes as the rest of the project does."""
+"""The arguments that several programs share: where searches are kept, and which one is meant."""
 
 import argparse
-from typing import Any, NoReturn
 
 from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY
 from nas.settings.search_settings import LEDGER_VARIABLE
-from search_spaces.errors import UserError, unknown_name
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one."""
-
-    def error(self, message: str) -> NoReturn:
-        prefix = "unrecognized arguments: "
-        if message.startswith(prefix):
-            flag = message.removeprefix(prefix).split()[0].partition("=")[0]
-            flags = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
-            raise unknown_name("flag", flag, flags)
-        raise UserError(message + ".")
 
 
 def add_runs_directory(parser: argparse.ArgumentParser) -> None:
@@ -39,15 +25,3 @@ def add_existing_search(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help=f"of its ledger, where that is not in its directory (default: {LEDGER_VARIABLE} in the environment)",
     )
-
-
-def number(kind: type, expected: str) -> Any:
-    """An argparse type that reads `kind` and says what was expected where it cannot."""
-
-    def read(text: str) -> Any:
-        try:
-            return kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"is {text!r}: expected {expected}") from None
-
-    return read

@@ -7,7 +7,8 @@ from typing import Any
 from nas.settings.command import Command
 from nas.settings.header import SearchHeader
 from search_spaces.errors import UserError
-from search_spaces.space import STAGE_KEYS, OperatorChoices, Space
+from search_spaces.operator_choices import OperatorChoices
+from search_spaces.space import STAGE_KEYS, Space
 from trainers.data.config import DataSummary
 
 # What a search may change when it goes on: its limits, and what changes nothing in a result.

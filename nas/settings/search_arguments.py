@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from nas.settings.arguments import ArgumentParser, add_runs_directory, number
+from nas.settings.arguments import add_runs_directory
+from search_spaces.arguments import ArgumentParser, number
 
 # Flags that are another spelling of an override.
 FLAG_OVERRIDES = {

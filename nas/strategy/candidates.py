@@ -7,6 +7,7 @@ from typing import Protocol
 
 from search_spaces.architecture import Architecture
 from search_spaces.space import Pick, Space, Value
+from search_spaces.space_cost import cheapest_architecture
 from trainers.data.config import DataSummary
 
 
@@ -46,7 +47,9 @@ class SpaceCandidates:
         self._data = data
         self._max_flops = max_flops
         self._domains = choice_domains(space)
-        cheapest = space.cheapest(image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
+        cheapest = cheapest_architecture(
+            space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes
+        )
         self._cheapest = self.candidate(cheapest).choices
 
     @property

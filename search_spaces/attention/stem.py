@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, Stem
-from search_spaces.attention.layer import without_autocast
+from search_spaces.attention.dispatch import without_autocast
 
 
 class AttentionStem(nn.Module):

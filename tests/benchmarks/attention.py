@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from search_spaces.architecture import Attention
-from search_spaces.attention.layer import Backend, LocalSelfAttention, backend_for, local_attention
+from search_spaces.attention.dispatch import Backend, backend_for, local_attention
+from search_spaces.attention.layer import LocalSelfAttention
 
 HEADS = 8
 SHAPES = {"56×56×64": (56, 64), "28×28×128": (28, 128), "14×14×256": (14, 256), "7×7×512": (7, 512)}

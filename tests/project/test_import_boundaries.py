@@ -201,9 +201,12 @@ def test_loads_with_torch_and_torchvision_alone(package: str) -> None:
 # What a record of a search is made of: plain data, which costs next to nothing to import.
 PLAIN_DATA = (
     "search_spaces.architecture",
+    "search_spaces.canonical_json",
     "search_spaces.cost",
     "search_spaces.json_fields",
+    "search_spaces.operator_choices",
     "search_spaces.space",
+    "search_spaces.space_cost",
     "search_spaces.space_reading",
     "trainers.data.config",
     "trainers.epoch_result",

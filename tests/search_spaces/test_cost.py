@@ -152,6 +152,8 @@ def test_printed_table_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["resnet51"], "Did you mean 'resnet50'"),
         (["missing.json"], "cannot be read"),
         (["resnet50", "--image-size", "0"], "--image-size is 0"),
+        (["resnet50", "--image-size", "x"], "'x': expected a whole number"),
+        (["resnet50", "--image-sise", "8"], "Did you mean '--image-size'"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from nas.records.trial import architectures_started
 from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError
 from search_spaces.space import Space
+from search_spaces.space_cost import flops_range
 from tests.support.searches import (
     DIGITS,
     epoch_result,
@@ -206,7 +207,7 @@ def test_a_small_space_is_exhausted_without_training_anything_twice(tmp_path: Pa
 @pytest.mark.parametrize("sampler", ["random", "ehvi"])
 def test_the_flops_limit_holds_before_anything_is_trained(tmp_path: Path, sampler: str) -> None:
     space = shipped_space()
-    low, high = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = low + 0.15 * (high - low)
     engine = new_engine(tmp_path, space, trials=10, max_flops=limit, sampler=sampler, full=1)
     run(engine)
@@ -219,7 +220,7 @@ def test_the_flops_limit_holds_before_anything_is_trained(tmp_path: Path, sample
 
 def test_a_limit_that_few_architectures_keep_is_no_obstacle(tmp_path: Path) -> None:
     space = shipped_space("resnet_blocks")
-    low, _ = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, _ = flops_range(space, image_size=16, in_channels=1, classes=10)
     engine = new_engine(tmp_path, space, trials=1, max_flops=1.02 * low, scheduler="none")
     run(engine)
     assert all(record.flops <= 1.02 * low for record in engine.records if record.trained)
@@ -227,7 +228,7 @@ def test_a_limit_that_few_architectures_keep_is_no_obstacle(tmp_path: Path) -> N
 
 def test_the_reference_is_what_the_user_wants_or_guessing_and_the_dearest(tmp_path: Path) -> None:
     space = tiny_space()
-    low, high = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     assert new_engine(tmp_path, space, "a").reference == (0.1, high)
     wanted = new_engine(tmp_path, space, "b", min_accuracy=0.7, max_flops=float(2 * low))
     assert wanted.reference == (0.7, 2 * low)

@@ -17,6 +17,7 @@ from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
 from search_spaces.architecture import Architecture, Attention
 from search_spaces.space import Space
+from search_spaces.space_cost import flops_range
 from tests.entries.test_search import SMALL, summary
 from tests.entries.test_search import run as run_script
 from tests.support.searches import (
@@ -126,7 +127,7 @@ def test_the_ledger_keeps_the_first_measurement(tmp_path: Path) -> None:
 
 
 def test_the_limit_on_flops_stays_one_on_flops(tmp_path: Path) -> None:
-    low, high = SPACE.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(SPACE, image_size=16, in_channels=1, classes=10)
     limit = low + 0.5 * (high - low)
     engine = new_engine(tmp_path, "limited", ON_LATENCY, trials=4, max_flops=limit)
     run(engine)

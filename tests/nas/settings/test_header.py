@@ -7,6 +7,7 @@ import pytest
 from nas.settings.header import ForkOrigin, SearchHeader
 from nas.settings.space_files import SpaceFile
 from search_spaces.errors import UserError
+from search_spaces.space_cost import flops_range
 from tests.support.searches import search_header, search_settings, tiny_space
 
 EVERYTHING = search_header(
@@ -44,7 +45,7 @@ def test_settings_are_named_in_full() -> None:
 
 def test_facts_are_those_that_the_search_was_started_with() -> None:
     facts = search_header().facts("n", None)
-    _, most = tiny_space().flops_range(image_size=16, in_channels=1, classes=10)
+    _, most = flops_range(tiny_space(), image_size=16, in_channels=1, classes=10)
     assert (facts.name, facts.full_epochs, facts.reference) == ("n", 2, (0.1, float(most)))
     limited = search_header(search=search_settings(max_flops=1e9)).facts("n", None)
     assert limited.reference == (0.1, 1e9) and limited.cost_name == "flops"

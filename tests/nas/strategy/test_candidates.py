@@ -6,6 +6,7 @@ import pytest
 
 from nas.strategy.candidates import Candidate, SpaceCandidates, choice_domains, choice_name
 from search_spaces.space import Space
+from search_spaces.space_cost import flops_range
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 
 SPACES = {"tiny": tiny_space, "stages": shipped_space, "blocks": lambda: shipped_space("resnet_blocks")}
@@ -76,7 +77,7 @@ def test_a_choice_that_no_longer_applies_goes_and_one_that_does_comes() -> None:
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_nothing_exceeds_the_limit(share: float) -> None:
     space = shipped_space()
-    low, high = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = low + share * (high - low)
     source = SpaceCandidates(space, DIGITS, limit)
     state = random.Random(0)

@@ -13,10 +13,11 @@ from nas.strategy.decisions import LEAST_OBSERVATIONS, Decisions
 from nas.strategy.posterior import Objective, TrialView
 from nas.strategy.proposals import INITIAL_PROPOSALS, distinct
 from search_spaces.space import Value
+from search_spaces.space_cost import flops_range
 from tests.support.searches import DIGITS, shipped_space
 
 SPACE = shipped_space()
-CHEAPEST, DEAREST = SPACE.flops_range(image_size=16, in_channels=1, classes=10)
+CHEAPEST, DEAREST = flops_range(SPACE, image_size=16, in_channels=1, classes=10)
 SOURCE = SpaceCandidates(SPACE, DIGITS, None)
 EPOCHS, RUNGS, FACTOR = 9, (1, 3), 3
 

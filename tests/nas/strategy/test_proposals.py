@@ -11,12 +11,13 @@ from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.posterior import Beliefs, Objective, TrialView
 from nas.strategy.proposals import POOL, Proposal, best_gain, cover, distinct, encoder_of, radical_inverse
 from search_spaces.space import Space
+from search_spaces.space_cost import flops_range
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 
 
 def source_of(space: Space, share: float | None = None) -> SpaceCandidates:
     """The candidates of a space, up to a share of its range of FLOPs."""
-    low, high = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     return SpaceCandidates(space, DIGITS, None if share is None else low + share * (high - low))
 
 
@@ -59,14 +60,14 @@ def test_the_first_two_are_near_the_ends_of_the_space(seed: int) -> None:
     cheapest, dearest = (cover(source, index, (), seed).candidate for index in (0, 1))
     assert cheapest.flops <= min(candidate.flops for candidate in pool.values())
     assert dearest.flops >= max(candidate.flops for candidate in pool.values())
-    low, high = map(math.log, shipped_space().flops_range(image_size=16, in_channels=1, classes=10))
+    low, high = map(math.log, flops_range(shipped_space(), image_size=16, in_channels=1, classes=10))
     assert math.log(cheapest.flops) < low + 0.1 * (high - low)
     assert math.log(dearest.flops) > high - 0.1 * (high - low)
 
 
 def test_the_first_two_of_a_small_space_are_its_ends() -> None:
     source = source_of(tiny_space())
-    low, high = tiny_space().flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(tiny_space(), image_size=16, in_channels=1, classes=10)
     assert [candidate.flops for candidate in covered(source, 2, 0)] == [low, high]
 
 
@@ -123,7 +124,7 @@ def test_the_best_of_the_candidates_is_proposed(seed: int) -> None:
 def test_the_limit_on_flops_holds(share: float) -> None:
     space = shipped_space()
     source = source_of(space, share)
-    low, high = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = low + share * (high - low)
     assert all(candidate.flops <= limit for candidate in covered(source, 6, 0))
     for seed in range(2):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nas.records.latency_reference import Yardstick
 from nas.strategy.proposals import slow_architectures
 from nas.workers.relative_latency import measured_latency
+from search_spaces.space_cost import flops_range
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 from tests.support.trials import trial_config
 from trainers.inference import latency_ratio
@@ -71,7 +72,7 @@ def test_a_worker_measures_without_touching_the_random_state() -> None:
 @pytest.mark.parametrize("share", [None, 0.2])
 def test_what_may_be_slow_is_the_anchors_and_the_dearest_within_the_limit(share: float | None) -> None:
     space = shipped_space()
-    low, high = space.flops_range(image_size=16, in_channels=1, classes=10)
+    low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = None if share is None else low + share * (high - low)
     slow = slow_architectures(space, DIGITS, limit, 0)
     flops = [DIGITS.cost(architecture).flops for architecture in slow]

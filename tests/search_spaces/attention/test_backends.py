@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from search_spaces.attention import layer, openmp
-from search_spaces.attention.layer import Backend, backend_for, local_attention
+from search_spaces.attention import dispatch, openmp
+from search_spaces.attention.dispatch import Backend, backend_for, local_attention
 from search_spaces.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -232,7 +232,7 @@ class TestChoice:
             backend_for(torch.empty(1, device="meta"), "numba")
 
     def test_without_numba(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(layer, "has_numba", lambda: False)
+        monkeypatch.setattr(dispatch, "has_numba", lambda: False)
         assert backend_for(torch.empty(2, 4, 4, 2, 4)) == "blocks"
         with pytest.raises(UserError, match="not installed"):
             backend_for(torch.empty(2, 4, 4, 2, 4), "numba")
@@ -279,7 +279,7 @@ COUNT_COMPILATIONS = """
 import os, sys
 import torch
 from numba.core import event
-from search_spaces.attention.layer import local_attention
+from search_spaces.attention.dispatch import local_attention
 
 def run():
     query = torch.ones(2, 4, 4, 8, 4, requires_grad=True)

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces.architecture import POSITIONAL_ENCODINGS, Attention
-from search_spaces.attention.layer import LocalSelfAttention, local_attention, reference_attention
+from search_spaces.attention.dispatch import local_attention
+from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.attention.positional import sinusoidal_encoding
+from search_spaces.attention.reference import reference_attention
 
 
 def loop_attention(

@@ -1,0 +1,35 @@
+"""argparse, reporting mistakes as the rest of the project does."""
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+from search_spaces.errors import UserError, unknown_name
+
+Number = TypeVar("Number", int, float)
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one."""
+
+    def error(self, message: str) -> NoReturn:
+        prefix = "unrecognized arguments: "
+        if not message.startswith(prefix):
+            raise UserError(f"{message} (see --help).")
+        argument = message.removeprefix(prefix).split()[0]
+        if not argument.startswith("-"):
+            raise UserError(f"unexpected argument {argument!r} (see --help).")
+        flags = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        raise unknown_name("flag", argument.partition("=")[0], flags)
+
+
+def number(kind: type[Number], expected: str) -> Callable[[str], Number]:
+    """An argparse type that reads `kind` and says what was expected where it cannot."""
+
+    def read(text: str) -> Number:
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"is {text!r}: expected {expected}") from None
+
+    return read

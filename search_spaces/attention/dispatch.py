@@ -1,0 +1,102 @@
+"""Local multi-head self-attention, the core of every attention block, and which backend computes it.
+
+    reference  any device, K² copies of keys and values; what is exported, and what FLOPs are counted on
+    blocks     any device, torch operators on blocks of the image
+    numba      CPU, compiled for it, needs Numba
+
+The equation is that of `reference_attention`; the other backends equal it in value and in every gradient.
+
+Shapes: B batch, H height, W width, N heads, D channels a head, d = D/2, K spatial extent.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from search_spaces.attention.blocked import blocks_attention
+from search_spaces.attention.reference import reference_attention
+from search_spaces.errors import UserError, unknown_name
+
+Backend = Literal["auto", "reference", "blocks", "numba"]
+
+BACKENDS: tuple[str, ...] = get_args(Backend)
+
+
+def local_attention(
+    query_BHWND: Tensor,
+    key_BHWND: Tensor | None,
+    value_BHWND: Tensor,
+    row_NKd: Tensor | None = None,
+    column_NKd: Tensor | None = None,
+    *,
+    spatial_extent: int,
+    backend: Backend = "auto",
+) -> Tensor:
+    """Attention of every pixel over its neighbourhood, (B, H, W, N, D), in the query's dtype.
+
+    A missing key leaves out q·k, missing embeddings leave out q·r. `row_NKd` and `column_NKd` are (N, K, D/2) each.
+    Logits and softmax are computed in float32 at least, under autocast too. Raises UserError for a backend that is
+    unknown or cannot run here.
+    """
+    chosen = backend_for(query_BHWND, backend)
+    # Half precision is computed in float32, but for the matrix products of "blocks", which are faster without.
+    dtype = query_BHWND.dtype if chosen == "blocks" else torch.promote_types(query_BHWND.dtype, torch.float32)
+    inputs = (query_BHWND, key_BHWND, value_BHWND, row_NKd, column_NKd)
+    query, key, value, row, column = (None if tensor is None else tensor.to(dtype) for tensor in inputs)
+    assert query is not None and value is not None
+    if chosen == "numba":
+        from search_spaces.attention.compiled import numba_attention as attention
+    else:
+        attention = blocks_attention if chosen == "blocks" else reference_attention
+    with without_autocast(query.device):
+        output = attention(query, key, value, row, column, spatial_extent=spatial_extent)
+    return output.to(query_BHWND.dtype)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which products keep the dtype of their inputs."""
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
+
+def backend_for(query_BHWND: Tensor, backend: Backend = "auto") -> Backend:
+    """The backend that computes attention for this query. Raises UserError for one that is unknown or cannot run here.
+
+    "auto" takes the reference while a model is exported, traced or counted, the compiled kernels on a CPU that has
+    Numba, and blocks elsewhere.
+    """
+    if backend not in BACKENDS:
+        raise unknown_name("attention backend", backend, BACKENDS)
+    if backend == "auto":
+        if _is_traced(query_BHWND) or not query_BHWND.numel():
+            return "reference"
+        on_cpu = query_BHWND.device.type == "cpu" and query_BHWND.dtype != torch.float64
+        return "numba" if on_cpu and has_numba() else "blocks"
+    if backend == "numba" and query_BHWND.device.type != "cpu":
+        raise UserError(f"attention backend 'numba' runs on the CPU, and the input is on {query_BHWND.device}.")
+    if backend == "numba" and not has_numba():
+        raise UserError("attention backend 'numba' needs the package numba, which is not installed: use 'blocks'.")
+    return backend
+
+
+@lru_cache(maxsize=1)
+def has_numba() -> bool:
+    """Whether Numba is installed. It is not imported."""
+    return find_spec("numba") is not None
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    """Whether operators are recorded, counted or faked rather than simply run."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or tensor.is_meta
+        or type(tensor) not in (Tensor, nn.Parameter)
+        or is_in_torch_dispatch_mode()
+    )
