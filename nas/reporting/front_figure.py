@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from nas.records.front import front_of
 from nas.records.objectives import COSTS, CostName
-from nas.records.trial import TrialRecord
+from nas.records.trial import Outcome, TrialRecord
 from nas.reporting.style import FRONT_COLOUR, STYLES, accuracy_range, by_outcome
 
 # Each choice of the x axis: the trial's value that it shows, and its title.
@@ -49,15 +49,23 @@ def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> go.Figu
         figure.add_trace(trace.update(yaxis="y2", showlegend=False))
     pinned = {"color": "#000000", "size": 20, "symbol": "square-open", "line": {"width": 2}}
     figure.add_trace(_markers([], "pinned", pinned, role="pinned", hoverinfo="skip").update(showlegend=False))
+    _lay_out(figure, AXES[cost_name], accuracy_range(list(records)), list(untrained))
+    return figure
+
+
+def _lay_out(
+    figure: go.Figure, cost_title: str, accuracies: tuple[float, float] | None, untrained: Sequence[Outcome]
+) -> None:
+    """Axes and legend; each outcome of `untrained` gets a row of its own below the accuracies."""
     height = 0.05 * len(untrained)
     figure.update_layout(
         template="plotly_white",
         height=560 + 25 * len(untrained),
-        xaxis={"title": {"text": AXES[cost_name]}, "type": "log", "anchor": "y2" if untrained else "y"},
+        xaxis={"title": {"text": cost_title}, "type": "log", "anchor": "y2" if untrained else "y"},
         yaxis={
             "title": {"text": "validation accuracy"},
             "tickformat": ".1%",
-            "range": accuracy_range(list(records)),
+            "range": accuracies,
             "domain": [height + 0.03 if untrained else 0, 1],
         },
         hoverlabel={"align": "left", "bgcolor": "white", "font": {"color": "#1b1f24"}},
@@ -76,7 +84,6 @@ def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> go.Figu
                 "zeroline": False,
             }
         )
-    return figure
 
 
 def _markers(

@@ -13,8 +13,8 @@ SPACE = shipped_space(stem=["convolution"], width=[0.125, 0.25, 0.5], depth=[14,
 
 
 def searched(accuracy: Callable[[Architecture], float], count: int = 300) -> list[TrialRecord]:
-    state = random.Random(0)
-    architectures = [SPACE.sample(state) for _ in range(count)]
+    rng = random.Random(0)
+    architectures = [SPACE.sample(rng) for _ in range(count)]
     return [trial_record(index, (accuracy(each),), architecture=each) for index, each in enumerate(architectures)]
 
 
