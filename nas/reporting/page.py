@@ -1,38 +1,51 @@
-"""The report as one HTML page that needs no network: texts, tables, and the data that its script draws."""
+"""The report as one HTML page that needs no network: what its template is filled with."""
 
-import html
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from nas.records.compute_used import Spending, spending, train_seconds
+from nas.records.compute_used import spending, train_seconds
 from nas.records.front import front_of
+from nas.records.objectives import CostName
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord
 from nas.reporting.figures import page_figures
 from nas.reporting.front_figure import AXES, front_figure
 from nas.reporting.importance import Importances
-from nas.reporting.reference_models import ReferenceModel, is_near, reference_models
-from nas.reporting.tables import front_table
+from nas.reporting.reference_models import is_near, reference_models
+from nas.reporting.tables import front_rows
 from nas.reporting.texts import (
-    CHOICES_TEXT,
-    CURVES_TEXT,
     below_text,
+    figure_sections,
     front_text,
-    hypervolume_text,
-    importance_text,
     measured_text,
     members_text,
     models_text,
-    spending_text,
     totals_text,
 )
 from search_spaces.architecture import Operator
 
 HERE = Path(__file__).resolve().parent
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+ENVIRONMENT.policies["json.dumps_kwargs"] = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
+
+
+@dataclass(frozen=True, slots=True)
+class AxisOption:
+    """A choice of the x axis; not `measured` where no trial has a value of it."""
+
+    value: str
+    title: str
+    selected: bool
+    measured: bool
 
 
 def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances: Sequence[Importances]) -> str:
@@ -40,32 +53,46 @@ def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances:
     members = front_of(records)
     spent = spending(records, facts.full_epochs)
     models = reference_models(facts.data)
+    near = is_near([model.flops for model in models], [record.flops for record in records if record.epochs])
     figures = {
         "front": front_figure(records, facts.cost_name),
         **page_figures(records, facts.reference, importances, spent, facts.full_epochs),
     }
-    data = {
-        **page_trials(records, members),
-        "axes": AXES,
-        "cost": facts.cost_name,
-        "references": [{"name": model.name, "flops": model.flops, "params": model.params} for model in models],
-        "fullEpochs": facts.full_epochs,
-        "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
-    }
-    title = html.escape(facts.name)
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    style = (HERE / "page.css").read_text(encoding="utf-8")
-    return (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
-        f"<meta name='viewport' content='width=device-width'><style>{style}</style></head><body><main>"
-        f"<h1>{title}</h1><p>{totals_text(facts, records, spent)}</p>"
-        + _front_section(facts, records, models)
-        + _other_sections(facts, members, importances, spent, figures)
-        + "<noscript><p>The figures are drawn by a script, which this viewer does not run; the pictures and tables "
-        "written beside this page show the same.</p></noscript></main>"
-        f"<script>{get_plotlyjs()}</script>"
-        f"<script type='application/json' id='data'>{_json(data)}</script><script>{script}</script></body></html>"
+    sections = figure_sections(facts, importances, spent)
+    return ENVIRONMENT.get_template("page.html").render(
+        name=facts.name,
+        totals=totals_text(facts, records, spent),
+        front=front_text(facts),
+        below=below_text(records),
+        models=models_text(facts, models, near),
+        models_near=near,
+        measured=measured_text(facts, records),
+        axes=axis_options(facts.cost_name, records),
+        members=members_text(facts),
+        rows=front_rows(members),
+        sections=[section for section in sections if section.figure in figures],
+        data={
+            **page_trials(records, members),
+            "axes": AXES,
+            "cost": facts.cost_name,
+            "references": [{"name": model.name, "flops": model.flops, "params": model.params} for model in models],
+            "fullEpochs": facts.full_epochs,
+            "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
+        },
+        style=_source("page.css"),
+        script=_source("page.js"),
+        plotly=get_plotlyjs(),
     )
+
+
+def _source(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def axis_options(cost_name: CostName, records: Sequence[TrialRecord]) -> list[AxisOption]:
+    """The choices of the x axis, the search's own cost selected. Latency is there where any trial was measured."""
+    measured = any(record.inference is not None or record.latency_ms is not None for record in records)
+    return [AxisOption(key, title, key == cost_name, measured or key != "latency_ms") for key, title in AXES.items()]
 
 
 def page_trials(records: Sequence[TrialRecord], members: Sequence[TrialRecord]) -> dict[str, Any]:
@@ -96,59 +123,3 @@ def _trial(record: TrialRecord, on_front: bool, operators: dict[Operator, int]) 
         ],
     }
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _json(data: object) -> str:
-    """JSON that may stand in a script element: no text in it can end the element."""
-    return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _front_section(facts: SearchFacts, records: Sequence[TrialRecord], models: Sequence[ReferenceModel]) -> str:
-    near = is_near([model.flops for model in models], [record.flops for record in records if record.epochs])
-    measured = any(record.inference is not None or record.latency_ms is not None for record in records)
-    options = "".join(
-        f"<option value='{key}'{_unless(key != facts.cost_name, ' selected')}"
-        f"{_unless(measured or key != 'latency_ms', ' disabled')}>{html.escape(title)}"
-        f"{_unless(measured or key != 'latency_ms', ' (not measured)')}</option>"
-        for key, title in AXES.items()
-    )
-    return (
-        f"<h2>The front</h2><p>{front_text(facts)}</p>"
-        f"<p>{below_text(records)}{models_text(facts, models, near)}</p>"
-        f"<p>{measured_text(facts, records)}</p>"
-        f"<div class='controls'><label>x axis <select id='x-axis'>{options}</select></label>"
-        "<label><input type='checkbox' id='log-axis' checked> log scale</label>"
-        "<label><input type='checkbox' id='all-accuracies'> all accuracies</label>"
-        f"<label><input type='checkbox' id='reference-models'{_unless(not near, ' checked')}> "
-        "the paper's models</label></div><div id='front' class='figure'></div>"
-        "<p id='pin-hint' class='quiet'>Nothing is pinned.</p><div id='pins' aria-live='polite'></div>"
-    )
-
-
-def _unless(condition: bool, text: str) -> str:
-    return "" if condition else text
-
-
-def _other_sections(
-    facts: SearchFacts,
-    members: Sequence[TrialRecord],
-    importances: Sequence[Importances],
-    spent: Spending,
-    figures: Container[str],
-) -> str:
-    if members:
-        table = f"<h2>Members of the front</h2><p>{members_text(facts)}</p>{front_table(members)}"
-    else:
-        table = "<p class='quiet'>No trial has been trained for the full budget yet, so there is no front.</p>"
-    sections = (
-        ("curves", "Learning curves of the front", CURVES_TEXT),
-        ("choices", "Which choices live on the front", CHOICES_TEXT),
-        ("importance", "How much each choice mattered", importance_text(importances)),
-        ("hypervolume", "Hypervolume", hypervolume_text(facts)),
-        ("stopping", "What stopping early saved", spending_text(spent, facts.full_epochs)),
-    )
-    return table + "".join(
-        f"<h2>{title}</h2><p>{text}</p><div id='{name}' class='figure'></div>"
-        for name, title, text in sections
-        if name in figures
-    )

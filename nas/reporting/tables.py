@@ -1,8 +1,8 @@
-"""The tables of a report: CSV for people who compute, and the front as HTML."""
+"""The tables of a report: CSV for people who compute, and the rows of the front's members on its page."""
 
 import csv
-import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from nas.records.compute_used import train_seconds
@@ -40,33 +40,34 @@ def write_csv(path: Path, records: Sequence[TrialRecord], front: Sequence[TrialR
             writer.writerow(row | {"on_front": record.number in on_front})
 
 
-def front_table(front: Sequence[TrialRecord]) -> str:
-    """The front by rising cost as an HTML table; a trial's number is a button that pins it."""
-    latency = ["latency"] if any(record.cost_name == "latency_ms" for record in front) else []
+@dataclass(frozen=True, slots=True)
+class FrontRow:
+    """A member of the front on the page: its trial's number, and its other cells by the heads of their columns."""
+
+    number: int
+    numbers: dict[str, str]
+    texts: dict[str, str]
+
+
+def front_rows(front: Sequence[TrialRecord]) -> list[FrontRow]:
+    """The front by rising cost. Each row has the same columns; those of nothing measured are left out."""
     measured = any(record.inference is not None for record in front)
-    costs = ["ms", "MB"] if measured else []
-    numbers = ["trial", "accuracy", *latency, "FLOPs", "parameters", *costs, "depth", "channels"]
-    texts = ["stem", "stage 1", "stage 2", "stage 3", "stage 4"]
-    heads = "".join(f"<th>{head}</th>" for head in numbers) + "".join(f"<th class='text'>{head}</th>" for head in texts)
-    rows = "".join(f"<tr>{_front_row(record, measured)}</tr>" for record in front)
-    return f"<div class='wide'><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    return [FrontRow(record.number, _numbers(record, measured), _texts(record)) for record in front]
 
 
-def _front_row(record: TrialRecord, measured: bool) -> str:
-    architecture = record.architecture
+def _numbers(record: TrialRecord, measured: bool) -> dict[str, str]:
+    """`measured` is whether any member's latency and memory were."""
     inference = record.inference
-    costs = [f"{inference.latency_ms:.3g}", f"{inference.peak_memory_mb:.3g}"] if inference else ["", ""]
-    numbers = [
-        f"<button type='button' data-pin='{record.number}'>{record.number}</button>",
-        f"{record.point[0]:.2%}",
-        *([record.readable_cost] if record.cost_name == "latency_ms" else []),
-        readable_flops(record.flops),
-        f"{record.params:,}",
-        *(costs if measured else []),
-        str(architecture.depth),
-        str(architecture.base_channels),
-    ]
-    texts = [architecture.stem.replace("_", " "), *stage_texts(architecture)]
-    return "".join(f"<td>{number}</td>" for number in numbers) + "".join(
-        f"<td class='text'>{html.escape(text)}</td>" for text in texts
-    )
+    numbers = {"accuracy": f"{record.point[0]:.2%}"}
+    if record.cost_name == "latency_ms":
+        numbers["latency"] = record.readable_cost
+    numbers |= {"FLOPs": readable_flops(record.flops), "parameters": f"{record.params:,}"}
+    if measured:
+        numbers["ms"] = "" if inference is None else f"{inference.latency_ms:.3g}"
+        numbers["MB"] = "" if inference is None else f"{inference.peak_memory_mb:.3g}"
+    return numbers | {"depth": str(record.architecture.depth), "channels": str(record.architecture.base_channels)}
+
+
+def _texts(record: TrialRecord) -> dict[str, str]:
+    stages = {f"stage {index + 1}": text for index, text in enumerate(stage_texts(record.architecture))}
+    return {"stem": record.architecture.stem.replace("_", " "), **stages}

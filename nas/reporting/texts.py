@@ -1,7 +1,7 @@
-"""What the report says in words, as HTML with every name escaped."""
+"""What the report says in words: plain text, which the page's template escapes."""
 
-import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nas.records.compute_used import Spending
 from nas.records.front import finished, front_hypervolume, front_of
@@ -15,7 +15,7 @@ from nas.reporting.reference_models import ReferenceModel
 LATENCY_TEXT = (
     "Each trial's worker measured the latency of its network before it trained, beside a yardstick, so that what else "
     "the machine did cancels. Measured again at the end, with nothing else running, members of the front are given as "
-    "ms below. "
+    "ms below."
 )
 
 CURVES_TEXT = "Validation accuracy after each epoch; the cheapest member is the darkest."
@@ -25,6 +25,28 @@ CHOICES_TEXT = (
     "encoding are those of attention and empty elsewhere; positions are n none, a absolute, r relative, o relative "
     "alone. Where the blocks of a stage differ, numbers are their means."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FigureSection:
+    """A section of the page: its heading, what it says, and the name of the figure below."""
+
+    figure: str
+    title: str
+    text: str
+
+
+def figure_sections(
+    facts: SearchFacts, importances: Sequence[Importances], spent: Spending
+) -> tuple[FigureSection, ...]:
+    """The sections after the front's, in the order of the page."""
+    return (
+        FigureSection("curves", "Learning curves of the front", CURVES_TEXT),
+        FigureSection("choices", "Which choices live on the front", CHOICES_TEXT),
+        FigureSection("importance", "How much each choice mattered", importance_text(importances)),
+        FigureSection("hypervolume", "Hypervolume", hypervolume_text(facts)),
+        FigureSection("stopping", "What stopping early saved", spending_text(spent, facts.full_epochs)),
+    )
 
 
 def front_text(facts: SearchFacts) -> str:
@@ -51,7 +73,7 @@ def members_text(facts: SearchFacts) -> str:
 def totals_text(facts: SearchFacts, records: Sequence[TrialRecord], spent: Spending) -> str:
     """What a search came to, in two sentences."""
     numbers = [f"{number:,} {outcome}" for outcome, number in counts(records).items() if number]
-    text = f"{len(records):,} proposals on {html.escape(facts.data.name)}: {', '.join(numbers) or 'none yet'}."
+    text = f"{len(records):,} proposals on {facts.data.name}: {', '.join(numbers) or 'none yet'}."
     members = front_of(records)
     if members:
         volume = front_hypervolume(records, facts.reference)
@@ -70,26 +92,27 @@ def below_text(records: Sequence[TrialRecord]) -> str:
     """How many trials the front's figure opens without, or nothing where it shows all."""
     full = [record.point[0] for record in records if record.outcome == "finished"]
     below = sum(bool(record.epochs) and record.point[0] < min(full) for record in records) if full else 0
-    return f"{below:,} trials lie below the accuracies shown at first; “all accuracies” shows them. " if below else ""
+    return f"{below:,} trials lie below the accuracies shown at first; “all accuracies” shows them." if below else ""
 
 
 def models_text(facts: SearchFacts, models: Sequence[ReferenceModel], near: bool) -> str:
     """What the marks of the paper's models are; `near` is whether they are shown at first."""
     where = "" if facts.cost_name == "flops" else ", where the axis is FLOPs or parameters,"
-    return (
+    text = (
         f"Dotted lines{where} mark what the nine ResNets of the paper (arXiv 1906.05909, full width) cost on this "
         f"search's images, {readable_flops(models[0].flops)} to {readable_flops(models[-1].flops)}; their accuracy "
-        "here is not known. " + ("" if near else "They lie far from what was searched, and are hidden until asked for.")
+        "here is not known."
     )
+    return text if near else f"{text} They lie far from what was searched, and are hidden until asked for."
 
 
 def measured_text(facts: SearchFacts, records: Sequence[TrialRecord]) -> str:
     """How latency and memory were measured, or nothing where they were not."""
-    text = LATENCY_TEXT if facts.cost_name == "latency_ms" else ""
+    sentences = [LATENCY_TEXT] if facts.cost_name == "latency_ms" else []
     conditions = dict.fromkeys(record.inference.conditions for record in records if record.inference is not None)
-    if not conditions:
-        return text
-    return text + f"Latency and memory were measured on members of the front: {html.escape('; '.join(conditions))}."
+    if conditions:
+        sentences.append(f"Latency and memory were measured on members of the front: {'; '.join(conditions)}.")
+    return " ".join(sentences)
 
 
 def spending_text(spent: Spending, full_epochs: int) -> str:

@@ -25,6 +25,7 @@ ENTRY_SCRIPTS = {"nas.search", "nas.export", "nas.report", "trainers.train"}
 FRAMEWORK_FILES = {
     "hydra": {"nas/settings/compose.py"},
     "omegaconf": {"nas/settings/compose.py"},
+    "jinja2": {"nas/reporting/page.py"},
     "mlflow": {"nas/tracking/model_registry.py", "nas/tracking/tracker.py"},
     "optuna": {
         "nas/reporting/importance.py",
@@ -69,6 +70,7 @@ ABSENT = (
     "sklearn",
     "plotly",
     "matplotlib",
+    "jinja2",
     "rich",
 )
 

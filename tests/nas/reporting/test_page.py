@@ -1,7 +1,7 @@
 import dataclasses
-import html
 import random
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from tests.support.simulated_search import EPOCHS, simulated_search
 from trainers.inference_cost import InferenceCost
 
 SIZE_LIMIT = 6_000_000
+PACKAGE = Path(report_page_module.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,8 @@ def test_every_outcome_of_a_trial_that_trained_has_a_mark_of_its_own() -> None:
 @pytest.mark.parametrize("granularity", ["stage", "block"])
 def test_a_thousand_trials_fit_the_limit(simulated: list[TrialRecord], granularity: str) -> None:
     if granularity == "block":
-        space, state = shipped_space("resnet_blocks", depth=[50], width=[1.0]), random.Random(0)
-        simulated = [dataclasses.replace(record, architecture=space.sample(state)) for record in simulated]
+        space, rng = shipped_space("resnet_blocks", depth=[50], width=[1.0]), random.Random(0)
+        simulated = [dataclasses.replace(record, architecture=space.sample(rng)) for record in simulated]
     text = report_page(SearchFacts("a thousand", DIGITS, EPOCHS, (0.1, 2e7)), simulated, [])
     assert sum(record.trained for record in simulated) == 1000
     assert len(text.encode()) < SIZE_LIMIT
@@ -82,20 +83,53 @@ def test_the_page_needs_no_network_and_holds_plotly_once() -> None:
     assert not re.search(r"fetch\(|XMLHttpRequest|localStorage|sessionStorage|clipboard|window\.open|https?:", own)
 
 
-def test_names_are_shown_and_never_run() -> None:
-    name = "</script><img src=x onerror=alert(1)> & 'quotes\" <b>"
-    data = dataclasses.replace(DIGITS, name="<i>data</i>")
-    records = [*RECORDS, trial_record(10, (), outcome="failed", reason=f"{name}<!--<script>")]
-    text = report_page(SearchFacts(name, data, 2, (0.1, 1e7)), records, [])
+def page_of_names(name: str) -> str:
+    """A page on which everything that a user or a machine names has this name."""
+    cost = InferenceCost(1.5, 0.1, 2.5, name, 1, 1, 16, "float32", "blocks", "2.13.0", 30)
+    records = [dataclasses.replace(RECORDS[0], inference=cost), *RECORDS[1:]]
+    records.append(trial_record(10, (), outcome="failed", reason=name))
+    return report_page(SearchFacts(name, dataclasses.replace(DIGITS, name=name), 2, (0.1, 1e7)), records, [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "</script><img src=x onerror=alert(1)> & 'quotes\" <b>",
+        "</title></style></noscript><!--<script>alert(1)</script>-->",
+        "' onfocus='alert(1)' autofocus \" onclick=\"alert(1)\"",
+        "{{ 7 * 7 }}{% raw %}{# not there #}{{ data }}",
+        "&lt;b&gt; &amp;amp; \\u003cb>",
+    ],
+    ids=["tags", "ends of elements", "attributes", "template", "escaped already"],
+)
+def test_names_are_shown_and_never_run(name: str) -> None:
+    text = page_of_names(name)
     page = Page(text)
     assert page.texts["title"] == name and page.texts["h1"] == name
-    assert page.data["trials"][-1]["reason"] == f"{name}<!--<script>"
-    assert {tag for tag, _ in page.tags}.isdisjoint({"img", "b", "i"})
+    assert f"11 proposals on {name}: " in page.texts["p"]
+    assert f"16×16 pixels, float32, {name}, 1 thread" in page.texts["p"]
+    assert page.data["trials"][-1]["reason"] == name
+    assert page.tags == Page(page_of_names("digits")).tags
     assert "<!--" not in text.replace(get_plotlyjs(), "")
+
+
+def test_only_files_of_the_package_are_left_unescaped() -> None:
+    template = (PACKAGE / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r"\{\{ (.*?) \| safe \}\}", template) == ["style", "plotly", "script"]
+    assert template.count("safe }}") == 3 and "autoescape" not in template
     # A reason is shown as Plotly's markup when it is hovered over, which the script escapes.
-    script = (Path(report_page_module.__file__).parent / "page.js").read_text(encoding="utf-8")
+    script = (PACKAGE / "page.js").read_text(encoding="utf-8")
     assert "innerHTML" not in script and re.findall(r"trial\.reason\.slice", script) == ["trial.reason.slice"]
     assert "escaped(trial.reason.slice" in script
+
+
+def test_what_the_page_is_made_of_is_installed_with_the_package() -> None:
+    nas = PACKAGE.parent
+    pyproject = tomllib.loads((nas.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = pyproject["tool"]["setuptools"]["package-data"]["nas"]
+    files = {path for path in PACKAGE.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert {path.name for path in files} == {"page.html", "page.css", "page.js"}
+    assert files <= {path for pattern in patterns for path in nas.glob(pattern)}
 
 
 @pytest.mark.parametrize(
@@ -119,9 +153,27 @@ def test_text_says_what_is_not_there() -> None:
     assert "so there is no front" in report_page(FACTS, RECORDS[3:], [])
     assert "Stopped trials stand at the accuracy at which they were stopped." in report_page(FACTS, RECORDS, [])
     far = report_page(FACTS, RECORDS, [])
-    assert "hidden until asked for" in far and "id='reference-models'>" in far
+    assert "hidden until asked for" in far and not models_are_shown(far)
     near = report_page(FACTS, [trial_record(0, (0.5, 0.6), flops=10**9)], [])
-    assert "hidden until asked for" not in near and "id='reference-models' checked>" in near
+    assert "hidden until asked for" not in near and models_are_shown(near)
+
+
+def models_are_shown(text: str) -> bool:
+    (box,) = [attributes for _, attributes in Page(text).tags if attributes.get("id") == "reference-models"]
+    return "checked" in box
+
+
+def test_the_table_of_the_front_has_a_cell_below_each_head() -> None:
+    cost = InferenceCost(1.5, 0.1, 2.5, "CPU", 1, 1, 16, "float32", "blocks", "2.13.0", 30)
+    for records in (RECORDS, [dataclasses.replace(RECORDS[1], inference=cost), *RECORDS[2:]]):
+        text = report_page(FACTS, records, []).replace(get_plotlyjs(), "")
+        measured = ["ms", "MB"] if records is not RECORDS else []
+        heads = ["trial", "accuracy", "FLOPs", "parameters", *measured, "depth", "channels", "stem"]
+        assert re.findall(r"<th\b.*?>(.*?)</th>", text) == heads + [f"stage {stage}" for stage in range(1, 5)]
+        first, second = (re.findall(r"<td.*?>(.*?)</td>", row) for row in re.findall(r"(?s)<tr>\s*<td.*?</tr>", text))
+        assert first[1:4] == ["85.00%", "3 MFLOPs", "1,002"] and second[1:4] == ["90.00%", "8 MFLOPs", "1,001"]
+        assert (first[4:6], second[4:6]) == ((["", ""], ["1.5", "2.5"]) if measured else (["17", "8"], ["17", "8"]))
+        assert first[-5:] == ["convolution", "C", "A7×2n", "C A7×2n", "A7×2n"]
 
 
 def test_latency_can_be_chosen_where_it_was_measured() -> None:
@@ -134,4 +186,4 @@ def test_latency_can_be_chosen_where_it_was_measured() -> None:
     page = Page(text)
     assert not any("disabled" in attributes for tag, attributes in page.tags if tag == "option")
     assert page.data["trials"][0]["latency_ms"] == 1.5 and page.data["trials"][0]["peak_memory_mb"] == 2.5
-    assert html.escape(cost.conditions) in text
+    assert cost.conditions in page.texts["p"]
