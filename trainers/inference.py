@@ -65,7 +65,7 @@ def measure_inference(
 
 def latency_ratio(
     model: nn.Module,
-    yardstick: nn.Module,
+    reference: nn.Module,
     summary: DataSummary,
     *,
     batch: int,
@@ -73,7 +73,7 @@ def latency_ratio(
     precision: str = "float32",
     runs: int = TIMED_RUNS,
 ) -> float:
-    """How many times as long as `yardstick` `model` takes: the median over runs of the two in turn.
+    """How many times as long as `reference` `model` takes: the median over runs of the two in turn.
 
     Other work may go on meanwhile, since what slows both alike cancels. Both networks are left on `device`, in
     evaluation mode. Raises UserError where the batch does not fit into a GPU's memory.
@@ -82,12 +82,12 @@ def latency_ratio(
     try:
         with torch.inference_mode(), autocast(device, precision):
             images_BCHW = _random_images(summary, batch).to(device)
-            for network in (model, yardstick):
+            for network in (model, reference):
                 network.to(device).eval()
             for _ in range(WARM_UP_RUNS):
                 model(images_BCHW)
-                yardstick(images_BCHW)
-            ratios = [_milliseconds(model, images_BCHW) / _milliseconds(yardstick, images_BCHW) for _ in range(runs)]
+                reference(images_BCHW)
+            ratios = [_milliseconds(model, images_BCHW) / _milliseconds(reference, images_BCHW) for _ in range(runs)]
     except torch.cuda.OutOfMemoryError:
         raise UserError(f"a batch of {batch} does not fit into the memory of {_device_name(device)}.") from None
     return statistics.median(ratios)

@@ -100,10 +100,10 @@ def _epochs_text(search: SearchSettings, rungs: tuple[int, ...], epochs: int, an
 
 
 def _samples(space: Space, data: DataSummary, search: SearchSettings) -> list[Architecture]:
-    state = random.Random(search.seed)
+    rng = random.Random(search.seed)
     found = []
     for _ in range(SAMPLE_ATTEMPTS):
-        architecture = space.sample(state)
+        architecture = space.sample(rng)
         flops = data.cost(architecture).flops
         if search.max_flops is None or flops <= search.max_flops:
             found.append(architecture)

@@ -35,7 +35,7 @@ from nas.tracking.store import described_tracker, note, store_uri
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from nas.workers.asha import AccuracyHalving
-from nas.workers.front_measurement import measure_front, measure_yardstick
+from nas.workers.front_measurement import measure_front, measure_latency_reference
 from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
 from nas.workers.tuner import run_trials
@@ -154,7 +154,7 @@ def _measure_latency_reference(
     search = command.search
     if search.cost_name == "latency_ms":
         slow = slow_architectures(command.space, template.data_summary, search.max_flops, search.seed)
-        measure_yardstick(ledger, slow, template, command.cluster, search.inference_batch, interrupted.is_set)
+        measure_latency_reference(ledger, slow, template, command.cluster, search.inference_batch, interrupted.is_set)
 
 
 def _engine(ledger: Ledger, command: Command, data: DataSummary) -> Engine:
@@ -168,7 +168,7 @@ def _accuracy_rule(search: SearchSettings, epochs: int) -> AccuracyRule | None:
         return None
     return AccuracyHalving(
         minimum_epochs=search.minimum_epochs, epochs=epochs, reduction_factor=search.reduction_factor
-    ).trains_on
+    ).should_continue
 
 
 def _facts(command: Command, data: DataSummary, engine: Engine) -> SearchFacts:

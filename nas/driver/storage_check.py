@@ -34,8 +34,8 @@ def check_space(
     open_ended = search.time_budget is not None or search.stagnation is not None
     trials = 1 if open_ended else min(search.trials, space.size())
     begun = sum(1 for _ in directory.checkpoints(0).parent.glob("*")) if directory.path.is_dir() else 0
-    state = random.Random(0)
-    costs = [data.cost(architecture) for architecture in (*space.anchors(), *_samples(space, state))]
+    rng = random.Random(0)
+    costs = [data.cost(architecture) for architecture in (*space.anchors(), *_samples(space, rng))]
     most = math.inf if search.max_flops is None else search.max_flops
     params = [cost.params for cost in costs if cost.flops <= most] or [costs[0].params]
     mean = sum(params) / len(params)
@@ -54,5 +54,5 @@ def checkpoint_bytes(params: float, recipe: Recipe) -> float:
     return params * BYTES_PER_WEIGHT * (3 if recipe.ema_decay else 2)
 
 
-def _samples(space: Space, state: random.Random) -> list[Architecture]:
-    return [space.sample(state) for _ in range(SAMPLES)]
+def _samples(space: Space, rng: random.Random) -> list[Architecture]:
+    return [space.sample(rng) for _ in range(SAMPLES)]

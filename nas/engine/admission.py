@@ -1,4 +1,4 @@
-"""The gate between a proposal and a trial: what is known of an architecture before anything is trained."""
+"""Whether a proposal becomes a trial: what is known of an architecture before anything is trained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ Verdict = Literal["train", "rejected", "duplicate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Admission:
     """The decision on one proposal: `known_trial` is what a duplicate repeats, `reason` why one is rejected."""
 
     verdict: Verdict
@@ -16,10 +16,10 @@ class Gate:
     reason: str | None = None
 
 
-def gate(architecture_id: str, flops: int, known: Mapping[str, int], max_flops: float | None) -> Gate:
+def admit(architecture_id: str, flops: int, known: Mapping[str, int], max_flops: float | None) -> Admission:
     """Whether to train a proposal, given the ids of architectures that have a trial and the limit on FLOPs."""
     if max_flops is not None and flops > max_flops:
-        return Gate("rejected", reason=f"{flops:,} FLOPs exceed the limit of {max_flops:,.0f}")
+        return Admission("rejected", reason=f"{flops:,} FLOPs exceed the limit of {max_flops:,.0f}")
     if architecture_id in known:
-        return Gate("duplicate", known_trial=known[architecture_id])
-    return Gate("train")
+        return Admission("duplicate", known_trial=known[architecture_id])
+    return Admission("train")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from nas.engine.dispatcher import Assignment
 from nas.engine.engine import Engine
 from nas.engine.policy import AccuracyRule
-from nas.engine.virtual_time import next_judged, next_judgement, time_reached
+from nas.engine.virtual_time import next_decision, next_decision_epoch, time_reached
 from nas.ledger.ledger import Ledger
 from nas.records.trial import Outcome, TrialRecord
 from nas.settings.search_settings import SearchSettings
@@ -41,7 +41,7 @@ class DeterministicEngine(Engine):
         self._at_work: set[int] = set()
         self._ends: dict[int, tuple[Outcome, str]] = {}
 
-    def _go_on(self, cut_off: list[int]) -> None:
+    def _train_on(self, cut_off: list[int]) -> None:
         self._now = time_reached(self.ledger.records, self._overhead)
         for number in cut_off:
             if not self._complete(self.ledger.record(number)):
@@ -60,7 +60,7 @@ class DeterministicEngine(Engine):
     def _result_complete(self, number: int, epoch: int) -> bool:
         self._advance()
         record = self.ledger.record(number)
-        if record.outcome == "running" and record.judged == epoch:
+        if record.outcome == "running" and record.decided_epoch == epoch:
             return True
         self._at_work.discard(number)
         return False
@@ -80,20 +80,20 @@ class DeterministicEngine(Engine):
     def _advance(self) -> None:
         """Decides upon every trial whose time has come and whose result is there."""
         while True:
-            due = next_judgement(self.ledger.records, self._judged, self._overhead)
+            due = next_decision(self.ledger.records, self._decision_epochs, self._overhead)
             if due is None or not self._complete(self.ledger.record(due.number)):
                 return
             self._now = due.time
             if due.number in self._ends:
                 outcome, reason = self._ends.pop(due.number)
-                self.ledger.end(due.number, outcome, reason=reason, judged=due.epoch)
+                self.ledger.end(due.number, outcome, reason=reason, decided_epoch=due.epoch)
             elif self._decide(due.number, due.epoch) and due.number not in self._at_work:
                 self._waiting.append(due.number)
             self._fill_slots()
 
     def _complete(self, record: TrialRecord) -> bool:
         """Whether all is there that the next decision on a trial waits for."""
-        return record.number in self._ends or len(record.epochs) >= next_judged(record, self._judged)
+        return record.number in self._ends or len(record.epochs) >= next_decision_epoch(record, self._decision_epochs)
 
     def _fill_slots(self) -> None:
         while sum(record.outcome == "running" for record in self.ledger.records) < self._slots:
@@ -105,7 +105,7 @@ class DeterministicEngine(Engine):
     def _known(self, number: int | None = None, epoch: int = 0) -> tuple[TrialRecord, ...]:
         """The trials as they stand at this time: of those that are running, nothing that was not decided upon yet."""
         return tuple(
-            replace(record, epochs=record.epochs[: epoch if record.number == number else record.judged])
+            replace(record, epochs=record.epochs[: epoch if record.number == number else record.decided_epoch])
             if record.outcome == "running"
             else record
             for record in self.ledger.records

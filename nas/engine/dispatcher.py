@@ -4,11 +4,11 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nas.engine.admission import gate
-from nas.engine.policy import TrialJudge
+from nas.engine.admission import admit
+from nas.engine.policy import SearchPolicy
 from nas.engine.stagnation import stagnated
 from nas.records.front import front_of
-from nas.records.latency_reference import Yardstick
+from nas.records.latency_reference import LatencyReference
 from nas.records.seeds import derived_seed
 from nas.records.trial import Outcome, TrialRecord, architectures_started
 from nas.settings.search_settings import SearchSettings
@@ -31,7 +31,7 @@ class Assignment:
     architecture: Architecture
     seed: int
     recorded_epochs: int = 0
-    latency_reference: Yardstick | None = None
+    latency_reference: LatencyReference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ Step = Start | Promote | AskSampler
 class Dispatcher:
     """Chooses what to train. Every choice follows from the settings and from the trials that it is given."""
 
-    def __init__(self, space: Space, data: DataSummary, settings: SearchSettings, judge: TrialJudge) -> None:
+    def __init__(self, space: Space, data: DataSummary, settings: SearchSettings, policy: SearchPolicy) -> None:
         self._space = space
         self._data = data
         self._settings = settings
-        self._judge = judge
+        self._policy = policy
 
     def next(self, records: Sequence[TrialRecord]) -> Step | None:
         """What to train next, None where there is nothing (yet).
@@ -74,7 +74,7 @@ class Dispatcher:
         everything fresh; a new proposal; a training that confirms the front.
         """
         settings = self._settings
-        if stagnated(records, self._judge.reference, settings.stagnation):
+        if stagnated(records, self._policy.reference, settings.stagnation):
             return self._repeat(records, front_of(records), settings.confirm_front)
         finished = [record for record in records if record.outcome == "finished"]
         repeat = self._repeat(records, finished, settings.replicates)
@@ -82,24 +82,24 @@ class Dispatcher:
             return repeat
         known = started_architectures(records)
         fresh = len(known) < min(settings.trials, self._space.size())
-        fresh = fresh and self._judge.epochs_left(records) >= self._judge.epochs
+        fresh = fresh and self._policy.epochs_left(records) >= self._policy.epochs
         anchor = self._anchor(known) if fresh else None
         if anchor:
             return anchor
-        promoted = self._judge.promotion(records)
+        promoted = self._policy.promotion(records)
         if promoted is not None:
             return Promote(promoted)
         if fresh and settings.sampler != "ehvi":
             return AskSampler()
-        architecture = self._judge.fresh_architecture(records) if fresh else None
+        architecture = self._policy.fresh_architecture(records) if fresh else None
         return self._confirmation(records) if architecture is None else Start(architecture)
 
     def without_sampler(self, records: Sequence[TrialRecord], number: int) -> Start | None:
         """What to train next, as trial `number`, where a sampler proposed nothing new."""
         known = started_architectures(records)
-        state = random.Random(derived_seed("fallback", self._settings.seed, number))
+        rng = random.Random(derived_seed("fallback", self._settings.seed, number))
         for _ in range(RANDOM_ATTEMPTS):
-            architecture = self._space.sample(state)
+            architecture = self._space.sample(rng)
             if self._is_new(architecture, known):
                 return Start(architecture)
         return self._confirmation(records)
@@ -108,7 +108,7 @@ class Dispatcher:
         """The trial of a new training at the time `now`: to be run, or a duplicate of one of `known`, or rejected."""
         architecture, settings = start.architecture, self._settings
         cost = self._data.cost(architecture)
-        decision = gate(architecture.id, cost.flops, known, settings.max_flops)
+        decision = admit(architecture.id, cost.flops, known, settings.max_flops)
         parts = ("trial", settings.seed, architecture.id, *([start.replicate] if start.replicate else []))
         outcome: Outcome = "running" if decision.verdict == "train" else decision.verdict
         return TrialRecord(
@@ -127,7 +127,7 @@ class Dispatcher:
 
     def _is_new(self, architecture: Architecture, known: Mapping[str, int]) -> bool:
         flops = self._data.cost(architecture).flops
-        return gate(architecture.id, flops, known, self._settings.max_flops).verdict == "train"
+        return admit(architecture.id, flops, known, self._settings.max_flops).verdict == "train"
 
     def _anchor(self, known: Mapping[str, int]) -> Start | None:
         new = (anchor for anchor in self._space.anchors() if self._is_new(anchor, known))
@@ -142,7 +142,7 @@ class Dispatcher:
 
     def _repeat(self, records: Sequence[TrialRecord], wanted: Sequence[TrialRecord], trainings: int) -> Start | None:
         """Another training, from another seed, of the first of `wanted` that was not trained so often."""
-        if trainings <= 1 or self._judge.epochs_left(records) < self._judge.epochs:
+        if trainings <= 1 or self._policy.epochs_left(records) < self._policy.epochs:
             return None
         started = architectures_started(records)
         for record in wanted:

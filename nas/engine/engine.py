@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Promote, Start, started_architectures
-from nas.engine.policy import AccuracyRule, TrialJudge
-from nas.engine.virtual_time import next_judged
+from nas.engine.policy import AccuracyRule, SearchPolicy
+from nas.engine.virtual_time import next_decision_epoch
 from nas.ledger.ledger import Ledger
 from nas.records.trial import Outcome, TrialRecord
 from nas.settings.search_settings import SearchSettings
@@ -45,10 +45,10 @@ class Engine:
         self.space = space
         self.settings = settings
         self.epochs = epochs
-        self._judge = TrialJudge(space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms)
-        self._dispatcher = Dispatcher(space, data, settings, self._judge)
+        self._policy = SearchPolicy(space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms)
+        self._dispatcher = Dispatcher(space, data, settings, self._policy)
         # The epochs after which a trial is decided upon.
-        self._judged = (*self._judge.rungs, epochs)
+        self._decision_epochs = (*self._policy.rungs, epochs)
         self._lock = threading.RLock()
         # Trials that are being trained, but by no worker yet.
         self._waiting: deque[int] = deque()
@@ -60,20 +60,20 @@ class Engine:
         """
         with self._lock:
             for record in self.ledger.records:
-                self._judge.remember(record)
-            self._go_on([record.number for record in self.ledger.records if record.outcome == "running"])
+                self._policy.remember(record)
+            self._train_on([record.number for record in self.ledger.records if record.outcome == "running"])
 
-    def _go_on(self, cut_off: list[int]) -> None:
+    def _train_on(self, cut_off: list[int]) -> None:
         """Trains on what was running when the search was cut off."""
         for number in cut_off:
-            due = next_judged(self.ledger.record(number), self._judged)
+            due = next_decision_epoch(self.ledger.record(number), self._decision_epochs)
             if len(self.ledger.record(number).epochs) < due or self._decide(number, due):
                 self._waiting.append(number)
 
     @property
     def reference(self) -> tuple[float, float]:
         """The least accuracy and the most cost that count."""
-        return self._judge.reference
+        return self._policy.reference
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
@@ -102,7 +102,7 @@ class Engine:
     def _assignment(self, number: int) -> Assignment:
         """The rest of a trial's training."""
         record = self.ledger.record(number)
-        reference = self.ledger.yardstick if record.latency_ms is None else None
+        reference = self.ledger.latency_reference if record.latency_ms is None else None
         return Assignment(number, record.architecture, record.seed, len(record.epochs), reference)
 
     def _dispatch(self, records: Sequence[TrialRecord], now: int) -> int | None:
@@ -146,7 +146,9 @@ class Engine:
         with self._lock:
             self.ledger.record_epoch(number, result)
             record = self.ledger.record(number)
-            if result.epoch <= record.judged or result.epoch < next_judged(record, self._judged):
+            if result.epoch <= record.decided_epoch or result.epoch < next_decision_epoch(
+                record, self._decision_epochs
+            ):
                 return True
             return self._result_complete(number, result.epoch)
 
@@ -161,8 +163,8 @@ class Engine:
             return False
         known = self._known(number, epoch)
         record = next(record for record in known if record.number == number)
-        if self._judge.goes_on(record, known):
-            self.ledger.go_on(number, epoch)
+        if self._policy.should_continue(record, known):
+            self.ledger.record_continuation(number, epoch)
             return True
         if self.settings.scheduler == "pareto":
             self.ledger.hold(number, epoch)

@@ -7,7 +7,7 @@ from nas.records.search_facts import reference_point
 from nas.records.trial import TrialRecord
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.candidates import Candidate, SpaceCandidates
-from nas.strategy.decisions import Decisions, Situation
+from nas.strategy.decisions import Decisions, SearchState
 from nas.strategy.halving import rung_epochs
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces.architecture import Architecture
@@ -18,7 +18,7 @@ from trainers.data.config import DataSummary
 AccuracyRule = Callable[[int, int, float], bool]
 
 
-class TrialJudge:
+class SearchPolicy:
     """Puts trials before `nas.strategy.decisions`. Follows from the settings and from the trials that it is given."""
 
     def __init__(
@@ -55,11 +55,11 @@ class TrialJudge:
     def remember(self, record: TrialRecord) -> None:
         """Tells the accuracy rule of the rungs that a trial of an earlier run of this search was judged at."""
         if self._accuracy_rule is not None:
-            for result in record.epochs[: record.judged]:
+            for result in record.epochs[: record.decided_epoch]:
                 if result.epoch in self.rungs:
                     self._accuracy_rule(record.number, result.epoch, result.val_accuracy)
 
-    def goes_on(self, record: TrialRecord, records: Sequence[TrialRecord]) -> bool:
+    def should_continue(self, record: TrialRecord, records: Sequence[TrialRecord]) -> bool:
         """Whether a trial goes on past its last epoch, which is a rung. Anchors and repeated trainings always do."""
         result = record.epochs[-1]
         assert result.epoch in self.rungs and len(record.epochs) == result.epoch, record
@@ -71,17 +71,17 @@ class TrialJudge:
         # Held back, a trial would leave its own epochs to others.
         released = self.epochs - result.epoch
         left = self.epochs_left(records) + released
-        return self._decisions.trains_on(record.number, self._situation(records), left)
+        return self._decisions.should_continue(record.number, self._state_of(records), left)
 
     def promotion(self, records: Sequence[TrialRecord]) -> int | None:
         """The number of the held trial to train on now, None where there is none."""
         if not any(record.outcome == "held" for record in records):
             return None
-        return self._decisions.promotion(self._situation(records), self.epochs_left(records))
+        return self._decisions.promotion(self._state_of(records), self.epochs_left(records))
 
     def fresh_architecture(self, records: Sequence[TrialRecord]) -> Architecture | None:
         """The architecture whose training is expected to add most to the front. None where there is nothing new."""
-        fresh = self._situation(records).fresh
+        fresh = self._state_of(records).fresh
         return None if fresh is None else self._source.architecture(fresh.candidate)
 
     def epochs_left(self, records: Sequence[TrialRecord]) -> float:
@@ -92,8 +92,8 @@ class TrialJudge:
         taken = sum(self.epochs if record.outcome == "running" else len(record.epochs) for record in trained)
         return self._settings.epochs - taken
 
-    def _situation(self, records: Sequence[TrialRecord]) -> Situation:
-        return self._decisions.situation([self._view(record) for record in records if record.trained])
+    def _state_of(self, records: Sequence[TrialRecord]) -> SearchState:
+        return self._decisions.state([self._view(record) for record in records if record.trained])
 
     def _view(self, record: TrialRecord) -> TrialView:
         # What an accuracy was worth before the loss went to infinity, nobody knows.

@@ -11,7 +11,7 @@ from nas.records.trial import TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Decision:
     """The next decision on a trial: after which epoch it falls due, and at what time."""
 
     time: int
@@ -19,24 +19,24 @@ class Judgement:
     epoch: int
 
 
-def next_judged(record: TrialRecord, judged: Sequence[int]) -> int:
-    """The epoch after which a running trial is decided upon next; `judged` are all such epochs."""
-    return next(epoch for epoch in judged if epoch > record.judged)
+def next_decision_epoch(record: TrialRecord, decision_epochs: Sequence[int]) -> int:
+    """The epoch after which a running trial is decided upon next; `decision_epochs` are all such epochs."""
+    return next(epoch for epoch in decision_epochs if epoch > record.decided_epoch)
 
 
-def next_judgement(records: Iterable[TrialRecord], judged: Sequence[int], overhead: int) -> Judgement | None:
+def next_decision(records: Iterable[TrialRecord], decision_epochs: Sequence[int], overhead: int) -> Decision | None:
     """The running trial that is decided upon next, None where none is running. An epoch takes FLOPs plus `overhead`."""
     due = []
     for record in records:
         if record.outcome == "running":
-            epoch = next_judged(record, judged)
-            due.append(Judgement(_time_of(record, epoch, overhead), record.number, epoch))
-    return min(due, key=lambda judgement: (judgement.time, judgement.number), default=None)
+            epoch = next_decision_epoch(record, decision_epochs)
+            due.append(Decision(_time_of(record, epoch, overhead), record.number, epoch))
+    return min(due, key=lambda decision: (decision.time, decision.number), default=None)
 
 
 def time_reached(records: Iterable[TrialRecord], overhead: int) -> int:
     """What the clock shows after the last decision that `records` hold."""
-    return max((_time_of(record, record.judged, overhead) for record in records if record.trained), default=0)
+    return max((_time_of(record, record.decided_epoch, overhead) for record in records if record.trained), default=0)
 
 
 def _time_of(record: TrialRecord, epoch: int, overhead: int) -> int:

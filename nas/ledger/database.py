@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from nas.ledger.checksums import seal
+from nas.ledger.checksums import with_checksum
 from nas.settings.addresses import without_secrets
 from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
@@ -84,7 +84,7 @@ def check_sqlite(path: Path) -> None:
 def ledger_format(study: optuna.Study) -> object:
     """The format that a ledger says it has."""
     header = study.user_attrs.get("header", {})
-    return header.get("value", header).get("ledger_format")  # Up to format 2 nothing was sealed.
+    return header.get("value", header).get("ledger_format")  # Up to format 2 there were no checksums.
 
 
 def reason(error: Exception, url: str) -> str:
@@ -113,7 +113,7 @@ def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, A
         raise _taken(name) from None
     facts = {"search_id": uuid.uuid4().hex, "header": {"ledger_format": LEDGER_FORMAT, **header}}
     for key, value in facts.items():
-        study.set_user_attr(key, seal("search", key, value))
+        study.set_user_attr(key, with_checksum("search", key, value))
     return study
 
 

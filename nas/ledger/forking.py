@@ -46,7 +46,7 @@ def taken_over(records: Sequence[TrialRecord], name: str, space: Space, max_flop
             anchor=record.architecture in anchors,
             reason=None,
             deaths=0,
-            judged=len(record.epochs),
+            decided_epoch=len(record.epochs),
             stretch_start=0,
             stretch_epoch=0,
             imported_from=record.imported_from or f"{name}/{record.number}",

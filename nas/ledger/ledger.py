@@ -7,9 +7,9 @@ in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), s
 ended.
 
 A trial's attributes are `proposal`, `latency_ms`, `epoch_00001` and so on, `standing`, `deaths` and `end`; the study's
-are `header`, `search_id`, `tracking`, `yardstick` and `inference_00042`. Every one is sealed
-(`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself keeps of a trial is held
-against them.
+are `header`, `search_id`, `tracking`, `yardstick` and `inference_00042`. Every one has a
+checksum (`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself keeps of a trial
+is held against them.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from nas.ledger.checksums import BrokenSeal, seal, unseal
+from nas.ledger.checksums import ChecksumMismatch, checked, with_checksum
 from nas.ledger.clock import SteadyClock
 from nas.ledger.database import LEDGER_FORMAT, existing_study, ledger_format, new_study, reason
 from nas.ledger.optuna_samplers import SampledStudy
@@ -33,7 +33,7 @@ from nas.ledger.trial_codec import (
     standing_of,
     state_of,
 )
-from nas.records.latency_reference import Yardstick
+from nas.records.latency_reference import LatencyReference
 from nas.records.trial import Outcome, TrialRecord, latest_moment
 from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
@@ -51,14 +51,14 @@ class Ledger:
         self._sampled = SampledStudy(study)
         self._trial_ids: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
-        self._attributes = {key: unseal("search", key, stored) for key, stored in study.user_attrs.items()}
+        self._attributes = {key: checked("search", key, stored) for key, stored in study.user_attrs.items()}
         stored = dict(self._attributes["header"])
         assert stored.pop("ledger_format") == LEDGER_FORMAT
         self.header = SearchHeader.from_json(stored)
         self._cost_name = self.header.search.cost_name
         trials = study.get_trials(deepcopy=False)
         if [trial.number for trial in trials] != list(range(len(trials))):
-            raise BrokenSeal("the trials are not numbered one after the other")
+            raise ChecksumMismatch("the trials are not numbered one after the other")
         for trial in trials:
             self._trial_ids[trial.number] = trial._trial_id
             self._records[trial.number] = record_of(trial, self._cost_name)
@@ -90,7 +90,7 @@ class Ledger:
             if found == LEDGER_FORMAT:
                 try:
                     return cls(study)
-                except BrokenSeal:
+                except ChecksumMismatch:
                     # Optuna reads a trial in several queries, and its driver may just have ended it in between.
                     return cls(existing_study(url, name))
         except Exception as error:  # Whatever a damaged database may bring about.
@@ -114,21 +114,21 @@ class Ledger:
         return str(self._attributes["search_id"])
 
     @property
-    def yardstick(self) -> Yardstick | None:
+    def latency_reference(self) -> LatencyReference | None:
         """What latencies are measured beside. None where they are not, or not yet."""
         stored = self._attributes.get("yardstick")
-        return None if stored is None else Yardstick.from_json(stored)
+        return None if stored is None else LatencyReference.from_json(stored)
 
     @property
     def most_latency_ms(self) -> float | None:
-        """The latency up to which a result counts: that of the yardstick."""
-        return None if self.yardstick is None else self.yardstick.latency_ms
+        """The latency up to which a result counts: that of the latency reference."""
+        return None if self.latency_reference is None else self.latency_reference.latency_ms
 
-    def record_yardstick(self, yardstick: Yardstick) -> None:
+    def record_latency_reference(self, reference: LatencyReference) -> None:
         """Writes what latencies are measured beside, once."""
         assert "yardstick" not in self._attributes
-        self._attributes["yardstick"] = yardstick.to_json()
-        self._study.set_user_attr("yardstick", seal("search", "yardstick", yardstick.to_json()))
+        self._attributes["yardstick"] = reference.to_json()
+        self._study.set_user_attr("yardstick", with_checksum("search", "yardstick", reference.to_json()))
 
     @property
     def tracking(self) -> dict[str, Any] | None:
@@ -138,7 +138,7 @@ class Ledger:
     def record_tracking(self, tracking: dict[str, Any]) -> None:
         """Writes to which MLflow store the search is written from now on."""
         if tracking != self.tracking:
-            self._study.set_user_attr("tracking", seal("search", "tracking", tracking))
+            self._study.set_user_attr("tracking", with_checksum("search", "tracking", tracking))
             self._attributes["tracking"] = tracking
 
     @property
@@ -183,18 +183,18 @@ class Ledger:
         self._write(number, epoch_key(result.epoch), asdict(result))
         self._records[number] = replace(record, epochs=(*record.epochs, result))
 
-    def go_on(self, number: int, epoch: int) -> None:
+    def record_continuation(self, number: int, epoch: int) -> None:
         """Writes that it has been decided after `epoch` that a trial trains on."""
-        self._write_standing(replace(self._records[number], judged=epoch))
+        self._write_standing(replace(self._records[number], decided_epoch=epoch))
 
     def hold(self, number: int, epoch: int) -> None:
         """Writes that a trial waits at a rung. To Optuna it is still running, since what it closes stays closed."""
-        self._write_standing(replace(self._records[number], outcome="held", judged=epoch))
+        self._write_standing(replace(self._records[number], outcome="held", decided_epoch=epoch))
 
     def promote(self, number: int, now: int) -> None:
         """Writes that a held trial trains on from the virtual time `now`."""
         record = self._records[number]
-        self._write_standing(replace(record, outcome="running", stretch_start=now, stretch_epoch=record.judged))
+        self._write_standing(replace(record, outcome="running", stretch_start=now, stretch_epoch=record.decided_epoch))
 
     def _write_standing(self, record: TrialRecord) -> None:
         self._write(record.number, "standing", standing_of(record))
@@ -215,9 +215,9 @@ class Ledger:
         *,
         reason: str | None = None,
         duplicate_of: int | None = None,
-        judged: int | None = None,
+        decided_epoch: int | None = None,
     ) -> None:
-        """Writes how a trial ended, decided after epoch `judged`: its last where that is None.
+        """Writes how a trial ended, decided after epoch `decided_epoch`: its last where that is None.
 
         A trial that has ended already stays as it is.
         """
@@ -230,7 +230,7 @@ class Ledger:
             reason=reason,
             duplicate_of=duplicate_of,
             finished_at=self.clock(),
-            judged=len(record.epochs) if judged is None else judged,
+            decided_epoch=len(record.epochs) if decided_epoch is None else decided_epoch,
         )
         self._write(number, "end", end_of(ended))
         state = state_of(outcome)
@@ -248,12 +248,12 @@ class Ledger:
         if record.inference is not None:
             return
         key = _inference_key(number)
-        self._study.set_user_attr(key, seal("search", key, cost.to_json()))
+        self._study.set_user_attr(key, with_checksum("search", key, cost.to_json()))
         self._records[number] = replace(record, inference=cost)
 
     def _write(self, number: int, key: str, value: Any) -> None:
-        sealed = seal(owner_of(number), key, value)
-        self._study._storage.set_trial_user_attr(self._trial_ids[number], key, sealed)
+        attribute = with_checksum(owner_of(number), key, value)
+        self._study._storage.set_trial_user_attr(self._trial_ids[number], key, attribute)
 
 
 def _inference_key(number: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas.ledger.checksums import BrokenSeal, digest, seal, unseal
+from nas.ledger.checksums import ChecksumMismatch, checked, digest, with_checksum
 from nas.records.objectives import CostName
 from nas.records.trial import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
@@ -30,7 +30,7 @@ def state_of(outcome: Outcome) -> TrialState:
 
 
 def owner_of(number: int) -> str:
-    """To whom the attributes of a trial are sealed."""
+    """The owner, to their checksums, of a trial's attributes."""
     return f"trial {number}"
 
 
@@ -49,7 +49,7 @@ def standing_of(record: TrialRecord) -> dict[str, Any]:
     """The attribute that says how far it has been decided upon a trial that goes on or is held."""
     return {
         "held": record.outcome == "held",
-        "judged": record.judged,
+        "judged": record.decided_epoch,
         "stretch_start": record.stretch_start,
         "stretch_epoch": record.stretch_epoch,
     }
@@ -62,7 +62,7 @@ def end_of(record: TrialRecord) -> dict[str, Any]:
         "reason": record.reason,
         "duplicate_of": record.duplicate_of,
         "finished_at": record.finished_at,
-        "judged": record.judged,
+        "judged": record.decided_epoch,
     }
 
 
@@ -70,7 +70,7 @@ def new_trial(record: TrialRecord, space: Space, system_attributes: Mapping[str,
     """The trial of `record`, offered the choices of `space`: one to be trained, or one that never will be."""
     trial = _with_choices(record, space, state_of(record.outcome), None)
     attributes = {"proposal": _proposal(record, trial)} | ({} if record.trained else {"end": end_of(record)})
-    trial.user_attrs = {key: _sealed(record, key, value) for key, value in attributes.items()}
+    trial.user_attrs = {key: _attribute(record, key, value) for key, value in attributes.items()}
     trial.system_attrs = dict(system_attributes)
     return trial
 
@@ -84,7 +84,7 @@ def imported_trial(record: TrialRecord, space: Space) -> FrozenTrial:
         **{epoch_key(result.epoch): result.to_json() for result in record.epochs},
         "end": end_of(record),
     }
-    trial.user_attrs = {key: _sealed(record, key, value) for key, value in attributes.items()}
+    trial.user_attrs = {key: _attribute(record, key, value) for key, value in attributes.items()}
     return trial
 
 
@@ -115,23 +115,23 @@ def _proposal(record: TrialRecord, trial: FrozenTrial) -> dict[str, Any]:
     return proposal if record.imported_from is None else {**proposal, "imported_from": record.imported_from}
 
 
-def _sealed(record: TrialRecord, key: str, value: Any) -> dict[str, Any]:
-    return seal(owner_of(record.number), key, value)
+def _attribute(record: TrialRecord, key: str, value: Any) -> dict[str, Any]:
+    return with_checksum(owner_of(record.number), key, value)
 
 
 def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:
     """What the attributes of a trial say, of a search on this cost.
 
-    Raises BrokenSeal where they, or what Optuna keeps beside them, were changed.
+    Raises ChecksumMismatch where they, or what Optuna keeps beside them, were changed.
     """
     owner = owner_of(trial.number)
-    stored = {key: unseal(owner, key, value) for key, value in trial.user_attrs.items()}
+    stored = {key: checked(owner, key, value) for key, value in trial.user_attrs.items()}
     proposal = stored["proposal"]
     if proposal["choices"] != choices_digest(trial):
-        raise BrokenSeal(f"the choices of {owner} are not what was written")
+        raise ChecksumMismatch(f"the choices of {owner} are not what was written")
     epochs = tuple(EpochResult(**stored[key]) for key in sorted(stored) if key.startswith("epoch_"))
     if [result.epoch for result in epochs] != list(range(1, len(epochs) + 1)):
-        raise BrokenSeal(f"{owner} lacks an epoch")
+        raise ChecksumMismatch(f"{owner} lacks an epoch")
     standing = stored.get("standing", {"held": False, "judged": 0, "stretch_epoch": 0})
     unfinished: Outcome = "held" if standing["held"] else "running"
     # Until Optuna has closed a trial, it has not ended.
@@ -154,11 +154,11 @@ def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:
         started_at=proposal["started_at"],
         finished_at=end.get("finished_at"),
         imported_from=proposal.get("imported_from"),
-        judged=end.get("judged", standing["judged"]),
+        decided_epoch=end.get("judged", standing["judged"]),
         stretch_start=standing.get("stretch_start", proposal["stretch_start"]),
         stretch_epoch=standing["stretch_epoch"],
     )
     values = list(record.point) if record.outcome == "finished" else None
     if trial.state != state_of(record.outcome) or trial.values != values:
-        raise BrokenSeal(f"the state of {owner} is not what was written")
+        raise ChecksumMismatch(f"the state of {owner} is not what was written")
     return record

@@ -15,7 +15,7 @@ STOPPED_EARLY = frozenset({"stopped", "held"})
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
+class ComputeUsed:
     """What was spent, and what it would have been had every trial that was stopped early been trained in full."""
 
     stopped_trials: int
@@ -49,7 +49,7 @@ def train_seconds(record: TrialRecord) -> float:
     return sum(epoch.epoch_seconds for epoch in record.epochs)
 
 
-def spending(records: Iterable[TrialRecord], full_epochs: int) -> Spending:
+def compute_used(records: Iterable[TrialRecord], full_epochs: int) -> ComputeUsed:
     """What the trials cost. A stopped trial's missing epochs are taken to last as long as its mean epoch did."""
     stopped = epochs = epochs_in_full = 0
     seconds = seconds_in_full = 0.0
@@ -62,7 +62,7 @@ def spending(records: Iterable[TrialRecord], full_epochs: int) -> Spending:
         stopped += early
         epochs, epochs_in_full = epochs + trained, epochs_in_full + full
         seconds, seconds_in_full = seconds + spent, seconds_in_full + spent / trained * full
-    return Spending(stopped, epochs, epochs_in_full, seconds / 3600, seconds_in_full / 3600)
+    return ComputeUsed(stopped, epochs, epochs_in_full, seconds / 3600, seconds_in_full / 3600)
 
 
 def hypervolume_steps(records: Sequence[TrialRecord], reference: Point) -> list[HypervolumeStep]:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 # Points of the quadrature, over so many deviations to both sides.
-POINTS, DEVIATIONS = 2001, 8.0
+POINTS, STDS = 2001, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Result:
         return statistics.fmean(self.accuracies)
 
 
-def pooled_deviation(results: Sequence[Result]) -> float | None:
+def pooled_std(results: Sequence[Result]) -> float | None:
     """The deviation of one training, from all architectures trained more than once. None where there is none."""
     squares = sum(sum((a - result.mean) ** 2 for a in result.accuracies) for result in results)
     freedom = sum(len(result.accuracies) - 1 for result in results)
@@ -41,13 +41,13 @@ def front_probabilities(results: Sequence[Result]) -> list[float] | None:
     The true mean of each is normal about its mean with the pooled deviation over √n, independently. None where nothing
     was trained twice. Of equal cost both are rivals of each other.
     """
-    deviation = pooled_deviation(results)
-    if deviation is None:
+    std = pooled_std(results)
+    if std is None:
         return None
     means = np.array([result.mean for result in results])
-    errors = np.maximum(deviation / np.sqrt([len(result.accuracies) for result in results]), 1e-12)
+    errors = np.maximum(std / np.sqrt([len(result.accuracies) for result in results]), 1e-12)
     costs = np.array([result.cost for result in results])
-    grid = np.linspace(-DEVIATIONS, DEVIATIONS, POINTS)
+    grid = np.linspace(-STDS, STDS, POINTS)
     weights = np.exp(-0.5 * grid**2)
     weights /= weights.sum()
     probabilities = []

@@ -8,7 +8,7 @@ from search_spaces.architecture import Architecture
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class LatencyReference:
     """An architecture and its latency in milliseconds at `batch` images, with nothing else running."""
 
     architecture: Architecture
@@ -19,5 +19,5 @@ class Yardstick:
         return {"architecture": self.architecture.to_json(), "latency_ms": self.latency_ms, "batch": self.batch}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Yardstick":
+    def from_json(cls, data: Mapping[str, Any]) -> "LatencyReference":
         return cls(Architecture.from_json(data["architecture"]), data["latency_ms"], data["batch"])

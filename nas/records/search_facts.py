@@ -30,7 +30,7 @@ def reference_point(
     max_flops: float | None,
     most_latency_ms: float | None = None,
 ) -> Point:
-    """The least accuracy and the most cost that count: the user's limits, or guessing and the dearest of the space.
+    """The least accuracy and the most cost that count: the user's limits, or guessing and the space's highest cost.
 
     Where the cost is latency, the most is `most_latency_ms`.
     """

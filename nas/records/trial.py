@@ -45,8 +45,8 @@ class TrialRecord:
     `imported_from` is the search and the trial, as "OLD/12", that measured it where a fork has taken it over.
     `cost_name` is what its search weighs accuracy against; where that is latency, `latency_ms` is what its worker
     measured before it trained (`nas.workers.relative_latency`), another number than that of `inference`.
-    It has been decided upon the trial after `judged` epochs; in a deterministic search it has been trained since the
-    virtual time `stretch_start`, from epoch `stretch_epoch` on (`nas.engine.virtual_time`).
+    The last decision on the trial was taken after epoch `decided_epoch`, 0 before the first; in a deterministic search
+    it trains since the virtual time `stretch_start`, from epoch `stretch_epoch` on (`nas.engine.virtual_time`).
     """
 
     number: int
@@ -68,7 +68,7 @@ class TrialRecord:
     imported_from: str | None = None
     cost_name: CostName = "flops"
     latency_ms: float | None = None
-    judged: int = 0
+    decided_epoch: int = 0
     stretch_start: int = 0
     stretch_epoch: int = 0
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from nas.records.compute_used import Spending, hypervolume_steps
+from nas.records.compute_used import ComputeUsed, hypervolume_steps
 from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.pareto import Point
 from nas.records.trial import TrialRecord
@@ -68,7 +68,7 @@ def hypervolume_figure(records: Sequence[TrialRecord], reference: Point) -> go.F
     return figure.update_layout(height=380, **FIGURE_LAYOUT)
 
 
-def stopping_figure(spent: Spending) -> go.Figure:
+def stopping_figure(spent: ComputeUsed) -> go.Figure:
     """Epochs and accelerator-hours spent, beside those that stopping trials early saved."""
     figure = make_subplots(1, 2, horizontal_spacing=0.1)
     sides = (("epochs", spent.epochs, spent.epochs_in_full), ("accelerator-hours", spent.hours, spent.hours_in_full))
@@ -91,7 +91,7 @@ def page_figures(
     records: Sequence[TrialRecord],
     reference: Point,
     importances: Sequence[Importances],
-    spent: Spending,
+    spent: ComputeUsed,
     full_epochs: int,
 ) -> dict[str, go.Figure]:
     """The figures that have something to show, by the name of their place on the page."""

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from nas.records.compute_used import spending, train_seconds
+from nas.records.compute_used import compute_used, train_seconds
 from nas.records.front import front_of
 from nas.records.objectives import CostName
 from nas.records.search_facts import SearchFacts
@@ -51,7 +51,7 @@ class AxisOption:
 def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances: Sequence[Importances]) -> str:
     """The page. Whatever a user named is escaped."""
     members = front_of(records)
-    spent = spending(records, facts.full_epochs)
+    spent = compute_used(records, facts.full_epochs)
     models = reference_models(facts.data)
     near = is_near([model.flops for model in models], [record.flops for record in records if record.epochs])
     figures = {

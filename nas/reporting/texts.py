@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nas.records.compute_used import Spending
+from nas.records.compute_used import ComputeUsed
 from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.objectives import COSTS
 from nas.records.search_facts import SearchFacts
@@ -37,7 +37,7 @@ class FigureSection:
 
 
 def figure_sections(
-    facts: SearchFacts, importances: Sequence[Importances], spent: Spending
+    facts: SearchFacts, importances: Sequence[Importances], spent: ComputeUsed
 ) -> tuple[FigureSection, ...]:
     """The sections after the front's, in the order of the page."""
     return (
@@ -70,7 +70,7 @@ def members_text(facts: SearchFacts) -> str:
     )
 
 
-def totals_text(facts: SearchFacts, records: Sequence[TrialRecord], spent: Spending) -> str:
+def totals_text(facts: SearchFacts, records: Sequence[TrialRecord], spent: ComputeUsed) -> str:
     """What a search came to, in two sentences."""
     numbers = [f"{number:,} {outcome}" for outcome, number in counts(records).items() if number]
     text = f"{len(records):,} proposals on {facts.data.name}: {', '.join(numbers) or 'none yet'}."
@@ -115,7 +115,7 @@ def measured_text(facts: SearchFacts, records: Sequence[TrialRecord]) -> str:
     return " ".join(sentences)
 
 
-def spending_text(spent: Spending, full_epochs: int) -> str:
+def spending_text(spent: ComputeUsed, full_epochs: int) -> str:
     """What was spent, and what stopping trials early saved."""
     trials = f"{spent.stopped_trials:,} trial{'s were' if spent.stopped_trials != 1 else ' was'}"
     return (

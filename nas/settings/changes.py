@@ -102,7 +102,7 @@ def check_comparable(name: str, before: SearchHeader, after: Command) -> None:
 def check_forkable(name: str, before: SearchHeader, after: Command) -> None:
     """Raises UserError where a new search cannot begin with the results of this one."""
     check_comparable(name, before, after)
-    # A latency holds beside the yardstick of the search that measured it, and nowhere else.
+    # A latency holds beside the reference of the search that measured it, and nowhere else.
     if before.search.cost_name == "latency_ms":
         raise UserError(
             f"search {name!r} cannot be forked: latencies are not taken over. Start a new search, by --space."

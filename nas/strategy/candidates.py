@@ -32,10 +32,10 @@ class CandidateSource(Protocol):
     def domains(self) -> Mapping[str, Sequence[Value]]:
         """The values of every choice, by its name."""
 
-    def sample(self, state: random.Random) -> Candidate | None:
+    def sample(self, rng: random.Random) -> Candidate | None:
         """A random candidate."""
 
-    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+    def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
         """A candidate that differs in one or a few choices."""
 
 
@@ -56,41 +56,41 @@ class SpaceCandidates:
     def domains(self) -> Mapping[str, Sequence[Value]]:
         return self._domains
 
-    def sample(self, state: random.Random) -> Candidate | None:
+    def sample(self, rng: random.Random) -> Candidate | None:
         """A random candidate; where that is over the limit, with as many choices of the cheapest as bring it within."""
-        candidate = self._decided(lambda name, values: state.choice(values))
+        candidate = self._decided(lambda name, values: rng.choice(values))
         cheap = list(self._cheapest.items())
-        state.shuffle(cheap)
+        rng.shuffle(cheap)
         wanted = dict(candidate.choices)
         for name, value in cheap:
             if self._affordable(candidate):
                 break
             wanted[name] = value
-            candidate = self._preferring(wanted, state)
+            candidate = self._preferring(wanted, rng)
         return candidate if self._affordable(candidate) else None
 
-    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+    def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
         """Draws one choice anew, or a few (each further one half as likely), and what follows from them."""
-        changed = self._changed(candidate, state)
+        changed = self._changed(candidate, rng)
         return changed if self._affordable(changed) else None
 
-    def _changed(self, candidate: Candidate, state: random.Random) -> Candidate:
+    def _changed(self, candidate: Candidate, rng: random.Random) -> Candidate:
         wanted = dict(candidate.choices)
         changeable = sorted(name for name in wanted if name in self._domains)
         while changeable:
-            name = state.choice(changeable)
-            wanted[name] = state.choice(self._domains[name])
-            if state.random() < 0.5:
+            name = rng.choice(changeable)
+            wanted[name] = rng.choice(self._domains[name])
+            if rng.random() < 0.5:
                 break
 
-        return self._preferring(wanted, state)
+        return self._preferring(wanted, rng)
 
-    def _preferring(self, wanted: Mapping[str, Value], state: random.Random) -> Candidate:
+    def _preferring(self, wanted: Mapping[str, Value], rng: random.Random) -> Candidate:
         """The candidate with these choices where they can be had, and random ones elsewhere."""
 
         def pick(name: str, values: Sequence[Value]) -> Value:
             value = wanted.get(choice_name(name))
-            return value if value is not None and value in values else state.choice(values)
+            return value if value is not None and value in values else rng.choice(values)
 
         return self._decided(pick)
 

@@ -2,9 +2,10 @@
 
 Latency, where that is the cost, is taken as if it were: `flops` are then milliseconds, measured or predicted.
 
-Pure functions on arrays. Accuracy is 1 − exp(z) with z normal, so above each step of the front the expected gain is the
-price of a European put on a log-normal error (Black and Scholes 1973), and the improvement of two objectives (Emmerich
-et al. 2006) is the sum of these prices over the front's steps, times the steps' widths in FLOPs.
+Pure functions on arrays. Accuracy is 1 − exp(z) with z normal, so above each step of the front the expected
+improvement is the price of a European put on a log-normal error (Black and Scholes 1973), and the
+improvement of two objectives (Emmerich et al. 2006) is the sum of these prices over the front's steps, times the steps'
+widths in FLOPs.
 """
 
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def steps_of(points: list[Point], reference: Point) -> Steps:
     )
 
 
-def expected_gain(mean: Array, variance: Array, flops: Array, steps: Steps) -> Array:
+def expected_hypervolume_improvement(mean: Array, variance: Array, flops: Array, steps: Steps) -> Array:
     """[M] expected hypervolume improvements of M architectures, in accuracy times FLOPs.
 
     mean, variance: [M], of the log error. flops: [M], exact.
@@ -49,8 +50,8 @@ def expected_gain(mean: Array, variance: Array, flops: Array, steps: Steps) -> A
     ends = np.append(steps.starts[1:], steps.end)
     widths = np.maximum(ends - np.maximum(steps.starts, flops[:, None]), 0.0)
     strikes = np.maximum(1.0 - steps.accuracies, 1e-300)
-    deviation = np.sqrt(variance)[:, None]
-    depth = (np.log(strikes) - mean[:, None]) / deviation
+    std = np.sqrt(variance)[:, None]
+    depth = (np.log(strikes) - mean[:, None]) / std
     forward = np.exp(mean + 0.5 * variance)[:, None]
-    prices = strikes * ndtr(depth) - forward * ndtr(depth - deviation)
+    prices = strikes * ndtr(depth) - forward * ndtr(depth - std)
     return np.einsum("ms,ms->m", widths, np.maximum(prices, 0.0))

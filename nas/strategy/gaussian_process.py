@@ -41,7 +41,7 @@ class Hyperparameters:
     noise: float
 
 
-class Surrogate:
+class GaussianProcess:
     """The posterior of log error given observations.
 
     features: [N, P]. groups: [P], the group of each feature, from 0 on. targets: [N], finite log errors. variances:

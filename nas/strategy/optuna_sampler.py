@@ -65,7 +65,7 @@ class GainSampler(BaseSampler):
         if study.directions != [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]:
             raise ValueError('GainSampler needs a study with directions ["maximize", "minimize"]: accuracy and cost')
         past = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number and other.params]
-        fresh = self._decisions.situation([self._view(other) for other in past]).fresh
+        fresh = self._decisions.state([self._view(other) for other in past]).fresh
         return {} if fresh is None else self._source.parameters(fresh.candidate)
 
     def sample_independent(
@@ -109,18 +109,18 @@ class _ParameterCandidates:
             for name, chosen in candidate.choices.items()
         }
 
-    def sample(self, state: random.Random) -> Candidate | None:
-        return self._affordable({name: state.choice(values) for name, values in self._values.items()})
+    def sample(self, rng: random.Random) -> Candidate | None:
+        return self._affordable({name: rng.choice(values) for name, values in self._values.items()})
 
-    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+    def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
         """Draws one parameter anew, or a few, and those that the parent's objective did not ask for."""
-        parameters = {name: state.choice(values) for name, values in self._values.items()}
+        parameters = {name: rng.choice(values) for name, values in self._values.items()}
         parameters |= self.parameters(candidate)
         names = sorted(parameters)
         while True:
-            name = state.choice(names)
-            parameters[name] = state.choice(self._values[name])
-            if state.random() < 0.5:
+            name = rng.choice(names)
+            parameters[name] = rng.choice(self._values[name])
+            if rng.random() < 0.5:
                 return self._affordable(parameters)
 
     def _affordable(self, parameters: Parameters) -> Candidate | None:

@@ -1,7 +1,8 @@
-"""What a search believes of its trials and of architectures it has not trained, and what training them may gain.
+"""The posterior of final accuracy, of trials and of what was never trained, and what training them may add.
 
-Pure: plain trials in, expected gains out. Nothing depends on the order of the trials or on the unit of the cost, which
-is FLOPs, or latency: measured for each trial, and predicted for what was not measured (`nas.strategy.latency_model`).
+Pure: plain trials in, expected improvements out. Nothing depends on the order of the trials or on the unit of the cost,
+which is FLOPs, or latency: measured for each trial, and predicted for what was not
+measured (`nas.strategy.latency_model`).
 """
 
 import math
@@ -14,15 +15,15 @@ from numpy.typing import NDArray
 
 from nas.records.pareto import Point, front
 from nas.strategy.candidates import Candidate
-from nas.strategy.expected_improvement import expected_gain, steps_of
+from nas.strategy.expected_improvement import expected_hypervolume_improvement, steps_of
 from nas.strategy.features import FeatureEncoder
-from nas.strategy.gaussian_process import Surrogate
+from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.latency_model import Costs, LatencyModel, flops_costs
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
 
 Array = NDArray[np.float64]
 
-# The results of what is being trained are imagined so many times; an expected gain is the mean over these.
+# The results of what is being trained are imagined so many times; an expected improvement is the mean over these.
 FANTASIES = 8
 
 
@@ -57,7 +58,7 @@ class Objective:
         return math.log(max(1.0 - accuracy, self.resolution))
 
 
-class Beliefs:
+class Posterior:
     """The posterior given some trials, at least one of which has reached the first rung or its end."""
 
     def __init__(self, trials: Sequence[TrialView], encoder: FeatureEncoder, objective: Objective, seed: int) -> None:
@@ -68,8 +69,8 @@ class Beliefs:
         candidates = [candidate for candidate, _, _ in seen]
         features = encoder.encode(candidates)
         means, variances = np.array([[mean, variance] for _, mean, variance in seen]).T
-        self._surrogate = Surrogate(features, encoder.groups, means, variances)
-        accuracies = 1 - np.exp(self._surrogate.observed_means())
+        self._process = GaussianProcess(features, encoder.groups, means, variances)
+        accuracies = 1 - np.exp(self._process.observed_means())
         self.costs = _costs(trials, encoder)
         points = [(float(a), float(cost)) for a, cost in zip(accuracies, self.costs(candidates), strict=True)]
         self.promising = [candidates[index] for index in front(points)]
@@ -78,8 +79,8 @@ class Beliefs:
         running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
         self._pending = [running[key] for key in sorted(running)]
 
-    def gains(self, candidates: Sequence[Candidate], leaving_out: str | None = None) -> Array:
-        """[M] expected gains of training `candidates` to the end, beyond what is being trained already.
+    def expected_improvements(self, candidates: Sequence[Candidate], leaving_out: str | None = None) -> Array:
+        """[M] expected improvements of training `candidates` to the end, beyond what is being trained already.
 
         `leaving_out` is the key of a running candidate that is itself in question.
         """
@@ -88,17 +89,19 @@ class Beliefs:
         reference = self._objective.reference
         pending = [candidate for candidate in self._pending if candidate.key != leaving_out]
         if not pending:
-            mean, variance = self._surrogate.predict(features)
-            return expected_gain(mean, variance, costs, steps_of(self._finished, reference))
+            mean, variance = self._process.predict(features)
+            return expected_hypervolume_improvement(mean, variance, costs, steps_of(self._finished, reference))
         random = np.random.default_rng(self._seed)
-        draws, means, variance = self._surrogate.fantasies(
+        draws, means, variance = self._process.fantasies(
             self._encoder.encode(pending), features, FANTASIES, random
         )  # fmt: skip
         pending_costs = self.costs(pending)
         total = np.zeros(len(candidates))
         for draw, mean in zip(1 - np.exp(draws), means, strict=True):
             imagined = [(float(a), float(cost)) for a, cost in zip(draw, pending_costs, strict=True)]
-            total += expected_gain(mean, variance, costs, steps_of([*self._finished, *imagined], reference))
+            total += expected_hypervolume_improvement(
+                mean, variance, costs, steps_of([*self._finished, *imagined], reference)
+            )
         return total / len(draws)
 
 

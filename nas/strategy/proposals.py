@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nas.strategy.candidates import Candidate, CandidateSource, SpaceCandidates
 from nas.strategy.features import FeatureEncoder
-from nas.strategy.posterior import Beliefs
+from nas.strategy.posterior import Posterior
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 from trainers.data.config import DataSummary
@@ -26,10 +26,10 @@ PATIENCE, LEAST_PATIENCE = 20, 500
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A candidate to train. `gain` is what it is expected to add, None where it is there to cover the space."""
+    """A candidate to train. `improvement` is what it is expected to add, None where it is there to cover the space."""
 
     candidate: Candidate
-    gain: float | None
+    improvement: float | None
 
 
 def encoder_of(source: CandidateSource, seed: int) -> FeatureEncoder:
@@ -38,13 +38,13 @@ def encoder_of(source: CandidateSource, seed: int) -> FeatureEncoder:
 
 
 def distinct(
-    draw: Callable[[random.Random], Candidate | None], count: int, state: random.Random, known: Collection[str]
+    draw: Callable[[random.Random], Candidate | None], count: int, rng: random.Random, known: Collection[str]
 ) -> dict[str, Candidate]:
     """Up to `count` distinct candidates that are not `known`, by key."""
     found: dict[str, Candidate] = {}
     in_vain = 0
     while len(found) < count and in_vain < max(LEAST_PATIENCE, PATIENCE * len(found)):
-        candidate = draw(state)
+        candidate = draw(rng)
         in_vain += 1
         if candidate is not None and candidate.key not in known and candidate.key not in found:
             found[candidate.key] = candidate
@@ -52,29 +52,29 @@ def distinct(
     return found
 
 
-def cover(source: CandidateSource, index: int, known: Collection[str], seed: int) -> Proposal | None:
+def initial_design(source: CandidateSource, index: int, known: Collection[str], seed: int) -> Proposal | None:
     """The `index`-th of a design that covers the range of log FLOPs: its ends first, then ever finer between them."""
-    state = random.Random(seed)
-    pool = list(distinct(source.sample, POOL, state, known).values())
+    rng = random.Random(seed)
+    pool = list(distinct(source.sample, POOL, rng, known).values())
     if not pool:
         return None
     pool.sort(key=lambda candidate: (candidate.flops, candidate.key))
     if index < 2:
         start, sign = (pool[0], 1.0) if index == 0 else (pool[-1], -1.0)
-        return Proposal(_descend(source, start, sign, known, state), None)
+        return Proposal(_descend(source, start, sign, known, rng), None)
     low, high = math.log(pool[0].flops), math.log(pool[-1].flops)
     target = low + (high - low) * radical_inverse(index - 1)
     nearest = sorted(pool, key=lambda candidate: (abs(math.log(candidate.flops) - target), candidate.key))[:NEAREST]
-    return Proposal(state.choice(nearest), None)
+    return Proposal(rng.choice(nearest), None)
 
 
 def _descend(
-    source: CandidateSource, start: Candidate, sign: float, known: Collection[str], state: random.Random
+    source: CandidateSource, start: Candidate, sign: float, known: Collection[str], rng: random.Random
 ) -> Candidate:
     """Where changes of `start` lead that lower its FLOPs (`sign` 1) or raise them (−1), until many in a row do not."""
     best, failures = start, 0
     while failures < CLIMBING_PATIENCE:
-        changed = source.mutate(best, state)
+        changed = source.mutate(best, rng)
         if changed is not None and changed.key not in known and sign * changed.flops < sign * best.flops:
             best, failures = changed, 0
         else:
@@ -92,39 +92,39 @@ def radical_inverse(index: int) -> float:
     return value
 
 
-def best_gain(source: CandidateSource, beliefs: Beliefs, known: Collection[str], seed: int) -> Proposal | None:
-    """The candidate of the highest expected gain. None where nothing new was found."""
-    state = random.Random(seed)
-    parents = beliefs.promising
+def best_proposal(source: CandidateSource, posterior: Posterior, known: Collection[str], seed: int) -> Proposal | None:
+    """The candidate of the highest expected improvement. None where nothing new was found."""
+    rng = random.Random(seed)
+    parents = posterior.promising
 
-    def mutant(state: random.Random) -> Candidate | None:
-        return source.mutate(state.choice(parents), state)
+    def mutant(rng: random.Random) -> Candidate | None:
+        return source.mutate(rng.choice(parents), rng)
 
-    found = _attempts(mutant, MUTANTS, state, known) | _attempts(source.sample, RANDOM_CANDIDATES, state, known)
+    found = _attempts(mutant, MUTANTS, rng, known) | _attempts(source.sample, RANDOM_CANDIDATES, rng, known)
     if not found:
-        found = distinct(source.sample, RANDOM_CANDIDATES, state, known)
+        found = distinct(source.sample, RANDOM_CANDIDATES, rng, known)
     if not found:
         return None
     candidates = [found[key] for key in sorted(found)]
-    gains = beliefs.gains(candidates)
-    best = int(gains.argmax())
-    return Proposal(candidates[best], float(gains[best]))
+    improvements = posterior.expected_improvements(candidates)
+    best = int(improvements.argmax())
+    return Proposal(candidates[best], float(improvements[best]))
 
 
 def _attempts(
-    draw: Callable[[random.Random], Candidate | None], count: int, state: random.Random, known: Collection[str]
+    draw: Callable[[random.Random], Candidate | None], count: int, rng: random.Random, known: Collection[str]
 ) -> dict[str, Candidate]:
-    drawn = [draw(state) for _ in range(count)]
+    drawn = [draw(rng) for _ in range(count)]
     return {candidate.key: candidate for candidate in drawn if candidate is not None and candidate.key not in known}
 
 
 def slow_architectures(space: Space, data: DataSummary, max_flops: float | None, seed: int) -> tuple[Architecture, ...]:
-    """What may be the slowest that a search meets: the anchors, and the dearest in FLOPs that is easily found.
+    """What may be the slowest that a search meets: the anchors, and the one of the highest cost that is easily found.
 
     None has more than `max_flops`, which has to leave something of the space.
     """
     source = SpaceCandidates(space, data, max_flops)
-    dearest = cover(source, 1, (), seed)
-    assert dearest is not None
-    found = dict.fromkeys([*space.anchors(), source.architecture(dearest.candidate)])
+    highest_cost = initial_design(source, 1, (), seed)
+    assert highest_cost is not None
+    found = dict.fromkeys([*space.anchors(), source.architecture(highest_cost.candidate)])
     return tuple(one for one in found if max_flops is None or data.cost(one).flops <= max_flops)

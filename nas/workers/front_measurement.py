@@ -1,8 +1,8 @@
 """Measures what networks cost to run while no trial runs, on the machines of the search, as Ray tasks.
 
-Before the first trial of a search on latency the yardstick, after the last one the members of the front. One after the
-other: a second task on the machine would be measured with it. Weights make no difference, so a network is built anew.
-What was measured is in the ledger and is never measured again.
+Before the first trial of a search on latency the latency reference, after the last one the members of the front. One
+after the other: a second task on the machine would be measured with it. Weights make no difference, so a network is
+built anew. What was measured is in the ledger and is never measured again.
 """
 
 import time
@@ -14,7 +14,7 @@ import torch
 
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
-from nas.records.latency_reference import Yardstick
+from nas.records.latency_reference import LatencyReference
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.trial_config import TrialTemplate
 from search_spaces.architecture import Architecture
@@ -58,7 +58,7 @@ def measure_front(
         say(f"latency and memory of {len(failures)} of them could not be measured: {failures[0]}")
 
 
-def measure_yardstick(
+def measure_latency_reference(
     ledger: Ledger,
     architectures: Sequence[Architecture],
     template: TrialTemplate,
@@ -66,11 +66,11 @@ def measure_yardstick(
     batch: int,
     should_stop: Callable[[], bool],
 ) -> None:
-    """Makes the slowest of `architectures` the yardstick of a search that has none, unless `should_stop()` holds.
+    """Makes the slowest of `architectures` the latency reference of a search without one, unless `should_stop()` holds.
 
     Raises UserError where one cannot be measured.
     """
-    if ledger.yardstick is not None or should_stop():
+    if ledger.latency_reference is not None or should_stop():
         return
     task = _task(cluster)
     found = []
@@ -80,8 +80,8 @@ def measure_yardstick(
             return
         if isinstance(answer, str):
             raise UserError(f"the latency of {architecture.label} could not be measured: {answer}.")
-        found.append(Yardstick(architecture, answer.latency_ms, batch))
-    ledger.record_yardstick(max(found, key=lambda yardstick: yardstick.latency_ms))
+        found.append(LatencyReference(architecture, answer.latency_ms, batch))
+    ledger.record_latency_reference(max(found, key=lambda reference: reference.latency_ms))
 
 
 def _task(cluster: ClusterSettings) -> Any:

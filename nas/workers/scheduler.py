@@ -83,8 +83,8 @@ class EngineScheduler(FIFOScheduler):
                 return TrialScheduler.CONTINUE
             case EpochReport(epoch):
                 self._hung.progress(number, self._engine.record(number).flops, epoch.epoch_seconds)
-                goes_on = self._engine.report_epoch(number, epoch)
-                return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+                continues = self._engine.report_epoch(number, epoch)
+                return TrialScheduler.CONTINUE if continues else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         assert self._engine is not None and self._interrupted is not None
@@ -96,8 +96,8 @@ class EngineScheduler(FIFOScheduler):
         death = death_of_worker(error)
         reason, outcome = (hung, "crashed") if hung else (death.reason, death.outcome)
         self._engine.worker_died(number, reason, outcome)
-        goes_on = self._engine.record(number).outcome == "running"
-        LOGGER.warning("trial %d: %s%s", number, reason, ", it goes on from its checkpoint" if goes_on else " again")
+        continues = self._engine.record(number).outcome == "running"
+        LOGGER.warning("trial %d: %s%s", number, reason, ", it goes on from its checkpoint" if continues else " again")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_engine": None, "_interrupted": None}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from nas.engine.dispatcher import Assignment
-from nas.records.latency_reference import Yardstick
+from nas.records.latency_reference import LatencyReference
 from nas.records.trial import OUTCOMES, Outcome
 from nas.settings.run_directory import RunDirectory
 from search_spaces.architecture import Architecture
@@ -69,7 +69,7 @@ class TrialConfig:
     checkpoints: str
     device: str
     threads: int
-    latency_reference: Yardstick | None
+    latency_reference: LatencyReference | None
 
     def to_json(self) -> dict[str, Any]:
         reference = self.latency_reference
@@ -103,7 +103,7 @@ class TrialConfig:
             "data": DataConfig.from_json(fields["data"]),
             "data_summary": DataSummary.from_json(fields["data_summary"]),
             "training": Recipe.from_json(fields["training"]),
-            "latency_reference": None if reference is None else Yardstick.from_json(reference),
+            "latency_reference": None if reference is None else LatencyReference.from_json(reference),
         }
         return cls(**(fields | parts))
 

@@ -25,8 +25,8 @@ def main() -> None:
     for name in ("resnet_stages", "resnet_blocks"):
         path = Path(cost_module.__file__).with_name(f"{name}.yaml")
         space = space_from_mapping(name, yaml.safe_load(path.read_text(encoding="utf-8")))
-        state = random.Random(0)
-        architectures = [space.sample(state) for _ in range(ARCHITECTURES)]
+        rng = random.Random(0)
+        architectures = [space.sample(rng) for _ in range(ARCHITECTURES)]
         start = time.perf_counter()
         for architecture in architectures:
             cost(architecture, image_size=224)

@@ -28,27 +28,27 @@ DIGITS = DataSummary("digits", 10, 1, 16, 1000, 400, 397)
 EPOCHS, RUNNING = 9, 16
 
 
-def accuracy(candidate: Candidate, state: random.Random) -> float:
+def accuracy(candidate: Candidate, rng: random.Random) -> float:
     """Rises with FLOPs and with the share of convolutions, and scatters."""
     convolutions = sum(value == "convolution" for value in candidate.choices.values())
-    return 1 - math.exp(-0.4 * math.log10(candidate.flops) - 0.05 * convolutions + 0.1 * state.gauss(0, 1))
+    return 1 - math.exp(-0.4 * math.log10(candidate.flops) - 0.05 * convolutions + 0.1 * rng.gauss(0, 1))
 
 
 def proposal_seconds(source: SpaceCandidates, trials: int, repeats: int) -> list[float]:
     """Seconds of each of `repeats` proposals, each after other trials."""
     seconds = []
     for seed in range(repeats):
-        state = random.Random(seed)
+        rng = random.Random(seed)
         views = []
         for number in range(trials + RUNNING):
-            candidate = source.sample(state)
+            candidate = source.sample(rng)
             assert candidate is not None
-            accuracies = (accuracy(candidate, state),) * EPOCHS if number < trials else ()
+            accuracies = (accuracy(candidate, rng),) * EPOCHS if number < trials else ()
             views.append(TrialView(number, candidate, accuracies, "finished" if accuracies else "running"))
         objective = Objective((0.1, 3e7), EPOCHS, (2, 6), resolution=1e-3)
         decisions = Decisions(source, objective, reduction_factor=3, seed=seed)
         started = time.perf_counter()
-        assert decisions.situation(views).fresh is not None
+        assert decisions.state(views).fresh is not None
         seconds.append(time.perf_counter() - started)
     return seconds
 
@@ -56,13 +56,13 @@ def proposal_seconds(source: SpaceCandidates, trials: int, repeats: int) -> list
 def tpe_seconds(source: SpaceCandidates, trials: int, repeats: int) -> list[float]:
     """The same for Optuna's multivariate TPE."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    state = random.Random(0)
+    rng = random.Random(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True, constant_liar=True)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     for _ in range(trials):
-        candidate = source.sample(state)
+        candidate = source.sample(rng)
         assert candidate is not None
         distributions = {
             name: optuna.distributions.CategoricalDistribution(tuple(source.domains[name]))
@@ -70,7 +70,7 @@ def tpe_seconds(source: SpaceCandidates, trials: int, repeats: int) -> list[floa
             if name in source.domains
         }
         params = {name: candidate.choices[name] for name in distributions}
-        values = [accuracy(candidate, state), candidate.flops]
+        values = [accuracy(candidate, rng), candidate.flops]
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, values=values))
     seconds = []
     for _ in range(repeats):

@@ -38,12 +38,12 @@ def filled(command: Command, directory: RunDirectory, trials: int) -> None:
     data = check_data(command.data)
     directory.path.mkdir(parents=True)
     header = command.header(data, 2, "unknown")
-    state = random.Random(0)
+    rng = random.Random(0)
     with unsynchronised_sqlite():
         ledger = Ledger.create(ledger_url(directory.ledger), directory.name, header)
         known: set[str] = set()
         while len(known) < trials:
-            architecture = command.space.sample(state)
+            architecture = command.space.sample(rng)
             if architecture.id in known:
                 continue
             known.add(architecture.id)
@@ -53,7 +53,7 @@ def filled(command: Command, directory: RunDirectory, trials: int) -> None:
                 TrialRecord(number, architecture, cost.flops, cost.params, number, "running"), command.space
             )
             for epoch in range(1, command.training.epochs + 1):
-                accuracy = 1 - (1 / cost.flops**0.05) * state.uniform(0.3, 0.6) / epoch**0.3
+                accuracy = 1 - (1 / cost.flops**0.05) * rng.uniform(0.3, 0.6) / epoch**0.3
                 ledger.record_epoch(number, EpochResult(epoch, 0.5, 0.5, accuracy, 0.1, 1.0))
             ledger.end(number, "finished")
 

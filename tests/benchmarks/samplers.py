@@ -46,7 +46,7 @@ class GainSampler:
 
     def propose(self, trials: Sequence[TrialView]) -> int:
         started = time.perf_counter()
-        fresh = self._decisions.situation(trials).fresh
+        fresh = self._decisions.state(trials).fresh
         self.proposal_seconds.append(time.perf_counter() - started)
         if fresh is None:
             raise Exhausted

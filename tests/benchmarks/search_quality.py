@@ -106,7 +106,7 @@ def one_run(table: Table, reference: Point, method: str, seed: int, workers: int
         scheduling = GainRungs(decisions, rungs)
     elif scheduler == "asha":
         halving = AccuracyHalving(minimum_epochs=MINIMUM_EPOCHS, epochs=epochs, reduction_factor=REDUCTION_FACTOR)
-        scheduling = AccuracyRungs(halving.trains_on, rungs)
+        scheduling = AccuracyRungs(halving.should_continue, rungs)
     curves = learning_curves(table, epochs, seed)
     if epochs == 1:
         curves.epoch_seconds[:] = 1.0

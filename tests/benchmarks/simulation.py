@@ -70,7 +70,7 @@ class NoRungs:
     def rungs(self) -> tuple[int, ...]:
         return ()
 
-    def trains_on(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
+    def should_continue(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
         return True
 
     def promotion(self, trials: Sequence[TrialView], epochs_left: float) -> int | None:
@@ -87,13 +87,13 @@ class GainRungs(NoRungs):
     def rungs(self) -> tuple[int, ...]:
         return self._rungs
 
-    def trains_on(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
-        return self._decisions.trains_on(number, self._decisions.situation(trials), epochs_left)
+    def should_continue(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
+        return self._decisions.should_continue(number, self._decisions.state(trials), epochs_left)
 
     def promotion(self, trials: Sequence[TrialView], epochs_left: float) -> int | None:
         if not any(trial.status == "held" for trial in trials):
             return None
-        return self._decisions.promotion(self._decisions.situation(trials), epochs_left)
+        return self._decisions.promotion(self._decisions.state(trials), epochs_left)
 
 
 class AccuracyRungs(NoRungs):
@@ -106,7 +106,7 @@ class AccuracyRungs(NoRungs):
     def rungs(self) -> tuple[int, ...]:
         return self._rungs
 
-    def trains_on(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
+    def should_continue(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
         accuracies = trials[number].accuracies
         return self._asha(number, len(accuracies), accuracies[-1])
 
@@ -180,7 +180,7 @@ def simulate(
         for number, row, level in arrived:
             if level == curves.epochs:
                 continue
-            if rungs.trains_on(number, trials, most_epochs - spent - sum(reserved.values())):
+            if rungs.should_continue(number, trials, most_epochs - spent - sum(reserved.values())):
                 begin(number, now)
             else:
                 trials[number] = replace(trials[number], status="held" if keeps_held else "ended")

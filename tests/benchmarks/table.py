@@ -104,15 +104,15 @@ class TableSource:
         """The row of these choices, None where the table has none."""
         return self._index.get(tuple(choices[name] for name in self._names))
 
-    def sample(self, state: random.Random) -> Candidate | None:
-        return self.candidate(state.randrange(len(self._table.rows)))
+    def sample(self, rng: random.Random) -> Candidate | None:
+        return self.candidate(rng.randrange(len(self._table.rows)))
 
-    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
+    def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
         choices = dict(candidate.choices)
         while True:
-            name = state.choice(self._names)
-            choices[name] = state.choice(self.domains[name])
-            if state.random() < 0.5:
+            name = rng.choice(self._names)
+            choices[name] = rng.choice(self.domains[name])
+            if rng.random() < 0.5:
                 break
         index = self.index_of(choices)
         return None if index is None else self.candidate(index)

@@ -18,14 +18,14 @@ PROGRAM = Path(__file__).resolve().with_name("search_quality.py")
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64 networks of three choices, in no order, with two noisy trainings each."""
-    state = random.Random(0)
+    rng = random.Random(0)
     rows = []
     for width, kernel, operator in product((1, 2, 3, 4), (3, 5, 7, 9), ("a", "b", "c", "d")):
         flops = 1000 * width**2 * kernel + 10 * "abcd".index(operator)
         mean = 95 - 30 / math.log(flops / 500) - 2 * (operator == "b")
-        runs = [mean + state.gauss(0, 0.2) for _ in range(2)]
+        runs = [mean + rng.gauss(0, 0.2) for _ in range(2)]
         rows.append([width, kernel, operator, flops, *(f"{run:.3f}" for run in runs)])
-    state.shuffle(rows)
+    rng.shuffle(rows)
     path = tmp_path_factory.mktemp("table") / "table.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         columns = ["choice_width", "choice_kernel", "choice_operator", "flops", "accuracy_run1", "accuracy_run2"]

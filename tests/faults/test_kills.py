@@ -47,21 +47,21 @@ def victim(process: subprocess.Popen[str], kind: str, spared: bool) -> psutil.Pr
     return found[0] if found else None
 
 
-def wait_somewhere(process: subprocess.Popen[str], directory: Path, name: str, state: random.Random) -> None:
+def wait_somewhere(process: subprocess.Popen[str], directory: Path, name: str, rng: random.Random) -> None:
     """Until a random moment: anywhere in a search's start or, as often, when it has trained something."""
-    if state.random() < 0.5:
-        deadline = time.monotonic() + state.uniform(0, 8)
+    if rng.random() < 0.5:
+        deadline = time.monotonic() + rng.uniform(0, 8)
     else:
         epochs = sum(len(record.epochs) for record in seen(directory, name))
         while process.poll() is None and sum(len(record.epochs) for record in seen(directory, name)) == epochs:
             time.sleep(0.2)
-        deadline = time.monotonic() + state.uniform(0, 3)
+        deadline = time.monotonic() + rng.uniform(0, 3)
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
 def kill_often(
-    directory: Path, name: str, trials: int, kills: int, victims: Sequence[str], state: random.Random
+    directory: Path, name: str, trials: int, kills: int, victims: Sequence[str], rng: random.Random
 ) -> Counter[str]:
     """Runs a search to its end, killing one of its processes up to `kills` times. How many of each kind it were."""
     killed: Counter[str] = Counter()
@@ -72,8 +72,8 @@ def kill_often(
     while True:
         target = None
         if killed.total() < kills:
-            wait_somewhere(process, directory, name, state)
-            kind = state.choice(victims)
+            wait_somewhere(process, directory, name, rng)
+            kind = rng.choice(victims)
             # A trial is out when its worker dies twice, as it would be in any search.
             spared = any(record.deaths for record in seen(directory, name))
             target = victim(process, kind, spared) if process.poll() is None else None
@@ -113,10 +113,10 @@ def kill_in_searches(
     expected = run_directory(str(directory / "runs"), "undisturbed").front.read_bytes()
     of_trials = [(r.number, r.architecture, r.seed, r.outcome, losses(r)) for r in records(directory, "undisturbed")]
     killed: Counter[str] = Counter()
-    state = random.Random(seed)
+    rng = random.Random(seed)
     while killed.total() < kills:
         name = f"search-{killed.total()}"
-        killed += kill_often(directory, name, trials, min(12, kills - killed.total()), victims, state)
+        killed += kill_often(directory, name, trials, min(12, kills - killed.total()), victims, rng)
         assert run_directory(str(directory / "runs"), name).front.read_bytes() == expected
         assert [(r.number, r.architecture, r.seed, r.outcome, losses(r)) for r in records(directory, name)] == of_trials
         check_mlflow(directory, name)

@@ -170,7 +170,7 @@ class GrowingSearch:
         self.records = simulated_search(trials)
         self._shown: list[TrialRecord] = []
 
-    def state(self) -> tuple[list[TrialRecord], Summary]:
+    def rng(self) -> tuple[list[TrialRecord], Summary]:
         shown = list(self._shown)
         return shown, summarise(shown, REFERENCE)
 
@@ -198,11 +198,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 def fates(proxy: FlakyProxy, fate: Fate, share: float) -> None:
     """Has a share of the requests, drawn at random, meet with a fate; those that are late make runs."""
-    state = random.Random(0)
+    rng = random.Random(0)
 
     def of(path: str) -> Fate:
         spared = fate == "late" and not path.endswith("runs/create")
-        return "pass" if spared or state.random() >= share else fate
+        return "pass" if spared or rng.random() >= share else fate
 
     proxy.fate = of
 

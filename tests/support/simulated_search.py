@@ -19,7 +19,7 @@ START = 1_790_000_000.0
 
 def simulated_search(trials: int, seed: int = 0) -> list[TrialRecord]:
     """A search of `trials` trained architectures, with successive halving, duplicates, rejections and failures."""
-    state = random.Random(seed)
+    rng = random.Random(seed)
     space = shipped_space(width=[0.125, 0.25, 0.5], depth=[14, 26, 38])
     anchors = space.anchors()
     limit = 2e7
@@ -29,9 +29,9 @@ def simulated_search(trials: int, seed: int = 0) -> list[TrialRecord]:
     while len(known) < trials:
         number = len(records)
         anchor = number < len(anchors)
-        architecture = anchors[number] if anchor else space.sample(state)
-        if records and not anchor and state.random() < 0.04:
-            architecture = state.choice(records).architecture
+        architecture = anchors[number] if anchor else space.sample(rng)
+        if records and not anchor and rng.random() < 0.04:
+            architecture = rng.choice(records).architecture
         cost = DIGITS.cost(architecture)
         outcome: Outcome = "rejected" if cost.flops > limit and not anchor else "running"
         if architecture.id in known:
@@ -41,7 +41,7 @@ def simulated_search(trials: int, seed: int = 0) -> list[TrialRecord]:
             architecture=architecture,
             flops=cost.flops,
             params=cost.params,
-            seed=state.randrange(2**31),
+            seed=rng.randrange(2**31),
             outcome=outcome,
             anchor=anchor,
             reason=f"{cost.flops} FLOPs are over the limit" if outcome == "rejected" else None,
@@ -51,15 +51,15 @@ def simulated_search(trials: int, seed: int = 0) -> list[TrialRecord]:
         )
         if outcome == "running":
             known[architecture.id] = number
-            record = _trained(record, rungs, state)
+            record = _trained(record, rungs, rng)
         records.append(record)
     return records
 
 
-def _trained(record: TrialRecord, rungs: dict[int, list[Point]], state: random.Random) -> TrialRecord:
+def _trained(record: TrialRecord, rungs: dict[int, list[Point]], rng: random.Random) -> TrialRecord:
     """The trial with its epochs: to the end, to the rung that stops it, or to its failure."""
-    limit = _accuracy_limit(record.architecture, record.flops) + state.gauss(0, 0.006)
-    fails_after = state.randrange(1, EPOCHS) if state.random() < 0.02 and not record.anchor else None
+    limit = _accuracy_limit(record.architecture, record.flops) + rng.gauss(0, 0.006)
+    fails_after = rng.randrange(1, EPOCHS) if rng.random() < 0.02 and not record.anchor else None
     epochs: list[EpochResult] = []
     outcome: Outcome = "finished"
     reason = None
@@ -67,7 +67,7 @@ def _trained(record: TrialRecord, rungs: dict[int, list[Point]], state: random.R
         if epoch == fails_after:
             outcome, reason = "diverged", f"the loss is not finite in epoch {epoch}"
             break
-        accuracy = min(0.995, limit - 0.55 * math.exp(-epoch / 3.5) + state.gauss(0, 0.004))
+        accuracy = min(0.995, limit - 0.55 * math.exp(-epoch / 3.5) + rng.gauss(0, 0.004))
         loss = -math.log(max(accuracy, 0.05)) + 0.05
         seconds = 0.6 + record.flops / 2e7
         epochs.append(EpochResult(epoch, 0.8 * loss, loss, accuracy, 0.1 * (1 - epoch / EPOCHS), seconds))

@@ -44,7 +44,9 @@ def engine_on(ledger: Ledger, space: Space, deterministic: bool = True, **settin
     wanted = search_settings(deterministic=deterministic, **settings)
     rule = None
     if wanted.scheduler == "asha":
-        rule = AccuracyHalving(minimum_epochs=1, epochs=EPOCHS, reduction_factor=wanted.reduction_factor).trains_on
+        rule = AccuracyHalving(
+            minimum_epochs=1, epochs=EPOCHS, reduction_factor=wanted.reduction_factor
+        ).should_continue
     return start_engine(ledger, space, DIGITS, wanted, EPOCHS, rule)
 
 

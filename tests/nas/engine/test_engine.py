@@ -56,7 +56,7 @@ def engine_on(ledger: Ledger, space: Space, full: int, **settings: object) -> En
     if wanted.scheduler == "asha":
         rule = AccuracyHalving(
             minimum_epochs=wanted.minimum_epochs, epochs=full, reduction_factor=wanted.reduction_factor
-        ).trains_on
+        ).should_continue
     return start_engine(ledger, space, DIGITS, wanted, full, rule)
 
 
@@ -179,7 +179,7 @@ def test_accuracy_halving_decides_as_ray_does_but_for_the_anchors(tmp_path: Path
     run(engine)
     rule = AccuracyHalving(minimum_epochs=1, epochs=EPOCHS, reduction_factor=3)
     for record in engine.records:
-        verdicts = [rule.trains_on(record.number, e.epoch, e.val_accuracy) for e in record.epochs]
+        verdicts = [rule.should_continue(record.number, e.epoch, e.val_accuracy) for e in record.epochs]
         if not record.anchor:
             assert verdicts == [True] * (len(record.epochs) - 1) + [False]
     assert [len(record.epochs) for record in engine.records if record.anchor] == [EPOCHS] * 2

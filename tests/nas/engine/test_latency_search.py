@@ -11,7 +11,7 @@ from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
-from nas.records.latency_reference import Yardstick
+from nas.records.latency_reference import LatencyReference
 from nas.records.pareto import Point, hypervolume
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
@@ -65,12 +65,12 @@ def accuracy_of(architecture: Architecture) -> float:
 
 
 def new_engine(directory: Path, name: str, objectives: tuple[str, str], **settings: object) -> Engine:
-    """An engine whose ledger has a yardstick, where it needs one: the slowest of the space."""
+    """An engine whose ledger has a latency reference, where it needs one: the slowest of the space."""
     wanted = search_settings(objectives=objectives, sampler="ehvi", **settings)
     ledger = Ledger.create(ledger_url(directory / f"{name}.db"), name, search_header(search=wanted))
     if wanted.cost_name == "latency_ms":
         slowest = max(every_architecture(SPACE), key=slow_attention_ms)
-        ledger.record_yardstick(Yardstick(slowest, slow_attention_ms(slowest), 1))
+        ledger.record_latency_reference(LatencyReference(slowest, slow_attention_ms(slowest), 1))
     return start_engine(ledger, SPACE, DIGITS, wanted, EPOCHS)
 
 
@@ -121,7 +121,10 @@ def test_the_ledger_keeps_the_first_measurement(tmp_path: Path) -> None:
         engine.report_epoch(number, epoch_result(epoch, 0.75))
     again = Ledger.open(ledger_url(tmp_path / "kept.db"), "kept")
     assert again.records == engine.records and again.records[number].point == (0.75, 1.25)
-    assert again.yardstick == engine.ledger.yardstick and engine.reference == (0.1, again.yardstick.latency_ms)
+    assert again.latency_reference == engine.ledger.latency_reference and engine.reference == (
+        0.1,
+        again.latency_reference.latency_ms,
+    )
     study = optuna.load_study(study_name="kept", storage=ledger_url(tmp_path / "kept.db"))
     assert study.trials[number].values == [0.75, 1.25]
 
@@ -148,9 +151,11 @@ def test_a_real_search_on_latency(tmp_path: Path) -> None:
     done = run_script(tmp_path, "nas/search.py", "--resume", "fast", "--trials", "4")
     assert done.returncode == 0, done.stderr
     ledger = Ledger.open(url, "fast")
-    assert ledger.yardstick == before.yardstick and [r.latency_ms for r in ledger.records[:2]] == latencies
+    assert (
+        ledger.latency_reference == before.latency_reference and [r.latency_ms for r in ledger.records[:2]] == latencies
+    )
     result = summary(tmp_path, "fast")
-    assert result["reference"] == {"val_accuracy": 0.1, "latency_ms": ledger.yardstick.latency_ms}
+    assert result["reference"] == {"val_accuracy": 0.1, "latency_ms": ledger.latency_reference.latency_ms}
     costs = [member["latency_ms"] for member in result["front"]]
     assert costs == sorted(costs) and all(member["inference_latency_ms"] > 0 for member in result["front"])
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from nas.records.compute_used import hypervolume_steps, spending
+from nas.records.compute_used import compute_used, hypervolume_steps
 from nas.records.front import finished
 from nas.records.trial import TrialRecord
 from tests.support.searches import trial_record
@@ -12,14 +12,14 @@ REFERENCE = (0.1, 10_000.0)
 
 def random_trials(seed: int, count: int = 60) -> list[TrialRecord]:
     """Trials with ties in accuracy, in FLOPs and in both, some beyond the reference; they end in any order."""
-    state = random.Random(seed)
+    rng = random.Random(seed)
     return [
         trial_record(
             number,
-            [0.3] * state.randrange(1, 4) + [state.randrange(21) / 20],
-            flops=1000 * state.randrange(1, 13),
-            outcome=state.choice(("finished", "finished", "stopped", "diverged")),
-            finished_at=1000.0 + state.random(),
+            [0.3] * rng.randrange(1, 4) + [rng.randrange(21) / 20],
+            flops=1000 * rng.randrange(1, 13),
+            outcome=rng.choice(("finished", "finished", "stopped", "diverged")),
+            finished_at=1000.0 + rng.random(),
         )
         for number in range(count)
     ]
@@ -68,7 +68,7 @@ def test_what_stopping_saved() -> None:
         trial_record(4, [0.5] * 4, outcome="running"),
         trial_record(5, (), outcome="rejected"),
     ]
-    spent = spending(records, 9)
+    spent = compute_used(records, 9)
     assert (spent.stopped_trials, spent.epochs, spent.epochs_in_full) == (2, 19, 33)
     # Every epoch takes 2 s.
     assert spent.hours == pytest.approx(38 / 3600) and spent.hours_in_full == pytest.approx(66 / 3600)
@@ -76,5 +76,5 @@ def test_what_stopping_saved() -> None:
 
 
 def test_nothing_spent_saves_nothing() -> None:
-    spent = spending([], 9)
+    spent = compute_used([], 9)
     assert (spent.epochs, spent.epochs_saved, spent.hours_saved) == (0, 0.0, 0.0)

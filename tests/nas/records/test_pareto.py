@@ -12,9 +12,9 @@ from nas.records.pareto import dominates, front, hypervolume, knee
 REFERENCE = (0.1, 100.0)
 
 
-def random_points(state: random.Random, count: int, levels: int) -> list[tuple[float, float]]:
+def random_points(rng: random.Random, count: int, levels: int) -> list[tuple[float, float]]:
     """Points on a grid, so that ties in one or both objectives are common when `levels` is small."""
-    return [(state.randint(0, levels) / levels, float(state.randint(1, levels))) for _ in range(count)]
+    return [(rng.randint(0, levels) / levels, float(rng.randint(1, levels))) for _ in range(count)]
 
 
 def brute_front(points: list) -> set[int]:
@@ -27,8 +27,8 @@ def brute_front(points: list) -> set[int]:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_front_is_what_no_point_dominates(seed: int) -> None:
-    state = random.Random(seed)
-    points = random_points(state, state.randint(0, 60), state.choice([2, 5, 1000]))
+    rng = random.Random(seed)
+    points = random_points(rng, rng.randint(0, 60), rng.choice([2, 5, 1000]))
     found = front(points)
     assert set(found) == brute_front(points) and len(found) == len(set(found))
     assert [points[index][1] for index in found] == sorted(points[index][1] for index in found)
@@ -39,11 +39,11 @@ def test_front_is_what_no_point_dominates(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_hypervolume_equals_moocore(seed: int) -> None:
-    state = random.Random(seed)
-    count = state.randint(1, 80)
-    points = [(state.uniform(0, 1), state.uniform(1, 150)) for _ in range(count)]
+    rng = random.Random(seed)
+    count = rng.randint(1, 80)
+    points = [(rng.uniform(0, 1), rng.uniform(1, 150)) for _ in range(count)]
     if seed % 2:
-        points += random_points(state, 20, 4)
+        points += random_points(rng, 20, 4)
     minimised = np.array([(-accuracy, flops) for accuracy, flops in points])
     expected = moocore.hypervolume(minimised, ref=[-REFERENCE[0], REFERENCE[1]])
     assert hypervolume(points, REFERENCE) == pytest.approx(expected, rel=1e-12, abs=1e-12)
@@ -67,10 +67,10 @@ def test_hypervolume_of_known_areas(points: list, expected: float) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_nothing_depends_on_order_or_unit(seed: int) -> None:
-    state = random.Random(seed)
-    points = random_points(state, 30, 6)
+    rng = random.Random(seed)
+    points = random_points(rng, 30, 6)
     order = list(range(30))
-    state.shuffle(order)
+    rng.shuffle(order)
     shuffled = [(points[index][0], points[index][1] * 1e9) for index in order]
     assert {order[index] for index in front(shuffled)} == set(front(points))
 
@@ -87,8 +87,8 @@ def test_knee_is_the_point_that_stands_out() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_knee_is_farthest_from_the_line_between_the_ends(seed: int) -> None:
-    state = random.Random(seed)
-    points = [(state.random(), 10 ** state.uniform(6, 9)) for _ in range(50)]
+    rng = random.Random(seed)
+    points = [(rng.random(), 10 ** rng.uniform(6, 9)) for _ in range(50)]
     members = [points[index] for index in front(points)]
     ends = np.array([[accuracy, math.log(flops)] for accuracy, flops in (members[0], members[-1])])
     normalised = [

@@ -69,21 +69,21 @@ def test_no_front_is_said() -> None:
             pick(RECORDS[4:], choice)
 
 
-def random_records(state: random.Random) -> list[TrialRecord]:
+def random_records(rng: random.Random) -> list[TrialRecord]:
     """Few different values, so that ties of every kind are common."""
     records = [
         trial_record(
             number,
-            (state.choice((0.5, 0.6, 0.7, 0.8)),),
-            flops=state.choice((100, 200, 300, 400)),
-            params=state.choice((1, 2, 3)),
-            outcome=state.choice(("finished", "finished", "finished", "stopped", "failed")),
+            (rng.choice((0.5, 0.6, 0.7, 0.8)),),
+            flops=rng.choice((100, 200, 300, 400)),
+            params=rng.choice((1, 2, 3)),
+            outcome=rng.choice(("finished", "finished", "finished", "stopped", "failed")),
         )
-        for number in range(state.randrange(1, 12))
+        for number in range(rng.randrange(1, 12))
     ]
     return [
-        replace(record, inference=inference_cost(latency_ms=state.choice((1.0, 2.0))))
-        if state.random() < 0.6 else record
+        replace(record, inference=inference_cost(latency_ms=rng.choice((1.0, 2.0))))
+        if rng.random() < 0.6 else record
         for record in records
     ]  # fmt: skip
 
@@ -112,20 +112,20 @@ def brute_force(records: list[TrialRecord], kind: str, limit: float) -> TrialRec
 
 
 def test_picks_are_those_of_a_brute_force_over_random_fronts_with_ties() -> None:
-    state = random.Random(0)
+    rng = random.Random(0)
     compared = 0
     for _ in range(1500):
-        records = random_records(state)
+        records = random_records(rng)
         for kind, limits in (
             ("accuracy", (1.0,)),
             ("max-flops", (50, 200, 250)),
             ("max-params", (0.5, 1, 2)),
             ("max-latency", (1, 1.5, 2)),
         ):
-            limit = state.choice(limits)
+            limit = rng.choice(limits)
             expected = brute_force(records, kind, limit)
             choice = kind if kind == "accuracy" else f"{kind}={limit}"
-            shuffled = state.sample(records, len(records))
+            shuffled = rng.sample(records, len(records))
             if expected is None:
                 with pytest.raises(UserError):
                     pick(shuffled, choice)
@@ -136,11 +136,11 @@ def test_picks_are_those_of_a_brute_force_over_random_fronts_with_ties() -> None
 
 
 def test_the_knee_does_not_depend_on_the_order_of_the_trials() -> None:
-    state = random.Random(1)
+    rng = random.Random(1)
     for _ in range(300):
-        records = [record for record in random_records(state) if record.outcome == "finished"]
+        records = [record for record in random_records(rng) if record.outcome == "finished"]
         if records:
-            knees = {pick(state.sample(records, len(records)), "knee").number for _ in range(5)}
+            knees = {pick(rng.sample(records, len(records)), "knee").number for _ in range(5)}
             assert len(knees) == 1
 
 

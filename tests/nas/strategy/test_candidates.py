@@ -13,8 +13,8 @@ SPACES = {"tiny": tiny_space, "stages": shipped_space, "blocks": lambda: shipped
 
 
 def drawn(source: SpaceCandidates, count: int, seed: int = 0) -> list[Candidate]:
-    state = random.Random(seed)
-    return [one for one in (source.sample(state) for _ in range(count)) if one is not None]
+    rng = random.Random(seed)
+    return [one for one in (source.sample(rng) for _ in range(count)) if one is not None]
 
 
 def check(candidate: Candidate, space: Space, source: SpaceCandidates) -> None:
@@ -29,10 +29,10 @@ def check(candidate: Candidate, space: Space, source: SpaceCandidates) -> None:
 def test_what_is_drawn_or_changed_can_be_built(space) -> None:
     space = space()
     source = SpaceCandidates(space, DIGITS, None)
-    state = random.Random(1)
+    rng = random.Random(1)
     for candidate in drawn(source, 25):
         check(candidate, space, source)
-        mutant = source.mutate(candidate, state)
+        mutant = source.mutate(candidate, rng)
         assert mutant is not None
         check(mutant, space, source)
 
@@ -40,10 +40,10 @@ def test_what_is_drawn_or_changed_can_be_built(space) -> None:
 def test_a_change_changes_little() -> None:
     """One choice or a few, where a random architecture shares a third of its choices by chance."""
     source = SpaceCandidates(shipped_space(), DIGITS, None)
-    state = random.Random(0)
+    rng = random.Random(0)
     differing = []
     for candidate in drawn(source, 100):
-        mutant = source.mutate(candidate, state)
+        mutant = source.mutate(candidate, rng)
         names = set(candidate.choices) & set(mutant.choices)
         differing.append(sum(candidate.choices[name] != mutant.choices[name] for name in names) / len(names))
     assert 0 < sum(differing) / len(differing) < 0.2
@@ -51,22 +51,22 @@ def test_a_change_changes_little() -> None:
 
 def test_every_choice_is_changed_alone_sooner_or_later() -> None:
     source = SpaceCandidates(tiny_space(), DIGITS, None)
-    state = random.Random(0)
+    rng = random.Random(0)
     start = drawn(source, 1)[0]
     operators = [f"stage{stage}.operator" for stage in range(1, 5)]
     changed = set()
     for _ in range(200):
-        mutant = source.mutate(start, state)
+        mutant = source.mutate(start, rng)
         changed.add(tuple(name for name in operators if mutant.choices[name] != start.choices[name]))
     assert {(name,) for name in operators} < changed and max(map(len, changed)) > 1
 
 
 def test_a_choice_that_no_longer_applies_goes_and_one_that_does_comes() -> None:
     source = SpaceCandidates(shipped_space(), DIGITS, None)
-    state = random.Random(0)
+    rng = random.Random(0)
     seen = set()
     for candidate in drawn(source, 200):
-        mutant = source.mutate(candidate, state)
+        mutant = source.mutate(candidate, rng)
         for stage in range(1, 5):
             operator = mutant.choices[f"stage{stage}.operator"]
             assert (f"stage{stage}.heads" in mutant.choices) == (operator == "attention")
@@ -80,9 +80,9 @@ def test_nothing_exceeds_the_limit(share: float) -> None:
     low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = low + share * (high - low)
     source = SpaceCandidates(space, DIGITS, limit)
-    state = random.Random(0)
+    rng = random.Random(0)
     parents = drawn(source, 300)
-    mutants = [source.mutate(parent, state) for parent in parents]
+    mutants = [source.mutate(parent, rng) for parent in parents]
     assert len(parents) > 250 and None in mutants
     assert all(one.flops <= limit for one in [*parents, *mutants] if one is not None)
 

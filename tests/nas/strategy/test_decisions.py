@@ -32,11 +32,11 @@ class OtherUnit:
     def domains(self) -> Mapping[str, Sequence[Value]]:
         return SOURCE.domains
 
-    def sample(self, state: random.Random) -> Candidate | None:
-        return self.scaled(SOURCE.sample(state))
+    def sample(self, rng: random.Random) -> Candidate | None:
+        return self.scaled(SOURCE.sample(rng))
 
-    def mutate(self, candidate: Candidate, state: random.Random) -> Candidate | None:
-        return self.scaled(SOURCE.mutate(candidate, state))
+    def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
+        return self.scaled(SOURCE.mutate(candidate, rng))
 
     def scaled(self, candidate: Candidate | None) -> Candidate | None:
         return None if candidate is None else replace(candidate, flops=candidate.flops * self._unit)
@@ -49,12 +49,12 @@ def decisions(seed: int = 0, unit: float = 1.0) -> Decisions:
 
 def history(seed: int, finished: int = 5, held: int = 3, running: int = 8, reached: int = 1) -> list[TrialView]:
     """Trials of one search; the running ones have all just reached the rung of epoch `reached`."""
-    state = random.Random(seed)
+    rng = random.Random(seed)
     count = finished + held + running
     trials = []
-    for number, candidate in enumerate(distinct(SOURCE.sample, count, state, ()).values()):
-        end = 1 - math.exp(-0.8 - 0.3 * math.log(candidate.flops / CHEAPEST) + state.gauss(0, 0.3))
-        curve = [max(0.0, end * (0.5 + 0.5 * epoch / 9) + state.gauss(0, 0.05)) for epoch in range(1, 10)]
+    for number, candidate in enumerate(distinct(SOURCE.sample, count, rng, ()).values()):
+        end = 1 - math.exp(-0.8 - 0.3 * math.log(candidate.flops / CHEAPEST) + rng.gauss(0, 0.3))
+        curve = [max(0.0, end * (0.5 + 0.5 * epoch / 9) + rng.gauss(0, 0.05)) for epoch in range(1, 10)]
         if number < finished:
             trials.append(TrialView(number, candidate, tuple(curve), "finished"))
         elif number < finished + held:
@@ -70,8 +70,8 @@ def scaled(trials: Sequence[TrialView], unit: float) -> list[TrialView]:
 
 def fates(trials: Sequence[TrialView], asked: Decisions) -> dict[int, bool]:
     """Whether each running trial goes on, by number."""
-    situation = asked.situation(trials)
-    return {trial.number: asked.trains_on(trial.number, situation) for trial in trials if trial.status == "running"}
+    state = asked.state(trials)
+    return {trial.number: asked.should_continue(trial.number, state) for trial in trials if trial.status == "running"}
 
 
 def at_rung(trials: Sequence[TrialView], rung: int) -> dict[int, Point]:
@@ -81,23 +81,23 @@ def at_rung(trials: Sequence[TrialView], rung: int) -> dict[int, Point]:
 def test_the_design_comes_first_and_expects_nothing() -> None:
     asked = decisions()
     for count in (0, LEAST_OBSERVATIONS - 1):
-        situation = asked.situation(history(0, finished=count, held=0, running=0))
-        assert situation.beliefs is None and situation.fresh.gain is None and situation.fresh_gain == 0
-    early = asked.situation(history(0, finished=LEAST_OBSERVATIONS, held=0, running=0))
-    assert early.beliefs is not None and early.fresh.gain is None
-    assert asked.situation(history(0, finished=INITIAL_PROPOSALS, held=0, running=0)).fresh_gain > 0
+        state = asked.state(history(0, finished=count, held=0, running=0))
+        assert state.posterior is None and state.fresh.improvement is None and state.fresh_improvement == 0
+    early = asked.state(history(0, finished=LEAST_OBSERVATIONS, held=0, running=0))
+    assert early.posterior is not None and early.fresh.improvement is None
+    assert asked.state(history(0, finished=INITIAL_PROPOSALS, held=0, running=0)).fresh_improvement > 0
 
 
 def test_trials_that_have_not_reached_a_rung_tell_nothing() -> None:
     trials = [replace(trial, accuracies=(), status="ended") for trial in history(0)]
-    assert decisions().situation(trials).beliefs is None
+    assert decisions().state(trials).posterior is None
 
 
 def test_the_same_trials_are_the_same_situation() -> None:
     asked = decisions()
     trials = history(0)
-    assert asked.situation(trials) is asked.situation(tuple(trials))
-    assert asked.situation(trials[1:]) is not asked.situation(trials)
+    assert asked.state(trials) is asked.state(tuple(trials))
+    assert asked.state(trials[1:]) is not asked.state(trials)
 
 
 @pytest.mark.parametrize("unit", [2.0**-20, 1e-9])
@@ -105,10 +105,10 @@ def test_the_same_trials_are_the_same_situation() -> None:
 def test_the_unit_of_flops_does_not_matter(seed: int, unit: float) -> None:
     trials = history(seed)
     here, there = decisions(seed), decisions(seed, unit)
-    situations = here.situation(trials), there.situation(scaled(trials, unit))
-    assert situations[0].fresh.candidate.key == situations[1].fresh.candidate.key
-    assert here.promotion(situations[0]) == there.promotion(situations[1])
-    assert here.promotion(situations[0], 8) == there.promotion(situations[1], 8) is not None
+    states = here.state(trials), there.state(scaled(trials, unit))
+    assert states[0].fresh.candidate.key == states[1].fresh.candidate.key
+    assert here.promotion(states[0]) == there.promotion(states[1])
+    assert here.promotion(states[0], 8) == there.promotion(states[1], 8) is not None
     assert fates(trials, here) == fates(scaled(trials, unit), there)
 
 
@@ -117,7 +117,7 @@ def test_the_unit_of_flops_does_not_matter_before_anything_has_finished(unit: fl
     trials = history(3, finished=0, held=4, running=6)
     here, there = decisions(), decisions(unit=unit)
     assert fates(trials, here) == fates(scaled(trials, unit), there)
-    fresh = [d.situation(t).fresh.candidate.key for d, t in ((here, trials), (there, scaled(trials, unit)))]
+    fresh = [d.state(t).fresh.candidate.key for d, t in ((here, trials), (there, scaled(trials, unit)))]
     assert fresh[0] == fresh[1]
 
 
@@ -126,8 +126,8 @@ def test_the_order_of_the_trials_does_not_matter(seed: int) -> None:
     trials = history(seed)
     shuffled = random.Random(5).sample(trials, len(trials))
     one, other = decisions(seed), decisions(seed)
-    assert one.situation(trials).fresh == other.situation(shuffled).fresh
-    assert one.promotion(one.situation(trials), 8) == other.promotion(other.situation(shuffled), 8)
+    assert one.state(trials).fresh == other.state(shuffled).fresh
+    assert one.promotion(one.state(trials), 8) == other.promotion(other.state(shuffled), 8)
     assert fates(trials, one) == fates(shuffled, other)
 
 
@@ -172,39 +172,43 @@ def test_what_is_best_where_it_stands_goes_on_and_what_is_hopeless_does_not() ->
 def test_the_best_held_trial_is_promoted_for_what_is_left() -> None:
     trials = history(2, running=0, finished=8)
     asked = decisions(2)
-    situation = asked.situation(trials)
+    state = asked.state(trials)
     held = [trial for trial in trials if trial.status == "held"]
-    gains = situation.beliefs.gains([trial.candidate for trial in held])
-    rates = {t.number: gain / (EPOCHS - len(t.accuracies)) for t, gain in zip(held, gains, strict=True)}
+    improvements = state.posterior.expected_improvements([trial.candidate for trial in held])
+    rates = {
+        t.number: improvement / (EPOCHS - len(t.accuracies)) for t, improvement in zip(held, improvements, strict=True)
+    }
     best = max(rates, key=lambda number: rates[number])
     # Of eight epochs nothing fresh can be trained to the end.
-    assert asked.promotion(situation, 8) == (best if rates[best] > 0 else None)
-    assert asked.promotion(situation, 7) is None
-    beats_fresh = rates[best] >= situation.fresh_gain / EPOCHS
-    assert asked.promotion(situation) == (best if beats_fresh else None)
+    assert asked.promotion(state, 8) == (best if rates[best] > 0 else None)
+    assert asked.promotion(state, 7) is None
+    beats_fresh = rates[best] >= state.fresh_improvement / EPOCHS
+    assert asked.promotion(state) == (best if beats_fresh else None)
 
 
 def test_without_held_trials_nothing_is_promoted() -> None:
     asked = decisions()
-    assert asked.promotion(asked.situation(history(0, held=0)), 8) is None
+    assert asked.promotion(asked.state(history(0, held=0)), 8) is None
 
 
 def test_a_batch_is_distinct_and_spread() -> None:
     trials = history(1, finished=12, held=0, running=0)
     asked = decisions(1)
-    first = asked.situation(trials)
-    gains = []
+    first = asked.state(trials)
+    improvements = []
     batch = list(trials)
     for number in range(len(trials), len(trials) + 8):
-        fresh = asked.situation(batch).fresh
-        gains.append(fresh.gain)
+        fresh = asked.state(batch).fresh
+        improvements.append(fresh.improvement)
         batch.append(TrialView(number, fresh.candidate, (), "running"))
     added = [trial.candidate for trial in batch[len(trials) :]]
     assert len({trial.candidate.key for trial in batch}) == len(batch)
-    assert gains[-1] < gains[0]
+    assert improvements[-1] < improvements[0]
     # Eight that are best each on its own crowd together.
     pool = distinct(SOURCE.sample, 400, random.Random(0), {trial.candidate.key for trial in trials})
-    alone = sorted(zip(first.beliefs.gains(list(pool.values())), pool.values(), strict=True), key=lambda x: -x[0])[:8]
+    alone = sorted(
+        zip(first.posterior.expected_improvements(list(pool.values())), pool.values(), strict=True), key=lambda x: -x[0]
+    )[:8]
     crowd = [math.log(candidate.flops) for _, candidate in alone]
     spread = [math.log(candidate.flops) for candidate in added]
     assert max(spread) - min(spread) > max(crowd) - min(crowd)

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from nas.records.pareto import Point, hypervolume
-from nas.strategy.expected_improvement import expected_gain, steps_of
+from nas.strategy.expected_improvement import expected_hypervolume_improvement, steps_of
 
 REFERENCE = (0.3, 90.0)
 
 
 def random_points(seed: int, count: int) -> list[Point]:
     """Shuffled, with ties in either objective and points beyond the reference."""
-    state = random.Random(seed)
-    points = [(state.randint(0, 12) / 12, float(state.randint(1, 100))) for _ in range(count)]
+    rng = random.Random(seed)
+    points = [(rng.randint(0, 12) / 12, float(rng.randint(1, 100))) for _ in range(count)]
     points += points[: count // 3]
-    state.shuffle(points)
+    rng.shuffle(points)
     return points
 
 
@@ -27,7 +27,7 @@ def gain_of(point: Point, points: list[Point], reference: Point = REFERENCE) -> 
 
 def expected(mean: float, variance: float, flops: float, points: list[Point], reference: Point = REFERENCE) -> float:
     steps = steps_of(points, reference)
-    return float(expected_gain(np.array([mean]), np.array([variance]), np.array([flops]), steps)[0])
+    return float(expected_hypervolume_improvement(np.array([mean]), np.array([variance]), np.array([flops]), steps)[0])
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 20])
@@ -47,30 +47,30 @@ def test_the_gain_is_the_mean_over_draws(seed: int, count: int) -> None:
     points = random_points(seed, count)
     mean, variance, flops = [(-1.2, 0.3, 20.0), (-3.0, 1.0, 5.0), (-0.5, 0.05, 60.0)][seed]
     draws = mean + math.sqrt(variance) * np.random.default_rng(seed).standard_normal(4000)
-    gains = np.array([gain_of((1 - math.exp(z), flops), points) for z in draws])
-    error = gains.std() / math.sqrt(len(gains))
-    assert expected(mean, variance, flops, points) == pytest.approx(gains.mean(), abs=5 * error + 1e-9)
+    improvements = np.array([gain_of((1 - math.exp(z), flops), points) for z in draws])
+    error = improvements.std() / math.sqrt(len(improvements))
+    assert expected(mean, variance, flops, points) == pytest.approx(improvements.mean(), abs=5 * error + 1e-9)
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 20])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gain_is_the_integral(seed: int, count: int) -> None:
     points = random_points(10 + seed, count)
-    state = random.Random(seed)
-    mean, variance, flops = state.uniform(-3, 0), state.uniform(0.01, 2), state.uniform(1, 89)
+    rng = random.Random(seed)
+    mean, variance, flops = rng.uniform(-3, 0), rng.uniform(0.01, 2), rng.uniform(1, 89)
     grid = np.linspace(-9, 9, 6001)
     density = np.exp(-0.5 * grid**2) / math.sqrt(2 * math.pi)
-    gains = np.array([gain_of((1 - math.exp(mean + math.sqrt(variance) * z), flops), points) for z in grid])
-    integral = float(np.sum(gains * density) * (grid[1] - grid[0]))
+    improvements = np.array([gain_of((1 - math.exp(mean + math.sqrt(variance) * z), flops), points) for z in grid])
+    integral = float(np.sum(improvements * density) * (grid[1] - grid[0]))
     assert expected(mean, variance, flops, points) == pytest.approx(integral, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_sure_thing_gains_what_it_adds(seed: int) -> None:
     points = random_points(seed, seed)
-    state = random.Random(seed)
+    rng = random.Random(seed)
     for _ in range(20):
-        point = (state.randint(1, 23) / 24, float(state.randint(1, 110)))
+        point = (rng.randint(1, 23) / 24, float(rng.randint(1, 110)))
         found = expected(math.log(1 - point[0]), 1e-16, point[1], points)
         assert found == pytest.approx(gain_of(point, points), abs=1e-5)
 
@@ -102,14 +102,14 @@ def test_another_unit_of_flops_changes_the_scale_alone(scale: float) -> None:
 
 def test_many_at_once_are_each_on_its_own() -> None:
     points = random_points(2, 10)
-    state = np.random.default_rng(0)
-    means, variances, flops = state.normal(-1.5, 1, 30), state.random(30), state.uniform(1, 120, 30)
-    together = expected_gain(means, variances, flops, steps_of(points, REFERENCE))
+    rng = np.random.default_rng(0)
+    means, variances, flops = rng.normal(-1.5, 1, 30), rng.random(30), rng.uniform(1, 120, 30)
+    together = expected_hypervolume_improvement(means, variances, flops, steps_of(points, REFERENCE))
     alone = [expected(m, v, f, points) for m, v, f in zip(means, variances, flops, strict=True)]
     assert together == pytest.approx(alone)
 
 
 def test_the_order_of_the_points_does_not_matter() -> None:
     points = random_points(3, 15)
-    gains = {expected(-1.0, 0.3, 25.0, random.Random(seed).sample(points, len(points))) for seed in range(10)}
-    assert len(gains) == 1
+    improvements = {expected(-1.0, 0.3, 25.0, random.Random(seed).sample(points, len(points))) for seed in range(10)}
+    assert len(improvements) == 1

@@ -119,8 +119,8 @@ def test_nothing_to_encode_is_refused(arguments: tuple) -> None:
 @pytest.mark.parametrize("name", ["resnet_stages", "resnet_blocks"])
 def test_architectures_of_a_shipped_space_differ_where_their_choices_do(name: str) -> None:
     source = SpaceCandidates(shipped_space(name), DIGITS, None)
-    state = random.Random(0)
-    some = [one for one in (source.sample(state) for _ in range(12)) if one is not None]
+    rng = random.Random(0)
+    some = [one for one in (source.sample(rng) for _ in range(12)) if one is not None]
     encoder = FeatureEncoder(source.domains, some)
     rows = encoder.encode(some)
     assert np.isfinite(rows).all() and rows.min() >= 0 and rows.max() <= 1

@@ -8,7 +8,7 @@ import scipy.stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from nas.strategy.gaussian_process import JITTER, Array, Hyperparameters, Surrogate, fit, negative_log_density
+from nas.strategy.gaussian_process import JITTER, Array, GaussianProcess, Hyperparameters, fit, negative_log_density
 
 GROUPS = np.array([0, 0, 1, 2, 2, 2])
 QUERIES = 7
@@ -99,7 +99,7 @@ def test_the_density_is_that_of_a_normal_with_log_normal_priors() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5, 25])
 def test_the_posterior_is_the_dense_formula(count: int, tied: bool) -> None:
     features, targets, variances = observed(count, count, tied=tied)
-    surrogate = Surrogate(features, GROUPS, targets, variances)
+    surrogate = GaussianProcess(features, GROUPS, targets, variances)
     values, mean, scale = standardised(targets)
     means, covariance = dense_posterior(
         features, values, variances / scale**2, surrogate.hyperparameters, queries(count)
@@ -112,7 +112,7 @@ def test_the_posterior_is_the_dense_formula(count: int, tied: bool) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_the_posterior_is_scikit_learns(seed: int) -> None:
     features, targets, variances = observed(seed, 30)
-    surrogate = Surrogate(features, GROUPS, targets, variances)
+    surrogate = GaussianProcess(features, GROUPS, targets, variances)
     hyperparameters = surrogate.hyperparameters
     values, mean, scale = standardised(targets)
     lengths = 1 / np.sqrt(hyperparameters.precisions[GROUPS])
@@ -130,7 +130,7 @@ def test_the_posterior_is_scikit_learns(seed: int) -> None:
 @pytest.mark.parametrize(("count", "pending"), [(1, 1), (6, 3), (20, 5)])
 def test_fantasies_are_a_refit_with_the_results_drawn(count: int, pending: int) -> None:
     features, targets, variances = observed(count, count)
-    surrogate = Surrogate(features, GROUPS, targets, variances)
+    surrogate = GaussianProcess(features, GROUPS, targets, variances)
     values, mean, scale = standardised(targets)
     awaited = np.random.default_rng(5).random((pending, len(GROUPS)))
     draws, means, found_variances = surrogate.fantasies(awaited, queries(count), 4, np.random.default_rng(0))
@@ -149,7 +149,7 @@ def test_fantasies_are_a_refit_with_the_results_drawn(count: int, pending: int) 
 
 def test_fantasies_are_drawn_from_the_posterior_of_a_training() -> None:
     features, targets, variances = observed(3, 10)
-    surrogate = Surrogate(features, GROUPS, targets, variances)
+    surrogate = GaussianProcess(features, GROUPS, targets, variances)
     awaited = queries(1)[:3]
     draws, _, _ = surrogate.fantasies(awaited, queries(2), 40_000, np.random.default_rng(0))
     values, mean, scale = standardised(targets)
@@ -162,7 +162,7 @@ def test_fantasies_are_drawn_from_the_posterior_of_a_training() -> None:
 
 def test_pending_rows_that_are_observed_or_repeated_do_no_harm() -> None:
     features, targets, _ = observed(0, 8)
-    surrogate = Surrogate(features, GROUPS, targets, np.zeros(8))
+    surrogate = GaussianProcess(features, GROUPS, targets, np.zeros(8))
     awaited = np.concatenate([features[:2], features[:2], queries(0)[:1], queries(0)[:1]])
     draws, means, variances = surrogate.fantasies(
         awaited, np.concatenate([features, queries(0)]), 8, np.random.default_rng(0)
@@ -172,7 +172,7 @@ def test_pending_rows_that_are_observed_or_repeated_do_no_harm() -> None:
 
 def test_one_result_is_believed_nearby_and_nowhere_else() -> None:
     features = np.full((1, len(GROUPS)), 0.5)
-    surrogate = Surrogate(features, GROUPS, np.array([-1.5]), np.zeros(1))
+    surrogate = GaussianProcess(features, GROUPS, np.array([-1.5]), np.zeros(1))
     means, variances = surrogate.predict(np.concatenate([features, features + 50.0]))
     assert means == pytest.approx([-1.5, -1.5])
     assert variances[0] < 0.05 * variances[1]
@@ -181,7 +181,7 @@ def test_one_result_is_believed_nearby_and_nowhere_else() -> None:
 @pytest.mark.parametrize("value", [-3.0, 0.0])
 def test_equal_targets_are_predicted_everywhere(value: float) -> None:
     features, _, variances = observed(0, 6)
-    surrogate = Surrogate(features, GROUPS, np.full(6, value), variances)
+    surrogate = GaussianProcess(features, GROUPS, np.full(6, value), variances)
     means, found = surrogate.predict(queries(0))
     assert means == pytest.approx(np.full(QUERIES, value)) and np.isfinite(found).all() and (found > 0).all()
 
@@ -189,20 +189,20 @@ def test_equal_targets_are_predicted_everywhere(value: float) -> None:
 def test_repeated_rows_with_different_results_are_averaged() -> None:
     features = np.repeat(queries(0)[:2], 10, axis=0)
     targets = np.concatenate([np.tile([-1.2, -0.8], 5), np.tile([-3.2, -2.8], 5)])
-    means, _ = Surrogate(features, GROUPS, targets, np.zeros(20)).predict(queries(0)[:2])
+    means, _ = GaussianProcess(features, GROUPS, targets, np.zeros(20)).predict(queries(0)[:2])
     assert means == pytest.approx([-1.0, -3.0], abs=0.1)
 
 
 def test_what_is_surely_known_counts_for_more() -> None:
     features = np.repeat(queries(0)[:3], 2, axis=0)
     targets = np.array([-1.0, -2.0, -3.0, -3.5, 0.0, 0.2])
-    means, _ = Surrogate(features, GROUPS, targets, np.array([0.0, 5.0] * 3)).predict(queries(0)[:1])
+    means, _ = GaussianProcess(features, GROUPS, targets, np.array([0.0, 5.0] * 3)).predict(queries(0)[:1])
     assert abs(means[0] + 1.0) < abs(means[0] + 2.0)
 
 
 def test_the_posterior_of_1000_results_uses_all_of_them() -> None:
     features, targets, variances = observed(1, 1000, tied=True)
-    surrogate = Surrogate(features, GROUPS, targets, variances)
+    surrogate = GaussianProcess(features, GROUPS, targets, variances)
     values, mean, scale = standardised(targets)
     weights = np.sqrt(surrogate.hyperparameters.precisions)[GROUPS]
 
@@ -229,8 +229,8 @@ def test_fitting_finds_what_the_results_depend_on() -> None:
 def test_the_order_of_the_results_does_not_matter() -> None:
     features, targets, variances = observed(2, 20)
     order = np.random.default_rng(0).permutation(20)
-    one = Surrogate(features, GROUPS, targets, variances).predict(queries(0))
-    other = Surrogate(features[order], GROUPS, targets[order], variances[order]).predict(queries(0))
+    one = GaussianProcess(features, GROUPS, targets, variances).predict(queries(0))
+    other = GaussianProcess(features[order], GROUPS, targets[order], variances[order]).predict(queries(0))
     assert one[0] == pytest.approx(other[0], rel=1e-4) and one[1] == pytest.approx(other[1], rel=1e-3)
 
 
@@ -239,5 +239,5 @@ def test_the_means_of_what_was_observed_are_those_predicted(count: int) -> None:
     state = np.random.default_rng(count)
     features = state.random((count, 5))
     variances = state.random(count) * (state.random(count) < 0.5)
-    surrogate = Surrogate(features, np.array([0, 0, 1, 2, 2]), state.standard_normal(count), variances)
+    surrogate = GaussianProcess(features, np.array([0, 0, 1, 2, 2]), state.standard_normal(count), variances)
     assert surrogate.observed_means() == pytest.approx(surrogate.predict(features)[0], abs=1e-6)

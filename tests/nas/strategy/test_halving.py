@@ -1,41 +1,41 @@
-"""Who trains on past a rung: its promises, on shuffled, tied and degenerate rungs with any gains."""
+"""Who trains on past a rung: its promises, on shuffled, tied and degenerate rungs with any improvements."""
 
 import random
 
 import pytest
 
 from nas.records.pareto import Point, dominates
-from nas.strategy.halving import goes_on, lifted_gain, promoted, rung_epochs
+from nas.strategy.halving import lifted_improvement, promoted, rung_epochs, should_continue
 
 Peer = tuple[Point, float]
 
 
 def random_rung(seed: int) -> list[Peer]:
-    """Points with ties in either objective and in both, and gains that have nothing to do with them."""
-    state = random.Random(seed)
-    levels = state.choice([2, 4, 1000])
+    """Points with ties in either objective and in both, and improvements that have nothing to do with them."""
+    rng = random.Random(seed)
+    levels = rng.choice([2, 4, 1000])
     trials = [
-        ((state.randint(0, levels) / levels, float(state.randint(1, levels))), state.choice([0.0, 1.0, state.random()]))
-        for _ in range(state.randint(1, 30))
+        ((rng.randint(0, levels) / levels, float(rng.randint(1, levels))), rng.choice([0.0, 1.0, rng.random()]))
+        for _ in range(rng.randint(1, 30))
     ]
-    trials += trials[: state.randint(0, 3)]
-    state.shuffle(trials)
+    trials += trials[: rng.randint(0, 3)]
+    rng.shuffle(trials)
     return trials
 
 
-def going(trials: list[Peer], *, rival_gain: float = 8.0, factor: int = 3, remaining: int = 6) -> list[bool]:
+def going(trials: list[Peer], *, rival_improvement: float = 8.0, factor: int = 3, remaining: int = 6) -> list[bool]:
     """What becomes of each trial of a rung when the others have been there."""
     return [
-        goes_on(
+        should_continue(
             point,
-            gain,
+            improvement,
             trials[:index] + trials[index + 1 :],
             remaining_epochs=remaining,
             epochs=9,
-            rival_gain=rival_gain,
+            rival_improvement=rival_improvement,
             reduction_factor=factor,
         )
-        for index, (point, gain) in enumerate(trials)
+        for index, (point, improvement) in enumerate(trials)
     ]
 
 
@@ -47,11 +47,11 @@ def test_rungs_stop_short_of_the_full_budget(arguments: tuple, rungs: tuple) -> 
     assert rung_epochs(*arguments) == rungs
 
 
-@pytest.mark.parametrize("rival_gain", [0.125, 0.5, 1.25])
+@pytest.mark.parametrize("rival_improvement", [0.125, 0.5, 1.25])
 @pytest.mark.parametrize("seed", range(60))
-def test_nothing_goes_on_while_what_dominates_it_is_stopped(seed: int, rival_gain: float) -> None:
+def test_nothing_goes_on_while_what_dominates_it_is_stopped(seed: int, rival_improvement: float) -> None:
     trials = random_rung(seed)
-    fates = going(trials, rival_gain=rival_gain)
+    fates = going(trials, rival_improvement=rival_improvement)
     for (point, _), goes in zip(trials, fates, strict=True):
         for (other, _), other_goes in zip(trials, fates, strict=True):
             if dominates(point, other):
@@ -59,28 +59,34 @@ def test_nothing_goes_on_while_what_dominates_it_is_stopped(seed: int, rival_gai
 
 
 def test_rungs_of_the_property_stop_some_and_not_all() -> None:
-    fates = [fate for seed in range(60) for fate in going(random_rung(seed), rival_gain=0.5)]
+    fates = [fate for seed in range(60) for fate in going(random_rung(seed), rival_improvement=0.5)]
     assert 0.1 < sum(fates) / len(fates) < 0.99
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_gain_is_lifted_to_the_most_of_what_is_dominated(seed: int) -> None:
     trials = random_rung(seed)
-    for point, gain in trials:
-        highest = gain
+    for point, improvement in trials:
+        highest = improvement
         for (accuracy, flops), other in trials:
             no_worse = point[0] >= accuracy and point[1] <= flops
             if no_worse and (point[0] > accuracy or point[1] < flops) and other > highest:
                 highest = other
-        assert lifted_gain(point, gain, trials) == highest
+        assert lifted_improvement(point, improvement, trials) == highest
 
 
 def test_the_rate_is_the_gain_for_each_epoch_that_remains() -> None:
     peers = [((0.9, 1.0), 0.0), ((0.8, 1.0), 0.0)]
 
-    def fate(gain: float, remaining: int) -> bool:
-        return goes_on(
-            (0.1, 9.0), gain, peers, remaining_epochs=remaining, epochs=8, rival_gain=4.0, reduction_factor=3
+    def fate(improvement: float, remaining: int) -> bool:
+        return should_continue(
+            (0.1, 9.0),
+            improvement,
+            peers,
+            remaining_epochs=remaining,
+            epochs=8,
+            rival_improvement=4.0,
+            reduction_factor=3,
         )
 
     for remaining in (1, 2, 6):
@@ -90,7 +96,7 @@ def test_the_rate_is_the_gain_for_each_epoch_that_remains() -> None:
 
 def test_where_nothing_else_is_worth_anything_every_trial_goes_on() -> None:
     for seed in range(10):
-        assert all(going(random_rung(seed), rival_gain=0.0))
+        assert all(going(random_rung(seed), rival_improvement=0.0))
 
 
 @pytest.mark.parametrize("scale", [2.0**40, 2.0**-60])
@@ -100,15 +106,15 @@ def test_units_and_order_do_not_matter(seed: int, scale: float) -> None:
     order = random.Random(seed).sample(range(len(trials)), len(trials))
     fates = going(trials)
     scaled = [((trials[i][0][0], trials[i][0][1] * scale), trials[i][1] * scale) for i in order]
-    assert going(scaled, rival_gain=8.0 * scale) == [fates[index] for index in order]
+    assert going(scaled, rival_improvement=8.0 * scale) == [fates[index] for index in order]
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5])
 def test_fewer_trials_than_the_factor_stop_nobody(factor: int) -> None:
     worst: Peer = ((0.1, 100.0), 0.0)
     for count in range(1, factor):
-        assert all(going([worst, *[((0.9, 1.0), 5.0)] * (count - 1)], rival_gain=1e9, factor=factor))
-    assert not any(going([worst] * factor, rival_gain=1e9, factor=factor))
+        assert all(going([worst, *[((0.9, 1.0), 5.0)] * (count - 1)], rival_improvement=1e9, factor=factor))
+    assert not any(going([worst] * factor, rival_improvement=1e9, factor=factor))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -122,9 +128,9 @@ def test_equal_trials_share_their_fate(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_highest_rate_is_promoted_unless_something_fresh_beats_it(seed: int) -> None:
-    state = random.Random(seed)
-    rates = [state.choice([0.0, 0.25, 0.5, state.random()]) for _ in range(state.randint(1, 10))]
-    fresh = state.choice([0.0, 0.25, 0.5, state.random(), 2.0])
+    rng = random.Random(seed)
+    rates = [rng.choice([0.0, 0.25, 0.5, rng.random()]) for _ in range(rng.randint(1, 10))]
+    fresh = rng.choice([0.0, 0.25, 0.5, rng.random(), 2.0])
     best = None
     for index, rate in enumerate(rates):
         if rate > 0 and rate >= fresh and (best is None or rate > rates[best]):

@@ -114,11 +114,11 @@ def test_an_exhausted_space_goes_on_with_random_parameters() -> None:
 
 def test_failed_and_diverged_trials_are_left_alone() -> None:
     study = study_of(5)
-    state = random.Random(5)
+    rng = random.Random(5)
 
     def shaky(trial: optuna.Trial) -> tuple[float, float]:
         values = objective(trial)
-        if state.random() < 0.4:
+        if rng.random() < 0.4:
             raise RuntimeError("lost")
         return values
 

@@ -12,7 +12,7 @@ from nas.records.pareto import dominates
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
-from nas.strategy.posterior import Beliefs, Objective, TrialView, observations
+from nas.strategy.posterior import Objective, Posterior, TrialView, observations
 from nas.strategy.proposals import distinct
 from tests.support.searches import DIGITS, shipped_space
 
@@ -25,12 +25,12 @@ STATUSES = ("finished", "finished", "held", "running", "ended")
 
 def history(seed: int, count: int = 14) -> list[TrialView]:
     """Trials of every kind, in no order, with plausible curves; some tie."""
-    state = random.Random(seed)
+    rng = random.Random(seed)
     trials = []
-    for number, candidate in enumerate(state.sample(POOL, count)):
-        end = 0.08 * math.log(candidate.flops) - 0.5 + state.choice([0.0, 0.05, -0.1])
+    for number, candidate in enumerate(rng.sample(POOL, count)):
+        end = 0.08 * math.log(candidate.flops) - 0.5 + rng.choice([0.0, 0.05, -0.1])
         status = STATUSES[number % len(STATUSES)]
-        length = 9 if status == "finished" else state.choice([1, 2, 3, 4])
+        length = 9 if status == "finished" else rng.choice([1, 2, 3, 4])
         curve = tuple(round(end - 0.25 / epoch, 2) for epoch in range(1, length + 1))
         trials.append(TrialView(number, candidate, curve, status))
     return trials
@@ -44,10 +44,10 @@ def in_unit(candidate: Candidate, unit: float) -> Candidate:
     return replace(candidate, flops=candidate.flops * unit)
 
 
-def beliefs(trials: Sequence[TrialView], unit: float = 1.0) -> Beliefs:
+def posterior(trials: Sequence[TrialView], unit: float = 1.0) -> Posterior:
     objective = replace(OBJECTIVE, reference=(OBJECTIVE.reference[0], OBJECTIVE.reference[1] * unit))
     encoder = FeatureEncoder(SOURCE.domains, [in_unit(one, unit) for one in POOL])
-    return Beliefs(trials, encoder, objective, seed=0)
+    return Posterior(trials, encoder, objective, seed=0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -93,8 +93,11 @@ def test_the_order_of_the_trials_does_not_matter(seed: int) -> None:
     trials = history(seed)
     shuffled = random.Random(9).sample(trials, len(trials))
     assert observations(shuffled, OBJECTIVE) == observations(trials, OBJECTIVE)
-    assert beliefs(shuffled).gains(POOL).tolist() == beliefs(trials).gains(POOL).tolist()
-    assert beliefs(shuffled).promising == beliefs(trials).promising
+    assert (
+        posterior(shuffled).expected_improvements(POOL).tolist()
+        == posterior(trials).expected_improvements(POOL).tolist()
+    )
+    assert posterior(shuffled).promising == posterior(trials).promising
 
 
 @pytest.mark.parametrize("unit", [2.0**-30, 1e-9])
@@ -104,8 +107,8 @@ def test_the_unit_of_flops_does_not_matter(unit: float, statuses: tuple[str, ...
     trials = [trial for trial in history(1) if trial.status in statuses]
     if "finished" not in statuses:
         trials = [replace(trial, accuracies=trial.accuracies[:1]) for trial in trials]
-    here = beliefs(trials).gains(POOL)
-    there = beliefs(scaled(trials, unit), unit).gains([in_unit(one, unit) for one in POOL])
+    here = posterior(trials).expected_improvements(POOL)
+    there = posterior(scaled(trials, unit), unit).expected_improvements([in_unit(one, unit) for one in POOL])
     assert there / unit == pytest.approx(here, rel=1e-3, abs=1e-6 * here.max())
     assert there.argmax() == here.argmax()
 
@@ -113,12 +116,12 @@ def test_the_unit_of_flops_does_not_matter(unit: float, statuses: tuple[str, ...
 def test_what_is_being_trained_is_gained_already() -> None:
     trials = [trial for trial in history(0) if trial.status == "finished"]
     rest = [one for one in POOL if one.key not in {trial.candidate.key for trial in trials}]
-    before = beliefs(trials).gains(rest)
+    before = posterior(trials).expected_improvements(rest)
     best = int(before.argmax())
     running = TrialView(99, rest[best], (), "running")
-    after = beliefs([*trials, running]).gains(rest)
+    after = posterior([*trials, running]).expected_improvements(rest)
     assert after[best] < 0.5 * before[best]
-    spared = beliefs([*trials, running]).gains(rest, leaving_out=rest[best].key)
+    spared = posterior([*trials, running]).expected_improvements(rest, leaving_out=rest[best].key)
     assert spared == pytest.approx(before)
 
 
@@ -126,21 +129,21 @@ def test_what_is_held_is_not_being_trained() -> None:
     trials = [trial for trial in history(0) if trial.status in ("finished", "held")]
     held = next(trial for trial in trials if trial.status == "held")
     running = [replace(trial, status="running") if trial is held else trial for trial in trials]
-    gains = [beliefs(some).gains([held.candidate])[0] for some in (trials, running)]
-    assert gains[1] < gains[0]
+    improvements = [posterior(some).expected_improvements([held.candidate])[0] for some in (trials, running)]
+    assert improvements[1] < improvements[0]
 
 
 def test_gains_follow_from_the_seed() -> None:
     trials = history(0)
-    again = [Beliefs(trials, ENCODER, OBJECTIVE, seed).gains(POOL) for seed in (0, 0, 1)]
+    again = [Posterior(trials, ENCODER, OBJECTIVE, seed).expected_improvements(POOL) for seed in (0, 0, 1)]
     assert (again[0] == again[1]).all() and (again[0] != again[2]).any()
-    assert all(np.isfinite(gains).all() and (gains >= 0).all() for gains in again)
+    assert all(np.isfinite(improvements).all() and (improvements >= 0).all() for improvements in again)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_the_promising_are_not_dominated(seed: int) -> None:
     trials = [trial for trial in history(seed) if trial.status == "finished"]
-    chosen = {candidate.key for candidate in beliefs(trials).promising}
+    chosen = {candidate.key for candidate in posterior(trials).promising}
     cheapest = min(trials, key=lambda trial: trial.candidate.flops)
     assert cheapest.candidate.key in chosen and chosen <= {trial.candidate.key for trial in trials}
     clear = [
@@ -160,6 +163,6 @@ def test_nothing_is_worth_much_at_what_is_known_to_be_poor() -> None:
     """Forty networks that are all at guessing leave no hope for one like them."""
     trials = [TrialView(n, one, (0.1,) * 9, "finished") for n, one in enumerate(POOL[:40])]
     trials += [TrialView(40, POOL[40], (0.1,) * 8 + (0.9,), "finished")]
-    gains = beliefs(trials).gains(POOL[:41])
-    assert gains[:40].max() < 0.2 * OBJECTIVE.reference[1]
-    assert np.isfinite(gains).all()
+    improvements = posterior(trials).expected_improvements(POOL[:41])
+    assert improvements[:40].max() < 0.2 * OBJECTIVE.reference[1]
+    assert np.isfinite(improvements).all()

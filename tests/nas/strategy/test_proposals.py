@@ -8,8 +8,8 @@ import pytest
 
 from nas.records.seeds import derived_seed
 from nas.strategy.candidates import Candidate, SpaceCandidates
-from nas.strategy.posterior import Beliefs, Objective, TrialView
-from nas.strategy.proposals import POOL, Proposal, best_gain, cover, distinct, encoder_of, radical_inverse
+from nas.strategy.posterior import Objective, Posterior, TrialView
+from nas.strategy.proposals import POOL, Proposal, best_proposal, distinct, encoder_of, initial_design, radical_inverse
 from search_spaces.space import Space
 from search_spaces.space_cost import flops_range
 from tests.support.searches import DIGITS, shipped_space, tiny_space
@@ -32,15 +32,15 @@ def trained(source: SpaceCandidates, count: int, seed: int = 0) -> list[TrialVie
 
 def proposed(source: SpaceCandidates, trials: list[TrialView], seed: int = 0) -> Proposal | None:
     reference = (0.5, 2 * max(trial.candidate.flops for trial in trials))
-    beliefs = Beliefs(trials, encoder_of(source, 0), Objective(reference, 1, (), 1e-3), seed)
-    return best_gain(source, beliefs, {trial.candidate.key for trial in trials}, seed)
+    posterior = Posterior(trials, encoder_of(source, 0), Objective(reference, 1, (), 1e-3), seed)
+    return best_proposal(source, posterior, {trial.candidate.key for trial in trials}, seed)
 
 
 def covered(source: SpaceCandidates, count: int, seed: int) -> list[Candidate]:
     known: dict[str, Candidate] = {}
     for index in range(count):
-        proposal = cover(source, index, known, derived_seed("proposal", seed, index))
-        assert proposal is not None and proposal.gain is None and proposal.candidate.key not in known
+        proposal = initial_design(source, index, known, derived_seed("proposal", seed, index))
+        assert proposal is not None and proposal.improvement is None and proposal.candidate.key not in known
         known[proposal.candidate.key] = proposal.candidate
     return list(known.values())
 
@@ -57,7 +57,7 @@ def test_the_first_two_are_near_the_ends_of_the_space(seed: int) -> None:
     """Beyond everything drawn, and within a tenth of the whole range (of log FLOPs) of its exact ends."""
     source = source_of(shipped_space())
     pool = distinct(source.sample, POOL, random.Random(seed), ())
-    cheapest, dearest = (cover(source, index, (), seed).candidate for index in (0, 1))
+    cheapest, dearest = (initial_design(source, index, (), seed).candidate for index in (0, 1))
     assert cheapest.flops <= min(candidate.flops for candidate in pool.values())
     assert dearest.flops >= max(candidate.flops for candidate in pool.values())
     low, high = map(math.log, flops_range(shipped_space(), image_size=16, in_channels=1, classes=10))
@@ -84,8 +84,8 @@ def test_the_initial_design_covers_the_range_of_flops(name: str) -> None:
 def test_the_last_of_a_small_space_is_found_and_then_it_is_exhausted() -> None:
     source = source_of(tiny_space())
     *known, last = distinct(source.sample, 16, random.Random(0), ())
-    assert cover(source, 15, known, 0).candidate.key == last
-    assert cover(source, 16, [*known, last], 0) is None
+    assert initial_design(source, 15, known, 0).candidate.key == last
+    assert initial_design(source, 16, [*known, last], 0) is None
 
 
 @pytest.mark.parametrize("left", [0, 1, 3])
@@ -110,14 +110,14 @@ def test_the_best_of_the_candidates_is_proposed(seed: int) -> None:
     trials = trained(source, 6, seed)
     proposal = proposed(source, trials, seed)
     reference = (0.5, 2 * max(trial.candidate.flops for trial in trials))
-    beliefs = Beliefs(trials, encoder_of(source, 0), Objective(reference, 1, (), 1e-3), seed)
+    posterior = Posterior(trials, encoder_of(source, 0), Objective(reference, 1, (), 1e-3), seed)
     known = {trial.candidate.key for trial in trials}
     # Of 16 architectures 400 draws find every one.
     rest = [c for c in distinct(source.sample, 16, random.Random(9), ()).values() if c.key not in known]
     assert len(rest) == 10
-    gains = beliefs.gains(rest)
-    assert proposal.gain == pytest.approx(gains.max(), rel=1e-6)
-    assert proposal.candidate.key == rest[int(gains.argmax())].key
+    improvements = posterior.expected_improvements(rest)
+    assert proposal.improvement == pytest.approx(improvements.max(), rel=1e-6)
+    assert proposal.candidate.key == rest[int(improvements.argmax())].key
 
 
 @pytest.mark.parametrize("share", [0.1, 0.4])
@@ -140,14 +140,14 @@ def test_a_space_that_cannot_be_enumerated() -> None:
     architecture = source.architecture(proposal.candidate)
     assert architecture.id == proposal.candidate.key not in {trial.candidate.key for trial in trials}
     assert DIGITS.cost(architecture).flops == proposal.candidate.flops
-    assert proposal.gain > 0
+    assert proposal.improvement > 0
 
 
 def test_the_same_seed_proposes_the_same() -> None:
     source = source_of(shipped_space())
     trials = trained(source, 10)
     assert proposed(source, trials, 3) == proposed(source, trials, 3)
-    assert cover(source, 4, (), 3) == cover(source, 4, (), 3) != cover(source, 4, (), 4)
+    assert initial_design(source, 4, (), 3) == initial_design(source, 4, (), 3) != initial_design(source, 4, (), 4)
 
 
 def test_a_space_of_which_nothing_may_be_trained_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Latency beside a yardstick: what slows both cancels, and nothing of the trial is touched."""
+"""Latency beside a reference: what slows both cancels, and nothing of the trial is touched."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.records.latency_reference import Yardstick
+from nas.records.latency_reference import LatencyReference
 from nas.strategy.proposals import slow_architectures
 from nas.workers.relative_latency import measured_latency
 from search_spaces.space_cost import flops_range
@@ -56,17 +56,17 @@ def test_what_slows_both_alike_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_worker_measures_without_touching_the_random_state() -> None:
     threads = torch.get_num_threads()
-    yardstick = Yardstick(SPACE.anchors()[1], 2.5, 2)
-    trial = trial_config(architecture=SPACE.anchors()[0], latency_reference=yardstick)
+    reference = LatencyReference(SPACE.anchors()[1], 2.5, 2)
+    trial = trial_config(architecture=SPACE.anchors()[0], latency_reference=reference)
     before = torch.random.get_rng_state()
     try:
-        milliseconds = measured_latency(trial, yardstick)
+        milliseconds = measured_latency(trial, reference)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(threads)
     assert math.isfinite(milliseconds) and milliseconds > 0
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert Yardstick.from_json(json.loads(json.dumps(yardstick.to_json()))) == yardstick
+    assert LatencyReference.from_json(json.loads(json.dumps(reference.to_json()))) == reference
 
 
 @pytest.mark.parametrize("share", [None, 0.2])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.records.latency_reference import Yardstick
+from nas.records.latency_reference import LatencyReference
 from nas.workers.trial_config import (
     EpochReport,
     LatencyReport,
@@ -33,8 +33,8 @@ def through_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize("reference", [None, Yardstick(ATTENTION, 2.5, 4)])
-def test_a_trial_comes_back_equal(reference: Yardstick | None) -> None:
+@pytest.mark.parametrize("reference", [None, LatencyReference(ATTENTION, 2.5, 4)])
+def test_a_trial_comes_back_equal(reference: LatencyReference | None) -> None:
     trial = trial_config(architecture=ATTENTION, recorded_epochs=2, latency_reference=reference)
     assert TrialConfig.from_json(through_json(trial.to_json())) == trial
     assert TrialConfig.number_in(trial.to_json()) == trial.number
