@@ -14,16 +14,16 @@ from nas.driver.storage_check import StorageFull, is_full
 from nas.workers.relative_latency import measured_latency
 from search_spaces.architecture import Architecture
 from search_spaces.errors import first_line
-from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.config import DataConfig, DataSummary
 from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import Images
+from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
 from trainers.loop import Diverged, Training
-from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
 from trainers.recipe import Recipe
+from trainers.resumable import ResumableTraining, train_resumably
 
 
 def train_trial(config: Mapping[str, Any]) -> None:
@@ -82,45 +82,31 @@ def trained_epochs(config: Mapping[str, Any]) -> Iterator[EpochResult]:
     """
     torch.set_num_threads(config["threads"])
     known = config["recorded_epochs"]
-    for result in split_where_memory_is_short(functools.partial(_all_epochs, config)):
-        if result.epoch > known:
-            known = result.epoch
-            yield result
+    checkpoints, alone = Path(config["checkpoints"]), Processes(0, 1, torch.device(config["device"]))
+    try:
+        for result in train_resumably(functools.partial(_training, config), checkpoints, alone, _all_epochs):
+            if result.epoch > known:
+                known = result.epoch
+                yield result
+    except OSError as error:
+        if is_full(error):
+            raise StorageFull(str(error)) from error
+        raise
 
 
-def _all_epochs(config: Mapping[str, Any], micro_batches: int) -> Iterator[EpochResult]:
-    """Every epoch of a trial from its first, those that its newest sound checkpoint holds taken from there."""
-    data = DataConfig.from_json(config["data"])
+def _training(config: Mapping[str, Any]) -> Training:
+    """The training of a trial as it begins."""
     summary = DataSummary.from_json(config["data_summary"])
-    directory = Path(config["checkpoints"])
     model = seeded_model(Architecture.from_json(config["architecture"]), summary, config["seed"])
-    train, validation = _parts(data)
-    training = Training(
-        model,
-        train,
-        validation,
-        Recipe.from_json(config["training"]),
-        seed=config["seed"],
-        device=torch.device(config["device"]),
-    )
-    training.micro_batches = micro_batches
-    results: list[EpochResult] = []
-    checkpoint = newest_sound_checkpoint(directory)
-    if checkpoint is not None:
-        _, state = checkpoint
-        training.load_state_dict(state["training"])
-        results = [EpochResult(**result) for result in state["results"]]
-        yield from results
-    for result in training.epochs():
-        results.append(result)
-        state = {"training": training.state_dict(), "results": [past.to_json() for past in results]}
-        try:
-            save_checkpoint(directory, result.epoch, state)
-        except OSError as error:
-            if is_full(error):
-                raise StorageFull(str(error)) from error
-            raise
-        yield result
+    train, validation = _parts(DataConfig.from_json(config["data"]))
+    recipe, device = Recipe.from_json(config["training"]), torch.device(config["device"])
+    return Training(model, train, validation, recipe, seed=config["seed"], device=device)
+
+
+def _all_epochs(resumed: ResumableTraining) -> Iterator[EpochResult]:
+    """Every epoch from the first, those that the checkpoint holds taken from there."""
+    yield from resumed.results
+    yield from resumed.epochs()
 
 
 @functools.lru_cache(maxsize=1)
