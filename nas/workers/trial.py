@@ -22,15 +22,15 @@ from nas.workers.trial_config import (
     WorkerReport,
 )
 from search_spaces.errors import first_line
-from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.config import DataConfig
 from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import Images
+from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
 from trainers.loop import Diverged, Training
-from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
+from trainers.resumable import ResumableTraining, train_resumably
 
 
 def train_trial(config: Mapping[str, Any]) -> None:
@@ -89,43 +89,30 @@ def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
     """
     torch.set_num_threads(trial.threads)
     known = trial.recorded_epochs
-    for result in split_where_memory_is_short(functools.partial(_all_epochs, trial)):
-        if result.epoch > known:
-            known = result.epoch
-            yield result
+    checkpoints, alone = Path(trial.checkpoints), Processes(0, 1, torch.device(trial.device))
+    try:
+        for result in train_resumably(functools.partial(_training, trial), checkpoints, alone, _all_epochs):
+            if result.epoch > known:
+                known = result.epoch
+                yield result
+    except OSError as error:
+        if is_full(error):
+            raise StorageFull(str(error)) from error
+        raise
 
 
-def _all_epochs(trial: TrialConfig, micro_batches: int) -> Iterator[EpochResult]:
-    """Every epoch of a trial from its first, those that its newest sound checkpoint holds taken from there."""
-    directory = Path(trial.checkpoints)
+def _training(trial: TrialConfig) -> Training:
+    """The training of a trial as it begins."""
     model = seeded_model(trial.architecture, trial.data_summary, trial.seed)
     train, validation = _parts(trial.data)
-    training = Training(
-        model,
-        train,
-        validation,
-        trial.training,
-        seed=trial.seed,
-        device=torch.device(trial.device),
-    )
-    training.micro_batches = micro_batches
-    results: list[EpochResult] = []
-    checkpoint = newest_sound_checkpoint(directory)
-    if checkpoint is not None:
-        _, state = checkpoint
-        training.load_state_dict(state["training"])
-        results = [EpochResult.from_json(result) for result in state["results"]]
-        yield from results
-    for result in training.epochs():
-        results.append(result)
-        state = {"training": training.state_dict(), "results": [past.to_json() for past in results]}
-        try:
-            save_checkpoint(directory, result.epoch, state)
-        except OSError as error:
-            if is_full(error):
-                raise StorageFull(str(error)) from error
-            raise
-        yield result
+    device = torch.device(trial.device)
+    return Training(model, train, validation, trial.training, seed=trial.seed, device=device)
+
+
+def _all_epochs(resumed: ResumableTraining) -> Iterator[EpochResult]:
+    """Every epoch from the first, those that the checkpoint holds taken from there."""
+    yield from resumed.results
+    yield from resumed.epochs()
 
 
 @functools.lru_cache(maxsize=1)

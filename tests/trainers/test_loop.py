@@ -1,7 +1,6 @@
 """Training: exact continuation, dependence on the seed alone, and what the update rules compute."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -23,15 +22,6 @@ from trainers.recipe import FULL_TRAINING, Recipe
 TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
 SUMMARY = check_data(DATA_DEFAULTS["digits"])
 RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=4, warmup_epochs=1.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks gain nothing from threads, and lose much where other programs want the same cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from typing import Any
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
-from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.datasets import load_test, load_train_validation
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
@@ -25,8 +24,8 @@ from trainers.files import write_json_atomically
 from trainers.full.plan import Plan
 from trainers.full.readout import epoch_line
 from trainers.loop import Training
-from trainers.micro_batches import split_where_memory_is_short
 from trainers.model import seeded_model
+from trainers.resumable import ResumableTraining, train_resumably
 
 RESULT_FORMAT = "full-training-result/1"
 
@@ -40,10 +39,10 @@ def run(plan: Plan) -> dict[str, Any]:
     with ExitStack() as stack:
         if plan.processes.is_first:
             _open_out(plan, stack)
-        attempt = partial(_trained, plan)
-        # A process whose memory is short cannot take up alone what the others are in the middle of.
-        alone = plan.processes.world_size == 1
-        training, results = next(split_where_memory_is_short(attempt) if alone else attempt(1))
+        checkpoints, processes = plan.out / "checkpoints", plan.processes
+        training, results = next(
+            train_resumably(partial(_training, plan), checkpoints, processes, partial(_followed, plan))
+        )
         test = training.evaluate(load_test(plan.settings.data)) if plan.summary.test_images else None
         result = _result(plan, results, test)
         if plan.processes.is_first:
@@ -86,38 +85,16 @@ def _training(plan: Plan) -> Training:
     )
 
 
-def _resume(plan: Plan, training: Training) -> list[EpochResult]:
-    """Takes up the newest sound checkpoint, if any, and returns the results up to there."""
-    found = plan.processes.from_first(lambda: newest_sound_checkpoint(plan.out / "checkpoints"))
-    if found is None:
-        return []
-    epoch, state = found
-    training.load_state_dict(state["training"])
-    if plan.processes.is_first:
-        print(f"resumes  after epoch {epoch}", flush=True)
-    return [EpochResult(**result) for result in state["results"]]
-
-
-def _trained(plan: Plan, micro_batches: int) -> Iterator[tuple[Training, list[EpochResult]]]:
-    """The training at its end and all its results, once; on the way there each batch is in so many parts."""
-    training = _training(plan)
-    training.micro_batches = micro_batches
-    results = _resume(plan, training)
-    _train(plan, training, results)
-    yield training, results
-
-
-def _train(plan: Plan, training: Training, results: list[EpochResult]) -> None:
-    epochs = plan.settings.recipe.epochs
-    before, start = len(results), time.perf_counter()
-    for result in training.epochs():
-        results.append(result)
-        if not plan.processes.is_first:
-            continue
-        state = {"training": training.state_dict(), "results": [each.to_json() for each in results]}
-        save_checkpoint(plan.out / "checkpoints", result.epoch, state)
-        left = (time.perf_counter() - start) / (result.epoch - before) * (epochs - result.epoch)
-        print(epoch_line(result, epochs, left), flush=True)
+def _followed(plan: Plan, resumed: ResumableTraining) -> Iterator[tuple[Training, list[EpochResult]]]:
+    """The training at its end and all its results, once; on the way there a line an epoch."""
+    epochs, before, start = plan.settings.recipe.epochs, len(resumed.results), time.perf_counter()
+    if before and plan.processes.is_first:
+        print(f"resumes  after epoch {before}", flush=True)
+    for result in resumed.epochs():
+        if plan.processes.is_first:
+            left = (time.perf_counter() - start) / (result.epoch - before) * (epochs - result.epoch)
+            print(epoch_line(result, epochs, left), flush=True)
+    yield resumed.training, resumed.results
 
 
 def _result(plan: Plan, results: list[EpochResult], test: tuple[float, float] | None) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""A trial in a worker: from its checkpoint on, in parts where memory is short, and what it reports."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import nas.workers.trial
+from nas.workers.trial import train_trial, trained_epochs
+from nas.workers.trial_config import TrialConfig, TrialEnded, WorkerMessage
+from tests.support.tiny_training import DATA, ENOUGH_FOR, RECIPE, TINY, short_of_memory, without_time
+from tests.support.trials import trial_config
+from trainers.checkpoint import newest_sound_checkpoint
+from trainers.data.datasets import check_data
+
+
+def trial(directory: Path, **changes: object) -> TrialConfig:
+    fields = {"architecture": TINY, "data": DATA, "data_summary": check_data(DATA), "training": RECIPE}
+    return trial_config(checkpoints=str(directory), **(fields | changes))
+
+
+def test_a_trial_goes_on_from_its_checkpoint_in_two_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = [without_time(result) for result in trained_epochs(trial(tmp_path / "undisturbed"))]
+    steps = check_data(DATA).train_images // 256
+    # In the last step of the second epoch.
+    make, failed = short_of_memory(ENOUGH_FOR, after_passes=2 * steps - 1)
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
+    found = [without_time(result) for result in trained_epochs(trial(tmp_path / "short"))]
+    assert failed == [256]
+    assert [result.epoch for result in found] == [1, 2, 3]
+    assert found[0] == undisturbed[0] and found[1] != undisturbed[1]
+    # Only batch norm tells the parts from the whole.
+    assert found[2].train_loss == pytest.approx(undisturbed[2].train_loss, rel=0.1)
+    checkpoint = newest_sound_checkpoint(tmp_path / "short")
+    assert checkpoint is not None and checkpoint[1]["training"]["micro_batches"] == 2
+
+
+def test_a_trial_that_was_split_goes_on_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = trial(tmp_path / "one")
+    make, failed = short_of_memory(ENOUGH_FOR)
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
+    expected = [without_time(result) for result in trained_epochs(config)]
+    assert failed == [256]
+    cut_off = trained_epochs(trial(tmp_path / "two"))
+    begun = [without_time(next(cut_off))]
+    cut_off.close()
+    failed.clear()
+    rest = trained_epochs(trial(tmp_path / "two", recorded_epochs=1))
+    assert begun + [without_time(result) for result in rest] == expected
+    assert failed == []
+
+
+def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, failed = short_of_memory(0)
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        list(trained_epochs(trial(tmp_path)))
+    assert failed == [256, 128]
+    reports: list[dict[str, Any]] = []
+    monkeypatch.setattr(nas.workers.trial.tune, "report", reports.append)
+    train_trial(trial(tmp_path).to_json())
+    (message,) = map(WorkerMessage.from_result, reports)
+    assert isinstance(message.report, TrialEnded) and message.report.outcome == "oom"
+    assert "each batch in two parts" in message.report.reason
+
+
+def test_any_other_error_is_no_want_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = 0
+
+    def fail(*arguments: object) -> nn.Module:
+        nonlocal attempts
+        attempts += 1
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", fail)
+    with pytest.raises(RuntimeError, match="illegal"):
+        list(trained_epochs(trial(tmp_path)))
+    assert attempts == 1
