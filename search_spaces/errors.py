@@ -25,9 +25,12 @@ def message_lines(error: BaseException) -> list[str]:
     return str(error).strip().splitlines() or [type(error).__name__]
 
 
-def unknown_name(kind: str, value: object, accepted: Iterable[object]) -> UserError:
-    """The error for a name that is none of `accepted`: names the value, the accepted ones and the nearest."""
+def unknown_name(kind: str, value: object, accepted: Iterable[object], *, others: Iterable[object] = ()) -> UserError:
+    """The error for a name that is none of `accepted`: names the value, the accepted ones and the nearest.
+
+    `others` are too many to be listed, and may be the nearest, too.
+    """
     names = [str(name) for name in accepted]
-    nearest = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(value), [*names, *map(str, others)], n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return UserError(f"unknown {kind} {str(value)!r}: expected one of {', '.join(names)}.{hint}")

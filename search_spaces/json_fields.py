@@ -1,4 +1,4 @@
-"""Strict reading of a frozen dataclass from JSON or a command line: nothing unknown, missing or of another type."""
+"""Strict reading of a frozen dataclass from JSON: nothing unknown, missing or of another type."""
 
 import dataclasses
 import sys
@@ -10,9 +10,10 @@ from search_spaces.errors import UserError, unknown_name
 T = TypeVar("T")
 
 # The kinds of field that a settings dataclass may have, and how they are called in a message.
-_KINDS: dict[Any, str] = {
+KINDS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
+    int | None: "a whole number or null",
     float: "a number",
     float | None: "a number or null",
     str: "a string",
@@ -42,26 +43,12 @@ def read_dataclass(cls: type[T], data: object, what: str) -> T:
     values = read_object(data, what, list(kinds))
     for name, kind in kinds.items():
         if not _fits(values[name], kind):
-            raise UserError(f"{what} {name} is {values[name]!r}: expected {_KINDS[kind]}.")
+            raise UserError(f"{what} {name} is {values[name]!r}: expected {KINDS[kind]}.")
         if kind in (float, float | None) and values[name] is not None:
             values[name] = float(values[name])
         if kind == tuple[str, ...]:
             values[name] = tuple(values[name])
     return cls(**values)
-
-
-def parse_field(cls: type, name: str, text: str, what: str) -> Any:
-    """The value that `text`, as typed in `what.name=text`, stands for. Raises UserError where it stands for none."""
-    kinds = field_kinds(cls)
-    if name not in kinds:
-        raise unknown_name(f"setting of {what}", name, kinds)
-    kind = kinds[name]
-    if kind not in (int, float):
-        return text
-    try:
-        return kind(text)
-    except ValueError:
-        raise UserError(f"{what}.{name} is {text!r}: expected {_KINDS[kind]}.") from None
 
 
 def field_kinds(cls: type) -> dict[str, Any]:

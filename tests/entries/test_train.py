@@ -14,27 +14,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from search_spaces.architecture import Architecture, Convolution
-from search_spaces.errors import UserError
+from tests.support import tiny_training
 from tests.support.bundles import provenance
+from tests.support.tiny_training import DATA, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_bundle, read_weights, write_bundle
-from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data, load_test
 from trainers.evaluation import evaluate
-from trainers.full.plan import check_batch
-from trainers.full.readout import duration
-from trainers.full.train_settings import difference, setting_names, settings_of
+from trainers.full.train_settings import settings_of
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
 from trainers.train import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(ROOT / "trainers" / "train.py")
-TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
-# Eight pixels and large batches: what is tested here is not how much is learned.
-DATA = dataclasses.replace(DATA_DEFAULTS["digits"], image_size=8)
-RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=2, batch_size=256, warmup_epochs=1.0)
+RECIPE = dataclasses.replace(tiny_training.RECIPE, epochs=2)
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
 
@@ -163,16 +156,6 @@ def test_two_processes_train_as_one_global_batch(bundle, tmp_path):
     assert result["test_loss"] == pytest.approx(loss, rel=1e-5)
 
 
-@pytest.mark.parametrize(("batch_size", "processes"), [(33, 2), (4, 4), (600, 500)])
-def test_processes_get_equal_shares_of_at_least_two_images(batch_size, processes):
-    recipe, summary = dataclasses.replace(RECIPE, batch_size=batch_size), BUNDLE.data_summary
-    with pytest.raises(UserError, match=f"recipe.batch_size is {batch_size}: {processes} processes need"):
-        check_batch(recipe, summary, processes)
-    check_batch(dataclasses.replace(RECIPE, batch_size=2 * processes), summary, processes)
-    with pytest.raises(UserError, match="at least two of the 999 images each"):
-        check_batch(dataclasses.replace(RECIPE, batch_size=1000), dataclasses.replace(summary, train_images=999), 500)
-
-
 def test_a_diverging_training_says_what_to_try(bundle, tmp_path, capsys):
     code = main([str(bundle), "recipe.learning_rate=1e30", "recipe.warmup_epochs=0", "--out", str(tmp_path / "out")])
     errors = capsys.readouterr().err
@@ -228,51 +211,10 @@ def test_a_second_process_is_refused_while_the_first_trains(bundle, tmp_path, ca
 def test_help_names_every_setting():
     done = train("--help")
     assert done.returncode == 0
-    for name in setting_names():
+    names = {f"data.{field.name}" for field in dataclasses.fields(DATA)} - {"data.name"}
+    for name in {"data=", *names, *(f"recipe.{field.name}" for field in dataclasses.fields(RECIPE))}:
         assert name in done.stdout, name
     assert max(map(len, done.stdout.splitlines())) <= 110
-
-
-# The settings, without a process
-
-
-def test_the_bundles_own_recipe_is_for_its_own_data_set():
-    assert settings_of(BUNDLE, [], 0).recipe == RECIPE
-    assert settings_of(BUNDLE, ["data=digits"], 0).data == DATA
-    other = settings_of(BUNDLE, ["recipe.epochs=7", "data.root=/x", "data=cifar10"], 3)
-    assert other.data == dataclasses.replace(DATA_DEFAULTS["cifar10"], root="/x")
-    assert other.recipe == dataclasses.replace(FULL_TRAINING["cifar10"], epochs=7)
-    assert (other.seed, other.recipe_source) == (3, "the full training of cifar10 with changes")
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("data=cifar", "unknown data set 'cifar': .* Did you mean 'cifar10'"),
-        ("data.name=cifar10", "unknown setting 'data.name'"),
-        ("epochs=3", "unknown setting 'epochs'"),
-        ("recipe.epochs=3.5", "recipe.epochs is '3.5': expected a whole number"),
-        ("recipe.epochs=0", "recipe epochs is 0"),
-        ("recipe.momentum=x", "recipe.momentum is 'x': expected a number"),
-        ("recipe", "unexpected argument 'recipe'"),
-    ],
-)
-def test_an_override_that_is_none_is_named(override, message):
-    with pytest.raises(UserError, match=message):
-        settings_of(BUNDLE, [override], 0)
-
-
-def test_differences_are_named_and_loader_processes_are_none():
-    settings = settings_of(BUNDLE, [], 0).to_json()
-    assert difference(settings, settings) is None
-    assert difference(settings, settings_of(BUNDLE, ["data.loader_workers=4"], 0).to_json()) is None
-    assert difference(settings, settings_of(BUNDLE, [], 1).to_json()) == "seed is 0 there and 1 here"
-    assert difference(settings | {"extra": 1}, settings) == "extra is 1 there and None here"
-    assert difference([], settings) is not None
-
-
-def test_durations_read_well():
-    assert [duration(seconds) for seconds in (4.21, 200, 7500)] == ["4.2 s", "3 min 20 s", "2 h 05 min"]
 
 
 def test_no_file_here_hides_another_module():

@@ -207,6 +207,7 @@ PLAIN_DATA = (
     "search_spaces.cost",
     "search_spaces.json_fields",
     "search_spaces.operator_choices",
+    "search_spaces.overrides",
     "search_spaces.space",
     "search_spaces.space_cost",
     "search_spaces.space_reading",

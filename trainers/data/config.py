@@ -1,13 +1,14 @@
 """What a data set is, as plain data: how it is read, and all that a network has to know of it."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
+from search_spaces.overrides import PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class DataConfig:
     """
 
     name: str
-    root: str | None
+    root: str | None = field(metadata=PATH)
     image_size: int
     validation_fraction: float
     split_seed: int = 0

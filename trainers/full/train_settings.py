@@ -7,13 +7,12 @@ from typing import Any
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.json_fields import field_kinds, parse_field
+from search_spaces.overrides import read_override, with_overrides
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DATA_DEFAULTS, DataConfig
 from trainers.recipe import FULL_TRAINING, Recipe
 
 SETTINGS_FORMAT = "full-training/1"
-_PARTS: dict[str, type] = {"data": DataConfig, "recipe": Recipe}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +43,25 @@ def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSet
     """
     if not 0 <= seed < 2**63:
         raise UserError(f"--seed is {seed}: expected a whole number of at least 0.")
-    values = dict(_split(override) for override in overrides)
+    read = [read_override(text, "data=cifar10 or recipe.epochs=5") for text in overrides]
     data, recipe, source = bundle.data, bundle.recipe, "the bundle's"
-    name = values.pop("data", data.name)
+    name = next((override.text for override in reversed(read) if override.key == "data"), data.name)
     if name not in DATA_DEFAULTS:
         raise unknown_name("data set", name, DATA_DEFAULTS)
     if name != data.name:
         data, recipe, source = DATA_DEFAULTS[name], FULL_TRAINING[name], f"the full training of {name}"
+    # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
+    settings = {"data": data.to_json(), "recipe": recipe.to_json()}
+    del settings["data"]["name"]
+    changes = [override for override in read if override.key != "data"]
+    values = with_overrides(settings, changes, {"data": DataConfig, "recipe": Recipe})
     return TrainSettings(
         architecture=bundle.architecture,
-        data=dataclasses.replace(data, **_values_of("data", values)),
-        recipe=dataclasses.replace(recipe, **_values_of("recipe", values)),
+        data=dataclasses.replace(data, **values["data"]),
+        recipe=dataclasses.replace(recipe, **values["recipe"]),
         seed=seed,
-        recipe_source=source + (" with changes" if any(key.startswith("recipe.") for key in values) else ""),
+        recipe_source=source + (" with changes" if any(change.key.startswith("recipe.") for change in changes) else ""),
     )
-
-
-def setting_names() -> list[str]:
-    """Everything that an override may set."""
-    names = [f"{part}.{name}" for part, cls in _PARTS.items() for name in field_kinds(cls)]
-    return ["data", *(name for name in names if name != "data.name")]
 
 
 def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
@@ -76,20 +74,6 @@ def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
         if key != "data.loader_workers" and before.get(key) != after.get(key):
             return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
     return None
-
-
-def _split(override: str) -> tuple[str, str]:
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise UserError(f"unexpected argument {override!r}: expected a setting, as data=cifar10 or recipe.epochs=5.")
-    if key not in setting_names():
-        raise unknown_name("setting", key, setting_names())
-    return key, value
-
-
-def _values_of(part: str, values: dict[str, str]) -> dict[str, Any]:
-    names = {key.partition(".")[2]: text for key, text in values.items() if key.startswith(f"{part}.")}
-    return {name: parse_field(_PARTS[part], name, text, part) for name, text in names.items()}
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

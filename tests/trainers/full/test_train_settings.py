@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+
+from search_spaces.errors import UserError
+from tests.support.bundles import provenance
+from tests.support.tiny_training import DATA, RECIPE, TINY
+from trainers.bundle.contents import Bundle
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.datasets import check_data
+from trainers.full.train_settings import difference, settings_of
+from trainers.recipe import FULL_TRAINING
+
+BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
+
+
+def test_the_bundles_own_recipe_is_for_its_own_data_set():
+    assert settings_of(BUNDLE, [], 0).recipe == RECIPE
+    assert settings_of(BUNDLE, ["data=digits"], 0).data == DATA
+    other = settings_of(BUNDLE, ["recipe.epochs=7", "data.root=/x", "data=cifar10"], 3)
+    assert other.data == dataclasses.replace(DATA_DEFAULTS["cifar10"], root="/x")
+    assert other.recipe == dataclasses.replace(FULL_TRAINING["cifar10"], epochs=7)
+    assert (other.seed, other.recipe_source) == (3, "the full training of cifar10 with changes")
+
+
+def test_settings_are_typed_by_what_they_set():
+    written = ["data.root=/images/[2] a=b", "data.image_size=9", "recipe.learning_rate=1e-3", "recipe.augment=none"]
+    found = settings_of(BUNDLE, written, 0)
+    assert (found.data.root, found.data.image_size) == ("/images/[2] a=b", 9)
+    assert (found.recipe.learning_rate, found.recipe.augment) == (0.001, "none")
+    assert settings_of(BUNDLE, ["data=imagenet", "data.root=/x", "data.root=null"], 0).data.root is None
+    assert settings_of(BUNDLE, ["data=imagenet", "data=cifar10"], 0).data.name == "cifar10"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data=cifar", "unknown data set 'cifar': .* Did you mean 'cifar10'"),
+        ("data.name=cifar10", "unknown setting 'data.name'"),
+        ("epochs=3", "unknown setting 'epochs'"),
+        ("recipe.epochs=3.5", "recipe.epochs is '3.5': expected a whole number"),
+        ("recipe.epochs=0", "recipe epochs is 0"),
+        ("recipe.momentum=x", "recipe.momentum is 'x': expected a number"),
+        ("recipe", "unexpected argument 'recipe'"),
+    ],
+)
+def test_an_override_that_is_none_is_named(override, message):
+    with pytest.raises(UserError, match=message):
+        settings_of(BUNDLE, [override], 0)
+
+
+def test_differences_are_named_and_loader_processes_are_none():
+    settings = settings_of(BUNDLE, [], 0).to_json()
+    assert difference(settings, settings) is None
+    assert difference(settings, settings_of(BUNDLE, ["data.loader_workers=4"], 0).to_json()) is None
+    assert difference(settings, settings_of(BUNDLE, [], 1).to_json()) == "seed is 0 there and 1 here"
+    assert difference(settings | {"extra": 1}, settings) == "extra is 1 there and None here"
+    assert difference([], settings) is not None
