@@ -10,13 +10,14 @@ from typing import Any
 from nas.ledger.location import open_ledger
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
 from nas.settings.command import Command
-from nas.settings.compose import compose_settings, parse_override
+from nas.settings.compose import compose_settings, override_of
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import existing_run
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
 from search_spaces.errors import UserError
+from search_spaces.overrides import Override, field_value
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DataConfig
 from trainers.recipe import Recipe
@@ -32,7 +33,7 @@ def read_command(arguments: Sequence[str]) -> Command:
     if not options.resume and not options.space:
         raise UserError(f"--space is missing: expected one of {', '.join(space_names())}, or a YAML file.")
     flags = [f"{key}={value}" for flag, key in FLAG_OVERRIDES.items() if (value := getattr(options, flag)) is not None]
-    overrides = [*options.overrides, *flags]
+    overrides = [override_of(argument) for argument in (*options.overrides, *flags)]
     if options.resume:
         return _resumed(options, overrides)
     space_name, mapping = space_mapping(options.space)
@@ -61,21 +62,19 @@ def _absolute_root(data: DataConfig) -> DataConfig:
     return data if data.root is None else replace(data, root=str(Path(data.root).resolve()))
 
 
-def _resumed(options: argparse.Namespace, overrides: Sequence[str]) -> Command:
+def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Command:
     """The command that goes on with a search as it was, but for what it may change, or that forks it."""
-    ledger = open_ledger(existing_run(options.runs_dir, options.resume), _given(overrides, "ledger.url"))
+    ledger = open_ledger(existing_run(options.runs_dir, options.resume), _ledger_url(overrides))
     header = ledger.header
     space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)
     settings = {"data": header.data.to_json(), "training": header.training.to_json(), "search": header.search.to_json()}
-    for override in map(parse_override, overrides):
-        if override.key_or_group == "data":
-            settings["data"]["name"] = override.value()
-        elif override.key_or_group in settings:
-            raise UserError(f"override {override.input_line!r}: expected {override.key_or_group}.KEY=VALUE.")
-    given = compose_settings(mapping, [*(space_file.overrides if space_file else ()), *overrides])
-    for override in map(parse_override, overrides):
-        section, _, key = override.key_or_group.partition(".")
-        if key and section in settings:
+    kept = map(override_of, space_file.overrides if space_file else ())
+    given = compose_settings(mapping, [*kept, *overrides])
+    for override in overrides:
+        section, _, key = override.key.partition(".")
+        if override.key == "data":
+            settings["data"]["name"] = override.text
+        elif section in settings:
             settings[section][key] = given[section][key]
     command = Command(
         name=options.fork or options.resume,
@@ -98,19 +97,20 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[str]) -> Command:
     return command
 
 
-def _given(overrides: Sequence[str], key: str) -> str | None:
-    """The text that the overrides give for a key; it may be needed before the space that they belong to is known."""
-    values = [override.value() for override in map(parse_override, overrides) if override.key_or_group == key]
-    return None if not values or values[-1] is None else str(values[-1])
+def _ledger_url(overrides: Sequence[Override]) -> str | None:
+    """The address of the ledger, which is needed before the space that other overrides belong to is known."""
+    given = [override for override in overrides if override.key == "ledger.url"]
+    url: str | None = field_value(LedgerSettings, "url", given[-1]) if given else None
+    return url
 
 
 def _tracking_to_go_on_with(
-    kept: Mapping[str, Any] | None, given: Mapping[str, Any], overrides: Sequence[str]
+    kept: Mapping[str, Any] | None, given: Mapping[str, Any], overrides: Sequence[Override]
 ) -> TrackingSettings:
     """The MLflow store that the command names, else the one that the search was written to so far."""
     if kept is None:
         return TrackingSettings.from_json(given)
-    named = [override.key_or_group for override in map(parse_override, overrides)]
+    named = [override.key for override in overrides]
     experiment = given["experiment"] if "tracking.experiment" in named else kept["experiment"]
     if "tracking.uri" in named:
         return TrackingSettings.from_json({"uri": given["uri"], "experiment": experiment})
@@ -118,7 +118,7 @@ def _tracking_to_go_on_with(
 
 
 def _space_to_go_on_with(
-    space: str | None, header: SearchHeader, overrides: Sequence[str]
+    space: str | None, header: SearchHeader, overrides: Sequence[Override]
 ) -> tuple[str, Mapping[str, Any], SpaceFile | None]:
     """The name and the mapping of the space that a command means which goes on with a search, and its file.
 
@@ -128,6 +128,6 @@ def _space_to_go_on_with(
         return *space_mapping(space), space_file_of(space, overrides)
     started_on = header.space_file
     if started_on is not None and Path(started_on.path).is_file():
-        kept = [text for text in started_on.overrides if text not in overrides]
-        return *space_mapping(started_on.path), space_file_of(started_on.path, [*kept, *overrides])
+        known = [override for override in map(override_of, started_on.overrides) if override not in overrides]
+        return *space_mapping(started_on.path), space_file_of(started_on.path, [*known, *overrides])
     return header.space.name, shared_stages(header.space.to_json()), None

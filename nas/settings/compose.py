@@ -5,69 +5,44 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from search_spaces.errors import UserError, unknown_name
-from trainers.data.config import DATA_NAMES
+from search_spaces.overrides import Override, read_override, with_overrides
+from trainers.data.config import DATA_NAMES, DataConfig
+from trainers.recipe import Recipe
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
 
-
-def compose_settings(space: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration with its overrides, as plain data."""
-    parsed = [parse_override(text) for text in overrides]
-    groups = [text for text, override in zip(overrides, parsed, strict=True) if override.key_or_group == "data"]
-    known = _flat_keys(_hydra_compose(space, groups))
-    for override in parsed:
-        key = override.key_or_group
-        if key == "space":
-            raise UserError(
-                f"override 'space={override.value()}': a space is named by --space, expected space.KEY=VALUE."
-            )
-        if key not in known:
-            section = key.rpartition(".")[0]
-            near = section + "." if section in known else ""
-            siblings = [name for name in known if name.startswith(near) and "." not in name.removeprefix(near)]
-            raise unknown_name("override", key, siblings)
-    return _hydra_compose(space, overrides)
+# The sections of a configuration whose values have declared types; the values of `space` are read by their looks.
+SECTIONS: dict[str, type] = {
+    "data": DataConfig,
+    "training": Recipe,
+    "search": SearchSettings,
+    "cluster": ClusterSettings,
+    "tracking": TrackingSettings,
+    "ledger": LedgerSettings,
+}
 
 
-def parse_override(text: str) -> Override:
-    key, equals, value = text.partition("=")
-    if not equals or not key or key[0] in "+~":
-        raise UserError(f"unexpected argument {text!r}: expected KEY=VALUE, as in training.epochs=20.")
-    if "${" in value or "@" in key:
-        raise UserError(f"override {text!r}: expected a plain value.")
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException:
-        raise UserError(f"override {text!r} cannot be read: expected KEY=VALUE, lists as KEY=[a,b].") from None
-    if override.is_sweep_override():
-        raise UserError(f"override {text!r}: expected one value; a list is written {key}=[{value}].")
-    if key == "data" and override.value() not in DATA_NAMES:
-        raise unknown_name("data set", override.value(), DATA_NAMES)
+def override_of(argument: str) -> Override:
+    """What was typed as KEY=VALUE. Raises UserError where it is anything else, or names an unknown data set."""
+    override = read_override(argument, "training.epochs=20")
+    if override.key == "data" and override.text not in DATA_NAMES:
+        raise unknown_name("data set", override.text, DATA_NAMES)
+    if override.key == "space":
+        raise UserError(f"override {argument!r}: a space is named by --space, expected space.KEY=VALUE.")
     return override
 
 
-def _hydra_compose(space: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    ConfigStore.instance().store(group="space", name="chosen", node=OmegaConf.create(dict(space)))
-    try:
-        with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
-            config = compose("search", list(overrides))
-        container: Any = OmegaConf.to_container(config, resolve=False)
-    except HydraException as error:
-        raise UserError(f"the overrides do not fit: {' '.join(str(error).split())}") from None
-    return dict(container)
+def compose_settings(space: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
+    """The configuration of a search on `space`, the mapping of a YAML file, with overrides on top. Raises UserError.
 
-
-def _flat_keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in config.items():
-        keys.append(f"{prefix}{key}")
-        if isinstance(value, Mapping):
-            keys += _flat_keys(value, f"{prefix}{key}.")
-    return keys
+    `data=NAME` among the overrides takes a data set with the training that suits it; the other overrides follow it.
+    """
+    named = [f"data={override.text}" for override in overrides if override.key == "data"]
+    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        composed: Any = OmegaConf.to_container(compose("search", named[-1:]), resolve=False)
+    settings = [override for override in overrides if override.key != "data"]
+    return with_overrides({**composed, "space": space}, settings, SECTIONS)

@@ -10,6 +10,7 @@ import yaml
 from search_spaces import space as space_module
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
+from search_spaces.overrides import Override
 from search_spaces.space_reading import space_from_mapping
 
 SPACE_DIRECTORY = Path(space_module.__file__).resolve().parent
@@ -53,8 +54,10 @@ def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
     return path.stem, mapping
 
 
-def space_file_of(space: str, overrides: Sequence[str]) -> SpaceFile | None:
+def space_file_of(space: str, overrides: Sequence[Override]) -> SpaceFile | None:
     """The user's file that `space` names, with those of the overrides that change it; None for a space of ours."""
     if space in space_names():
         return None
-    return SpaceFile(str(Path(space).resolve()), tuple(text for text in overrides if text.startswith("space.")))
+    return SpaceFile(
+        str(Path(space).resolve()), tuple(str(override) for override in overrides if override.key.startswith("space."))
+    )
