@@ -62,7 +62,7 @@ def train_trial(config: Mapping[str, Any]) -> None:
 
 
 def _report(report: WorkerReport) -> None:
-    tune.report(WorkerMessage(report, tuple(_warnings())).to_json())
+    tune.report(WorkerMessage(report, tuple(_warnings())).to_result())
     _warnings().clear()
 
 

@@ -4,6 +4,7 @@ Ray Tune carries both as JSON; no other file knows their keys.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -18,6 +19,9 @@ from search_spaces.json_fields import read_dataclass, read_object
 from trainers.data.config import DataConfig, DataSummary
 from trainers.epoch_result import EpochResult
 from trainers.recipe import Recipe
+
+# The key of a message in a result of Ray Tune's.
+RESULT_KEY = "message"
 
 # What keeps every trial from going on: the storage is full, or an image cannot be read.
 HaltCause = Literal["storage", "images"]
@@ -162,10 +166,14 @@ class WorkerMessage:
         fields = read_object(data, "worker's message", ["report", "warnings"])
         return cls(_report(fields["report"]), tuple(fields["warnings"]))
 
+    def to_result(self) -> dict[str, Any]:
+        """The message as a result of Ray Tune's, which takes nested dictionaries apart: as the text of one value."""
+        return {RESULT_KEY: json.dumps(self.to_json())}
+
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> "WorkerMessage":
-        """The message in a result of Ray Tune's, which holds keys of its own beside it."""
-        return cls.from_json({field.name: result.get(field.name) for field in dataclasses.fields(cls)})
+        """The message that `to_result` wrote, from among the keys that Ray Tune adds."""
+        return cls.from_json(json.loads(result[RESULT_KEY]))
 
 
 def _report(data: object) -> WorkerReport:

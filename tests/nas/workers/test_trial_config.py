@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from ray.tune.utils import flatten_dict
 
 from nas.records.latency_reference import LatencyReference
 from nas.workers.trial_config import (
@@ -44,7 +45,7 @@ def test_a_trial_comes_back_equal(reference: LatencyReference | None) -> None:
 @pytest.mark.parametrize("warnings", [(), ("a checkpoint is damaged", "so is another")])
 def test_a_message_comes_back_equal_from_among_others_keys(report: WorkerReport, warnings: tuple[str, ...]) -> None:
     message = WorkerMessage(report, warnings)
-    result = {"training_iteration": 3, "config": {"number": 1}, **through_json(message.to_json())}
+    result = flatten_dict({"training_iteration": 3, "config": {"number": 1}, **message.to_result()})
     assert WorkerMessage.from_result(result) == message
 
 
