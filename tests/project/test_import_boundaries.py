@@ -5,58 +5,23 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
-
-# A package, and the packages of this project that it may import.
-MAY_IMPORT = {
-    "search_spaces": {"search_spaces"},
-    "trainers": {"trainers", "search_spaces"},
-    "cluster": {"cluster", "trainers", "search_spaces"},
-    "nas": {"nas", "cluster", "trainers", "search_spaces"},
-}
-
-ENTRY_SCRIPTS = {"nas.search", "nas.export", "nas.report", "trainers.train"}
-
-# A framework, and every file that imports it.
-FRAMEWORK_FILES = {
-    "hydra": {"nas/settings/compose.py"},
-    "omegaconf": {"nas/settings/compose.py"},
-    "jinja2": {"nas/reporting/page.py"},
-    "mlflow": {"nas/tracking/model_registry.py", "nas/tracking/tracker.py"},
-    "optuna": {
-        "nas/reporting/importance.py",
-        "nas/strategy/optuna_sampler.py",
-        "nas/ledger/database.py",
-        "nas/ledger/ledger.py",
-        "nas/ledger/trial_codec.py",
-        "nas/ledger/optuna_samplers.py",
-    },
-    "ray": {
-        "cluster/node_checks.py",
-        "nas/workers/asha.py",
-        "nas/workers/front_measurement.py",
-        "nas/workers/ray_cluster.py",
-        "nas/workers/scheduler.py",
-        "nas/workers/searcher.py",
-        "nas/workers/trial.py",
-        "nas/workers/tuner.py",
-    },
-    "numba": {"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"},
-    "plotly": {
-        "nas/reporting/choice_figures.py",
-        "nas/reporting/figures.py",
-        "nas/reporting/front_figure.py",
-        "nas/reporting/page.py",
-    },
-    "matplotlib": {"nas/reporting/pictures.py"},
-    "sklearn": {"trainers/data/memory_sets.py"},
-    "sqlalchemy": {"nas/ledger/database.py"},
-    "torchvision": {"trainers/data/torchvision_import.py"},
-}
+from tests.project.rooms import (
+    ENTRIES,
+    FRAMEWORKS,
+    MAY_IMPORT,
+    PACKAGES,
+    PROJECT,
+    imported_names,
+    imports,
+    room_of,
+    rooms,
+    sources,
+)
 
 # What search_spaces and trainers do without.
 ABSENT = (
@@ -132,54 +97,56 @@ if changed:
 """
 
 
-def sources(package: str) -> list[Path]:
-    files = sorted((PROJECT / package).rglob("*.py"))
-    assert files, f"{package} has no modules"
-    return files
-
-
-def imported_names(source: str, package: str) -> set[str]:
-    """Every name that an import statement anywhere in `source` could bind a module to, written from the top level."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = ".".join(filter(None, [package if node.level else "", node.module]))
-            names.add(module)
-            names.update(f"{module}.{alias.name}" for alias in node.names)
-    return names
-
-
-def top_level(names: set[str]) -> set[str]:
-    return {name.partition(".")[0] for name in names}
-
-
 def test_imported_names_are_found_wherever_they_stand() -> None:
     source = "import a.b\nfrom c import d\ndef f():\n    from .e import g\nif TYPE_CHECKING:\n    import h as i"
     assert imported_names(source, "p") == {"a.b", "c", "c.d", "p.e", "p.e.g", "h"}
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_imports_go_one_way(package: str) -> None:
-    for path in sources(package):
-        imported = top_level(imported_names(path.read_text(encoding="utf-8"), package))
-        assert imported & set(MAY_IMPORT) <= MAY_IMPORT[package], path
+def test_every_room_stands_in_the_table() -> None:
+    assert rooms() == set(MAY_IMPORT)
+    assert {room_of(module) for module in sources()} <= set(MAY_IMPORT) | {"nas"}
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_nothing_imports_an_entry_script(package: str) -> None:
-    for path in sources(package):
-        assert not imported_names(path.read_text(encoding="utf-8"), package) & ENTRY_SCRIPTS, path
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_what_it_may_and_may_import_what_it_does(room: str) -> None:
+    importers = {module: names for module, names in imports().items() if room_of(module) == room}
+    for module, names in importers.items():
+        assert {room_of(name) for name in names} <= MAY_IMPORT[room] | {room}, module
+    assert {room_of(name) for names in importers.values() for name in names} - {room} == MAY_IMPORT[room]
 
 
-def test_each_framework_stays_in_its_files() -> None:
-    importers: dict[str, set[str]] = {framework: set() for framework in FRAMEWORK_FILES}
-    for package in MAY_IMPORT:
-        for path in sources(package):
-            for name in top_level(imported_names(path.read_text(encoding="utf-8"), package)) & set(FRAMEWORK_FILES):
-                importers[name].add(path.relative_to(PROJECT).as_posix())
-    assert importers == FRAMEWORK_FILES
+def test_no_imports_go_round_in_a_circle() -> None:
+    # Raises CycleError, which names the circle.
+    assert list(TopologicalSorter(imports()).static_order())
+    # The attention core and what is built around it are one room in two folders.
+    whole = {room: {other for other in others if other != "search_spaces"} for room, others in MAY_IMPORT.items()}
+    assert list(TopologicalSorter(whole).static_order())
+
+
+def test_nothing_imports_an_entry_script() -> None:
+    for module, names in imports().items():
+        assert not names & set(ENTRIES), module
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_framework_is_seen_where_it_may_be(framework: str) -> None:
+    places = set()
+    for module, path in sources().items():
+        if framework in top_level(imported_names(path.read_text(encoding="utf-8"), module.rpartition(".")[0])):
+            file, folder = path.relative_to(PROJECT).as_posix(), path.parent.relative_to(PROJECT).as_posix()
+            assert {file, folder} & FRAMEWORKS[framework], f"{file} imports {framework}"
+            places |= {file, folder} & FRAMEWORKS[framework]
+    assert places == FRAMEWORKS[framework]
+
+
+@pytest.mark.parametrize("room", sorted(rooms() - set(ENTRIES)))
+def test_a_room_says_what_it_is_for_and_exports_nothing(room: str) -> None:
+    tree = ast.parse((PROJECT / room.replace(".", "/") / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree) and len(tree.body) == 1
+
+
+def top_level(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
 
 
 def modules_imported(program: str, package: str, *arguments: str, **options: object) -> set[str]:
@@ -226,6 +193,23 @@ def test_plain_data_loads_no_framework(module: str) -> None:
     assert not heavy & set(result.stdout.split())
 
 
+# What reads and decides without the frameworks that run a search. Optuna's sampler is an adapter of the strategy's.
+LIGHT = [
+    module
+    for module in sources()
+    if room_of(module) in ("nas.records", "nas.strategy") or module == "nas.settings.search_settings"
+]
+
+
+@pytest.mark.parametrize("module", ["nas.records", "nas.settings.search_settings", "nas.strategy"])
+def test_records_settings_and_strategy_load_no_framework_of_a_search(module: str) -> None:
+    modules = [name for name in LIGHT if name.startswith(module) and name != "nas.strategy.optuna_sampler"]
+    program = f"import sys, {', '.join(modules)}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
+    loaded = set(result.stdout.split())
+    assert "nas" in loaded and not loaded & {"torch", "ray", "mlflow", "plotly", "matplotlib", "optuna", "hydra"}
+
+
 @pytest.mark.parametrize("package", ["search_spaces", "trainers"])
 def test_importing_has_no_side_effects(package: str, tmp_path: Path) -> None:
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -236,6 +220,6 @@ def test_importing_has_no_side_effects(package: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("package", ["nas", "trainers"])
 def test_no_module_shadows_another(package: str) -> None:
     # `python nas/search.py` puts nas/ first on sys.path, so that nas/logging.py would be found as `logging`.
-    taken = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys() | set(MAY_IMPORT)
+    taken = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys() | set(PACKAGES)
     names = {path.stem for path in (PROJECT / package).iterdir() if path.suffix == ".py" or path.is_dir()}
     assert not names & taken

@@ -1,0 +1,138 @@
+"""The rooms of the project: what each may import, and where each framework may be seen.
+
+`test_import_boundaries.py` holds the code against these tables, `draw_rooms.py` draws `docs/architecture.md` from them.
+"""
+
+import ast
+from functools import lru_cache
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACKAGES = ("search_spaces", "trainers", "cluster", "nas")
+
+# A room, and the other rooms that it may import. A package's own modules are a room, as are its sub-packages; the entry
+# scripts stand for themselves. The attention core and what is built around it are one: each may import the other.
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    "search_spaces.attention": frozenset({"search_spaces"}),
+    "search_spaces": frozenset({"search_spaces.attention"}),
+    "trainers.data": frozenset({"search_spaces"}),
+    "trainers": frozenset({"search_spaces", "search_spaces.attention", "trainers.data"}),
+    "trainers.bundle": frozenset({"search_spaces", "trainers.data", "trainers"}),
+    "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
+    "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
+    "cluster": frozenset({"search_spaces", "trainers.data"}),
+    "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
+    "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
+    "nas.strategy": frozenset({"search_spaces", "trainers.data", "nas.records"}),
+    "nas.ledger": frozenset({"search_spaces", "trainers", "nas.records", "nas.settings"}),
+    "nas.reporting": frozenset({"search_spaces", "trainers.data", "nas.records"}),
+    "nas.engine": frozenset(
+        {"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings", "nas.strategy", "nas.ledger"}
+    ),
+    "nas.tracking": frozenset(
+        {
+            "search_spaces", "trainers.data", "trainers",
+            "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting",
+        }
+    ),
+    "nas.workers": frozenset(
+        {
+            "search_spaces", "trainers.data", "trainers", "cluster",
+            "nas.records", "nas.settings", "nas.ledger", "nas.engine",
+        }
+    ),
+    "nas.driver": frozenset(
+        {
+            "search_spaces", "trainers.data", "trainers", "trainers.bundle",
+            "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting", "nas.engine", "nas.tracking",
+            "nas.workers",
+        }
+    ),
+    "nas.search": frozenset({"search_spaces", "nas.settings", "nas.workers", "nas.driver"}),
+    "nas.export": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.report": frozenset(
+        {"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.reporting", "nas.tracking", "nas.driver"}
+    ),
+}  # fmt: skip
+
+ENTRIES = ("nas.search", "nas.export", "nas.report", "trainers.train")
+
+# A framework, and where it may be imported: a room, or a file of one.
+FRAMEWORKS: dict[str, frozenset[str]] = {
+    "hydra": frozenset({"nas/settings/compose.py"}),
+    "jinja2": frozenset({"nas/reporting/page.py"}),
+    "matplotlib": frozenset({"nas/reporting/pictures.py"}),
+    "mlflow": frozenset({"nas/tracking"}),
+    "numba": frozenset({"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"}),
+    "omegaconf": frozenset({"nas/settings/compose.py"}),
+    "optuna": frozenset({"nas/ledger", "nas/strategy/optuna_sampler.py", "nas/reporting/importance.py"}),
+    "plotly": frozenset({"nas/reporting"}),
+    "psutil": frozenset({"nas/driver/interruption.py"}),
+    "ray": frozenset({"nas/workers", "cluster"}),
+    "rich": frozenset({"nas/driver", "nas/search.py", "nas/export.py"}),
+    "safetensors": frozenset({"trainers/bundle/files.py"}),
+    "scipy": frozenset({"nas/records", "nas/strategy"}),
+    "sklearn": frozenset({"trainers/data/memory_sets.py"}),
+    "sqlalchemy": frozenset({"nas/ledger/database.py"}),
+    "torch": frozenset(
+        {
+            "search_spaces", "search_spaces/attention", "trainers", "trainers/data", "trainers/bundle", "nas/workers",
+            "nas/tracking/model_registry.py", "nas/driver/bundle_export.py",
+        }
+    ),
+    "torchvision": frozenset({"trainers/data/torchvision_import.py"}),
+}  # fmt: skip
+
+
+def module_of(path: Path) -> str:
+    """The module that a file of the project holds, as it is imported."""
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def sources() -> dict[str, Path]:
+    """Every module of the project's packages, and its file."""
+    paths = (path for package in PACKAGES for path in sorted((PROJECT / package).rglob("*.py")))
+    return {module_of(path): path for path in paths}
+
+
+def rooms() -> set[str]:
+    """The rooms that are there: every folder with a module in it, and the entries."""
+    folders = {module_of(path.parent) for path in sources().values() if path.stem != "__init__"}
+    # Nothing but the entries lies at the top of nas.
+    return (folders | set(ENTRIES)) - {"nas"}
+
+
+def room_of(module: str) -> str:
+    """The room that a module stands in."""
+    if module in ENTRIES or (PROJECT / module.replace(".", "/")).is_dir():
+        return module
+    return module.rpartition(".")[0]
+
+
+def imported_names(source: str, package: str) -> set[str]:
+    """Every name that an import statement anywhere in `source` could bind a module to, written from the top level.
+
+    Imports inside functions and under TYPE_CHECKING count like any other.
+    """
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, [package if node.level else "", node.module]))
+            names.add(module)
+            names.update(f"{module}.{alias.name}" for alias in node.names)
+    return names
+
+
+@lru_cache(maxsize=1)
+def imports() -> dict[str, frozenset[str]]:
+    """Every module of the project, and those modules of the project that it imports."""
+    known = sources()
+    found = {}
+    for module, path in known.items():
+        package = module if path.stem == "__init__" else module.rpartition(".")[0]
+        named = imported_names(path.read_text(encoding="utf-8"), package) & known.keys()
+        # `from package import module` names the package, too, which holds nothing.
+        found[module] = frozenset(name for name in named if known[name].stem != "__init__") - {module}
+    return found
