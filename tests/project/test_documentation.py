@@ -1,0 +1,29 @@
+"""The pages about the code: drawn from the code, and leading to what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.project.draw_rooms import PAGE, drawing
+from tests.project.rooms import PROJECT
+
+PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "cluster/README.md")]
+PAGES += sorted((PROJECT / "docs").glob("*.md"))
+
+
+def test_the_picture_of_the_rooms_is_drawn_from_the_table() -> None:
+    # Out of date: python -m tests.project.draw_rooms
+    assert drawing() in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(
+        r"`((?:nas|trainers|search_spaces|cluster|tests|docs)/[\w/.*-]+\.(?:py|md|yaml|html|json|csv))`", text
+    )
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    missing = [name for name in named if not list(PROJECT.glob(name))]
+    missing += [name for name in linked if not (page.parent / name).exists()]
+    assert missing == []
