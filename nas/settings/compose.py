@@ -24,7 +24,7 @@ from nas.settings.search_settings import ClusterSettings, LedgerSettings, Search
 from search_spaces import space as space_module
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.space_reading import space_from_mapping
-from trainers.data.config import DATA_NAMES, DataConfig
+from trainers.data.config import DATA_DEFAULTS, DATA_NAMES, DataConfig
 from trainers.recipe import Recipe
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
@@ -129,7 +129,10 @@ def _parse_override(text: str) -> Override:
 
 
 def _hydra_compose(space: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    ConfigStore.instance().store(group="space", name="chosen", node=OmegaConf.create(dict(space)))
+    store = ConfigStore.instance()
+    store.store(group="space", name="chosen", node=OmegaConf.create(dict(space)))
+    for name, data in DATA_DEFAULTS.items():
+        store.store(group="data_set", name=name, node=OmegaConf.create(data.to_json()))
     try:
         with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
             config = compose("search", list(overrides))

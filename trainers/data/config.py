@@ -51,6 +51,7 @@ class DataConfig:
 
 DATA_NAMES = ("digits", "cifar10", "image_folder", "imagenet")
 
+# How each data set is read unless the settings of a search or of a full training say otherwise.
 DATA_DEFAULTS: dict[str, DataConfig] = {
     "digits": DataConfig("digits", None, image_size=16, validation_fraction=0.25),
     "cifar10": DataConfig("cifar10", "data/", image_size=32, validation_fraction=0.1),
