@@ -100,13 +100,13 @@ def test_papers_models_equal_torchs_counter(name: str) -> None:
 @pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
 def test_random_architectures_equal_torchs_counter(space_name: str, count: int) -> None:
     space = shipped_space(space_name)
-    state = random.Random(space_name)
+    rng = random.Random(space_name)
     for _ in range(count):
-        architecture = space.sample(state)
+        architecture = space.sample(rng)
         size, in_channels, classes = (
-            state.choice([16, 17, 30, 33, 64, 100]),
-            state.choice([1, 3]),
-            state.choice([2, 10]),
+            rng.choice([16, 17, 30, 33, 64, 100]),
+            rng.choice([1, 3]),
+            rng.choice([2, 10]),
         )
         found = cost(architecture, image_size=size, in_channels=in_channels, classes=classes)
         assert (found.flops, found.params) == counted(architecture, size, in_channels, classes), architecture.label

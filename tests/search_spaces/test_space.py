@@ -21,8 +21,8 @@ def test_size_is_the_number_of_distinct_architectures(granularity: str) -> None:
 def test_samples_vary_and_lie_in_the_flops_range(name: str) -> None:
     chosen = space(name)
     low, high = flops_range(chosen, image_size=16, in_channels=1, classes=10)
-    state = random.Random(1)
-    samples = [chosen.sample(state) for _ in range(300)]
+    rng = random.Random(1)
+    samples = [chosen.sample(rng) for _ in range(300)]
     for architecture in samples:
         assert low <= cost(architecture, image_size=16, in_channels=1, classes=10).flops <= high
     kinds = Counter(type(operator) for sample in samples for stage in sample.stages for operator in stage)
@@ -33,9 +33,9 @@ def test_samples_vary_and_lie_in_the_flops_range(name: str) -> None:
 @pytest.mark.parametrize("name", SPACES)
 def test_choices_of_leads_back_to_the_architecture(name: str) -> None:
     chosen = space(name)
-    state = random.Random(2)
+    rng = random.Random(2)
     for _ in range(200):
-        architecture = chosen.sample(state)
+        architecture = chosen.sample(rng)
         choices = chosen.choices_of(architecture)
         assert chosen.decide(lambda name, values, choices=choices: choices[name]) == architecture
 
@@ -43,12 +43,12 @@ def test_choices_of_leads_back_to_the_architecture(name: str) -> None:
 def test_a_choice_always_comes_with_the_same_values() -> None:
     """What samplers need: one set of values for a name, over all widths and encodings."""
     seen: dict[str, tuple] = {}
-    state = random.Random(3)
+    rng = random.Random(3)
     chosen = space("resnet_blocks")
 
     def pick(name, values):
         assert seen.setdefault(name, tuple(values)) == tuple(values)
-        return state.choice(values)
+        return rng.choice(values)
 
     for _ in range(500):
         chosen.decide(pick)

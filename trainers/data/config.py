@@ -16,7 +16,7 @@ class DataConfig:
     """A data set and how it is read.
 
     `root` is the directory that holds it (None where there is none to name), `image_size` the side in pixels,
-    `validation_fraction` the share of the training part that is set apart, stratified, by `split_seed`, and
+    `validation_fraction` the share of the training split that is set apart, stratified, by `split_seed`, and
     `loader_workers` the number of processes that read images (0: none but this one; data sets held in memory need
     none). Raises UserError where a value is out of range.
     """
@@ -63,7 +63,7 @@ DATA_DEFAULTS: dict[str, DataConfig] = {
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """What a data set holds: all that a network has to know of it. `test_images` is 0 where there is no test part."""
+    """What a data set holds: all that a network has to know of it. `test_images` is 0 where there is no test split."""
 
     name: str
     classes: int

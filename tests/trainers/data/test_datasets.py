@@ -30,8 +30,8 @@ CPU = torch.device("cpu")
 DIGITS = DATA_DEFAULTS["digits"]
 
 
-def all_of(part, augmentation=None, batch=64):
-    batches = list(part.batches(torch.arange(len(part)).split(batch), CPU, augmentation))
+def all_of(split, augmentation=None, batch=64):
+    batches = list(split.batches(torch.arange(len(split)).split(batch), CPU, augmentation))
     return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches])
 
 
@@ -135,24 +135,24 @@ def test_uniform_draws_are_uniform_and_independent():
 def test_digits_are_those_of_scikit_learn_split_for_good():
     summary = check_data(DIGITS)
     assert summary == DataSummary("digits", 10, 1, 16, 1079, 359, 359)
-    parts = [*load_train_validation(DIGITS), load_test(DIGITS)]
-    assert [len(part) for part in parts] == [1079, 359, 359]
-    for part in parts:
-        counts = torch.bincount(part.labels_I, minlength=10) / len(part)
+    splits = [*load_train_validation(DIGITS), load_test(DIGITS)]
+    assert [len(split) for split in splits] == [1079, 359, 359]
+    for split in splits:
+        counts = torch.bincount(split.labels_I, minlength=10) / len(split)
         assert torch.allclose(counts, torch.full((10,), 0.1), atol=0.02)
 
 
 def test_digits_at_their_own_size_are_the_original_values():
     config = DataConfig("digits", None, image_size=8, validation_fraction=0.25)
-    parts = [*load_train_validation(config), load_test(config)]
-    found = sorted(image.tobytes() for part in parts for image in part.images_ICHW.numpy()[:, 0])
+    splits = [*load_train_validation(config), load_test(config)]
+    found = sorted(image.tobytes() for split in splits for image in split.images_ICHW.numpy()[:, 0])
     originals = np.round(load_digits().images * 255 / 16).astype(np.uint8)
     assert found == sorted(image.tobytes() for image in originals)
-    digests = [hashlib.sha256(part.images_ICHW.numpy().tobytes()).hexdigest()[:8] for part in parts]
+    digests = [hashlib.sha256(split.images_ICHW.numpy().tobytes()).hexdigest()[:8] for split in splits]
     assert digests == ["f672a03e", "f4dd9f36", "d34b20f2"]
 
 
-def test_normalised_digits_have_mean_0_and_deviation_1():
+def test_normalised_digits_have_mean_0_and_std_1():
     images, _ = all_of(load_train_validation(DIGITS)[0])
     assert images.shape == (1079, 1, 16, 16) and images.dtype == torch.float32
     assert abs(images.mean()) < 0.02 and abs(images.std() - 1) < 0.02
@@ -260,8 +260,8 @@ def test_cifar10_is_split_from_its_training_files(cifar10):
     images, _ = all_of(test)
     assert images.shape == (10, 3, 32, 32) and images.is_contiguous(memory_format=torch.channels_last)
     expected = torch.from_numpy(first).reshape(3, 32, 32) / 255
-    mean, deviation = torch.tensor(test.mean)[:, None, None], torch.tensor(test.deviation)[:, None, None]
-    torch.testing.assert_close(images[0], (expected - mean) / deviation)
+    mean, std = torch.tensor(test.mean)[:, None, None], torch.tensor(test.std)[:, None, None]
+    torch.testing.assert_close(images[0], (expected - mean) / std)
 
 
 def test_cifar10_is_resized_a_batch_at_a_time(cifar10):
@@ -289,8 +289,8 @@ def test_class_folders_alone_are_split_in_three(tmp_path):
     summary = check_data(config)
     assert summary == DataSummary("image_folder", 2, 3, 16, 26, 8, 6)
     train, validation = load_train_validation(config)
-    parts = [set(part.files_I.tolist()) for part in (train, validation, load_test(config))]
-    assert [len(part) for part in parts] == [26, 8, 6] and len(set.union(*parts)) == 40
+    splits = [set(split.files_I.tolist()) for split in (train, validation, load_test(config))]
+    assert [len(split) for split in splits] == [26, 8, 6] and len(set.union(*splits)) == 40
     images, labels = all_of(train)
     assert images.shape == (26, 3, 16, 16) and labels.tolist() == sorted(labels.tolist())
 
@@ -317,7 +317,7 @@ def test_imagenet_keeps_val_for_the_test(tmp_path):
     make_images(tmp_path / "val", count=5)
     assert check_data(config) == DataSummary("imagenet", 2, 3, 16, 12, 4, 10)
     train, validation = load_train_validation(config)
-    assert all(b"/train/" in file for part in (train, validation) for file in part.files_I.tolist())
+    assert all(b"/train/" in file for split in (train, validation) for file in split.files_I.tolist())
 
 
 def test_evaluation_cuts_the_middle_and_normalises(tmp_path):
@@ -327,8 +327,8 @@ def test_evaluation_cuts_the_middle_and_normalises(tmp_path):
     images, _ = all_of(train)
     with Image.open(train.files_I[0].decode()) as file:
         pixels = torch.from_numpy(np.array(file)).permute(2, 0, 1)[:, 2:30, 2:30] / 255
-    mean, deviation = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
-    torch.testing.assert_close(images[0], (pixels - mean[:, None, None]) / deviation[:, None, None])
+    mean, std = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
+    torch.testing.assert_close(images[0], (pixels - mean[:, None, None]) / std[:, None, None])
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
@@ -417,12 +417,12 @@ def test_grey_and_transparent_images_become_rgb(tmp_path):
 
 
 def test_memory_images_are_what_the_loop_reads():
-    part = MemoryImages(
+    split = MemoryImages(
         torch.full((2, 1, 4, 4), 255, dtype=torch.uint8),
         torch.tensor([3, 4]),
         image_size=4,
         mean=(0.5,),
-        deviation=(0.25,),
+        std=(0.25,),
     )
-    ((images, labels),) = part.batches([torch.tensor([1, 0])], CPU)
+    ((images, labels),) = split.batches([torch.tensor([1, 0])], CPU)
     assert torch.equal(images, torch.full((2, 1, 4, 4), 2.0)) and labels.tolist() == [4, 3]
