@@ -170,9 +170,9 @@ class Space:
             )
         return picked
 
-    def sample(self, random_state: random.Random) -> Architecture:
+    def sample(self, rng: random.Random) -> Architecture:
         """A random architecture, each choice uniform over what it may be."""
-        return self.decide(lambda name, values: random_state.choice(values))
+        return self.decide(lambda name, values: rng.choice(values))
 
     def anchors(self) -> tuple[Architecture, ...]:
         """The baselines of a search: all convolution and all attention, in the first depth and width.

@@ -1,1 +1,1 @@
-"""How a model is trained and judged: data, recipe, training loop, checkpoints, bundles, full training."""
+"""How a model is trained and evaluated: data, recipe, training loop, checkpoints, bundles, full training."""

@@ -1,4 +1,4 @@
-"""Judging a network: mean cross-entropy and accuracy over a part of a data set.
+"""Evaluating a network: mean cross-entropy and accuracy over a split of a data set.
 
 Shapes: B batch, C channels, H height, W width.
 """
@@ -24,7 +24,7 @@ def evaluate(
 ) -> tuple[float, float]:
     """(loss, accuracy) of `model` in evaluation mode; the accuracy is 0 to 1. The model's own mode is restored.
 
-    Of several processes each judges every `world_size`-th image with equal weights, and all get the same result.
+    Of several processes each evaluates every `world_size`-th image with equal weights, and all get the same result.
     """
     device = torch.device(device)
     sums = torch.zeros(3, dtype=torch.float64, device=device)

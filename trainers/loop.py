@@ -1,4 +1,4 @@
-"""Training and judging a network: a generator of epoch results that can be left and taken up again, bit for bit.
+"""Training and evaluating a network: a generator of epoch results that can be left and taken up again, bit for bit.
 
 Order of the samples and augmentation are functions of (seed, epoch, index), so there is no random state to keep.
 
@@ -81,7 +81,7 @@ class Training:
 
     @property
     def evaluated_model(self) -> nn.Module:
-        """The network that is judged and kept: the averaged weights, or the trained ones where none are averaged."""
+        """The network that is evaluated and kept: the averaged weights, or the trained ones where none are averaged."""
         return self._model if self._averaged is None else self._averaged
 
     def epochs(self) -> Iterator[EpochResult]:

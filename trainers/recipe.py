@@ -81,8 +81,8 @@ def ema_decay_at(recipe: Recipe, updates: int) -> float:
     return min(recipe.ema_decay, (1 + updates) / (10 + updates))
 
 
-# The trainings that a found architecture is judged by. ImageNet's is that of arXiv 1906.05909, section 4.1; weight
-# decay and label smoothing, which the paper does not state, are the usual ones of ResNets in that setting.
+# The trainings after which a found architecture is evaluated. ImageNet's is that of arXiv 1906.05909, section 4.1;
+# weight decay and label smoothing, which the paper does not state, are the usual ones of ResNets in that setting.
 FULL_TRAINING: dict[str, Recipe] = {
     "digits": Recipe(
         epochs=40,

@@ -1,4 +1,4 @@
-"""Trains a bundle's network fully, from scratch, and judges it on the test part.
+"""Trains a bundle's network fully, from scratch, and evaluates it on the test split.
 
 python trainers/train.py BUNDLE [data=cifar10] [data.root=DIR] [recipe.epochs=100] [--out DIR]
 torchrun --nproc-per-node 8 trainers/train.py BUNDLE ...
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
 DESCRIPTION = """\
-Trains the network of a bundle fully, from scratch, and judges it once on the test part.
+Trains the network of a bundle fully, from scratch, and evaluates it once on the test split.
 
 The data set is the bundle's own unless data=NAME says another. The recipe is the bundle's own on the
 bundle's data set, and that data set's full training on any other. Settings on the command line go on
@@ -135,7 +135,7 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
         return MISTAKE if isinstance(error, UserError) else FAILURE
     processes.leave()
     if processes.is_first:
-        test = "no test part" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
+        test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
         print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
         print(f"trained  {result['epochs']} epochs in {duration(result['seconds'])}")
         print(f"result   {plan.result_file}")

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.overrides import Override, read_override, with_overrides
-from trainers.data.config import DATA_NAMES, DataConfig
+from trainers.data.config import DATA_DEFAULTS, DATA_NAMES, DataConfig
 from trainers.recipe import Recipe
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
@@ -45,4 +45,5 @@ def compose_settings(space: Mapping[str, Any], overrides: Sequence[Override]) ->
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose("search", named[-1:]), resolve=False)
     settings = [override for override in overrides if override.key != "data"]
-    return with_overrides({**composed, "space": space}, settings, SECTIONS)
+    data = DATA_DEFAULTS[composed["data"]["name"]].to_json()
+    return with_overrides({**composed, "data": data, "space": space}, settings, SECTIONS)

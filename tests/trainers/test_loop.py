@@ -25,20 +25,20 @@ RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=4, warmup_epochs=1.
 
 
 @pytest.fixture(scope="module")
-def parts() -> tuple[MemoryImages, MemoryImages]:
+def splits() -> tuple[MemoryImages, MemoryImages]:
     train, validation = load_train_validation(DATA_DEFAULTS["digits"])
     assert isinstance(train, MemoryImages) and isinstance(validation, MemoryImages)
     return train, validation
 
 
-def part(images: MemoryImages, count: int) -> MemoryImages:
+def first_images(images: MemoryImages, count: int) -> MemoryImages:
     return MemoryImages(
-        images.images_ICHW[:count], images.labels_I[:count], image_size=16, mean=images.mean, deviation=images.deviation
+        images.images_ICHW[:count], images.labels_I[:count], image_size=16, mean=images.mean, std=images.std
     )
 
 
-def training(parts: tuple[MemoryImages, MemoryImages], recipe: Recipe = RECIPE, seed: int = 0) -> Training:
-    small = part(parts[0], 200), part(parts[1], 60)
+def training(splits: tuple[MemoryImages, MemoryImages], recipe: Recipe = RECIPE, seed: int = 0) -> Training:
+    small = first_images(splits[0], 200), first_images(splits[1], 60)
     return Training(seeded_model(TINY, SUMMARY, seed), *small, recipe, seed=seed, device="cpu")
 
 
@@ -48,16 +48,16 @@ def without_time(result: EpochResult) -> EpochResult:
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.99])
 @pytest.mark.parametrize("augment", ["shift", "resized_crop"])
-def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(parts, tmp_path, ema_decay, augment):
+def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(splits, tmp_path, ema_decay, augment):
     recipe = dataclasses.replace(RECIPE, ema_decay=ema_decay, augment=augment)
-    whole = training(parts, recipe)
+    whole = training(splits, recipe)
     expected = [without_time(result) for result in whole.epochs()]
-    first = training(parts, recipe)
+    first = training(splits, recipe)
     results = first.epochs()
     found = [without_time(next(results)), without_time(next(results))]
     torch.save(first.state_dict(), tmp_path / "state.pt")
     torch.rand(3)  # The global random state is no part of a training.
-    second = training(parts, recipe)
+    second = training(splits, recipe)
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     found += [without_time(result) for result in second.epochs()]
     assert found == expected
@@ -69,15 +69,15 @@ def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(parts, tmp_pa
     assert whole.evaluated_model.state_dict().keys() == second.evaluated_model.state_dict().keys()
 
 
-def test_a_saved_state_is_not_changed_by_later_steps(parts):
-    first = training(parts)
+def test_a_saved_state_is_not_changed_by_later_steps(splits):
+    first = training(splits)
     results = first.epochs()
     next(results)
     state = first.state_dict()
     weights = {key: value.clone() for key, value in state["model"].items()}
     momentum = {key: value["momentum_buffer"].clone() for key, value in state["optimizer"]["state"].items()}
     next(results)
-    second = training(parts)
+    second = training(splits)
     second.load_state_dict(state)
     next(second.epochs())
     assert all(torch.equal(value, state["model"][key]) for key, value in weights.items())
@@ -85,47 +85,47 @@ def test_a_saved_state_is_not_changed_by_later_steps(parts):
         assert torch.equal(value, state["optimizer"]["state"][key]["momentum_buffer"])
 
 
-def test_a_state_of_another_training_is_refused_by_name(parts):
-    state = training(parts).state_dict()
+def test_a_state_of_another_training_is_refused_by_name(splits):
+    state = training(splits).state_dict()
     with pytest.raises(UserError, match="seed 0, this one 1"):
-        training(parts, seed=1).load_state_dict(state)
+        training(splits, seed=1).load_state_dict(state)
     with pytest.raises(UserError, match="recipe"):
-        training(parts, dataclasses.replace(RECIPE, epochs=5)).load_state_dict(state)
+        training(splits, dataclasses.replace(RECIPE, epochs=5)).load_state_dict(state)
 
 
-def test_seed_alone_decides_and_the_global_random_state_is_left_alone(parts):
+def test_seed_alone_decides_and_the_global_random_state_is_left_alone(splits):
     recipe = dataclasses.replace(RECIPE, epochs=1, warmup_epochs=0.0)
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    one = training(parts, recipe)
+    one = training(splits, recipe)
     (first,) = one.epochs()
     assert torch.equal(before, torch.random.get_rng_state())
     torch.manual_seed(2)
-    (second,) = training(parts, recipe).epochs()
-    (other,) = training(parts, recipe, seed=1).epochs()
+    (second,) = training(splits, recipe).epochs()
+    (other,) = training(splits, recipe, seed=1).epochs()
     assert without_time(first) == without_time(second)
     assert first.train_loss != other.train_loss
 
 
-def test_a_network_learns_digits(parts):
+def test_a_network_learns_digits(splits):
     recipe = dataclasses.replace(RECIPE, epochs=8, augment="none", ema_decay=0.9)
-    run = Training(seeded_model(TINY, SUMMARY, 0), *parts, recipe, seed=0, device="cpu")
+    run = Training(seeded_model(TINY, SUMMARY, 0), *splits, recipe, seed=0, device="cpu")
     results = list(run.epochs())
     assert results[-1].val_accuracy > 0.9
     assert results[-1].train_loss < results[0].train_loss
-    assert (results[-1].val_loss, results[-1].val_accuracy) == run.evaluate(parts[1])
+    assert (results[-1].val_loss, results[-1].val_accuracy) == run.evaluate(splits[1])
 
 
-def test_bfloat16_trains_close_to_float32_and_not_equal(parts):
+def test_bfloat16_trains_close_to_float32_and_not_equal(splits):
     recipe = dataclasses.replace(RECIPE, epochs=1)
-    (exact,) = training(parts, recipe).epochs()
-    (rounded,) = training(parts, dataclasses.replace(recipe, precision="bfloat16")).epochs()
+    (exact,) = training(splits, recipe).epochs()
+    (rounded,) = training(splits, dataclasses.replace(recipe, precision="bfloat16")).epochs()
     assert exact.train_loss != rounded.train_loss
     assert rounded.train_loss == pytest.approx(exact.train_loss, rel=0.05)
 
 
-def test_a_loss_that_is_not_finite_ends_the_epoch(parts):
-    run = training(parts, dataclasses.replace(RECIPE, learning_rate=1e30, warmup_epochs=0.0))
+def test_a_loss_that_is_not_finite_ends_the_epoch(splits):
+    run = training(splits, dataclasses.replace(RECIPE, learning_rate=1e30, warmup_epochs=0.0))
     with pytest.raises(Diverged) as caught:
         list(run.epochs())
     assert caught.value.epoch == 1 == run.epoch + 1
@@ -133,9 +133,9 @@ def test_a_loss_that_is_not_finite_ends_the_epoch(parts):
 
 
 @pytest.mark.parametrize(("images", "steps"), [(40, 1), (64, 1), (130, 2), (65, 1)])
-def test_a_rest_is_dropped_and_a_small_set_is_one_batch(parts, images, steps):
-    small = part(parts[0], images)
-    run = Training(seeded_model(TINY, SUMMARY, 0), small, part(parts[1], 20), RECIPE, seed=0, device="cpu")
+def test_a_rest_is_dropped_and_a_small_set_is_one_batch(splits, images, steps):
+    small = first_images(splits[0], images)
+    run = Training(seeded_model(TINY, SUMMARY, 0), small, first_images(splits[1], 20), RECIPE, seed=0, device="cpu")
     assert run.steps_per_epoch == steps
     orders = [torch.cat(run._order(epoch)) for epoch in (1, 2)]
     for order in orders:
@@ -144,10 +144,10 @@ def test_a_rest_is_dropped_and_a_small_set_is_one_batch(parts, images, steps):
     assert not torch.equal(*orders)
 
 
-def test_processes_share_every_global_batch(parts):
+def test_processes_share_every_global_batch(splits):
     def order(rank: int, world_size: int) -> list[torch.Tensor]:
         model = seeded_model(TINY, SUMMARY, 0)
-        run = Training(model, part(parts[0], 200), parts[1], RECIPE, seed=0, device="cpu")
+        run = Training(model, first_images(splits[0], 200), splits[1], RECIPE, seed=0, device="cpu")
         run._rank, run._world_size = rank, world_size
         return run._order(3)
 
@@ -196,14 +196,14 @@ def test_average_weighs_model_and_average():
     assert averaged.num_batches_tracked.item() == 7
 
 
-def test_evaluation_agrees_with_one_pass_and_keeps_the_mode(parts):
-    data = part(parts[1], 101)
+def test_evaluation_agrees_with_one_pass_and_keeps_the_mode(splits):
+    data = first_images(splits[1], 101)
     model = seeded_model(TINY, SUMMARY, 0).train()
     loss, accuracy = evaluate(model, data, "cpu", 16)
     assert model.training
     model.eval()
     with torch.no_grad():
-        images = (data.images_ICHW.float() / 255 - data.mean[0]) / data.deviation[0]
+        images = (data.images_ICHW.float() / 255 - data.mean[0]) / data.std[0]
         logits = model(images)
     assert loss == pytest.approx(F.cross_entropy(logits, data.labels_I).item(), rel=1e-5)
     assert accuracy == pytest.approx((logits.argmax(1) == data.labels_I).float().mean().item())

@@ -4,8 +4,8 @@ from typing import Any
 
 from search_spaces.architecture import Architecture, Operator
 from trainers.bundle.contents import Bundle
-from trainers.data.image_folders import DEVIATION, MEAN
-from trainers.data.memory_sets import CIFAR10_DEVIATION, CIFAR10_MEAN, DIGITS_DEVIATION, DIGITS_MEAN
+from trainers.data.image_folders import MEAN, STD
+from trainers.data.memory_sets import CIFAR10_MEAN, CIFAR10_STD, DIGITS_MEAN, DIGITS_STD
 from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
 
@@ -16,12 +16,12 @@ ENCODINGS = {
     "relative_only": "relative positions alone",
 }
 
-# Each channel's mean and deviation, of values in 0 to 1.
+# Each channel's mean and standard deviation, of values in 0 to 1.
 NORMALISATION = {
-    "digits": (DIGITS_MEAN, DIGITS_DEVIATION),
-    "cifar10": (CIFAR10_MEAN, CIFAR10_DEVIATION),
-    "image_folder": (MEAN, DEVIATION),
-    "imagenet": (MEAN, DEVIATION),
+    "digits": (DIGITS_MEAN, DIGITS_STD),
+    "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
+    "image_folder": (MEAN, STD),
+    "imagenet": (MEAN, STD),
 }
 
 LICENCES = {
@@ -71,9 +71,9 @@ with torch.inference_mode():
 ```
 
 Images are float32, (batch, {in_channels}, {image_size}, {image_size}), of values 0 to 1 from which each channel's mean
-{mean} is taken and which are then divided by {deviation}. The output is one logit a class, {classes} of them.
+{mean} is taken and which are then divided by {std}. The output is one logit a class, {classes} of them.
 
-To train it from scratch, by the recipe in `bundle.json`, and judge it on the test part:
+To train it from scratch, by the recipe in `bundle.json`, and evaluate it on the test split:
 
 ```
 python trainers/train.py this/directory
@@ -81,7 +81,7 @@ python trainers/train.py this/directory
 
 ## Limits
 
-- The validation images chose the architecture, so accuracy on them flatters it; only the test part judges it.
+- The validation images chose the architecture, so accuracy on them flatters it; accuracy on the test split does not.
 - It was found for images of {image_size}×{image_size} pixels of one data set. Nothing is known of others.
 - Latency and memory hold under the conditions they were measured under, and for no other machine.
 
@@ -95,7 +95,7 @@ python trainers/train.py this/directory
 def model_card(bundle: Bundle) -> str:
     """The card, in Markdown. It follows from the bundle alone."""
     provenance, data = bundle.provenance, bundle.data_summary
-    mean, deviation = NORMALISATION[data.name]
+    mean, std = NORMALISATION[data.name]
     return CARD.format(
         label=bundle.architecture.label,
         trial=provenance.trial,
@@ -110,7 +110,7 @@ def model_card(bundle: Bundle) -> str:
         in_channels=data.in_channels,
         image_size=data.image_size,
         mean=_channels(mean),
-        deviation=_channels(deviation),
+        std=_channels(std),
         classes=data.classes,
         data=data.name,
         train_images=data.train_images,
@@ -126,7 +126,7 @@ def _state(bundle: Bundle) -> str:
         return "The weights are those of its full training."
     epochs = Recipe.from_json(provenance.search_training).epochs
     return (
-        f"The weights are those of the search: {provenance.epochs} of {epochs} epochs, on the training part alone. "
+        f"The weights are those of the search: {provenance.epochs} of {epochs} epochs, on the training split alone. "
         "It is meant to be trained fully."
     )
 
@@ -158,7 +158,7 @@ def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
 
 
 def _full_training_numbers(result: dict[str, Any]) -> list[tuple[str, str]]:
-    test = "no test part" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
+    test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
     return [
         (f"test accuracy after the full training of {result['epochs']} epochs", test),
         ("validation accuracy after the full training", f"{result['val_accuracy']:.2%}"),

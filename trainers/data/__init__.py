@@ -1,4 +1,4 @@
-"""What a network is trained on: data sets, their parts, and augmentation.
+"""What a network is trained on: data sets, their splits, and augmentation.
 
 Imports nothing else of trainers. torch lives here, torchvision in `torchvision_import`, scikit-learn in `memory_sets`.
 `config` says what a data set is and needs none of them.

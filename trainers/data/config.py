@@ -16,7 +16,7 @@ class DataConfig:
     """A data set and how it is read.
 
     `root` is the directory that holds it (None where there is none to name), `image_size` the side in pixels,
-    `validation_fraction` the share of the training part that is set apart, stratified, by `split_seed`, and
+    `validation_fraction` the share of the training split that is set apart, stratified, by `split_seed`, and
     `loader_workers` the number of processes that read images (0: none but this one; data sets held in memory need
     none). Raises UserError where a value is out of range.
     """
@@ -51,6 +51,7 @@ class DataConfig:
 
 DATA_NAMES = ("digits", "cifar10", "image_folder", "imagenet")
 
+# How each data set is read unless the settings of a search or of a full training say otherwise.
 DATA_DEFAULTS: dict[str, DataConfig] = {
     "digits": DataConfig("digits", None, image_size=16, validation_fraction=0.25),
     "cifar10": DataConfig("cifar10", "data/", image_size=32, validation_fraction=0.1),
@@ -62,7 +63,7 @@ DATA_DEFAULTS: dict[str, DataConfig] = {
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """What a data set holds: all that a network has to know of it. `test_images` is 0 where there is no test part."""
+    """What a data set holds: all that a network has to know of it. `test_images` is 0 where there is no test split."""
 
     name: str
     classes: int

@@ -1,6 +1,6 @@
-"""What is in a data set, and its three parts, read as a configuration says.
+"""What is in a data set, and its three splits, read as a configuration says.
 
-The search sees the train and the validation part; the test part is for the final judgement alone.
+The search sees the train and the validation split; the test split is for the last evaluation alone.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def check_data(config: DataConfig) -> DataSummary:
     an archive is damaged, or the first image of a class cannot be read.
     """
     if config.name == "digits":
-        sizes = tuple(len(part) for part in _digits(config))
+        sizes = tuple(len(images) for images in _digits(config))
         return DataSummary("digits", 10, 1, config.image_size, *sizes)
     if config.name == "cifar10":
         memory_sets.check_cifar10(_root(config))
@@ -31,7 +31,7 @@ def check_data(config: DataConfig) -> DataSummary:
         validation = 10 * round(config.validation_fraction * memory_sets.CIFAR10_TRAIN / 10)
         train = memory_sets.CIFAR10_TRAIN - validation
         return DataSummary("cifar10", 10, 3, config.image_size, train, validation, memory_sets.CIFAR10_TEST)
-    folder, train_index, validation_index, test_folder, test_index = _folder_parts(config)
+    folder, train_index, validation_index, test_folder, test_index = _folder_splits(config)
     check_first_images(folder)
     if test_folder is not folder:
         check_first_images(test_folder)
@@ -45,7 +45,7 @@ def check_data(config: DataConfig) -> DataSummary:
 
 
 def load_train_validation(config: DataConfig) -> tuple[Images, Images]:
-    """The train and the validation part. Raises UserError where they cannot be read."""
+    """The train and the validation split. Raises UserError where they cannot be read."""
     if config.name == "digits":
         train, validation, _ = _digits(config)
         return train, validation
@@ -53,24 +53,24 @@ def load_train_validation(config: DataConfig) -> tuple[Images, Images]:
         return memory_sets.cifar10_train_validation(
             _root(config), config.image_size, config.validation_fraction, config.split_seed
         )
-    folder, train_index, validation_index, _, _ = _folder_parts(config)
+    folder, train_index, validation_index, _, _ = _folder_splits(config)
     return _folder_images(config, folder, train_index), _folder_images(config, folder, validation_index)
 
 
 def load_test(config: DataConfig) -> Images:
-    """The test part. Raises UserError where there is none."""
+    """The test split. Raises UserError where there is none."""
     if config.name == "digits":
         return _digits(config)[2]
     if config.name == "cifar10":
         return memory_sets.cifar10_test(_root(config), config.image_size)
-    _, _, _, test_folder, test_index = _folder_parts(config)
+    _, _, _, test_folder, test_index = _folder_splits(config)
     if not test_index:
         raise UserError(f"data.root: {config.root!r} has no test directory.")
     return _folder_images(config, test_folder, test_index)
 
 
 def _digits(config: DataConfig) -> tuple[MemoryImages, ...]:
-    return memory_sets.digits_parts(config.image_size, config.validation_fraction, config.split_seed)
+    return memory_sets.digits_splits(config.image_size, config.validation_fraction, config.split_seed)
 
 
 def _root(config: DataConfig) -> Path:
@@ -83,11 +83,11 @@ def _folder_images(config: DataConfig, folder: Folder, index: list[int]) -> Fold
     return FolderImages(folder, index, image_size=config.image_size, workers=config.loader_workers)
 
 
-def _folder_parts(config: DataConfig) -> tuple[Folder, list[int], list[int], Folder, list[int]]:
+def _folder_splits(config: DataConfig) -> tuple[Folder, list[int], list[int], Folder, list[int]]:
     """The training folder with its train and validation indices, and the test folder with its indices.
 
-    ImageNet is train/ and val/, and val/ is its test part. Other images are train/ and, if there is one, test/, or
-    class folders alone, of which a test part is split off.
+    ImageNet is train/ and val/, and val/ is its test split. Other images are train/ and, if there is one, test/, or
+    class folders alone, of which a test split is set apart.
     """
     root = _root(config)
     if config.name == "imagenet" and root.is_dir():

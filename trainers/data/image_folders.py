@@ -1,6 +1,6 @@
 """Images in folders, one folder a class: read, decoded and augmented one at a time in loader processes.
 
-In the place of an image that cannot be read stands the next one of its part, up to a limit.
+In the place of an image that cannot be read stands the next one of its split, up to a limit.
 
 Shapes: B batch, C channels, H height, W width.
 """
@@ -24,10 +24,10 @@ from trainers.data.torchvision_import import torchvision
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 # ImageNet's channel statistics, by which all folders are normalised.
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Images to be evaluated are resized to this multiple of the side that is then cut from their middle.
 EVALUATION_MARGIN = 256 / 224
-# So many images of a part, or this share of it if that is less, may be unreadable.
+# So many images of a split, or this share of it if that is less, may be unreadable.
 MOST_UNREADABLE, MOST_UNREADABLE_SHARE = 100, 0.01
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def read_image(file: str) -> Any:
 
 
 class FolderImages:
-    """Images that stay on disk. `index` picks those of `folder` that belong to this part.
+    """Images that stay on disk. `index` picks those of `folder` that belong to this split.
 
     `unreadable` holds the files that were met and could not be read, and why. Past `most_unreadable` reading on raises
     UnreadableImages with their list.
@@ -120,7 +120,7 @@ class FolderImages:
         )
         for images_BCHW, index_B, problems in loader:
             self._count(problems)
-            images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, DEVIATION)
+            images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, STD)
             yield images, self.labels_I[index_B].to(device, non_blocking=True)
 
     def _count(self, problems: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A part of a data set as the training loop sees it, and the small ones that are held in memory.
+"""A split of a data set as the training loop sees it, and the small ones that are held in memory.
 
 Shapes: I images, B batch, C channels, H height, W width.
 """
@@ -31,8 +31,8 @@ class Images(Protocol):
 class MemoryImages:
     """Images held in memory, 8 bits a value, and augmented a batch at a time.
 
-    `images_ICHW` is uint8, `labels_I` int64; `mean` and `deviation` are each channel's, of values in 0 to 1. Batches
-    are resized to `image_size` where the images have another size.
+    `images_ICHW` is uint8, `labels_I` int64; `mean` and `std`, the standard deviation, are each channel's, of values in
+    0 to 1. Batches are resized to `image_size` where the images have another size.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class MemoryImages:
         *,
         image_size: int,
         mean: tuple[float, ...],
-        deviation: tuple[float, ...],
+        std: tuple[float, ...],
     ) -> None:
         assert images_ICHW.dtype == torch.uint8 and len(images_ICHW) == len(labels_I)
         self.images_ICHW = images_ICHW
         self.labels_I = labels_I
         self.image_size = image_size
         self.mean = mean
-        self.deviation = deviation
+        self.std = std
 
     def __len__(self) -> int:
         return len(self.labels_I)
@@ -69,12 +69,12 @@ class MemoryImages:
                 images_BCHW = F.interpolate(
                     images_BCHW.float(), (self.image_size, self.image_size), mode="bilinear", antialias=True
                 )
-            yield normalise(images_BCHW, self.mean, self.deviation), labels_I[place_B]
+            yield normalise(images_BCHW, self.mean, self.std), labels_I[place_B]
 
 
-def normalise(images_BCHW: Tensor, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Tensor:
-    """Values of 0 to 255 as float32 with the given mean and deviation taken out of each channel, channels_last."""
+def normalise(images_BCHW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Values of 0 to 255 as float32 in channels_last order, less each channel's mean, over its standard deviation."""
     images = images_BCHW.float()
     mean_C11 = 255 * images.new_tensor(mean)[:, None, None]
-    deviation_C11 = 255 * images.new_tensor(deviation)[:, None, None]
-    return ((images - mean_C11) / deviation_C11).contiguous(memory_format=torch.channels_last)
+    std_C11 = 255 * images.new_tensor(std)[:, None, None]
+    return ((images - mean_C11) / std_C11).contiguous(memory_format=torch.channels_last)

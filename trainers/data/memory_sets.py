@@ -13,15 +13,15 @@ from trainers.data.images import MemoryImages
 from trainers.data.splits import stratified_split
 from trainers.data.torchvision_import import torchvision
 
-# Of the 1,797 digits a fifth are the test part, whatever the seed of the validation split.
+# Of the 1,797 digits a fifth are the test split, whatever the seed of the validation split.
 DIGITS_TEST_FRACTION = 0.2
-DIGITS_MEAN, DIGITS_DEVIATION = (0.305,), (0.318,)
-CIFAR10_MEAN, CIFAR10_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+DIGITS_MEAN, DIGITS_STD = (0.305,), (0.318,)
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
 
 
-def digits_parts(image_size: int, validation_fraction: float, split_seed: int) -> tuple[MemoryImages, ...]:
-    """Train, validation and test part of the 8×8 grey digits, enlarged to `image_size`."""
+def digits_splits(image_size: int, validation_fraction: float, split_seed: int) -> tuple[MemoryImages, ...]:
+    """Train, validation and test split of the 8×8 grey digits, enlarged to `image_size`."""
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
@@ -31,35 +31,33 @@ def digits_parts(image_size: int, validation_fraction: float, split_seed: int) -
     labels_I = torch.from_numpy(bunch.target).long()
     rest, test = stratified_split(labels_I.tolist(), DIGITS_TEST_FRACTION, "digits test")
     train, validation = split_validation(labels_I[rest].tolist(), validation_fraction, split_seed)
-    parts = ([rest[index] for index in train], [rest[index] for index in validation], test)
+    indices_of_splits = ([rest[index] for index in train], [rest[index] for index in validation], test)
     return tuple(
-        MemoryImages(
-            images_I1HW[part], labels_I[part], image_size=image_size, mean=DIGITS_MEAN, deviation=DIGITS_DEVIATION
-        )
-        for part in parts
+        MemoryImages(images_I1HW[indices], labels_I[indices], image_size=image_size, mean=DIGITS_MEAN, std=DIGITS_STD)
+        for indices in indices_of_splits
     )
 
 
 def split_validation(labels: Sequence[int], fraction: float, split_seed: int) -> tuple[list[int], list[int]]:
-    """The stratified train and validation indices of a training part."""
+    """The stratified train and validation indices of a training split."""
     return stratified_split(labels, fraction, f"validation {split_seed}")
 
 
 def cifar10_train_validation(
     root: Path, image_size: int, validation_fraction: float, split_seed: int
 ) -> tuple[MemoryImages, MemoryImages]:
-    """Train and validation part, both of CIFAR-10's 50,000 training images."""
+    """Train and validation split, both of CIFAR-10's 50,000 training images."""
     images, labels = _cifar10(root, train=True)
     train, validation = split_validation(labels.tolist(), validation_fraction, split_seed)
     return (
-        _cifar10_part(images[train], labels[train], image_size),
-        _cifar10_part(images[validation], labels[validation], image_size),
+        _cifar10_images(images[train], labels[train], image_size),
+        _cifar10_images(images[validation], labels[validation], image_size),
     )
 
 
 def cifar10_test(root: Path, image_size: int) -> MemoryImages:
     """CIFAR-10's 10,000 test images."""
-    return _cifar10_part(*_cifar10(root, train=False), image_size)
+    return _cifar10_images(*_cifar10(root, train=False), image_size)
 
 
 def check_cifar10(root: Path) -> None:
@@ -67,8 +65,8 @@ def check_cifar10(root: Path) -> None:
     _cifar10_set(root, train=True, download=True)
 
 
-def _cifar10_part(images_ICHW: Tensor, labels_I: Tensor, image_size: int) -> MemoryImages:
-    return MemoryImages(images_ICHW, labels_I, image_size=image_size, mean=CIFAR10_MEAN, deviation=CIFAR10_DEVIATION)
+def _cifar10_images(images_ICHW: Tensor, labels_I: Tensor, image_size: int) -> MemoryImages:
+    return MemoryImages(images_ICHW, labels_I, image_size=image_size, mean=CIFAR10_MEAN, std=CIFAR10_STD)
 
 
 def _cifar10(root: Path, *, train: bool) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A full training from scratch: resumed where it was interrupted, judged once on the test part, kept.
+"""A full training from scratch: resumed where it was interrupted, evaluated once on the test split, kept.
 
 OUT/settings.json   what is trained, so that only the same training goes on here
 OUT/checkpoints/    the last two epochs

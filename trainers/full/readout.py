@@ -11,8 +11,8 @@ def announce(plan: Plan) -> None:
     print(f"network  {settings.architecture.label}")
     print(f"         {_short(plan.cost.flops)} FLOPs, {_short(plan.cost.params)} parameters")
     print(f"data     {summary.name}, {summary.image_size} px, {summary.classes} classes")
-    parts = f"{summary.train_images} train, {summary.validation_images} validation, {summary.test_images} test"
-    print(f"         {parts}")
+    sizes = f"{summary.train_images} train, {summary.validation_images} validation, {summary.test_images} test"
+    print(f"         {sizes}")
     print(f"recipe   {settings.recipe_source}")
     print(f"         {recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from nas.driver.command_line import read_command
 from nas.settings.space_files import space_names
 from search_spaces.errors import UserError
-from trainers.data.config import DATA_NAMES
+from trainers.data.config import DATA_DEFAULTS, DATA_NAMES
 
 
 def read(*arguments: str):
@@ -24,6 +25,13 @@ def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
 def test_every_data_set_composes_with_every_space(name: str, space: str) -> None:
     command = read_command(["--space", space, f"data={name}"])
     assert command.data.name == name and command.space.granularity in space.removesuffix("s")
+
+
+@pytest.mark.parametrize("name", DATA_NAMES)
+def test_a_data_set_is_read_as_full_training_reads_it(name: str) -> None:
+    expected = DATA_DEFAULTS[name]
+    root = None if expected.root is None else str(Path(expected.root).resolve())
+    assert read(f"data={name}").data == replace(expected, root=root)
 
 
 def test_overrides_stand_on_both_sides_of_flags() -> None:

@@ -1,6 +1,4 @@
-"""Local self-attention: the reference against loops over pixels, what the paper's layer must do, and the module."""
-
-import math
+"""The layer: what the paper's must do, its FLOPs, exports and precision."""
 
 import pytest
 import torch
@@ -11,89 +9,7 @@ from search_spaces.architecture import POSITIONAL_ENCODINGS, Attention
 from search_spaces.attention.dispatch import local_attention
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.attention.positional import sinusoidal_encoding
-from search_spaces.attention.reference import reference_attention
-
-
-def loop_attention(
-    query: Tensor, key: Tensor | None, value: Tensor, row: Tensor | None, column: Tensor | None, extent: int
-) -> Tensor:
-    """Equation 2 of the paper, number by number."""
-    batch, height, width, heads, depth = query.shape
-    output = torch.zeros_like(query)
-    reach = extent // 2
-    for image in range(batch):
-        for i in range(height):
-            for j in range(width):
-                for n in range(heads):
-                    logits, values = [], []
-                    for a in range(i - reach, i + reach + 1):
-                        for b in range(j - reach, j + reach + 1):
-                            if not (0 <= a < height and 0 <= b < width):
-                                continue
-                            logit = 0.0
-                            for d in range(depth):
-                                q = float(query[image, i, j, n, d])
-                                if key is not None:
-                                    logit += q * float(key[image, a, b, n, d])
-                                if row is not None and column is not None:
-                                    if d < depth // 2:
-                                        logit += q * float(row[n, a - i + reach, d])
-                                    else:
-                                        logit += q * float(column[n, b - j + reach, d - depth // 2])
-                            logits.append(logit)
-                            values.append(value[image, a, b, n])
-                    largest = max(logits)
-                    terms = [math.exp(logit - largest) for logit in logits]
-                    for term, neighbour in zip(terms, values, strict=True):
-                        output[image, i, j, n] += term / sum(terms) * neighbour
-    return output
-
-
-def random_inputs(
-    batch: int, height: int, width: int, heads: int, depth: int, extent: int, encoding: str
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None]:
-    generator = torch.Generator().manual_seed(0)
-
-    def numbers(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-    query, key, value = (numbers(batch, height, width, heads, depth) for _ in range(3))
-    row, column = (numbers(heads, extent, depth // 2) for _ in range(2))
-    relative = encoding.startswith("relative")
-    return (
-        query,
-        None if encoding == "relative_only" else key,
-        value,
-        row if relative else None,
-        (column if relative else None),
-    )
-
-
-@pytest.mark.parametrize("encoding", ["none", "relative", "relative_only"])
-@pytest.mark.parametrize(
-    "shape",
-    [(2, 5, 4, 2, 4, 3), (1, 3, 6, 1, 2, 7), (1, 1, 1, 3, 2, 5), (1, 4, 4, 2, 6, 1), (1, 2, 3, 2, 2, 11)],
-)
-def test_reference_is_the_equation(shape: tuple[int, ...], encoding: str) -> None:
-    inputs = random_inputs(*shape, encoding)
-    expected = loop_attention(*inputs, shape[-1])
-    torch.testing.assert_close(reference_attention(*inputs, spatial_extent=shape[-1]), expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("backend", ["reference", "blocks", "numba"])
-@pytest.mark.parametrize("encoding", ["none", "relative", "relative_only"])
-def test_gradients_are_those_of_finite_differences(backend: str, encoding: str) -> None:
-    inputs = random_inputs(1, 3, 2, 2, 2, 3, encoding)
-    present = [index for index, tensor in enumerate(inputs) if tensor is not None]
-
-    def attention(*tensors: Tensor) -> Tensor:
-        arguments: list[Tensor | None] = [None] * 5
-        for index, tensor in zip(present, tensors, strict=True):
-            arguments[index] = tensor
-        return local_attention(*arguments, spatial_extent=3, backend=backend)  # type: ignore[arg-type]
-
-    tensors = [tensor.requires_grad_() for tensor in inputs if tensor is not None]
-    assert torch.autograd.gradcheck(attention, tensors)
+from tests.support.attention_oracle import loop_attention
 
 
 def layer_of(

@@ -11,7 +11,7 @@ from trainers.bundle.files import write_bundle
 from trainers.bundle.model_card import NORMALISATION, model_card
 from trainers.data.config import DATA_DEFAULTS, DATA_NAMES
 from trainers.data.datasets import load_test
-from trainers.data.memory_sets import DIGITS_DEVIATION, DIGITS_MEAN
+from trainers.data.memory_sets import DIGITS_MEAN, DIGITS_STD
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING
 
@@ -61,7 +61,7 @@ def test_the_card_says_what_was_measured_and_under_what_conditions() -> None:
         assert condition in card
 
 
-@pytest.mark.parametrize(("accuracy", "text"), [(0.984, "98.40%"), (None, "no test part")])
+@pytest.mark.parametrize(("accuracy", "text"), [(0.984, "98.40%"), (None, "no test split")])
 def test_the_card_of_a_full_training_says_its_result(accuracy: float | None, text: str) -> None:
     result = {"test_accuracy": accuracy, "val_accuracy": 0.97, "epochs": 40}
     card = model_card(dataclasses.replace(BUNDLE, provenance=provenance(full_training=result)))
@@ -80,6 +80,6 @@ def test_the_normalisation_in_the_card_is_that_of_the_images() -> None:
     images = load_test(DATA_DEFAULTS["digits"])
     [(batch, _)] = images.batches([torch.arange(len(images))], torch.device("cpu"))
     card = model_card(BUNDLE)
-    assert "0.305" in card and "0.318" in card and (DIGITS_MEAN, DIGITS_DEVIATION) == ((0.305,), (0.318,))
+    assert "0.305" in card and "0.318" in card and (DIGITS_MEAN, DIGITS_STD) == ((0.305,), (0.318,))
     # A black pixel is where 0 goes.
     assert batch.min().item() == pytest.approx((0 - 0.305) / 0.318, abs=1e-5)
