@@ -186,7 +186,7 @@ def test_a_diverging_training_says_what_to_try(bundle, tmp_path, capsys):
     [
         (["{missing}"], "is no bundle"),
         ([], "BUNDLE is missing"),
-        (["{bundle}", "--sed", "3"], "unrecognized arguments: --sed 3"),
+        (["{bundle}", "--sed", "3"], "unrecognized arguments: --sed"),
         (["{bundle}", "--seed", "-1"], "--seed is -1"),
         (["{bundle}", "--device", "gpu"], "--device is 'gpu': expected auto, cpu, cuda or cuda:N"),
         (["{bundle}", "recipe.epoch=3"], "Did you mean 'recipe.epochs'?"),
