@@ -18,5 +18,5 @@ def seeded_model(architecture: Architecture, summary: DataSummary, seed: int) ->
             in_channels=summary.in_channels,
             classes=summary.classes,
         )
-    # torch's own annotations leave this argument out.
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # torch's own annotations leave this argument out before 2.14.
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]

@@ -36,7 +36,8 @@ def numba_attention(
     The same bits for any number of threads. First derivatives only.
     """
     inputs = (query_BHWND, key_BHWND, value_BHWND, row_NKd, column_NKd)
-    return _LocalAttention.apply(*inputs, spatial_extent)  # type: ignore[no-untyped-call]
+    # Typed from torch 2.14 on.
+    return _LocalAttention.apply(*inputs, spatial_extent)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 class _LocalAttention(torch.autograd.Function):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,9 @@ def interrupted(bundle: Path, out: Path, number: signal.Signals, *arguments: str
     """Sends the signal after the first epoch's line; returns the exit code and what went to stderr."""
     command = [sys.executable, SCRIPT, str(bundle), "--out", str(out), *arguments]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as process:
+    # Tests that a script runs in the background have SIGINT ignored, and so would their child.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("epoch"):
