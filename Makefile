@@ -80,7 +80,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  mkdir -p .venv && echo $$$$ > .venv/.installing && rm -rf .venv/* $(STAMP) && "$$python" -m venv .venv || exit 1; \
 	fi; \
 	echo $$$$ > .venv/.installing; \
-	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt setuptools && \
-	$(RUN) -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[dev]' || \
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt pip setuptools && \
+	$(RUN) -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt -e . --group dev || \
 	  { [ ! -e $(STAMP) ] || rm .venv/.installing; exit 1; }; \
 	pwd -P > $(STAMP); rm .venv/.installing

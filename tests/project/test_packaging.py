@@ -30,9 +30,15 @@ NEEDED = "error: Python 3.11, 3.12 or 3.13 with the venv module is needed; looke
 
 
 def declared_requirements() -> list[Requirement]:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    return [Requirement(line) for requirements in lists for line in requirements]
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = declared["project"]
+    lists = [
+        project["dependencies"],
+        *project["optional-dependencies"].values(),
+        *declared["dependency-groups"].values(),
+    ]
+    # A group names others by a mapping.
+    return [Requirement(line) for requirements in lists for line in requirements if isinstance(line, str)]
 
 
 def pinned_versions() -> dict[str, Version]:
@@ -52,7 +58,7 @@ def test_pins_carry_no_local_suffix() -> None:
 
 def test_pins_satisfy_the_ranges() -> None:
     pins = pinned_versions()
-    assert "setuptools" in pins
+    assert {"setuptools", "pip"} <= pins.keys()
     for requirement in declared_requirements():
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
 
@@ -173,7 +179,7 @@ def test_a_second_call_installs_nothing(checkout: Path, tmp_path: Path) -> None:
         in make(checkout, "search", python, "ARGS=--trials 5").stdout
     )
     log = checkout / "pip.log"
-    assert "-c constraints.txt -e .[dev]" in log.read_text(encoding="utf-8")
+    assert "-c constraints.txt -e . --group dev" in log.read_text(encoding="utf-8")
     log.unlink()
     assert make(checkout, "search", python).returncode == 0
     assert make(checkout, "test", python).returncode == 0
