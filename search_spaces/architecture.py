@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.json_fields import read_object
 
 PositionalEncoding = Literal["none", "absolute", "relative", "relative_only"]
 Stem = Literal["convolution", "attention", "attention_stand_alone", "attention_convolutional_values"]
@@ -167,7 +168,7 @@ class Architecture:
     @classmethod
     def from_json(cls, data: object) -> "Architecture":
         """The architecture that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        fields = _fields(data, "architecture", {"format", "stem", "base_channels", "stages"})
+        fields = read_object(data, "architecture", ["base_channels", "format", "stages", "stem"])
         if fields["format"] != ARCHITECTURE_FORMAT:
             raise UserError(f"architecture format is {fields['format']!r}: expected {ARCHITECTURE_FORMAT!r}.")
         stages = fields["stages"]
@@ -184,10 +185,10 @@ def operator_from_json(data: object) -> Operator:
     """The operator that `to_json` wrote. Raises UserError on anything else."""
     kind = data.get("operator") if isinstance(data, Mapping) else None
     if kind == "convolution":
-        _fields(data, "convolution", {"operator"})
+        read_object(data, "convolution", ["operator"])
         return Convolution()
     if kind == "attention":
-        fields = _fields(data, "attention", {"operator", "spatial_extent", "heads", "positional_encoding"})
+        fields = read_object(data, "attention", ["heads", "operator", "positional_encoding", "spatial_extent"])
         return Attention(fields["spatial_extent"], fields["heads"], fields["positional_encoding"])
     raise unknown_name("operator", kind, ("convolution", "attention"))
 
@@ -211,15 +212,3 @@ def _stage_label(blocks: tuple[Operator, ...]) -> str:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _fields(data: object, what: str, names: set[str]) -> Mapping[str, Any]:
-    if not isinstance(data, Mapping):
-        raise UserError(f"{what}: expected an object with {', '.join(sorted(names))}, found {type(data).__name__}.")
-    for key in data:
-        if key not in names:
-            raise unknown_name(f"key of {what}", key, sorted(names))
-    missing = sorted(names - set(data))
-    if missing:
-        raise UserError(f"{what}: missing {', '.join(missing)}.")
-    return data

@@ -25,7 +25,13 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 @torch.no_grad()
 def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    """averaged ← decay · averaged + (1 − decay) · model, for weights and batch-norm statistics; counters are copied."""
+    """averaged ← decay · averaged + (1 − decay) · model, for weights and batch-norm statistics; counters are copied.
+
+    `torch.optim.swa_utils.AveragedModel` computes the same bits for one step, yet does not fit: its first update copies
+    the model, its decay cannot grow over a training, it averages batch norm's counters as whole numbers (after 30
+    updates by 0.9 they stand at 20), and its state has other names than those in checkpoints. Working around all of
+    that takes more code than this function.
+    """
     pairs = list(zip(averaged.state_dict().values(), model.state_dict().values(), strict=True))
     floating = [pair for pair in pairs if pair[0].is_floating_point()]
     torch._foreach_lerp_([mean for mean, _ in floating], [value for _, value in floating], 1 - decay)

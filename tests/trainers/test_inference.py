@@ -1,6 +1,5 @@
 """Latency and memory: what is run, what is counted, and that the memory is what arithmetic says it must be."""
 
-import json
 import time
 
 import pytest
@@ -8,10 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, Attention, Convolution
-from search_spaces.errors import UserError
-from tests.support.bundles import SUMMARY, inference_cost
+from tests.support.bundles import SUMMARY
 from trainers.inference import TIMED_RUNS, WARM_UP_RUNS, measure_inference
-from trainers.inference_cost import InferenceCost
 from trainers.model import seeded_model
 
 ARCHITECTURE = Architecture("convolution", 8, ((Convolution(),), (Attention(3, 2, "relative"),)) * 2)
@@ -79,15 +76,6 @@ def test_the_conditions_are_recorded() -> None:
     assert cost.device and cost.latency_ms > 0 and cost.latency_spread_ms >= 0
     for text in ("batch 2", "16×16", "bfloat16", cost.device, "1 thread,", "numba", torch.__version__, "30 runs"):
         assert text in cost.conditions
-
-
-def test_a_cost_is_json_and_read_strictly() -> None:
-    cost = inference_cost()
-    assert InferenceCost.from_json(json.loads(json.dumps(cost.to_json()))) == cost
-    with pytest.raises(UserError, match=r"unknown key of inference 'latency'.*'latency_ms'"):
-        InferenceCost.from_json(cost.to_json() | {"latency": 3})
-    with pytest.raises(UserError, match=r"inference batch is 1\.5"):
-        InferenceCost.from_json(cost.to_json() | {"batch": 1.5})
 
 
 @pytest.mark.gpu

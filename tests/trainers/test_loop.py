@@ -1,11 +1,9 @@
-"""Training: exact continuation, dependence on the seed alone, and what the update rules compute."""
+"""Training: exact continuation, dependence on the seed alone, and how batches are drawn."""
 
 import dataclasses
 
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
@@ -13,10 +11,8 @@ from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data, load_train_validation
 from trainers.data.images import MemoryImages
 from trainers.epoch_result import EpochResult
-from trainers.evaluation import evaluate
 from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
-from trainers.optimizer import update_average
 from trainers.recipe import FULL_TRAINING, Recipe
 
 TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
@@ -154,56 +150,3 @@ def test_processes_share_every_global_batch(splits):
     for whole, first, second in zip(order(0, 1), order(0, 2), order(1, 2), strict=True):
         assert sorted(whole.tolist()) == sorted(first.tolist() + second.tolist())
         assert len(first) == len(second) == 32
-
-
-def test_first_step_is_nesterov_with_decay_on_weights_only():
-    """One step on one linear layer and its batch norm against the update written out."""
-
-    class Images:
-        def __len__(self) -> int:
-            return 8
-
-        def batches(self, indices, device, augmentation=None):
-            for index in indices:
-                yield inputs[index], labels[index]
-
-    torch.manual_seed(0)
-    inputs, labels = torch.randn(8, 3), torch.arange(8) % 2
-    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
-    before = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
-    recipe = Recipe(1, 8, 0.1, 0.9, 0.5, 0.1, 0.0, 0.0, "none", "float32")
-    run = Training(model, Images(), Images(), recipe, seed=0, device="cpu")
-    list(run.epochs())
-    hidden = F.batch_norm(inputs, None, None, before["0.weight"], before["0.bias"], training=True)
-    logits = F.linear(hidden, before["1.weight"], before["1.bias"])
-    F.cross_entropy(logits, labels, label_smoothing=0.1).backward()
-    for name, value in model.named_parameters():
-        old = before[name]
-        gradient = old.grad + (0.5 * old if name == "1.weight" else 0)
-        # The first Nesterov step: the velocity is the gradient, and the step looks ahead by momentum times it.
-        torch.testing.assert_close(value, old - 0.1 * (gradient + 0.9 * gradient), msg=name)
-
-
-def test_average_weighs_model_and_average():
-    averaged, model = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
-    nn.init.constant_(averaged.weight, 1.0)
-    nn.init.constant_(model.weight, 3.0)
-    model.running_mean.fill_(8.0)
-    model.num_batches_tracked.fill_(7)
-    update_average(averaged, model, 0.75)
-    assert averaged.weight.tolist() == [1.5] * 4
-    assert averaged.running_mean.tolist() == [2.0] * 4
-    assert averaged.num_batches_tracked.item() == 7
-
-
-def test_evaluation_agrees_with_one_pass_and_keeps_the_mode(splits):
-    data = first_images(splits[1], 101)
-    model = seeded_model(TINY, SUMMARY, 0).train()
-    loss, accuracy = evaluate(model, data, "cpu", 16)
-    assert model.training
-    model.eval()
-    with torch.no_grad():
-        images = (data.images_ICHW.float() / 255 - data.mean[0]) / data.std[0]
-        logits = model(images)
-    assert loss == pytest.approx(F.cross_entropy(logits, data.labels_I).item(), rel=1e-5)
-    assert accuracy == pytest.approx((logits.argmax(1) == data.labels_I).float().mean().item())
