@@ -109,8 +109,9 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 def _run(plan: "Plan", arguments: list[str]) -> int:
     from torch.cuda import OutOfMemoryError
 
+    from search_spaces.units import readable_duration
     from trainers.full.full_training import finished_result, run
-    from trainers.full.readout import announce, duration
+    from trainers.full.readout import announce
     from trainers.loop import Diverged
 
     processes = plan.processes
@@ -137,7 +138,7 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
     if processes.is_first:
         test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
         print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
-        print(f"trained  {result['epochs']} epochs in {duration(result['seconds'])}")
+        print(f"trained  {result['epochs']} epochs in {readable_duration(result['seconds'])}")
         print(f"result   {plan.result_file}")
         print(f"bundle   {plan.out / 'bundle'}")
     return SUCCESS

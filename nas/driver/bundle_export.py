@@ -10,10 +10,10 @@ from torch import Tensor
 from nas.ledger.ledger import Ledger
 from nas.records.selection import pick
 from nas.records.trial import TrialRecord
-from nas.records.units import readable_flops
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError
+from search_spaces.units import readable_flops
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model

@@ -5,15 +5,15 @@ from rich.console import Console
 from nas.driver.commands import export_command, resume_command
 from nas.driver.front_table import front_table, measurement_lines
 from nas.driver.result_files import SearchEnd
-from nas.records.objectives import COSTS, CostName
+from nas.records.objectives import COSTS, CostName, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import AnchorGain, Summary
 from nas.records.trial import FAILURES
-from nas.records.units import readable_cost, readable_duration
 from nas.reporting.write import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
+from search_spaces.units import readable_duration
 
 
 def print_conclusion(

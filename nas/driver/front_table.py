@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from nas.records.trial import TrialRecord
-from nas.records.units import readable_flops
+from search_spaces.units import readable_flops
 
 
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:

@@ -7,7 +7,6 @@ from rich.table import Table
 
 from nas.driver.open_ledger import check_ledger
 from nas.records.objectives import COSTS
-from nas.records.units import readable_flops
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
@@ -16,6 +15,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from search_spaces.space_cost import flops_range
+from search_spaces.units import readable_flops
 from trainers.data.config import DataSummary
 from trainers.data.datasets import check_data
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nas.records.summary import Summary
 from nas.records.trial import FAILURES, TrialRecord
-from nas.records.units import readable_duration
+from search_spaces.units import readable_duration
 
 PLAIN_INTERVAL_SECONDS = 15.0
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from search_spaces.units import readable_flops
+
 CostName = Literal["flops", "latency_ms"]
 
 ACCURACY = "val_accuracy"
@@ -29,3 +31,8 @@ COSTS: dict[CostName, CostWords] = {
 def cost_of(objectives: Sequence[str]) -> CostName:
     """The cost among the two objectives of a search."""
     return "latency_ms" if objectives[1] == "latency_ms" else "flops"
+
+
+def readable_cost(cost: float, name: CostName) -> str:
+    """A cost with its unit, three digits: `1.9 GFLOPs` or `3.21 ms`."""
+    return readable_flops(cost) if name == "flops" else f"{cost:.3g} ms"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from nas.records.front import front_of
 from nas.records.pareto import knee
 from nas.records.trial import TrialRecord
-from nas.records.units import readable_flops
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.units import readable_flops
 
 
 @dataclass(frozen=True, slots=True)

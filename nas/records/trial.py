@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nas.records.objectives import CostName
+from nas.records.objectives import CostName, readable_cost
 from nas.records.pareto import Point
-from nas.records.units import readable_cost, readable_flops
 from search_spaces.architecture import Architecture
+from search_spaces.units import readable_flops
 from trainers.epoch_result import EpochResult
 from trainers.inference_cost import InferenceCost
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nas.records.compute_used import train_seconds
 from nas.records.trial import TrialRecord
-from nas.records.units import readable_flops
 from nas.reporting.stages import stage_texts
+from search_spaces.units import readable_flops
 
 CSV_COLUMNS = (
     "number", "outcome", "on_front", "val_accuracy", "val_loss", "train_loss", "flops", "params", "latency_ms",

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from nas.records.compute_used import ComputeUsed
 from nas.records.front import finished, front_hypervolume, front_of
-from nas.records.objectives import COSTS
+from nas.records.objectives import COSTS, readable_cost
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord, counts
-from nas.records.units import readable_cost, readable_flops
 from nas.reporting.importance import Importances
 from nas.reporting.reference_models import ReferenceModel
+from search_spaces.units import readable_flops
 
 LATENCY_TEXT = (
     "Each trial's worker measured the latency of its network before it trained, beside a yardstick, so that what else "

@@ -1,5 +1,6 @@
 """What a full training says of itself: narrow lines to read."""
 
+from search_spaces.units import readable_count, readable_duration
 from trainers.epoch_result import EpochResult
 from trainers.full.plan import Plan
 
@@ -9,7 +10,7 @@ def announce(plan: Plan) -> None:
     settings, summary, processes = plan.settings, plan.summary, plan.processes
     recipe, count = settings.recipe, processes.world_size
     print(f"network  {settings.architecture.label}")
-    print(f"         {_short(plan.cost.flops)} FLOPs, {_short(plan.cost.params)} parameters")
+    print(f"         {readable_count(plan.cost.flops)} FLOPs, {readable_count(plan.cost.params)} parameters")
     print(f"data     {summary.name}, {summary.image_size} px, {summary.classes} classes")
     sizes = f"{summary.train_images} train, {summary.validation_images} validation, {summary.test_images} test"
     print(f"         {sizes}")
@@ -21,23 +22,8 @@ def announce(plan: Plan) -> None:
 
 def epoch_line(result: EpochResult, epochs: int, seconds_left: float) -> str:
     """One epoch in one line."""
+    took, left = readable_duration(result.epoch_seconds), readable_duration(seconds_left)
     return (
         f"epoch {result.epoch:>{len(str(epochs))}}/{epochs}  loss {result.train_loss:.4f}  "
-        f"val {result.val_accuracy:7.2%}  {duration(result.epoch_seconds)}, {duration(seconds_left)} left"
+        f"val {result.val_accuracy:7.2%}  {took}, {left} left"
     )
-
-
-def duration(seconds: float) -> str:
-    """A time to read: `4.2 s`, `3 min 20 s`, `2 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
-    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02d} min"
-
-
-def _short(number: int) -> str:
-    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= factor:
-            return f"{number / factor:.3g} {letter}"
-    return str(number)

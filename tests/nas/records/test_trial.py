@@ -6,7 +6,7 @@ import pytest
 from nas.records.front import finished, front_hypervolume, front_of, hypervolume_history
 from nas.records.pareto import hypervolume
 from nas.records.trial import OUTCOMES, architectures_started, counts
-from nas.records.units import readable_flops
+from search_spaces.units import readable_flops
 from tests.support.searches import trial_record
 
 REFERENCE = (0.1, 4e6)

@@ -1,0 +1,32 @@
+"""Counts and durations in the unit that fits, for people."""
+
+
+def readable_count(number: float) -> str:
+    """A count, three digits: `1.9 G`, `345 k`, `12`."""
+    value, unit = _scaled(number)
+    return f"{value} {unit}".rstrip()
+
+
+def readable_flops(flops: float) -> str:
+    """FLOPs, three digits: `1.9 GFLOPs`."""
+    value, unit = _scaled(flops)
+    return f"{value} {unit}FLOPs"
+
+
+def readable_duration(seconds: float) -> str:
+    """A duration: `4.2 s`, `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 10:
+        return f"{seconds:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _scaled(number: float) -> tuple[str, str]:
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}", unit
+    return f"{number:.3g}", ""
