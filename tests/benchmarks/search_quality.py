@@ -41,6 +41,10 @@ SHARES = (0.95, 0.98, 0.99)
 CHECKPOINTS = (25, 50, 100, 200)
 
 
+# Full trainings' worth of epochs after which searches with learning curves are looked at.
+BUDGETS = (25, 50, 100)
+
+
 def main(arguments: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(list(arguments))
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
         methods = options.methods or (CURVE_METHODS if options.curves else METHODS)
         for method in methods:
             _check(method, options.curves)
+        if options.curves and options.evaluations < BUDGETS[0]:
+            raise UserError(f"--evaluations is {options.evaluations}: expected at least {BUDGETS[0]} with --curves.")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -194,7 +200,7 @@ def _quartiles(values: Sequence[float]) -> str:
 
 
 def _curves(table: Table, reference: Point, methods: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
-    budgets = [count for count in (25, 50, 100) if count <= options.evaluations]
+    budgets = [count for count in BUDGETS if count <= options.evaluations]
     third = low_flops_third(table, reference)
     full, full_third = table.hypervolume(reference), table.hypervolume(third)
     heading = "".join(f"{f'HV at {n}':>18}" for n in budgets)
