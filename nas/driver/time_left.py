@@ -81,7 +81,9 @@ class TimeLeftWatch:
         running = sum(record.outcome == "running" for record in self._known or ())
         self._busy_seconds += passed * running
         if self._left is not None:
-            self._left = _later(self._left, passed)
+            left = _later(self._left, passed)
+            # One that has run out while trials still run was wrong: nothing is told until there is another.
+            self._left = left if left.most_seconds > 0 else None
         if records != self._known:
             self._known = records
             self._move(time_left(records, self._plan, self._work_done(records), elapsed_seconds))

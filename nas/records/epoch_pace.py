@@ -9,6 +9,8 @@ from nas.records.trial import TrialRecord
 # Seconds between two epochs before anything was measured, and how many measured ones that is worth.
 PRIOR_SECONDS_BETWEEN = 0.1
 PRIOR_EPOCHS = 4
+# A machine may become slower or faster: the latest epochs of a trial tell what one takes.
+LATEST_EPOCHS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def epoch_pace(records: Sequence[TrialRecord], done: WorkDone) -> EpochPace | No
 
 
 def _mean_epoch_seconds(record: TrialRecord) -> float:
-    return statistics.fmean(epoch.epoch_seconds for epoch in record.epochs)
+    return statistics.fmean(epoch.epoch_seconds for epoch in record.epochs[-LATEST_EPOCHS:])
 
 
 def _line(x: Sequence[float], y: Sequence[float], weights: Sequence[int]) -> tuple[float, float]:

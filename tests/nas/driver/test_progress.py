@@ -19,34 +19,14 @@ from nas.driver.progress import PLAIN_INTERVAL_SECONDS, ProgressView
 from nas.driver.progress_lines import MOST_TRIALS_SHOWN, Progress, progress_line, progress_rows, running_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.steps import SAID_AFTER_SECONDS, SAID_AGAIN_SECONDS, SILENCE_SECONDS, said, step
-from nas.records.rest_of_search import SearchPlan
-from nas.records.summary import Summary, summarise
 from nas.records.time_left import TimeLeft
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
-from tests.support.bundles import inference_cost
+from tests.support.progress_moment import LOSS, PLAN, RECORDS, summary
 from tests.support.searches import trial_record
 
 PROJECT = Path(__file__).resolve().parents[3]
-PLAN = SearchPlan(trials=12, full_epochs=9, rungs=(2, 6), slots=2)
-LOSS = "the loss is not finite in epoch"
 WIDTHS = (60, 80, 120)
-
-RECORDS = [
-    trial_record(0, (0.5, 0.80), flops=4_000_000, anchor=True, inference=inference_cost(latency_ms=1.75)),
-    trial_record(1, (0.5, 0.90), flops=800_000_000, inference=inference_cost(latency_ms=123.75)),
-    trial_record(2, (0.5, 0.6), outcome="held"),
-    trial_record(3, (0.5, 0.4523), outcome="running"),
-    trial_record(4, (), outcome="running"),
-    trial_record(5, (0.5, 0.5), outcome="diverged", reason=f"{LOSS} 3"),
-    trial_record(6, (0.5,), outcome="diverged", reason=f"{LOSS} 2"),
-    trial_record(7, (), outcome="failed", reason="RuntimeError: what [bold]no markup[/bold] can say in a few words"),
-    trial_record(8, (), outcome="rejected"),
-]
-
-
-def summary(records: Sequence[TrialRecord] = RECORDS) -> Summary:
-    return summarise(records, (0.1, 1e9))
 
 
 def moment(records: Sequence[TrialRecord] = RECORDS, left: TimeLeft | None = None) -> Progress:
@@ -128,7 +108,7 @@ SCRIPT = """
 import time
 from rich.console import Console
 from nas.driver.progress import ProgressView
-from tests.nas.driver.test_progress import PLAN, RECORDS, summary
+from tests.support.progress_moment import PLAN, RECORDS, summary
 with ProgressView(Console(highlight=False), lambda: (RECORDS, summary()), PLAN, interval_seconds=0.1):
     time.sleep(1.5)
 print("over")
@@ -176,7 +156,7 @@ def test_no_terminal_gets_whole_lines() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, check=True)
     lines = done.stdout.splitlines()
     assert "\x1b" not in done.stdout and done.stderr == "" and lines[-1] == "over"
-    assert lines[0].startswith("7/12 architectures: 2 running, 2 finished, 1 held, 2 diverged, 1 failed; front 2")
+    assert lines[0].startswith("6/12 architectures: 2 running, 2 finished, 1 held, 2 diverged, 1 failed; front 2")
 
 
 def test_no_silence_is_longer_than_promised() -> None:
