@@ -2,14 +2,14 @@
 
 from rich.console import Console
 
-from nas.driver.commands import export_command, resume_command
+from nas.driver.commands import export_command
 from nas.driver.front_table import front_table, measurement_lines
 from nas.driver.result_files import SearchEnd
 from nas.records.objectives import COSTS, CostName, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import AnchorGain, Summary
 from nas.records.trial import FAILURES
-from nas.reporting.write import REPORT_PAGE
+from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
@@ -17,9 +17,9 @@ from search_spaces.units import readable_duration
 
 
 def print_conclusion(
-    console: Console, directory: RunDirectory, end: SearchEnd, summary: Summary, mlflow_lines: list[str]
+    console: Console, directory: RunDirectory, end: SearchEnd, summary: Summary, mlflow_lines: list[str], resume: str
 ) -> None:
-    """Prints the front, what it gained, where to look, and what to type next."""
+    """Prints the front, what it gained, where to look, and what to type next: `resume` where there is more to do."""
     counts = summary.counts
     imported = f" beside {summary.results_imported} results taken over" if summary.results_imported else ""
     finished = counts["finished"] - summary.results_imported
@@ -43,7 +43,7 @@ def print_conclusion(
     console.print(f"\nreport   {directory.report / REPORT_PAGE}", soft_wrap=True)
     for line in mlflow_lines:
         console.print(line, soft_wrap=True)
-    following = [resume_command(directory)] if end.interrupted or counts["running"] else []
+    following = [resume] if end.interrupted or counts["running"] else []
     # There is nothing to export of an architecture whose weights are not kept.
     if summary.front and directory.checkpoints(best.number).is_dir():
         following.append(export_command(directory))

@@ -105,7 +105,7 @@ def _search(
     with ray_cluster(command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
         ledger = search_ledger(command, directory, data, slots)
-        interrupted.last_words = f"\nnext\n  {resume_command(directory)}\n"
+        interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
         template = _trial_template(command, directory, data)
         _measure_latency_reference(ledger, command, template, interrupted)
         engine = _engine(ledger, command, data)
@@ -202,4 +202,5 @@ def _conclude(
     failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)
     uri = store_uri(command.tracking, directory)
     seen_at = mlflow_lines(mlflow.tracker, failure, uri, report_command(directory))
-    print_conclusion(console, directory, end, summary, seen_at)
+    following = resume_command(directory, command.cluster)
+    print_conclusion(console, directory, end, summary, seen_at, following)

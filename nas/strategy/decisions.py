@@ -18,7 +18,7 @@ from nas.strategy.halving import promoted, should_continue
 from nas.strategy.posterior import Objective, Posterior, TrialView
 from nas.strategy.proposals import INITIAL_PROPOSALS, Proposal, best_proposal, encoder_of, initial_design
 
-# So many results, early or final, before the surrogate is asked.
+# So many results, early or final, before the Gaussian process is asked.
 LEAST_OBSERVATIONS = 4
 
 

@@ -81,9 +81,8 @@ def test_the_terminal_lists_latency_and_gains_of_it(tmp_path: Path) -> None:
         ["2", "90.00%", "6", "ms"],
     ]
     end = SearchEnd("name", "id", "digits", False, 1.0, 1.0)
-    print_conclusion(
-        console, run_directory(str(tmp_path), "name"), end, summarise(records, REFERENCE, "latency_ms"), []
-    )
+    directory, summary = run_directory(str(tmp_path), "name"), summarise(records, REFERENCE, "latency_ms")
+    print_conclusion(console, directory, end, summary, [], "the way on")
     text = console.export_text()
     assert "(80.00%, 2 ms): its accuracy for 25% less latency, +2.00 points of accuracy for no more latency" in text
 
