@@ -46,7 +46,7 @@ class TrialView:
 class Objective:
     """What is maximised: the hypervolume over `reference`, (least accuracy, most cost), after `epochs` of training.
 
-    `rungs` are the epochs at which trials are judged. `resolution` is the least error that tells from none.
+    `rungs` are the epochs after which trials are decided upon. `resolution` is the least error that tells from none.
     """
 
     reference: Point
