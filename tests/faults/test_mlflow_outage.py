@@ -170,7 +170,7 @@ class GrowingSearch:
         self.records = simulated_search(trials)
         self._shown: list[TrialRecord] = []
 
-    def rng(self) -> tuple[list[TrialRecord], Summary]:
+    def state(self) -> tuple[list[TrialRecord], Summary]:
         shown = list(self._shown)
         return shown, summarise(shown, REFERENCE)
 

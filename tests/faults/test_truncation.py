@@ -76,7 +76,7 @@ def trial_state(epochs: int) -> dict[str, Any]:
     """What a trial keeps of a training of `epochs` epochs, as the worker writes it."""
     images = MemoryImages(
         torch.arange(8 * 64, dtype=torch.uint8).reshape(8, 1, 8, 8), torch.arange(8),
-        image_size=8, mean=(0.5,), deviation=(0.5,),
+        image_size=8, mean=(0.5,), std=(0.5,),
     )  # fmt: skip
     recipe = replace(FULL_TRAINING["digits"], epochs=epochs, batch_size=8, warmup_epochs=0.0)
     training = Training(
