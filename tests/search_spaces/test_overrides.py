@@ -129,7 +129,7 @@ def test_a_value_of_no_declared_type_goes_by_its_looks(text: str, value: object)
     assert found == value and type(found) is type(value)
 
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "search": {"count": 1, "rate": 0.5, "root": None},
     "space": {"depth": [26], "stages": {"heads": [1]}, "stage1": {"heads": None}},
 }

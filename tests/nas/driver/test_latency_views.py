@@ -7,6 +7,7 @@ import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -31,7 +32,7 @@ REFERENCE = (0.1, 8.0)
 FACTS = SearchFacts("name", DIGITS, 2, REFERENCE, "latency_ms")
 
 
-def on_latency(number: int, accuracy: float, latency_ms: float | None, **changes: object) -> TrialRecord:
+def on_latency(number: int, accuracy: float, latency_ms: float | None, **changes: Any) -> TrialRecord:
     return trial_record(number, (0.5, accuracy), cost_name="latency_ms", latency_ms=latency_ms, **changes)
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 
 from nas.driver.command_line import read_command
+from nas.settings.command import Command
 from nas.settings.space_files import space_names
 from search_spaces.errors import UserError
 from trainers.data.config import DATA_DEFAULTS, DATA_NAMES
 
 
-def read(*arguments: str):
+def read(*arguments: str) -> Command:
     return read_command(["--space", "resnet_stages", *arguments])
 
 
@@ -85,7 +86,7 @@ def test_a_copied_space_file_is_searched_without_code(tmp_path: Path) -> None:
     assert command.space.name == "mine" and command.space.size() == 1
 
 
-def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch, tmp_path: Path) -> None:
+def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert read("data=imagenet", "data.root=images").data.root == str(tmp_path / "images")
 

@@ -14,6 +14,7 @@ from nas.strategy.posterior import Objective, TrialView
 from nas.strategy.proposals import INITIAL_PROPOSALS, distinct
 from search_spaces.space import Value
 from search_spaces.space_cost import flops_range
+from tests.support.present import present
 from tests.support.searches import DIGITS, shipped_space
 
 SPACE = shipped_space()
@@ -82,9 +83,9 @@ def test_the_design_comes_first_and_expects_nothing() -> None:
     asked = decisions()
     for count in (0, LEAST_OBSERVATIONS - 1):
         state = asked.state(history(0, finished=count, held=0, running=0))
-        assert state.posterior is None and state.fresh.improvement is None and state.fresh_improvement == 0
+        assert state.posterior is None and present(state.fresh).improvement is None and state.fresh_improvement == 0
     early = asked.state(history(0, finished=LEAST_OBSERVATIONS, held=0, running=0))
-    assert early.posterior is not None and early.fresh.improvement is None
+    assert early.posterior is not None and present(early.fresh).improvement is None
     assert asked.state(history(0, finished=INITIAL_PROPOSALS, held=0, running=0)).fresh_improvement > 0
 
 
@@ -106,7 +107,7 @@ def test_the_unit_of_flops_does_not_matter(seed: int, unit: float) -> None:
     trials = history(seed)
     here, there = decisions(seed), decisions(seed, unit)
     states = here.state(trials), there.state(scaled(trials, unit))
-    assert states[0].fresh.candidate.key == states[1].fresh.candidate.key
+    assert present(states[0].fresh).candidate.key == present(states[1].fresh).candidate.key
     assert here.promotion(states[0]) == there.promotion(states[1])
     assert here.promotion(states[0], 8) == there.promotion(states[1], 8) is not None
     assert fates(trials, here) == fates(scaled(trials, unit), there)
@@ -117,7 +118,7 @@ def test_the_unit_of_flops_does_not_matter_before_anything_has_finished(unit: fl
     trials = history(3, finished=0, held=4, running=6)
     here, there = decisions(), decisions(unit=unit)
     assert fates(trials, here) == fates(scaled(trials, unit), there)
-    fresh = [d.state(t).fresh.candidate.key for d, t in ((here, trials), (there, scaled(trials, unit)))]
+    fresh = [present(d.state(t).fresh).candidate.key for d, t in ((here, trials), (there, scaled(trials, unit)))]
     assert fresh[0] == fresh[1]
 
 
@@ -174,7 +175,7 @@ def test_the_best_held_trial_is_promoted_for_what_is_left() -> None:
     asked = decisions(2)
     state = asked.state(trials)
     held = [trial for trial in trials if trial.status == "held"]
-    improvements = state.posterior.expected_improvements([trial.candidate for trial in held])
+    improvements = present(state.posterior).expected_improvements([trial.candidate for trial in held])
     rates = {
         t.number: improvement / (EPOCHS - len(t.accuracies)) for t, improvement in zip(held, improvements, strict=True)
     }
@@ -198,8 +199,8 @@ def test_a_batch_is_distinct_and_spread() -> None:
     improvements = []
     batch = list(trials)
     for number in range(len(trials), len(trials) + 8):
-        fresh = asked.state(batch).fresh
-        improvements.append(fresh.improvement)
+        fresh = present(asked.state(batch).fresh)
+        improvements.append(present(fresh.improvement))
         batch.append(TrialView(number, fresh.candidate, (), "running"))
     added = [trial.candidate for trial in batch[len(trials) :]]
     assert len({trial.candidate.key for trial in batch}) == len(batch)
@@ -207,7 +208,8 @@ def test_a_batch_is_distinct_and_spread() -> None:
     # Eight that are best each on its own crowd together.
     pool = distinct(SOURCE.sample, 400, random.Random(0), {trial.candidate.key for trial in trials})
     alone = sorted(
-        zip(first.posterior.expected_improvements(list(pool.values())), pool.values(), strict=True), key=lambda x: -x[0]
+        zip(present(first.posterior).expected_improvements(list(pool.values())), pool.values(), strict=True),
+        key=lambda x: -x[0],
     )[:8]
     crowd = [math.log(candidate.flops) for _, candidate in alone]
     spread = [math.log(candidate.flops) for candidate in added]
