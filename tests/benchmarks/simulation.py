@@ -78,7 +78,7 @@ class NoRungs:
 
 
 class GainRungs(NoRungs):
-    """This project's: goes on, holds back and promotes by expected gain an epoch."""
+    """This project's: goes on, holds back and promotes by expected improvement an epoch."""
 
     def __init__(self, decisions: Decisions, rungs: tuple[int, ...]) -> None:
         self._decisions = decisions

@@ -86,7 +86,9 @@ def test_the_report_brings_into_mlflow_what_is_missing_there_once(
     assert lines[0].startswith("MLflow   mlflow server")
     parent = check_all_there_once(f"sqlite:///{store}", "searches", ledger.records, summary)
     params = parent.data.params
-    assert parent.info.run_name == "small" and params["training.epochs"] == "2" and params["space.name"] == "resnet_stages"
+    assert (
+        parent.info.run_name == "small" and params["training.epochs"] == "2" and params["space.name"] == "resnet_stages"
+    )
     assert parent.info.start_time == round(1000 * present(ledger.records[0].started_at))
     assert parent.info.end_time == round(1000 * present(ledger.records[1].finished_at))
     held = {file.path for file in MlflowClient(f"sqlite:///{store}").list_artifacts(parent.info.run_id)}

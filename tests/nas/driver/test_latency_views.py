@@ -101,7 +101,7 @@ def test_the_report_opens_on_latency() -> None:
     }
     for words in (
         "least as accurate with less latency; the line, drawn over latency", "By rising latency of one batch",
-        "80.00% to 90.00% accurate at 2 ms to 6 ms", "below 8 ms that the front dominates", "beside a yardstick",
+        "80.00% to 90.00% accurate at 2 ms to 6 ms", "below 8 ms that the front dominates", "beside a reference",
     ):  # fmt: skip
         assert words in text, words
     assert "fewer FLOPs" not in text
@@ -113,7 +113,11 @@ def test_the_report_opens_on_flops_otherwise() -> None:
     options = [
         attributes["value"] for tag, attributes in Page(text).tags if tag == "option" and "selected" in attributes
     ]
-    assert options == ["flops"] and "with fewer FLOPs; the line, drawn over FLOPs" in text and "yardstick" not in text
+    assert (
+        options == ["flops"]
+        and "with fewer FLOPs; the line, drawn over FLOPs" in text
+        and "reference network" not in text
+    )
 
 
 def test_mlflow_holds_both_latencies_and_plots_that_of_the_search() -> None:

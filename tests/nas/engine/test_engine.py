@@ -230,7 +230,7 @@ def test_a_limit_that_few_architectures_keep_is_no_obstacle(tmp_path: Path) -> N
     assert all(record.flops <= 1.02 * low for record in engine.records if record.trained)
 
 
-def test_the_reference_is_what_the_user_wants_or_guessing_and_the_dearest(tmp_path: Path) -> None:
+def test_the_reference_is_what_the_user_wants_or_guessing_and_the_highest_cost(tmp_path: Path) -> None:
     space = tiny_space()
     low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     assert new_engine(tmp_path, space, "a").reference == (0.1, high)

@@ -18,7 +18,7 @@ from tests.support.present import present
 from tests.support.searches import DIGITS, shipped_space
 
 SPACE = shipped_space()
-CHEAPEST, DEAREST = flops_range(SPACE, image_size=16, in_channels=1, classes=10)
+LOWEST_COST, HIGHEST_COST = flops_range(SPACE, image_size=16, in_channels=1, classes=10)
 SOURCE = SpaceCandidates(SPACE, DIGITS, None)
 EPOCHS, RUNGS, FACTOR = 9, (1, 3), 3
 
@@ -44,7 +44,7 @@ class OtherUnit:
 
 
 def decisions(seed: int = 0, unit: float = 1.0) -> Decisions:
-    objective = Objective((0.1, DEAREST * unit), EPOCHS, RUNGS, 1e-3)
+    objective = Objective((0.1, HIGHEST_COST * unit), EPOCHS, RUNGS, 1e-3)
     return Decisions(OtherUnit(unit), objective, reduction_factor=FACTOR, seed=seed)
 
 
@@ -54,7 +54,7 @@ def history(seed: int, finished: int = 5, held: int = 3, running: int = 8, reach
     count = finished + held + running
     trials = []
     for number, candidate in enumerate(distinct(SOURCE.sample, count, rng, ()).values()):
-        end = 1 - math.exp(-0.8 - 0.3 * math.log(candidate.flops / CHEAPEST) + rng.gauss(0, 0.3))
+        end = 1 - math.exp(-0.8 - 0.3 * math.log(candidate.flops / LOWEST_COST) + rng.gauss(0, 0.3))
         curve = [max(0.0, end * (0.5 + 0.5 * epoch / 9) + rng.gauss(0, 0.05)) for epoch in range(1, 10)]
         if number < finished:
             trials.append(TrialView(number, candidate, tuple(curve), "finished"))
@@ -156,7 +156,7 @@ def test_fewer_trials_at_a_rung_than_the_factor_stop_nobody(factor: int) -> None
         replace(trial, accuracies=(0.1, 0.1, 0.1)) if trial.status == "running" else trial
         for trial in history(0, finished=0, held=8, running=factor - 1)
     ]
-    asked = Decisions(SOURCE, Objective((0.1, DEAREST), EPOCHS, RUNGS, 1e-3), reduction_factor=factor, seed=0)
+    asked = Decisions(SOURCE, Objective((0.1, HIGHEST_COST), EPOCHS, RUNGS, 1e-3), reduction_factor=factor, seed=0)
     assert fates(trials, asked) and all(fates(trials, asked).values())
 
 

@@ -58,12 +58,12 @@ def test_the_first_two_are_near_the_ends_of_the_space(seed: int) -> None:
     """Beyond everything drawn, and within a tenth of the whole range (of log FLOPs) of its exact ends."""
     source = source_of(shipped_space())
     pool = distinct(source.sample, POOL, random.Random(seed), ())
-    cheapest, dearest = (present(initial_design(source, index, (), seed)).candidate for index in (0, 1))
+    cheapest, costliest = (present(initial_design(source, index, (), seed)).candidate for index in (0, 1))
     assert cheapest.flops <= min(candidate.flops for candidate in pool.values())
-    assert dearest.flops >= max(candidate.flops for candidate in pool.values())
+    assert costliest.flops >= max(candidate.flops for candidate in pool.values())
     low, high = map(math.log, flops_range(shipped_space(), image_size=16, in_channels=1, classes=10))
     assert math.log(cheapest.flops) < low + 0.1 * (high - low)
-    assert math.log(dearest.flops) > high - 0.1 * (high - low)
+    assert math.log(costliest.flops) > high - 0.1 * (high - low)
 
 
 def test_the_first_two_of_a_small_space_are_its_ends() -> None:
