@@ -145,9 +145,7 @@ def test_the_environment_cannot_be_read_into_the_configuration(monkeypatch: pyte
     assert command.tracking.experiment == "${oc.env:CANARY}" and "secret" not in repr(command)
 
 
-@pytest.mark.parametrize(
-    "text", ["Bögen und Räume", "a=b", "what?", "[x] {y}", "a, b", "'quoted'", "50 %", "null value"]
-)
+@pytest.mark.parametrize("text", ["Bögen und Räume", "a=b", "what?", "[x] {y}", "a, b", "it's", "50 %", "null value"])
 def test_text_is_text(text: str) -> None:
     assert read(f"tracking.experiment={text}").tracking.experiment == text
     assert read("data=imagenet", f"data.root=/images/{text}").data.root == f"/images/{text}"
