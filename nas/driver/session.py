@@ -10,6 +10,7 @@ from rich.console import Console
 
 from nas.driver.commands import report_command, resume_command
 from nas.driver.conclusion import mlflow_lines, print_conclusion
+from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
 from nas.driver.lock import driver_lock
 from nas.driver.open_ledger import check_ledger, search_ledger
@@ -40,7 +41,8 @@ from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
 from nas.workers.tuner import run_trials
 from trainers.data.config import DataSummary
-from trainers.data.datasets import check_data
+from trainers.data.datasets import examine_data
+from trainers.data.findings import DataFindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,12 @@ def run_search(console: Console, command: Command, directory: RunDirectory) -> i
 
     Raises UserError, before anything is started where that can be.
     """
-    data = check_data(command.data)
+    data, findings = examine_data(command.data)
     check_ledger(command, directory, data)
+    check_reachable(command.space, data, command.search.max_flops)
     check_space(directory, command.space, data, command.training, command.search)
     with Interruption() as interrupted, driver_lock(directory):
+        _announce(console, command, data, findings)
         _search(console, command, directory, data, interrupted)
         return interrupted.exit_code
 
@@ -99,9 +103,7 @@ def _search(
     console: Console, command: Command, directory: RunDirectory, data: DataSummary, interrupted: Interruption
 ) -> None:
     started = time.monotonic()
-    check_reachable(command.space, data, command.search.max_flops)
     quiet_mlflow()
-    _announce(console, command, data)
     with ray_cluster(command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
         ledger = search_ledger(command, directory, data, slots)
@@ -130,10 +132,11 @@ def _search(
     _conclude(console, command, directory, view, end, mlflow)
 
 
-def _announce(console: Console, command: Command, data: DataSummary) -> None:
+def _announce(console: Console, command: Command, data: DataSummary, findings: DataFindings | None) -> None:
     console.print(
         f"search {command.name}: up to {command.search.trials} architectures of {command.space.name} on {data.name}"
     )
+    print_findings(console, findings)
 
 
 def _trial_template(command: Command, directory: RunDirectory, data: DataSummary) -> TrialTemplate:
