@@ -85,9 +85,15 @@ def field_value(cls: type, name: str, override: Override) -> Any:
 
 
 def plain_value(override: Override) -> Any:
-    """The value of an override whose type is not declared, by its looks: a list, a number, true, false, null, text."""
+    """The value of an override whose type is not declared, by its looks: a list, a number, true, false, null, text.
+
+    Raises UserError on a number of thousands of digits.
+    """
     items = _items(override.text)
-    return _scalar(override.text) if items is None else [_scalar(item) for item in items]
+    try:
+        return _scalar(override.text) if items is None else [_scalar(item) for item in items]
+    except ValueError:
+        raise UserError(f"{override.key} is {override.text!r}: expected numbers that are shorter.") from None
 
 
 def _scalar(text: str) -> Any:

@@ -175,3 +175,9 @@ def test_quotes_around_a_whole_text_are_taken_off(quote: str) -> None:
     assert plain_value(Override("space.name", f"{quote}12{quote}")) == "12"
     for text in (quote, f"a{quote}", f"{quote}a", f"{quote}a{quote}b"):
         assert plain_value(Override("space.name", text)) == text
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, f"[1,{'9' * 5000}]"])
+def test_a_number_without_end_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="expected numbers that are shorter"):
+        plain_value(Override("space.depth", text))
