@@ -1,6 +1,7 @@
 """What a search decides, given its trials: on a real space, in any order and unit of FLOPs."""
 
 import math
+import pickle
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -214,3 +215,34 @@ def test_a_batch_is_distinct_and_spread() -> None:
     crowd = [math.log(candidate.flops) for _, candidate in alone]
     spread = [math.log(candidate.flops) for candidate in added]
     assert max(spread) - min(spread) > max(crowd) - min(crowd)
+
+
+def test_the_place_of_a_proposal_is_the_next_one_unless_it_is_given() -> None:
+    trials = history(0)
+    decided = decisions()
+    following, same, other = decided.state(trials), decided.state(trials, len(trials)), decided.state(trials, 3)
+    assert following is same and other is not same
+    # The first places are the ends of the range, whatever the number of trials.
+    cheap, dear = (decided.state(trials, place).fresh for place in (0, 1))
+    assert cheap is not None and cheap.candidate.flops == LOWEST_COST
+    assert dear is not None and dear.candidate.flops > 0.5 * HIGHEST_COST
+
+
+def test_only_a_part_of_the_space_may_be_open() -> None:
+    class Part(OtherUnit):
+        """What costs less than the geometric mean."""
+
+        def scaled(self, candidate: Candidate | None) -> Candidate | None:
+            return candidate if candidate is None or candidate.flops < math.sqrt(LOWEST_COST * HIGHEST_COST) else None
+
+    decided = decisions()
+    whole = decided.state(history(1)).fresh
+    part = decided.within(Part(1.0)).state(history(1)).fresh
+    assert part is not None and part.candidate.flops < math.sqrt(LOWEST_COST * HIGHEST_COST)
+    assert decided.state(history(1)).fresh == whole != part
+
+
+def test_decisions_can_be_pickled() -> None:
+    objective = Objective((0.1, HIGHEST_COST), EPOCHS, RUNGS, 1e-3)
+    again = pickle.loads(pickle.dumps(Decisions(SOURCE, objective, reduction_factor=FACTOR, seed=0)))
+    assert again.state(history(2)).fresh == decisions().state(history(2)).fresh
