@@ -28,10 +28,11 @@ def main(arguments: Sequence[str]) -> int:
     The exit code: 0, 1 where the storage is full or the ledger gone, 2 on a user's mistake, 130 after Ctrl-C, 143 after
     SIGTERM.
     """
-    console, directory = Console(highlight=False), None
+    console, asked = Console(highlight=False), None
     try:
         command = read_command(arguments)
         directory = run_directory(command.runs_dir, command.name)
+        asked = directory, command.cluster
         check_writable(directory)
         # What follows imports torch, Ray and MLflow, for seconds; a mistake on the command line is said before.
         if command.plan:
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
     except Exception as error:
-        said = None if directory is None else outage(error, directory)
+        said = None if asked is None else outage(error, *asked)
         if said is None:
             raise
         print(f"error: {redacted(said)}", file=sys.stderr)

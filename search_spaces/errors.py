@@ -11,8 +11,13 @@ class UserError(ValueError):
     """A mistake in what the user supplied. Entry scripts print its message, always one line, and exit with code 2."""
 
     def __init__(self, message: str) -> None:
-        line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
+        line = printable(message)
         super().__init__(line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…")
+
+
+def printable(text: str) -> str:
+    """The text in one line that any terminal can be given: what cannot be printed stands as its escape."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def first_line(error: BaseException) -> str:

@@ -1,8 +1,9 @@
 """KEY=VALUE on a command line: what it sets, and the value that it stands for.
 
 A value is read by the declared type of what it sets, and text is taken as it stands: a path may hold spaces, brackets,
-`=` and `?`. A number is written `20` or `1e-3`, a truth value `true` or `false`, nothing `null`, a list `[a,b]`. In the
-path of a file or directory a `~` at the beginning is the user's home.
+`=` and `?`. Quotes around the whole of a text are taken off, since commands written for Hydra's grammar have them. A
+number is written `20` or `1e-3`, a truth value `true` or `false`, nothing `null`, a list `[a,b]`. In the path of a file
+or directory a `~` at the beginning is the user's home.
 """
 
 import dataclasses
@@ -74,7 +75,8 @@ def field_value(cls: type, name: str, override: Override) -> Any:
             return None
         [kind] = set(get_args(kind)) - {NoneType}
     if kind is str:
-        return os.path.expanduser(text) if field.metadata.get("is_path") else text
+        plain = _unquoted(text)
+        return os.path.expanduser(plain) if field.metadata.get("is_path") else plain
     try:
         return _READERS[kind](text)
     except ValueError:
@@ -83,9 +85,15 @@ def field_value(cls: type, name: str, override: Override) -> Any:
 
 
 def plain_value(override: Override) -> Any:
-    """The value of an override whose type is not declared, by its looks: a list, a number, true, false, null, text."""
+    """The value of an override whose type is not declared, by its looks: a list, a number, true, false, null, text.
+
+    Raises UserError on a number of thousands of digits.
+    """
     items = _items(override.text)
-    return _scalar(override.text) if items is None else [_scalar(item) for item in items]
+    try:
+        return _scalar(override.text) if items is None else [_scalar(item) for item in items]
+    except ValueError:
+        raise UserError(f"{override.key} is {override.text!r}: expected numbers that are shorter.") from None
 
 
 def _scalar(text: str) -> Any:
@@ -95,7 +103,12 @@ def _scalar(text: str) -> Any:
         return _truth(text)
     if _WHOLE.fullmatch(text):
         return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
+    return float(text) if _NUMBER.fullmatch(text) else _unquoted(text)
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
 
 
 def _items(text: str) -> list[str] | None:
@@ -116,7 +129,7 @@ def _names(text: str) -> tuple[str, ...]:
     items = _items(text)
     if items is None:
         raise ValueError
-    return tuple(items)
+    return tuple(map(_unquoted, items))
 
 
 # What reads the text of a field's type, and raises ValueError where it cannot.

@@ -70,5 +70,5 @@ def _taken_up(training: Training, checkpoints: Path, processes: Processes) -> Re
         return ResumableTraining(training, [], checkpoints, processes)
     _, state = found
     training.load_state_dict(state["training"])
-    results = [EpochResult(**result) for result in state["results"]]
+    results = [EpochResult.from_json(result) for result in state["results"]]
     return ResumableTraining(training, results, checkpoints, processes)

@@ -31,8 +31,9 @@ top of both."""
 EPILOG = """\
 settings:
   data=digits | cifar10 | image_folder | imagenet
-  data.root=DIR     where the images are: imagenet has train/ and val/, image_folder has train/ and
-                    perhaps test/, or class folders alone; cifar10 is downloaded there
+  data.root=DIR     where the images are: image_folder has class folders alone, or train/ and perhaps
+                    val/ and test/ that hold them; imagenet has train/ and val/, which is its test
+                    split; cifar10 is downloaded there
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
   recipe.augment=none | shift | flip_crop | resized_crop
   recipe.precision=float32 | bfloat16

@@ -63,7 +63,7 @@ def export_bundle(console: Console, options: argparse.Namespace, directory: RunD
 
 def _print_next(console: Console, bundle: Bundle, out: Path) -> None:
     root = f" data.root={bundle.data.root}" if bundle.data.root else ""
-    console.print("\nnext: train it fully, from scratch, and judge it on the test part")
+    console.print("\nnext: train it fully, from scratch, and evaluate it on the test split")
     console.print(f"  python trainers/train.py {out} data={bundle.data.name}{root}", soft_wrap=True)
 
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from nas.driver.commands import export_command, resume_command
+from nas.driver.commands import export_command
 from nas.driver.front_table import front_table, measurement_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.texts import print_pasted, print_table, print_text
@@ -10,7 +10,7 @@ from nas.records.objectives import COSTS, CostName, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import AnchorGain, Summary
 from nas.records.trial import FAILURES
-from nas.reporting.write import REPORT_PAGE
+from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
@@ -21,9 +21,9 @@ MOST_REASONS = 5
 
 
 def print_conclusion(
-    console: Console, directory: RunDirectory, end: SearchEnd, summary: Summary, mlflow_lines: list[str]
+    console: Console, directory: RunDirectory, end: SearchEnd, summary: Summary, mlflow_lines: list[str], resume: str
 ) -> None:
-    """Prints the front, what it gained, where to look, and what to type next."""
+    """Prints the front, what it gained, where to look, and what to type next: `resume` where there is more to do."""
     print_text(console, f"\n{_counts_text(summary, end.seconds)}")
     for line in _failure_lines(summary):
         print_text(console, line)
@@ -42,7 +42,7 @@ def print_conclusion(
     for line in mlflow_lines:
         print_pasted(console, line)
     unfinished = summary.counts["running"] + summary.counts["held"]
-    following = [resume_command(directory)] if end.interrupted or unfinished else []
+    following = [resume] if end.interrupted or unfinished else []
     # There is nothing to export of an architecture whose weights are not kept.
     if knee_number is not None and directory.checkpoints(knee_number).is_dir():
         following.append(export_command(directory))

@@ -3,10 +3,11 @@
 from nas.driver.commands import resume_command
 from nas.ledger.database import loss_of_ledger
 from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import ClusterSettings
 from nas.workers.storage_full import is_full
 
 
-def outage(error: Exception, directory: RunDirectory) -> str | None:
+def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings) -> str | None:
     """In one line what was in the way and how to go on without it; None where the error is another."""
     if is_full(error):
         trouble = f"the storage {str(directory.path)!r} is full: make space there, then"
@@ -14,5 +15,7 @@ def outage(error: Exception, directory: RunDirectory) -> str | None:
         trouble = f"the ledger of search {directory.name!r} cannot be written: {said}. Once it is back,"
     else:
         return None
-    way_on = f"go on with it: {resume_command(directory)}" if directory.has_ledger else "start the search again."
+    way_on = (
+        f"go on with it: {resume_command(directory, cluster)}" if directory.has_ledger else "start the search again."
+    )
     return f"{trouble} {way_on}"

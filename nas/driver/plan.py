@@ -5,6 +5,7 @@ import random
 from rich.console import Console
 from rich.table import Table
 
+from nas.driver.findings_table import print_findings
 from nas.driver.open_ledger import check_ledger
 from nas.records.objectives import COSTS
 from nas.settings.command import Command
@@ -17,7 +18,7 @@ from search_spaces.space import Space
 from search_spaces.space_cost import flops_range
 from search_spaces.units import readable_flops
 from trainers.data.config import DataSummary
-from trainers.data.datasets import check_data
+from trainers.data.datasets import examine_data
 
 SAMPLES = 6
 SAMPLE_ATTEMPTS = 5000
@@ -25,9 +26,10 @@ SAMPLE_ATTEMPTS = 5000
 
 def plan_search(console: Console, command: Command, directory: RunDirectory) -> None:
     """Prints what the search that was asked for would do. Raises UserError where it could not begin."""
-    data = check_data(command.data)
+    data, findings = examine_data(command.data)
     check_ledger(command, directory, data)
     print_plan(console, command.space, data, command.search, command.training.epochs)
+    print_findings(console, findings)
 
 
 def check_reachable(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, int]:

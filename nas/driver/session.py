@@ -11,6 +11,7 @@ from rich.console import Console
 
 from nas.driver.commands import report_command, resume_command
 from nas.driver.conclusion import mlflow_lines, print_conclusion
+from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
 from nas.driver.lock import driver_lock
 from nas.driver.open_ledger import check_ledger, search_ledger
@@ -44,7 +45,8 @@ from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
 from nas.workers.tuner import run_trials
 from trainers.data.config import DataSummary
-from trainers.data.datasets import check_data
+from trainers.data.datasets import examine_data
+from trainers.data.findings import DataFindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,12 @@ def run_search(console: Console, command: Command, directory: RunDirectory) -> i
     Raises UserError, before anything is started where that can be.
     """
     with step(console, "looking at the data and for room to write"):
-        data = check_data(command.data)
+        data, findings = examine_data(command.data)
         check_ledger(command, directory, data)
+        check_reachable(command.space, data, command.search.max_flops)
         check_space(directory, command.space, data, command.training, command.search)
     with Interruption() as interrupted, driver_lock(directory):
+        _announce(console, command, data, findings)
         _search(console, command, directory, data, interrupted)
         return interrupted.exit_code
 
@@ -104,14 +108,12 @@ def _search(
     console: Console, command: Command, directory: RunDirectory, data: DataSummary, interrupted: Interruption
 ) -> None:
     started = time.monotonic()
-    check_reachable(command.space, data, command.search.max_flops)
     quiet_mlflow()
-    _announce(console, command, data)
     with _ray(console, command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
         with step(console, "opening the ledger"):
             ledger = search_ledger(command, directory, data, slots)
-        interrupted.last_words = f"\nnext\n  {resume_command(directory)}\n"
+        interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
         template = _trial_template(command, directory, data)
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, template, interrupted)
@@ -148,11 +150,12 @@ def _ray(console: Console, cluster: ClusterSettings) -> AbstractContextManager[i
     return said(console, ray_cluster(cluster), start, "ending Ray")
 
 
-def _announce(console: Console, command: Command, data: DataSummary) -> None:
+def _announce(console: Console, command: Command, data: DataSummary, findings: DataFindings | None) -> None:
     print_text(
         console,
         f"search {command.name}: up to {command.search.trials} architectures of {command.space.name} on {data.name}",
     )
+    print_findings(console, findings)
 
 
 def _trial_template(command: Command, directory: RunDirectory, data: DataSummary) -> TrialTemplate:
@@ -223,4 +226,5 @@ def _conclude(
         failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)
     uri = store_uri(command.tracking, directory)
     seen_at = mlflow_lines(mlflow.tracker, failure, uri, report_command(directory))
-    print_conclusion(console, directory, end, summary, seen_at)
+    following = resume_command(directory, command.cluster)
+    print_conclusion(console, directory, end, summary, seen_at, following)

@@ -40,7 +40,7 @@ class Engine:
         epochs: int,
         accuracy_rule: AccuracyRule | None = None,
     ) -> None:
-        """`accuracy_rule` judges the trials where the scheduler is "asha"; it hears first of what the ledger holds."""
+        """`accuracy_rule` decides on the trials where the scheduler is "asha"."""
         self.ledger = ledger
         self.space = space
         self.settings = settings

@@ -30,7 +30,7 @@ class SearchPolicy:
         accuracy_rule: AccuracyRule | None,
         most_latency_ms: float | None = None,
     ) -> None:
-        """`accuracy_rule` judges the trials where the scheduler is "asha".
+        """`accuracy_rule` decides on the trials where the scheduler is "asha".
 
         `most_latency_ms` is the latency up to which a result counts, where the cost is latency.
         """
@@ -53,7 +53,7 @@ class SearchPolicy:
         self._candidates: dict[int, Candidate] = {}
 
     def remember(self, record: TrialRecord) -> None:
-        """Tells the accuracy rule of the rungs that a trial of an earlier run of this search was judged at."""
+        """Tells the accuracy rule of the rungs that a trial came to in an earlier run of this search."""
         if self._accuracy_rule is not None:
             for result in record.epochs[: record.decided_epoch]:
                 if result.epoch in self.rungs:

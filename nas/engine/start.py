@@ -19,7 +19,7 @@ def start_engine(
 ) -> Engine:
     """The engine that the settings ask for, which has taken up what the ledger holds.
 
-    `epochs` is the full budget of a trial; `accuracy_rule` judges the trials where the scheduler is "asha". A
+    `epochs` is the full budget of a trial; `accuracy_rule` decides on the trials where the scheduler is "asha". A
     deterministic search decides as on the number of workers that it began with.
     """
     engine = (

@@ -214,7 +214,6 @@ class Ledger:
         outcome: Outcome,
         *,
         reason: str | None = None,
-        duplicate_of: int | None = None,
         decided_epoch: int | None = None,
     ) -> None:
         """Writes how a trial ended, decided after epoch `decided_epoch`: its last where that is None.
@@ -228,7 +227,6 @@ class Ledger:
             record,
             outcome=outcome,
             reason=reason,
-            duplicate_of=duplicate_of,
             finished_at=self.clock(),
             decided_epoch=len(record.epochs) if decided_epoch is None else decided_epoch,
         )

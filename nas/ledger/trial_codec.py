@@ -129,7 +129,7 @@ def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:
     proposal = stored["proposal"]
     if proposal["choices"] != choices_digest(trial):
         raise ChecksumMismatch(f"the choices of {owner} are not what was written")
-    epochs = tuple(EpochResult(**stored[key]) for key in sorted(stored) if key.startswith("epoch_"))
+    epochs = tuple(EpochResult.from_json(stored[key]) for key in sorted(stored) if key.startswith("epoch_"))
     if [result.epoch for result in epochs] != list(range(1, len(epochs) + 1)):
         raise ChecksumMismatch(f"{owner} lacks an epoch")
     standing = stored.get("standing", {"held": False, "judged": 0, "stretch_epoch": 0})

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from nas.records.front import finished
 from nas.records.trial import OUTCOMES, Outcome, TrialRecord
 
+# The file of the page, in the directory of the report and among MLflow's artifacts.
+REPORT_PAGE = "front.html"
+
 FRONT_COLOUR = "#d55e00"
 ACCENT_COLOUR = "#0072b2"
 SECOND_COLOUR = "#e69f00"

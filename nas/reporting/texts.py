@@ -13,9 +13,9 @@ from nas.reporting.reference_models import ReferenceModel
 from search_spaces.units import readable_flops
 
 LATENCY_TEXT = (
-    "Each trial's worker measured the latency of its network before it trained, beside a yardstick, so that what else "
-    "the machine did cancels. Measured again at the end, with nothing else running, members of the front are given as "
-    "ms below."
+    "Each trial's worker measured the latency of its network before it trained, beside a reference network, so that "
+    "what else the machine did cancels. Measured again at the end, with nothing else running, members of the front are "
+    "given as ms below."
 )
 
 CURVES_TEXT = "Validation accuracy after each epoch; the cheapest member is the darkest."

@@ -15,9 +15,8 @@ from nas.reporting.pictures import (
     hypervolume_picture,
     importance_picture,
 )
+from nas.reporting.style import REPORT_PAGE
 from nas.reporting.tables import write_csv
-
-REPORT_PAGE = "front.html"
 
 
 def write_report(directory: Path, facts: SearchFacts, records: Sequence[TrialRecord]) -> list[Path]:

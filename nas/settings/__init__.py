@@ -1,4 +1,5 @@
-"""What the user asked for: the command line and the YAML, read into frozen settings, and where a run lies.
+"""What the user asked for: the flags and the YAML, as frozen settings, and where a run lies.
 
-Imports `records`. Hydra and OmegaConf live in `compose`.
+Imports `records`. Hydra and OmegaConf live in `compose`. The command line itself is read in `nas.driver.command_line`,
+which opens a ledger to resume.
 """

@@ -58,6 +58,17 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--space", metavar="NAME|FILE", help=f"what to search: {', '.join(spaces)}, or a YAML file")
+    _add_limits(parser)
+    _add_machines(parser)
+    _add_names(parser)
+    parser.add_argument("--plan", action="store_true", help="print what would be searched and spent, and start nothing")
+    add_runs_directory(parser)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=argparse.SUPPRESS)
+    return parser
+
+
+def _add_limits(parser: ArgumentParser) -> None:
+    """What a search looks for and when it stops."""
     parser.add_argument(
         "--trials", type=number(int, "a whole number"), metavar="N", help="architectures to train (default 50)"
     )
@@ -83,6 +94,10 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=number(int, "a whole number"), metavar="N", help="of the proposals and the trials (default 0)"
     )
+
+
+def _add_machines(parser: ArgumentParser) -> None:
+    """Where trials run and what each takes."""
     parser.add_argument(
         "--gpus-per-trial",
         type=number(float, "a number"),
@@ -95,6 +110,10 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--address", metavar="ADDRESS", help="join this Ray cluster (`auto`: the one this machine is part of)"
     )
+
+
+def _add_names(parser: ArgumentParser) -> None:
+    """Which search is begun or gone on with."""
     parser.add_argument("--name", metavar="NAME", help="what to call the search (default: the space and the time)")
     parser.add_argument(
         "--resume",
@@ -108,7 +127,3 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
         "settings of its own; data and training stay. They are known to it, and count neither as --trials nor as "
         "--epochs",
     )
-    parser.add_argument("--plan", action="store_true", help="print what would be searched and spent, and start nothing")
-    add_runs_directory(parser)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=argparse.SUPPRESS)
-    return parser

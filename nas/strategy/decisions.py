@@ -6,7 +6,8 @@ The engine asks it for real trials, the benchmark for those of a table.
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
+from copy import copy
+from functools import cache, cached_property
 
 from threadpoolctl import ThreadpoolController
 
@@ -18,7 +19,7 @@ from nas.strategy.halving import promoted, should_continue
 from nas.strategy.posterior import Objective, Posterior, TrialView
 from nas.strategy.proposals import INITIAL_PROPOSALS, Proposal, best_proposal, encoder_of, initial_design
 
-# So many results, early or final, before the surrogate is asked.
+# So many results, early or final, before the Gaussian process is asked.
 LEAST_OBSERVATIONS = 4
 
 
@@ -58,22 +59,27 @@ class Decisions:
         self._reduction_factor = reduction_factor
         self._seed = seed
         self._encoder: FeatureEncoder = encoder_of(source, derived_seed("encoder", seed))
-        self._last: SearchState | None = None
-        # The matrices are small: more threads only take the cores from what is being trained.
-        self._libraries = ThreadpoolController()
+        self._last: tuple[int, SearchState] | None = None
 
-    def state(self, trials: Sequence[TrialView]) -> SearchState:
-        """What there is to decide on. Asked again of the same trials, it is not worked out again."""
-        if self._last is None or self._last.trials != tuple(trials):
-            with self._one_thread():
-                self._last = self._state_of(tuple(trials))
-        return self._last
+    def within(self, source: CandidateSource) -> "Decisions":
+        """The same decisions where only a part of the space, `source`, is open to what is fresh."""
+        part = copy(self)
+        part._source, part._last = source, None
+        return part
 
-    def _one_thread(self) -> AbstractContextManager[object]:
-        return self._libraries.limit(limits=1, user_api="blas")
+    def state(self, trials: Sequence[TrialView], proposals: int | None = None) -> SearchState:
+        """What there is to decide on. Asked again of the same trials, it is not worked out again.
 
-    def _state_of(self, trials: tuple[TrialView, ...]) -> SearchState:
-        proposals = len(trials)
+        `proposals` is the place of what is fresh in the order of all proposals; without it, it is the next after
+        `trials`.
+        """
+        place = len(trials) if proposals is None else proposals
+        if self._last is None or self._last[0] != place or self._last[1].trials != tuple(trials):
+            with _one_thread():
+                self._last = place, self._state_of(tuple(trials), place)
+        return self._last[1]
+
+    def _state_of(self, trials: tuple[TrialView, ...], proposals: int) -> SearchState:
         known = {trial.candidate.key for trial in trials}
         seed = derived_seed("proposal", self._seed, proposals)
         first_level = min([*self._objective.rungs, self._objective.epochs])
@@ -85,7 +91,7 @@ class Decisions:
             return SearchState(trials, posterior, lambda: initial_design(self._source, proposals, known, seed))
 
         def find_fresh() -> Proposal | None:
-            with self._one_thread():
+            with _one_thread():
                 return best_proposal(self._source, posterior, known, seed)
 
         return SearchState(trials, posterior, find_fresh)
@@ -110,7 +116,7 @@ class Decisions:
     def _rates(self, trials: Sequence[TrialView], posterior: Posterior) -> list[float]:
         if not trials:
             return []
-        with self._one_thread():
+        with _one_thread():
             improvements = posterior.expected_improvements([trial.candidate for trial in trials])
         return [
             float(improvement) / self._needs(trial) for improvement, trial in zip(improvements, trials, strict=True)
@@ -150,7 +156,7 @@ class Decisions:
         question = at_rung[0]
         still_open = [index for index, trial in enumerate(at_rung) if trial.status in ("running", "held")]
         improvements = [0.0] * len(at_rung)
-        with self._one_thread():
+        with _one_thread():
             candidates = [at_rung[index].candidate for index in still_open]
             together = posterior.expected_improvements(candidates, leaving_out=question.candidate.key)
             for index, improvement in zip(still_open, together, strict=True):
@@ -167,3 +173,14 @@ class Decisions:
             return state.fresh_improvement
         held = [trial for trial in state.trials if trial.status == "held"]
         return self._objective.epochs * max(self._rates(held, posterior), default=0.0)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Found once in a process: a controller cannot be kept in what is copied or pickled."""
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """The matrices are small: more threads only take the cores from what is being trained."""
+    return _libraries().limit(limits=1, user_api="blas")

@@ -1,4 +1,4 @@
-"""How a surrogate sees an architecture: its choices and its costs as numbers. Pure, on plain data."""
+"""How the Gaussian process sees an architecture: its choices and its costs as numbers. Pure, on plain data."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ SAME = math.sqrt(0.5)
 
 
 class FeatureEncoder:
-    """Turns candidates into features, in groups that a surrogate weighs one by one.
+    """Turns candidates into features, in groups that a Gaussian process weighs one by one.
 
     For each choice whether it is the same (a squared distance of 1 where it is not); for choices of numbers also how
     far apart they are in rank; for each value that several choices share, how many of them take it; FLOPs and

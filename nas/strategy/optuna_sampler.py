@@ -1,7 +1,7 @@
 """The search's proposals as an Optuna sampler, for any study of accuracy against a cost that is known beforehand."""
 
-import json
-import random
+import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,14 +14,17 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.records.pareto import Point
 from nas.records.seeds import derived_seed
 from nas.strategy.candidates import Candidate
+from nas.strategy.claims import claim
 from nas.strategy.decisions import Decisions
+from nas.strategy.parameter_candidates import ParameterCandidates, Parameters
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces.space import Value
 
 # An integer with more values than this is no choice among kinds.
 MOST_VALUES = 256
 
-Parameters = Mapping[str, Any]
+# The trial's system attribute that holds its proposal.
+PROPOSAL = "gain_sampler:proposal"
 
 
 class GainSampler(BaseSampler):
@@ -35,8 +38,21 @@ class GainSampler(BaseSampler):
 
     `cost` gives the positive cost of parameters before they are tried; a parameter that an objective did not ask for is
     not among those of a past trial. `reference` is the least accuracy and the highest cost that count; nothing above
-    that cost is proposed. `resolution` is the least error that tells from none. Past trials are read from the study at
-    every proposal, so that studies can be shared and resumed; running ones are taken into account.
+    that cost is proposed. `resolution` is the least error that tells from none.
+
+    Past trials are read from the study at every proposal, so that studies can be shared and resumed. A proposal is
+    written into its trial, whole, when the objective asks for its first parameter. Guaranteed is:
+
+    - Trials that ask for all parameters of the space never get the same proposal, in threads and processes too, where
+      the storage shows whoever reads all that was written before, as memory, SQLite and the other databases do.
+    - One trial after another, the same seed, space and results propose the same.
+    - `cost` never gets a part of what a running, failed or pruned trial was to try.
+    - Enqueued parameters are tried as they are. Where they leave some open, these are proposed to go with them, and
+      are random where nothing with them is new and within the reference.
+    - Once everything within the reference was tried, parameters are random: they may repeat, and cost more.
+
+    What another sampler changes in a proposal (`PartialFixedSampler`) is known once the trial has its parameters.
+    A sampler can be copied and pickled where `cost` can; copies have nothing in common but the study.
     """
 
     def __init__(
@@ -50,10 +66,23 @@ class GainSampler(BaseSampler):
     ) -> None:
         """Raises ValueError on a distribution without distinct values, or where no cost is within the reference."""
         self._search_space = dict(search_space)
-        self._source = _ParameterCandidates(self._search_space, cost, reference[1])
+        values = {name: _values(name, distribution) for name, distribution in self._search_space.items()}
+        self._source = ParameterCandidates(values, cost, reference[1])
         objective = Objective(reference, 1, (), resolution)
         self._decisions = Decisions(self._source, objective, reduction_factor=2, seed=seed)
         self._independent = RandomSampler(seed=derived_seed("independent", seed))
+        # One proposal at a time: the next one knows of it.
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def reseed_rng(self) -> None:
+        """Other random parameters from here on. Proposals stay: they follow from the study."""
+        self._independent.reseed_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._search_space
@@ -61,71 +90,88 @@ class GainSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The parameters to try. Nothing, and so random ones, where everything within the reference was tried."""
+        """The parameters to try. Nothing, and so random ones, where everything within the reference was tried.
+
+        Raises ValueError on other directions, and on a past accuracy outside [0, 1].
+        """
         if study.directions != [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]:
             raise ValueError('GainSampler needs a study with directions ["maximize", "minimize"]: accuracy and cost')
-        past = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number and other.params]
-        fresh = self._decisions.state([self._view(other) for other in past]).fresh
-        return {} if fresh is None else self._source.parameters(fresh.candidate)
+        with self._lock:
+            choices = trial.system_attrs.get(PROPOSAL) or self._propose(study, trial)
+        return {name: value for name, value in self._source.parameters(choices).items() if name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
-    def _view(self, trial: FrozenTrial) -> TrialView:
-        candidate = self._source.candidate(trial.params)
+    def _propose(self, study: Study, trial: FrozenTrial) -> Mapping[str, Value]:
+        """The choices of a proposal, which the trial holds from here on. Empty where nothing is new or open."""
+        fixed = self._of_space(_enqueued(trial))
+        if len(fixed) == len(self._search_space):
+            return {}
+        decisions = self._decisions.within(self._source.holding(fixed))
+
+        def others() -> list[FrozenTrial]:
+            return [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+
+        def propose(passed: Sequence[Candidate]) -> Candidate | None:
+            seen = others()
+            views = [view for other in seen if (view := self._view(other)) is not None]
+            # Those that choose at this moment have their places before this one, too.
+            known = {view.number for view in views}
+            before = sum(
+                other.number in known or other.state == TrialState.RUNNING
+                for other in seen
+                if other.number < trial.number
+            )
+            with_others = [TrialView(trial.number, candidate, (), "running") for candidate in passed]
+            fresh = decisions.state([*views, *with_others], before).fresh
+            return None if fresh is None else fresh.candidate
+
+        def publish(candidate: Candidate | None) -> None:
+            _write(study, trial, {} if candidate is None else candidate.choices)
+
+        def holders(candidate: Candidate) -> list[int]:
+            decided = [(other.number, self._decided(other)) for other in others()]
+            return [number for number, parameters in decided if self._source.key(parameters) == candidate.key]
+
+        chosen = claim(trial.number, propose, publish, holders)
+        return {} if chosen is None else chosen.choices
+
+    def _decided(self, trial: FrozenTrial) -> Parameters:
+        """What a trial tries, as far as it is decided: its proposal, unless something else came of that."""
         if trial.state == TrialState.COMPLETE:
-            accuracy = trial.values[0]
+            return trial.params
+        proposal = self._source.parameters(trial.system_attrs.get(PROPOSAL, {}))
+        return {**proposal, **_enqueued(trial), **trial.params}
+
+    def _view(self, trial: FrozenTrial) -> TrialView | None:
+        """A trial as the decisions see it. None where it is not known (yet) what it tries."""
+        parameters = self._decided(trial)
+        decided = len(self._of_space(parameters))
+        if decided == 0 or (decided < len(self._search_space) and trial.state != TrialState.COMPLETE):
+            return None
+        candidate = self._source.candidate(parameters)
+        accuracy = trial.values[0] if trial.state == TrialState.COMPLETE else math.nan
+        if math.isfinite(accuracy):
             if not 0 <= accuracy <= 1:
                 raise ValueError(f"trial {trial.number} has accuracy {accuracy}: expected a share from 0 to 1")
             return TrialView(trial.number, candidate, (accuracy,), "finished")
         return TrialView(trial.number, candidate, (), "ended" if trial.state.is_finished() else "running")
 
+    def _of_space(self, parameters: Parameters) -> dict[str, Any]:
+        return {name: parameters[name] for name in self._search_space if name in parameters}
 
-class _ParameterCandidates:
-    """The parameters of a study as candidates (nas.strategy.candidates.CandidateSource)."""
 
-    def __init__(
-        self, search_space: Mapping[str, BaseDistribution], cost: Callable[[Parameters], float], most_cost: float
-    ) -> None:
-        self._values = {name: _values(name, distribution) for name, distribution in search_space.items()}
-        self._cost = cost
-        self._most_cost = most_cost
-        self.domains: Mapping[str, Sequence[Value]] = {
-            name: [_plain(value) for value in values] for name, values in self._values.items()
-        }
+def _enqueued(trial: FrozenTrial) -> Parameters:
+    """The parameters that `Study.enqueue_trial` fixed."""
+    return trial.system_attrs.get("fixed_params", {})
 
-    def candidate(self, parameters: Parameters) -> Candidate:
-        choices = {name: _plain(parameters[name]) for name in self._values if name in parameters}
-        cost = float(self._cost(parameters))
-        if not 0 < cost < float("inf"):
-            raise ValueError(f"the cost of {dict(parameters)} is {cost}: expected a number above 0")
-        return Candidate(json.dumps(choices, sort_keys=True), choices, cost, cost)
 
-    def parameters(self, candidate: Candidate) -> dict[str, Any]:
-        return {
-            name: next(value for value in self._values[name] if _plain(value) == chosen)
-            for name, chosen in candidate.choices.items()
-        }
-
-    def sample(self, rng: random.Random) -> Candidate | None:
-        return self._affordable({name: rng.choice(values) for name, values in self._values.items()})
-
-    def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
-        """Draws one parameter anew, or a few, and those that the parent's objective did not ask for."""
-        parameters = {name: rng.choice(values) for name, values in self._values.items()}
-        parameters |= self.parameters(candidate)
-        names = sorted(parameters)
-        while True:
-            name = rng.choice(names)
-            parameters[name] = rng.choice(self._values[name])
-            if rng.random() < 0.5:
-                return self._affordable(parameters)
-
-    def _affordable(self, parameters: Parameters) -> Candidate | None:
-        candidate = self.candidate(parameters)
-        return candidate if candidate.flops <= self._most_cost else None
+def _write(study: Study, trial: FrozenTrial, choices: Mapping[str, Value]) -> None:
+    """Shows all workers what a trial is about to try, as Optuna's own samplers do: no public call is left for it."""
+    study._storage.set_trial_system_attr(trial._trial_id, PROPOSAL, dict(choices))
 
 
 def _values(name: str, distribution: BaseDistribution) -> list[Any]:
@@ -136,8 +182,3 @@ def _values(name: str, distribution: BaseDistribution) -> list[Any]:
         if len(values) <= MOST_VALUES:
             return list(values)
     raise ValueError(f"parameter {name!r} is {distribution}: expected categories, or at most {MOST_VALUES} integers")
-
-
-def _plain(value: Any) -> Value:
-    """A category as features know it; None and truth values are told apart by name."""
-    return value if isinstance(value, str | int | float) and not isinstance(value, bool) else repr(value)

@@ -1,8 +1,8 @@
 """The posterior of final accuracy, of trials and of what was never trained, and what training them may add.
 
 Pure: plain trials in, expected improvements out. Nothing depends on the order of the trials or on the unit of the cost,
-which is FLOPs, or latency: measured for each trial, and predicted for what was not
-measured (`nas.strategy.latency_model`).
+which is FLOPs, or latency: measured for each trial, and predicted for what was not measured
+(`nas.strategy.latency_model`).
 """
 
 import math
@@ -46,7 +46,7 @@ class TrialView:
 class Objective:
     """What is maximised: the hypervolume over `reference`, (least accuracy, most cost), after `epochs` of training.
 
-    `rungs` are the epochs at which trials are judged. `resolution` is the least error that tells from none.
+    `rungs` are the epochs after which trials are decided upon. `resolution` is the least error that tells from none.
     """
 
     reference: Point
@@ -74,7 +74,7 @@ class Posterior:
         self.costs = _costs(trials, encoder)
         points = [(float(a), float(cost)) for a, cost in zip(accuracies, self.costs(candidates), strict=True)]
         self.promising = [candidates[index] for index in front(points)]
-        # Trained to the end, by what the surrogate makes of their results: a lucky run is not taken at its word.
+        # Trained to the end, by what the Gaussian process makes of their results: a lucky run is not taken at its word.
         self._finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
         running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
         self._pending = [running[key] for key in sorted(running)]

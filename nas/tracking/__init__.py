@@ -1,4 +1,5 @@
 """MLflow as a view of the ledger, written by one writer.
 
-Imports `records`, `settings`, `ledger`, the style of `reporting` and the rungs of `strategy`. MLflow lives here.
+Imports `records`, `settings`, `ledger`, the rungs of `strategy`, and of `reporting` its style and the name of its page.
+MLflow lives here, torch in `model_registry`.
 """

@@ -2,7 +2,7 @@
 
 What is written is keyed by (search id, trial number) and read back before the first write, so a restart repeats nothing
 and an outage only delays. A request whose answer was lost may have arrived, or may arrive later: values sent again are
-the same points, which MLflow keeps once, and of runs made twice one is kept. `tracking_thread.py` calls it, off the
+the same points, which MLflow keeps once, and of runs made twice one is kept. `writer_thread.py` calls it, off the
 path of everything that trains.
 """
 

@@ -1,7 +1,7 @@
 """What the MLflow UI shows of a search at one click: its views, its links, and the notes that hold them."""
 
 from nas.records.objectives import CostName
-from nas.reporting.write import REPORT_PAGE
+from nas.reporting.style import REPORT_PAGE
 from nas.tracking.run_fields import COST_METRICS, EPOCH_METRICS, LATENCY_METRICS
 from nas.tracking.saved_view import UI_OF_TRAINING, SavedView, Scatter, columns, saved_view_path, saved_view_tag
 

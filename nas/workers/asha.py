@@ -28,7 +28,7 @@ class AccuracyHalving:
         self._added: set[int] = set()
 
     def should_continue(self, number: int, epoch: int, val_accuracy: float) -> bool:
-        """Whether a trial goes on after this epoch. Every epoch of every trial has to be told, in order."""
+        """Whether a trial goes on after this epoch. Every rung of every trial has to be told, in order."""
         trial: Any = _Trial(str(number))
         controller: Any = None
         if number not in self._added:

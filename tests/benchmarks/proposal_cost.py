@@ -64,7 +64,7 @@ def tpe_seconds(source: SpaceCandidates, trials: int, repeats: int) -> list[floa
     for _ in range(trials):
         candidate = source.sample(rng)
         assert candidate is not None
-        distributions = {
+        distributions: dict[str, optuna.distributions.BaseDistribution] = {
             name: optuna.distributions.CategoricalDistribution(tuple(source.domains[name]))
             for name in candidate.choices
             if name in source.domains
@@ -76,8 +76,8 @@ def tpe_seconds(source: SpaceCandidates, trials: int, repeats: int) -> list[floa
     for _ in range(repeats):
         started = time.perf_counter()
         trial = study.ask()
-        for name, values in source.domains.items():
-            trial.suggest_categorical(name, values)
+        for name, domain in source.domains.items():
+            trial.suggest_categorical(name, domain)
         seconds.append(time.perf_counter() - started)
     return seconds
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from nas.records.front import hypervolume_history
 from nas.records.search_facts import SearchFacts
 from nas.reporting.importance import importances
-from nas.reporting.write import REPORT_PAGE, write_report
+from nas.reporting.style import REPORT_PAGE
+from nas.reporting.write import write_report
 from tests.support.simulated_search import DIGITS, EPOCHS, simulated_search
 
 TRIALS = 1000

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import optuna
-from table import Table, TableSource
 
 from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import Objective, TrialView
+from tests.benchmarks.table import Table, TableSource
 
 # A sampler that repeats itself so often in a row will not propose anything new.
 MOST_REPEATS = 500

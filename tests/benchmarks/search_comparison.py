@@ -4,7 +4,7 @@
     .venv/bin/python tests/benchmarks/search_comparison.py --seconds 180 data=image_folder data.root=DIR …
 
 Samplers take turns, so that a machine that slows down slows all of them. Overrides go to every search. The hypervolume
-is the share of the box between (guessing, the dearest architecture's FLOPs) and (accuracy 1, no FLOPs).
+is the share of the box between (guessing, the highest-cost architecture's FLOPs) and (accuracy 1, no FLOPs).
 """
 
 import argparse

@@ -21,10 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import numpy as np
-from samplers import SAMPLERS, sampler_named
-from simulation import AccuracyRungs, GainRungs, NoRungs, Run, learning_curves, simulate
-from table import Table, TableSource, low_flops_third, read_table
 
 from nas.records.pareto import Point, hypervolume
 from nas.strategy.decisions import Decisions
@@ -32,6 +31,9 @@ from nas.strategy.halving import rung_epochs
 from nas.strategy.posterior import Objective
 from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError, unknown_name
+from tests.benchmarks.samplers import SAMPLERS, sampler_named
+from tests.benchmarks.simulation import AccuracyRungs, GainRungs, NoRungs, Run, learning_curves, simulate
+from tests.benchmarks.table import Table, TableSource, low_flops_third, read_table
 
 EPOCHS, MINIMUM_EPOCHS, REDUCTION_FACTOR = 54, 2, 3
 METHODS = ("ehvi", "random", "tpe", "tpe-multivariate", "tpe-multivariate-integers", "nsga2", "nsga2-20")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from samplers import Exhausted, Sampler
-from table import Table, TableSource
 
 from nas.records.pareto import Point, hypervolume
 from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import TrialView
+from tests.benchmarks.samplers import Exhausted, Sampler
+from tests.benchmarks.table import Table, TableSource
 
 # Learning curves: log error(e) = log final error + DECAY·τ + WANDER·B(τ), with τ = ln(epochs / e) and B Brownian
 # motion.
@@ -78,7 +78,7 @@ class NoRungs:
 
 
 class GainRungs(NoRungs):
-    """This project's: goes on, holds back and promotes by expected gain an epoch."""
+    """This project's: goes on, holds back and promotes by expected improvement an epoch."""
 
     def __init__(self, decisions: Decisions, rungs: tuple[int, ...]) -> None:
         self._decisions = decisions

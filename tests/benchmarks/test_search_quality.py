@@ -1,7 +1,6 @@
 """The benchmark of searches as a program, on a small table made here."""
 
 import csv
-import importlib
 import json
 import math
 import random
@@ -11,6 +10,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+
+from tests.benchmarks.search_quality import main
 
 PROGRAM = Path(__file__).resolve().with_name("search_quality.py")
 
@@ -90,11 +91,8 @@ def test_mistakes_are_one_line(
     table: Path,
     arguments: list[str],
     message: str,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.syspath_prepend(PROGRAM.parent)
-    main = importlib.import_module("search_quality").main
     assert main(["--table", str(table), *arguments]) == 2
     printed = capsys.readouterr()
     assert message in printed.err and printed.err.count("\n") == 1 and printed.out == ""

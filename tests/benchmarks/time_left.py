@@ -1,8 +1,7 @@
-"""How true the time left is that a search tells: estimates at every second of recorded searches, beside the truth.
+"""How true the time left is that a search tells: estimates at every second of simulated searches, beside the truth.
 
-    python -m tests.benchmarks.time_left record real.trace --space resnet_stages [flags of nas/search.py]
     python -m tests.benchmarks.time_left scripted scripted     # searches by the real engine, epochs of simulated time
-    python -m tests.benchmarks.time_left replay real.trace scripted/*.trace
+    python -m tests.benchmarks.time_left replay scripted/*.trace
 
 Errors are |estimate − truth| / truth, at every second from a third of the time on until 2 % before the end.
 """
@@ -11,9 +10,6 @@ import argparse
 import pickle
 import statistics
 import sys
-import threading
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +20,7 @@ from nas.records.time_left import TimeLeft
 from nas.records.trial import TrialRecord
 from tests.support.searches import DIGITS, search_settings, shipped_space
 
-SECONDS_BETWEEN_LOOKS = 0.5
-BASE = {"slots": 2, "epochs": 9, "trials": 50, "sampler": "ehvi", "minimum_epochs": 2}
+BASE: dict[str, Any] = {"slots": 2, "epochs": 9, "trials": 50, "sampler": "ehvi", "minimum_epochs": 2}
 SCRIPTED: dict[str, dict[str, Any]] = {
     "default": {},
     "asha": {"sampler": "random", "scheduler": "asha"},
@@ -55,51 +50,6 @@ class Look:
     left: TimeLeft | None
 
 
-def record(path: Path, arguments: Sequence[str]) -> int:
-    """Runs a search, and writes its trace."""
-    import nas.search
-
-    prepare = nas.search.set_ray_environment
-
-    def then_watched(cluster: Any) -> None:
-        prepare(cluster)
-        _watch_trials(path)
-
-    nas.search.set_ray_environment = then_watched
-    return nas.search.main(arguments)
-
-
-def _watch_trials(path: Path) -> None:
-    """Has the search of this process write its trace. Only now may Ray be imported."""
-    import nas.driver.session as session
-
-    run_trials = session.run_trials
-
-    def watched(engine: Any, template: Any, cluster: Any, slots: int, *conditions: Any) -> None:
-        plan = search_plan(engine.settings, engine.epochs, engine.space, template.data_summary, slots)
-        closing, started = threading.Event(), time.monotonic()
-        states: list[tuple[float, tuple[TrialRecord, ...]]] = []
-
-        def look() -> None:
-            last = False
-            while not last:
-                last = closing.wait(SECONDS_BETWEEN_LOOKS)
-                records = engine.records
-                if not states or records != states[-1][1]:
-                    states.append((time.monotonic() - started, records))
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            run_trials(engine, template, cluster, slots, *conditions)
-        finally:
-            closing.set()
-            thread.join()
-            path.write_bytes(pickle.dumps(Trace(plan, states, time.monotonic() - started)))
-
-    session.run_trials = watched
-
-
 def script(directory: Path, name: str) -> None:
     """Writes the trace of a scripted search."""
     from tests.support.scripted_search import scripted_search
@@ -117,7 +67,8 @@ def script(directory: Path, name: str) -> None:
 def replay(trace: Trace) -> list[Look]:
     """What would have been told at every second."""
     watch, looks = TimeLeftWatch(trace.plan), []
-    upcoming, records = iter([*trace.states, (float("inf"), ())]), ()
+    records: tuple[TrialRecord, ...] = ()
+    upcoming = iter([*trace.states, (float("inf"), records)])
     at, following = next(upcoming)
     for second in range(int(trace.seconds)):
         while at <= second:
@@ -145,12 +96,10 @@ def told(name: str, trace: Trace, looks: list[Look]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["record", "scripted", "replay"])
+    parser.add_argument("what", choices=["scripted", "replay"])
     parser.add_argument("paths", nargs=argparse.REMAINDER)
     parser.add_argument("--curve", action="store_true", help="print the estimates, too")
     options = parser.parse_args()
-    if options.what == "record":
-        return record(Path(options.paths[0]).resolve(), options.paths[1:])
     if options.what == "scripted":
         for name in SCRIPTED:
             script(Path(options.paths[0]), name)

@@ -1,9 +1,10 @@
 """A headless browser without a network, and a real MLflow server over searches that nobody ran."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -63,7 +64,7 @@ class Browser:
         self.driver.get("about:blank")
         self.driver.get(f"{self.address}/{path}")
 
-    def wait(self, condition: object, message: str) -> object:
+    def wait(self, condition: Callable[[webdriver.Chrome], Any], message: str) -> Any:
         return WebDriverWait(self.driver, SECONDS, ignored_exceptions=(JavascriptException,)).until(condition, message)
 
     def click_link(self, text: str) -> None:

@@ -104,7 +104,7 @@ def keep_report(browser: Browser) -> None:
 
 
 def hover_shows_the_architecture(browser: Browser, shown: ShownSearch) -> None:
-    """Moves the mouse onto the dearest member of the front; what floats beside it has to name its stages."""
+    """Moves the mouse onto the front's member of the highest cost; what floats beside it has to name its stages."""
     driver = browser.driver
     member = shown.front[-1]
     mark = driver.execute_script(

@@ -23,6 +23,8 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.support.present import present
+
 PROJECT = Path(__file__).resolve().parents[2]
 FORMATS = PROJECT / "tests" / "support" / "earlier_formats"
 EXPECTED: dict[str, Any] = json.loads((FORMATS / "expected.json").read_text(encoding="utf-8"))
@@ -101,7 +103,7 @@ def check_kept(before: list[Row], after: list[Row]) -> None:
 def runs_of(runs: Path, name: str) -> tuple[Run, dict[int, Run]]:
     """The run of a search in the MLflow store, and those of its trials, of which there is one a trial."""
     client = MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("architecture search")
+    experiment = present(client.get_experiment_by_name("architecture search"))
     found = client.search_runs([experiment.experiment_id], max_results=1000)
     (parent,) = [run for run in found if run.data.tags["nas.kind"] == "search" and run.info.run_name == name]
     children = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]

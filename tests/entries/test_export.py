@@ -10,22 +10,27 @@ from nas.export import main
 from nas.ledger.ledger import Ledger
 from nas.settings.run_directory import RunDirectory
 from tests.support.exported_search import finished_search
+from tests.support.present import present
 from trainers.bundle.files import read_bundle, read_model
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
 
+Search = tuple[RunDirectory, Ledger]
+
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDirectory, Ledger]:
+def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
     return finished_search(tmp_path_factory.mktemp("runs"))
 
 
-def export(search: tuple[RunDirectory, Ledger], *arguments: object) -> int:
+def export(search: Search, *arguments: object) -> int:
     return main(["found", "--runs-dir", str(search[0].runs), *map(str, arguments)])
 
 
-def test_the_front_is_listed(search, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_front_is_listed(
+    search: Search, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert export(search, "--list") == 0
     header, *rows = capsys.readouterr().out.splitlines()
@@ -41,7 +46,7 @@ def test_the_front_is_listed(search, capsys: pytest.CaptureFixture[str], monkeyp
 
 
 def test_a_bundle_holds_the_weights_and_where_they_come_from(
-    search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, ledger = search
     assert export(search, "--pick", "max-latency=1.5", "--out", tmp_path / "bundle") == 0
@@ -56,7 +61,7 @@ def test_a_bundle_holds_the_weights_and_where_they_come_from(
     )  # fmt: skip
     assert (found.seed, found.search_seed, found.code_revision) == (12, 5, "96e04f6db345")
     assert (found.epochs, found.val_accuracy, found.train_loss, found.val_loss) == (2, 0.8, 0.5, 0.55)
-    assert found.inference == record.inference.to_json() and found.torch_version == torch.__version__
+    assert found.inference == present(record.inference).to_json() and found.torch_version == torch.__version__
     images = torch.randn(3, 1, 16, 16)
     model = seeded_model(record.architecture, bundle.data_summary, 1).eval()
     assert torch.equal(read_model(tmp_path / "bundle")(images), model(images))
@@ -65,7 +70,7 @@ def test_a_bundle_holds_the_weights_and_where_they_come_from(
 
 
 @pytest.mark.slow
-def test_onnx_is_added_to_the_bundle(search, tmp_path: Path) -> None:
+def test_onnx_is_added_to_the_bundle(search: Search, tmp_path: Path) -> None:
     assert export(search, "--pick", "trial=0", "--onnx", "--out", tmp_path / "bundle") == 0
     session = onnxruntime.InferenceSession(tmp_path / "bundle" / "model.onnx", providers=["CPUExecutionProvider"])
     images = torch.randn(3, 1, 16, 16)
@@ -95,7 +100,12 @@ def test_onnx_is_added_to_the_bundle(search, tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(
-    search, arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    search: Search,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert export(search, *arguments) == 2
@@ -105,7 +115,9 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert not (search[0].runs / "mlflow.db").exists()
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_half_bundle(search, tmp_path: Path, capsys) -> None:
+def test_a_full_disk_is_one_line_and_leaves_no_half_bundle(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # The checkpoint that is read is larger than what may be written.
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))

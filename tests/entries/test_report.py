@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
-from nas.records.trial import TrialRecord
+from nas.records.trial import Outcome, TrialRecord
 from nas.report import main
 from nas.reporting.write import write_report
 from tests.support.reports import FACTS, RECORDS, Page
@@ -23,7 +23,7 @@ FILES = {
 HEADER = search_header()
 
 
-def add_trial(ledger: Ledger, accuracies: list[float], outcome: str) -> None:
+def add_trial(ledger: Ledger, accuracies: list[float], outcome: Outcome) -> None:
     number, architecture = ledger.next_number, ledger.propose(tiny_space(), "random", search_seed=0)
     cost = DIGITS.cost(architecture)
     record = TrialRecord(number, architecture, cost.flops, cost.params, seed=number, outcome="running")
@@ -83,7 +83,12 @@ def test_a_page_is_opened_on_demand(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda address: bool(opened.append(address)) or len(opened) == 1)
+
+    def open_once(address: str) -> bool:
+        opened.append(address)
+        return len(opened) == 1
+
+    monkeypatch.setattr(webbrowser, "open", open_once)
     assert main(["small", "--runs-dir", str(runs), "--open"]) == 0
     assert opened == [(runs / "small" / "report" / "front.html").as_uri()]
     assert main(["small", "--runs-dir", str(runs), "--open"]) == 2

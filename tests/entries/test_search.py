@@ -7,11 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
+from tests.support.present import present
+
 PROJECT = Path(__file__).resolve().parents[2]
+Searched = tuple[Path, subprocess.CompletedProcess[str]]
 SMALL = ["space.depth=[14]", "space.width=[0.125]", "space.stages.spatial_extent=[3]", "training.epochs=2"]
 
 
@@ -32,18 +36,18 @@ def run(directory: Path, script: str, *arguments: str, seconds: float = 300) -> 
     return subprocess.CompletedProcess(process.args, process.returncode, output, error)
 
 
-def summary(directory: Path, name: str) -> dict:
+def summary(directory: Path, name: str) -> dict[str, Any]:
     return json.loads((directory / "runs" / name / "summary.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     directory = tmp_path_factory.mktemp("searched")
     done = run(directory, "nas/search.py", "--space", "resnet_stages", "--name", "first", "--trials", "2", *SMALL)
     return directory, done
 
 
-def test_a_search_ends_with_a_front_and_says_what_is_next(searched) -> None:
+def test_a_search_ends_with_a_front_and_says_what_is_next(searched: Searched) -> None:
     directory, done = searched
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -57,10 +61,10 @@ def test_a_search_ends_with_a_front_and_says_what_is_next(searched) -> None:
     assert {path.name for path in (directory / "runs").iterdir()} == {"first", "mlflow.db", "mlflow-artifacts"}
 
 
-def test_mlflow_holds_the_search(searched) -> None:
+def test_mlflow_holds_the_search(searched: Searched) -> None:
     directory, _ = searched
     client = MlflowClient(f"sqlite:///{directory / 'runs' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("architecture search")
+    experiment = present(client.get_experiment_by_name("architecture search"))
     found = client.search_runs([experiment.experiment_id])
     parent = next(run for run in found if run.data.tags["nas.kind"] == "search")
     children = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
@@ -73,7 +77,7 @@ def test_mlflow_holds_the_search(searched) -> None:
     assert parent.data.metrics["hypervolume"] == pytest.approx(summary(directory, "first")["hypervolume"])
 
 
-def test_the_same_seed_gives_the_same_architectures_the_same_accuracy(searched) -> None:
+def test_the_same_seed_gives_the_same_architectures_the_same_accuracy(searched: Searched) -> None:
     directory, _ = searched
     again = run(directory, "nas/search.py", "--space", "resnet_stages", "--name", "again", "--trials", "2", *SMALL)
     assert again.returncode == 0, again.stderr
@@ -83,7 +87,7 @@ def test_the_same_seed_gives_the_same_architectures_the_same_accuracy(searched) 
     ]
 
 
-def test_a_front_member_is_exported_and_trained_fully(searched) -> None:
+def test_a_front_member_is_exported_and_trained_fully(searched: Searched) -> None:
     directory, _ = searched
     exported = run(directory, "nas/export.py", "first", "--pick", "knee", "--out", "bundle")
     assert exported.returncode == 0, exported.stderr

@@ -43,14 +43,14 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory) -> Path:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("bundles") / "knee"
     write_bundle(directory, BUNDLE, seeded_model(TINY, BUNDLE.data_summary, 7).state_dict())
     return directory
 
 
 @pytest.fixture(scope="module")
-def trained(bundle) -> tuple[Path, str]:
+def trained(bundle: Path) -> tuple[Path, str]:
     """The output directory and the words of one uninterrupted training."""
     done = train(bundle, "--device", "cpu")
     assert done.returncode == 0, done.stderr
@@ -62,7 +62,7 @@ def train(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
 
 
-def test_a_training_ends_with_a_result_and_a_bundle(bundle, trained):
+def test_a_training_ends_with_a_result_and_a_bundle(bundle: Path, trained: tuple[Path, str]) -> None:
     out, words = trained
     result = json.loads((out / "result.json").read_bytes())
     assert (result["epochs"], result["seed"], result["architecture_id"]) == (2, 0, TINY.id)
@@ -80,7 +80,7 @@ def test_a_training_ends_with_a_result_and_a_bundle(bundle, trained):
     assert max(len(line) for line in words.splitlines() if str(out) not in line) <= 80
 
 
-def test_it_starts_from_scratch_not_from_the_bundles_weights(bundle, trained):
+def test_it_starts_from_scratch_not_from_the_bundles_weights(bundle: Path, trained: tuple[Path, str]) -> None:
     """Two bundles of one architecture with other weights would train alike: the first checkpoint is the seed's."""
     other = bundle.with_name("other")
     write_bundle(other, BUNDLE, seeded_model(TINY, BUNDLE.data_summary, 8).state_dict())
@@ -88,7 +88,9 @@ def test_it_starts_from_scratch_not_from_the_bundles_weights(bundle, trained):
     assert_same_weights(trained[0], bundle.with_name("other-trained"))
 
 
-def test_a_finished_training_is_reported_again_and_not_repeated(bundle, trained, capsys):
+def test_a_finished_training_is_reported_again_and_not_repeated(
+    bundle: Path, trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     before = (trained[0] / "result.json").stat().st_mtime_ns
     assert main([str(bundle)]) == 0
     assert capsys.readouterr().out.splitlines() == trained[1].splitlines()[-4:]
@@ -115,14 +117,16 @@ EPOCHS = "recipe.epochs=30"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(bundle) -> Path:
+def undisturbed(bundle: Path) -> Path:
     out = bundle.with_name("undisturbed")
     assert main([str(bundle), EPOCHS, "--out", str(out)]) == 0
     return out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_training_goes_on_to_the_same_weights(bundle, undisturbed, tmp_path, capsys, number):
+def test_an_interrupted_training_goes_on_to_the_same_weights(
+    bundle: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
     out = tmp_path / "out with a space"
     code, errors = interrupted(bundle, out, number, EPOCHS)
     assert not (out / "result.json").exists()
@@ -144,7 +148,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert results[0] == results[1]
 
 
-def test_two_processes_train_as_one_global_batch(bundle, tmp_path):
+def test_two_processes_train_as_one_global_batch(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", SCRIPT]
     arguments = [str(bundle), "recipe.epochs=1", "--out", str(out), "--device", "cpu"]
@@ -159,7 +163,9 @@ def test_two_processes_train_as_one_global_batch(bundle, tmp_path):
     assert result["test_loss"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_a_diverging_training_says_what_to_try(bundle, tmp_path, capsys):
+def test_a_diverging_training_says_what_to_try(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = main([str(bundle), "recipe.learning_rate=1e30", "recipe.warmup_epochs=0", "--out", str(tmp_path / "out")])
     errors = capsys.readouterr().err
     assert code == 1 and errors.count("\n") == 1
@@ -182,7 +188,9 @@ def test_a_diverging_training_says_what_to_try(bundle, tmp_path, capsys):
         (["{bundle}", "data=image_folder", "data.root={missing}"], "there is no directory"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_created(bundle, tmp_path, capsys, arguments, message):
+def test_a_mistake_is_one_line_and_nothing_is_created(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     places = {"bundle": bundle, "missing": tmp_path / "missing"}
     filled = [argument.format(**places) for argument in arguments]
     code = main([*filled, "--out", str(tmp_path / "out")])
@@ -192,7 +200,9 @@ def test_a_mistake_is_one_line_and_nothing_is_created(bundle, tmp_path, capsys, 
     assert not list(tmp_path.iterdir())
 
 
-def test_another_directory_is_refused_by_the_difference(bundle, trained, tmp_path, capsys):
+def test_another_directory_is_refused_by_the_difference(
+    bundle: Path, trained: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([str(bundle), "recipe.momentum=0.8"]) == 2
     assert "recipe.momentum is 0.9 there and 0.8 here" in capsys.readouterr().err
     (tmp_path / "file").touch()
@@ -201,7 +211,9 @@ def test_another_directory_is_refused_by_the_difference(bundle, trained, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_second_process_is_refused_while_the_first_trains(bundle, tmp_path, capsys):
+def test_a_second_process_is_refused_while_the_first_trains(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     with (out / "lock").open("w") as lock:
@@ -211,7 +223,7 @@ def test_a_second_process_is_refused_while_the_first_trains(bundle, tmp_path, ca
     assert "another process is training in" in capsys.readouterr().err
 
 
-def test_help_names_every_setting():
+def test_help_names_every_setting() -> None:
     done = train("--help")
     assert done.returncode == 0
     names = {f"data.{field.name}" for field in dataclasses.fields(DATA)} - {"data.name"}
@@ -220,14 +232,14 @@ def test_help_names_every_setting():
     assert max(map(len, done.stdout.splitlines())) <= 110
 
 
-def test_no_file_here_hides_another_module():
+def test_no_file_here_hides_another_module() -> None:
     """`python trainers/train.py` puts this directory first on the path of imports."""
     ours = {path.stem for path in (ROOT / "trainers").glob("*.py")} - {"__init__"}
     others = set(sys.stdlib_module_names) | set(importlib.metadata.packages_distributions())
     assert not ours & others
 
 
-def test_the_package_loads_with_torch_and_numpy_alone():
+def test_the_package_loads_with_torch_and_numpy_alone() -> None:
     """Neither torchvision nor scikit-learn, nor anything of the search, is loaded before it is needed."""
     program = (
         "import sys, trainers.full.full_training, trainers.train\n"

@@ -61,5 +61,15 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def left_over(processes: list[psutil.Process], seconds: float = 10) -> list[psutil.Process]:
     """Those still alive, once all have had some seconds to end."""
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    deadline = time.monotonic() + seconds
+    while (alive := list(filter(is_alive, processes))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return alive
+
+
+def is_alive(process: psutil.Process) -> bool:
+    # psutil's own waiting fails where a process is gone but for a descriptor of it.
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -14,6 +14,7 @@ from nas.records.front import hypervolume_history
 from nas.records.trial import TrialRecord
 from tests.entries.test_report import HEADER, add_trial
 from tests.faults.searches import LIMIT_SECONDS, records, start_search, wait_for
+from tests.support.present import present
 
 HOUR = 3600.0
 REFERENCE = (0.1, 1e9)
@@ -48,7 +49,7 @@ def test_a_steady_clock_follows_the_wall_clock_until_that_is_set(set_back: list[
 
 def assert_in_order(found: tuple[TrialRecord, ...]) -> None:
     """Trials of one worker: each began after the one before had ended, and none took an hour."""
-    moments = [moment for record in found for moment in (record.started_at, record.finished_at)]
+    moments = [present(moment) for record in found for moment in (record.started_at, record.finished_at)]
     assert moments == sorted(moments) and moments[-1] - moments[0] < 60
 
 
@@ -89,13 +90,14 @@ def test_a_search_whose_clock_is_set_back_keeps_order_and_durations(
     found = records(tmp_path, "one")
     assert [record.outcome for record in found] == ["finished"] * 3
     for record in found:
-        assert started < record.started_at < record.finished_at < ended
-        assert record.finished_at - record.started_at >= sum(epoch.epoch_seconds for epoch in record.epochs)
+        begun, finished = present(record.started_at), present(record.finished_at)
+        assert started < begun < finished < ended
+        assert finished - begun >= sum(epoch.epoch_seconds for epoch in record.epochs)
         assert all(0 < epoch.epoch_seconds < ended - started for epoch in record.epochs)
-    starts = [record.started_at for record in found]
+    starts = [present(record.started_at) for record in found]
     assert starts == sorted(starts)
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
-    runs = client.search_runs([client.get_experiment_by_name("architecture search").experiment_id])
+    runs = client.search_runs([present(client.get_experiment_by_name("architecture search")).experiment_id])
     assert len(runs) == 4 and {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:
         assert 1000 * started - 1000 < run.info.start_time <= run.info.end_time < 1000 * ended + 1000

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.entries.test_search import SMALL, run, start
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for
+from tests.support.images import in_folders
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import load_train_validation
 
@@ -45,7 +46,7 @@ def test_a_search_ends_with_the_list_of_images_that_cannot_be_read(tmp_path: Pat
         f"data.root={tmp_path / 'images'}", "data.image_size=16", "data.loader_workers=0", "training.batch_size=8",
     ]  # fmt: skip
     config = replace(DATA_DEFAULTS["image_folder"], root=str(tmp_path / "images"), image_size=16)
-    train, _ = load_train_validation(config)
+    train = in_folders(load_train_validation(config)[0])
     broken = Path(train.files_I[-1].decode())
     broken.write_bytes(broken.read_bytes()[:-60])
     process = start(tmp_path, "nas/search.py", *arguments)

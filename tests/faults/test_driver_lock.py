@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -65,7 +67,8 @@ def test_the_second_driver_is_told_who_holds_the_search_and_a_dead_one_holds_not
     directory = run_directory(str(tmp_path), "one")
     first = holder(tmp_path)
     try:
-        for attempt in (lambda: driver_lock(directory).__enter__(), lambda: check_free(directory)):
+        attempts: list[Callable[[], object]] = [driver_lock(directory).__enter__, partial(check_free, directory)]
+        for attempt in attempts:
             with pytest.raises(UserError) as caught:
                 attempt()
             message = str(caught.value)

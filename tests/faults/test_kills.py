@@ -20,6 +20,7 @@ from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
 from tests.entries.test_search import SMALL, start
 from tests.faults.searches import LIMIT_SECONDS, left_over, named, records, tree, workers
+from tests.support.present import present
 from trainers.epoch_result import EpochResult
 
 SEARCH = ("--seed", "3", *SMALL, "training.epochs=4", "search.deterministic=true", "search.minimum_epochs=1")
@@ -130,7 +131,7 @@ def losses(record: TrialRecord) -> list[tuple[float, float]]:
 def check_mlflow(directory: Path, name: str) -> None:
     """One closed run a trial, each with every epoch once."""
     client = MlflowClient(f"sqlite:///{directory / 'runs' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("architecture search")
+    experiment = present(client.get_experiment_by_name("architecture search"))
     (parent,) = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{name}'")
     children = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     of_search = records(directory, name)

@@ -33,6 +33,7 @@ from tests.faults.searches import LIMIT_SECONDS, records, start_search
 from tests.support.flaky_proxy import Fate, FlakyProxy, flaky_proxy
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.mlflow_server import empty_store, end_server, free_port, start_server
+from tests.support.present import present
 from tests.support.searches import search_header
 from tests.support.simulated_search import RUNGS, simulated_search
 
@@ -85,9 +86,11 @@ def test_the_report_brings_into_mlflow_what_is_missing_there_once(
     assert lines[0].startswith("MLflow   mlflow server")
     parent = check_all_there_once(f"sqlite:///{store}", "searches", ledger.records, summary)
     params = parent.data.params
-    assert parent.info.run_name == "small" and params["training.epochs"] == "2" and params["space.name"] == "tiny"
-    assert parent.info.start_time == round(1000 * ledger.records[0].started_at)
-    assert parent.info.end_time == round(1000 * ledger.records[1].finished_at)
+    assert (
+        parent.info.run_name == "small" and params["training.epochs"] == "2" and params["space.name"] == "resnet_stages"
+    )
+    assert parent.info.start_time == round(1000 * present(ledger.records[0].started_at))
+    assert parent.info.end_time == round(1000 * present(ledger.records[1].finished_at))
     held = {file.path for file in MlflowClient(f"sqlite:///{store}").list_artifacts(parent.info.run_id)}
     assert held >= {"front.html", "front.png", "trials.csv"}
     rows = all_rows(store)
@@ -170,7 +173,7 @@ class GrowingSearch:
         self.records = simulated_search(trials)
         self._shown: list[TrialRecord] = []
 
-    def rng(self) -> tuple[list[TrialRecord], Summary]:
+    def state(self) -> tuple[list[TrialRecord], Summary]:
         shown = list(self._shown)
         return shown, summarise(shown, REFERENCE)
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ TEXTS = (
     "???", "é", "\u202e", "\ufeff", "٣", "\ud7ff", "🙂" * 50, "\n", "\r", "\t", " ", "'", '"', "=", "==", ",", ":",
     "&a [*a]", "*a", "!!python/object/apply:os.system ['true']", "!!int x", "<<: 1", "- ", "#", "%", "\\", "@", "-h",
 )  # fmt: skip
-VALUES = (
+VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3, 2**100, 10**400, -(2**63), 0.5, 1e308, float("nan"), float("inf"), float("-inf"),
     "", "x", "../x", "\0", "x" * 5000, "\n", "é🙂", [], [[]], {}, {"a": {"b": []}}, [None], [1, 2],
 )  # fmt: skip
@@ -75,7 +76,7 @@ def retyped(data: Any, rng: random.Random) -> Any:
     if not isinstance(data, (dict, list)) or not data or rng.random() < 0.1:
         return rng.choice(VALUES)
     copy: Any = dict(data) if isinstance(data, dict) else list(data)
-    key = rng.choice(list(copy)) if isinstance(copy, dict) else rng.randrange(len(copy))
+    key: Any = rng.choice(list(copy)) if isinstance(copy, dict) else rng.randrange(len(copy))
     action = rng.randrange(6)
     if action == 0:
         del copy[key]
@@ -165,9 +166,9 @@ def test_command_lines(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         arguments[place] = mutated(arguments[place], rng)
         # A process cannot be given these.
         if "\0" not in arguments[place]:
-            command = taken(lambda arguments=arguments: read_command(arguments), arguments)
+            command = taken(partial(read_command, arguments), arguments)
             if command is not None:
-                taken(lambda command=command: run_directory(command.runs_dir, command.name), arguments)
+                taken(partial(run_directory, command.runs_dir, command.name), arguments)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,7 +180,7 @@ def test_names(count: int, tmp_path: Path) -> None:
     for _ in range(count):
         name = mutated("first-2026.11", rng)
         for read in (run_directory, existing_run):
-            directory = taken(lambda read=read, name=name: read(str(tmp_path / "runs"), name), name)
+            directory = taken(partial(read, str(tmp_path / "runs"), name), name)
             if directory is not None:
                 assert directory.path.resolve().parent == (tmp_path / "runs").resolve(), name
                 assert directory.path.name == name
@@ -192,9 +193,9 @@ def test_picks_and_overrides(count: int) -> None:
     bundle = Bundle(records[0].architecture, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, provenance())
     for _ in range(count):
         choice = mutated(rng.choice(PICKS), rng)
-        taken(lambda choice=choice: pick(records, choice), choice)
+        taken(partial(pick, records, choice), choice)
         override = mutated(rng.choice(TRAIN_OVERRIDES), rng)
-        taken(lambda override=override: settings_of(bundle, [override], 0), override)
+        taken(partial(settings_of, bundle, [override], 0), override)
 
 
 @many
@@ -207,8 +208,8 @@ def test_space_files(count: int, tmp_path: Path) -> None:
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
         found = taken(lambda: space_mapping(str(file)), text)
         if found is not None:
-            space = taken(lambda found=found: space_from_mapping(*found), text)
-            architecture = taken(lambda space=space: space.sample(rng), text)
+            space = taken(partial(space_from_mapping, *found), text)
+            architecture = taken(partial(space.sample, rng), text)
             assert space.to_json() == space_from_mapping("mine", space.to_json()).to_json()
             assert Architecture.from_json(architecture.to_json()) == architecture
 
@@ -220,7 +221,7 @@ def test_spaces_of_other_types(count: int) -> None:
     for _ in range(count):
         mapping = retyped(whole, rng)
         if isinstance(mapping, dict):
-            space = taken(lambda mapping=mapping: space_from_mapping("mine", mapping), mapping)
+            space = taken(partial(space_from_mapping, "mine", mapping), mapping)
             assert space is None or space_from_mapping("mine", space.to_json()) == space
 
 
@@ -230,7 +231,7 @@ def test_architectures(count: int) -> None:
     space = shipped_space()
     for _ in range(count):
         data = retyped(space.sample(rng).to_json(), rng)
-        architecture = taken(lambda data=data: Architecture.from_json(data), data)
+        architecture = taken(partial(Architecture.from_json, data), data)
         assert architecture is None or architecture.to_json() == data
 
 

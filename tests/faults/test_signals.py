@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -76,13 +77,17 @@ def test_a_second_ctrl_c_or_the_end_of_the_grace_time_ends_all_processes(
     assert left_over(below) == []
 
 
+def newer_checkpoints(directory: Path, known: set[Path]) -> set[Path]:
+    return set(checkpoints(directory, "one")) - known
+
+
 @pytest.mark.slow
 def test_a_preempted_search_and_one_ended_at_once_go_on_where_they_were(tmp_path: Path) -> None:
     process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=5")
     for signals, exit_code in (([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)):
         known = set(checkpoints(tmp_path, "one"))
         trained = [len(record.epochs) for record in records(tmp_path, "one")] if known else []
-        wait_for(lambda known=known: set(checkpoints(tmp_path, "one")) - known, process)
+        wait_for(partial(newer_checkpoints, tmp_path, known), process)
         processes = tree(process)
         process.send_signal(signals[0])
         wait_for_words(process)

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import open_ledger, read_ledger
-from nas.records.trial import TrialRecord
+from nas.records.trial import Outcome, TrialRecord
 from nas.settings.run_directory import run_directory
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
@@ -76,7 +76,7 @@ def trial_state(epochs: int) -> dict[str, Any]:
     """What a trial keeps of a training of `epochs` epochs, as the worker writes it."""
     images = MemoryImages(
         torch.arange(8 * 64, dtype=torch.uint8).reshape(8, 1, 8, 8), torch.arange(8),
-        image_size=8, mean=(0.5,), deviation=(0.5,),
+        image_size=8, mean=(0.5,), std=(0.5,),
     )  # fmt: skip
     recipe = replace(FULL_TRAINING["digits"], epochs=epochs, batch_size=8, warmup_epochs=0.0)
     training = Training(
@@ -162,12 +162,14 @@ def small_ledger(path: Path) -> Ledger:
     space = tiny_space()
     ledger = Ledger.create(ledger_url(path), "search", search_header(code_revision="with this"))
     rng = random.Random(0)
-    outcomes = ["finished", "stopped", "diverged", "rejected", "duplicate", "held", "running", "finished"]
+    outcomes: list[Outcome] = [
+        "finished", "stopped", "diverged", "rejected", "duplicate", "held", "running", "finished",
+    ]  # fmt: skip
     for outcome in outcomes:
         architecture = space.sample(rng)
         cost = DIGITS.cost(architecture)
         untrained = outcome in ("rejected", "duplicate")
-        first = outcome if untrained else "running"
+        first: Outcome = outcome if untrained else "running"
         number = ledger.next_number
         reason = "it is known" if untrained else None
         record = TrialRecord(number, architecture, cost.flops, cost.params, number, first, reason=reason)
@@ -218,7 +220,8 @@ os.kill(os.getpid(), 9)
 
 def test_what_a_killed_driver_left_unfinished_is_rolled_back(whole_ledger: tuple[Path, Ledger], tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path), "search")
-    for read in (lambda: read_ledger(directory, None), lambda: open_ledger(directory, None)):
+    reads: list[Callable[[], Ledger]] = [lambda: read_ledger(directory, None), lambda: open_ledger(directory, None)]
+    for read in reads:
         directory.path.mkdir()
         content = Path(shutil.copy(whole_ledger[0], directory.ledger)).read_bytes()
         killed = subprocess.run([sys.executable, "-c", KILLED_WRITER, directory.ledger])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -81,6 +82,10 @@ def test_a_trial_is_hung_by_its_own_epochs_or_by_its_flops() -> None:
     assert hung.look({1: 1000}) == {}
 
 
+def some_died(directory: Path, deaths: int) -> bool:
+    return any(record.deaths >= deaths for record in records(directory, "one"))
+
+
 @pytest.mark.slow
 def test_workers_killed_twice_end_their_trials_and_the_search_goes_on(tmp_path: Path) -> None:
     process = start_search(tmp_path, "one", "--trials", "4", "training.epochs=6", "search.scheduler=none")
@@ -88,7 +93,7 @@ def test_workers_killed_twice_end_their_trials_and_the_search_goes_on(tmp_path: 
     for deaths in (1, 2):
         for worker in workers(process):
             worker.kill()
-        wait_for(lambda deaths=deaths: any(record.deaths >= deaths for record in records(tmp_path, "one")), process)
+        wait_for(partial(some_died, tmp_path, deaths), process)
         if deaths == 1:
             wait_for(lambda: any(worker.cpu_times().user > 6 for worker in workers(process)), process)
     _, error = process.communicate(timeout=LIMIT_SECONDS)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,9 +150,9 @@ def top_level(names: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-def modules_imported(program: str, package: str, *arguments: str, **options: object) -> set[str]:
+def modules_imported(program: str, package: str, *arguments: str, **options: Any) -> set[str]:
     command = [sys.executable, "-c", program, package, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)  # type: ignore[call-overload]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
     assert result.returncode == 0, result.stderr
     return set(result.stdout.split())
 

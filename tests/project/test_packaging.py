@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -41,7 +41,7 @@ def declared_requirements() -> list[Requirement]:
     return [Requirement(line) for requirements in lists for line in requirements if isinstance(line, str)]
 
 
-def pinned_versions() -> dict[str, Version]:
+def pinned_versions() -> dict[NormalizedName, Version]:
     lines = (PROJECT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = {}
     for line in lines:

@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ ATTENTION = Attention(7, 8, "relative")
 
 
 def architecture(**changes: object) -> Architecture:
-    fields = {"stem": "convolution", "base_channels": 64, "stages": ((CONVOLUTION,), (ATTENTION,)) * 2}
+    fields: dict[str, Any] = {"stem": "convolution", "base_channels": 64, "stages": ((CONVOLUTION,), (ATTENTION,)) * 2}
     return Architecture(**(fields | changes))
 
 
@@ -62,7 +64,7 @@ def test_depth_counts_the_layers_of_the_name(depth: int) -> None:
         ({"stages": ((CONVOLUTION,), (), (CONVOLUTION,), (CONVOLUTION,))}, "at least one block"),
     ],
 )
-def test_what_cannot_be_built_is_refused(changes: dict, message: str) -> None:
+def test_what_cannot_be_built_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         architecture(**changes)
 
@@ -86,7 +88,7 @@ def test_an_extent_is_odd_and_whole(extent: object) -> None:
         (lambda data: data["stages"][0].append(3), "unknown operator"),
     ],
 )
-def test_json_is_read_strictly(mutate, message: str) -> None:
+def test_json_is_read_strictly(mutate: Callable[[dict[str, Any]], object], message: str) -> None:
     data = architecture().to_json()
     mutate(data)
     with pytest.raises(UserError, match=message):

@@ -10,7 +10,7 @@ import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces import cost as cost_module
-from search_spaces.architecture import Architecture, Attention, Convolution
+from search_spaces.architecture import Architecture, Attention, Convolution, Stem
 from search_spaces.cost import CONVENTION, cost, main
 from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.resnet import build
@@ -85,7 +85,7 @@ def test_cells_of_the_papers_extents(extent: int, flops: float) -> None:
     ("stem", "flops"),
     [("attention_stand_alone", 7.1), ("attention_convolutional_values", 7.4), ("attention", 7.2)],
 )
-def test_cells_of_the_papers_stems(stem: str, flops: float) -> None:
+def test_cells_of_the_papers_stems(stem: Stem, flops: float) -> None:
     stages = ARCHITECTURES["resnet50-attention"].stages
     assert cost(Architecture(stem, 64, stages), image_size=224).flops / 1e9 == pytest.approx(flops, abs=0.125)
 
@@ -114,7 +114,7 @@ def test_random_architectures_equal_torchs_counter(space_name: str, count: int) 
 
 @pytest.mark.parametrize("stem", ["attention_stand_alone", "attention_convolutional_values", "attention"])
 @pytest.mark.parametrize("size", [13, 32, 50, 224])
-def test_stems_equal_torchs_counter(stem: str, size: int) -> None:
+def test_stems_equal_torchs_counter(stem: Stem, size: int) -> None:
     architecture = Architecture(stem, 16, ((Convolution(),), (Attention(3, 2, "relative_only"),)) * 2)
     found = cost(architecture, image_size=size, classes=7)
     assert (found.flops, found.params) == counted(architecture, size, 3, 7)

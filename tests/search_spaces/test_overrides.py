@@ -55,7 +55,7 @@ def test_a_value_has_the_type_of_what_it_sets(argument: str, value: object) -> N
 
 
 TEXTS = [
-    "20", "1e-3", "true", "[a,b]", "", " ", "a=b", "a b", "what?", "Bär/Größe", "'quoted'", "a,b", "{x: 1}", "$HOME",
+    "20", "1e-3", "true", "[a,b]", "", " ", "a=b", "a b", "what?", "Bär/Größe", "it's", "a,b", "{x: 1}", "$HOME",
     "${oc.env:HOME}", "/data/[old] images (2)/x=1?", "a:b", "\\", "*", "#no comment", "a@b", "1.2.3",
 ]  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_a_value_of_no_declared_type_goes_by_its_looks(text: str, value: object)
     assert found == value and type(found) is type(value)
 
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "search": {"count": 1, "rate": 0.5, "root": None},
     "space": {"depth": [26], "stages": {"heads": [1]}, "stage1": {"heads": None}},
 }
@@ -167,3 +167,17 @@ def test_overrides_change_a_copy_and_the_last_counts() -> None:
 def test_a_key_that_sets_nothing_is_named(argument: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         changed(argument)
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_whole_text_are_taken_off(quote: str) -> None:
+    assert plain_value(Override("space.stem", f"[{quote}convolution{quote}]")) == ["convolution"]
+    assert plain_value(Override("space.name", f"{quote}12{quote}")) == "12"
+    for text in (quote, f"a{quote}", f"{quote}a", f"{quote}a{quote}b"):
+        assert plain_value(Override("space.name", text)) == text
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, f"[1,{'9' * 5000}]"])
+def test_a_number_without_end_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="expected numbers that are shorter"):
+        plain_value(Override("space.depth", text))

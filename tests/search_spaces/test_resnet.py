@@ -10,7 +10,7 @@ from torch import nn
 from search_spaces.architecture import BLOCKS_OF_DEPTH, Architecture, Attention, Convolution, Operator, Stem
 from search_spaces.bottleneck import Bottleneck
 from search_spaces.paper_models import architecture_named
-from search_spaces.resnet import build
+from search_spaces.resnet import ResNet, build
 
 CONVOLUTION = Convolution()
 RELATIVE = Attention(5, 2, "relative")
@@ -30,7 +30,7 @@ def uniform(stem: Stem, operator: Operator, depth: int = 14, base_channels: int 
     return Architecture(stem, base_channels, tuple((operator,) * blocks for blocks in BLOCKS_OF_DEPTH[depth]))
 
 
-def seeded(architecture: Architecture, image_size: int, **task: int) -> nn.Module:
+def seeded(architecture: Architecture, image_size: int, **task: int) -> ResNet:
     torch.manual_seed(0)
     return build(architecture, image_size=image_size, **task)
 
@@ -55,6 +55,7 @@ def test_a_strided_attention_runs_before_its_pool() -> None:
     """Attention at the input's resolution, then a 2×2 average: not the other way round."""
     torch.manual_seed(0)
     block = Bottleneck(8, 8, RELATIVE, stride=2).eval()
+    assert isinstance(block.centre, nn.Sequential)
     attention, pool = block.centre
     hidden = torch.randn(1, 8, 6, 6)
     attended = attention(hidden)
@@ -77,7 +78,9 @@ def test_each_block_starts_as_its_shortcut(depth: int) -> None:
     blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
     assert len(blocks) == sum(BLOCKS_OF_DEPTH[depth])
     for block in blocks:
-        features = torch.randn(2, block.reduce[0].in_channels, 4, 4)
+        first = block.reduce[0]
+        assert isinstance(first, nn.Conv2d)
+        features = torch.randn(2, first.in_channels, 4, 4)
         torch.testing.assert_close(block(features), block.shortcut(features).relu())
 
 
@@ -86,7 +89,7 @@ def test_the_papers_models_are_built_as_described(name: str) -> None:
     with torch.device("meta"):
         model = build(architecture_named(name), image_size=224)
         assert model(torch.empty(2, 3, 224, 224)).shape == (2, 1000)
-        assert [len(stage) for stage in model.stages] == [3, 4, 6, 3]
+        assert [len(list(stage.children())) for stage in model.stages] == [3, 4, 6, 3]
 
 
 def test_weights_follow_from_the_seed() -> None:

@@ -1,12 +1,14 @@
 import itertools
 import random
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from search_spaces.architecture import Attention, Convolution
+from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.cost import cost
 from search_spaces.errors import UserError
+from search_spaces.space import Space, Value
 from search_spaces.space_cost import flops_range
 from tests.support.spaces import SPACES, every_architecture, mapping, small_space, space
 
@@ -30,23 +32,26 @@ def test_samples_vary_and_lie_in_the_flops_range(name: str) -> None:
     assert len({sample.id for sample in samples}) > 250
 
 
+def decided(space: Space, choices: Mapping[str, Value]) -> Architecture:
+    return space.decide(lambda name, values: choices[name])
+
+
 @pytest.mark.parametrize("name", SPACES)
 def test_choices_of_leads_back_to_the_architecture(name: str) -> None:
     chosen = space(name)
     rng = random.Random(2)
     for _ in range(200):
         architecture = chosen.sample(rng)
-        choices = chosen.choices_of(architecture)
-        assert chosen.decide(lambda name, values, choices=choices: choices[name]) == architecture
+        assert decided(chosen, chosen.choices_of(architecture)) == architecture
 
 
 def test_a_choice_always_comes_with_the_same_values() -> None:
     """What samplers need: one set of values for a name, over all widths and encodings."""
-    seen: dict[str, tuple] = {}
+    seen: dict[str, tuple[Value, ...]] = {}
     rng = random.Random(3)
     chosen = space("resnet_blocks")
 
-    def pick(name, values):
+    def pick(name: str, values: Sequence[Value]) -> Value:
         assert seen.setdefault(name, tuple(values)) == tuple(values)
         return rng.choice(values)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from search_spaces.errors import UserError
@@ -33,6 +35,6 @@ def test_json_round_trip(name: str) -> None:
         ({"stage1": {"heads": [3], "operator": ["attention"]}}, "no stem, width and operators fit"),
     ],
 )
-def test_mistakes_are_named(changes: dict, message: str) -> None:
+def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         space(**changes)

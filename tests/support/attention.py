@@ -7,7 +7,7 @@ from search_spaces.attention.dispatch import Backend, local_attention
 
 # The backends that are held against the reference.
 FAST: tuple[Backend, ...] = ("blocks", "numba")
-Inputs = list[Tensor | None]
+Inputs = tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None]
 
 
 def random_inputs(
@@ -32,12 +32,18 @@ def random_inputs(
         for _ in range(2)
     )
     relative = encoding != "none"
-    return [query, None if encoding == "relative_only" else key, value, *((row, column) if relative else (None, None))]
+    return (
+        query,
+        None if encoding == "relative_only" else key,
+        value,
+        row if relative else None,
+        column if relative else None,
+    )
 
 
 def output_and_gradients(inputs: Inputs, extent: int, backend: Backend, seed: int = 0) -> list[Tensor]:
-    output = local_attention(*inputs, spatial_extent=extent, backend=backend)  # type: ignore[arg-type]
-    assert output.shape == inputs[0].shape and output.dtype == inputs[0].dtype  # type: ignore[union-attr]
+    output = local_attention(*inputs, spatial_extent=extent, backend=backend)
+    assert output.shape == inputs[0].shape and output.dtype == inputs[0].dtype
     gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed)).to(output.dtype)
     differentiated = [tensor for tensor in inputs if tensor is not None]
     return [output.detach(), *torch.autograd.grad(output, differentiated, gradient)]

@@ -1,5 +1,7 @@
 """Where a network comes from, as the tests of bundles share it."""
 
+from typing import Any
+
 from trainers.bundle.provenance import Provenance
 from trainers.data.config import DataSummary
 from trainers.inference_cost import InferenceCost
@@ -9,7 +11,7 @@ SUMMARY = DataSummary("digits", 10, 1, 16, 1079, 359, 359)
 
 
 def inference_cost(**changes: object) -> InferenceCost:
-    fields = {
+    fields: dict[str, Any] = {
         "latency_ms": 1.25,
         "latency_spread_ms": 0.5,
         "peak_memory_mb": 3.5,
@@ -26,7 +28,7 @@ def inference_cost(**changes: object) -> InferenceCost:
 
 
 def provenance(**changes: object) -> Provenance:
-    fields = {
+    fields: dict[str, Any] = {
         "search": "näs-1",
         "search_id": "0123456789abcdef",
         "pick": "knee",

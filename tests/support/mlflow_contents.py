@@ -9,6 +9,7 @@ from nas.records.front import front_of
 from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
 from nas.tracking.run_fields import EPOCH_METRICS, run_params, run_status, summary_metrics
+from tests.support.present import present
 
 WAITING = "SCHEDULED"
 
@@ -18,7 +19,7 @@ def check_all_there_once(
 ) -> Run:
     """Asserts that every run, metric, parameter and tag of an ended search is there, and no other. The parent run."""
     client = MlflowClient(uri)
-    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id], max_results=1000)
+    found = client.search_runs([present(client.get_experiment_by_name(experiment)).experiment_id], max_results=1000)
     (parent,) = [run for run in found if run.data.tags["nas.kind"] == "search"]
     children = [run for run in found if run is not parent]
     trained = {record.number: record for record in records if record.trained}

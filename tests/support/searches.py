@@ -52,7 +52,7 @@ def unsynchronised_sqlite() -> Iterator[None]:
 
 
 def search_settings(**changes: object) -> SearchSettings:
-    settings = {
+    settings: dict[str, Any] = {
         "trials": 8,
         "sampler": "random",
         "scheduler": "pareto",
@@ -79,7 +79,7 @@ def search_settings(**changes: object) -> SearchSettings:
 
 def search_header(**changes: object) -> SearchHeader:
     """What a small search on digits was started with."""
-    fields = {
+    fields: dict[str, Any] = {
         "space": tiny_space(),
         "space_file": None,
         "data": DATA_DEFAULTS["digits"],
@@ -106,7 +106,7 @@ def trial_record(
     """A trial with one epoch for each accuracy; its architecture depends on its number."""
     attention = Attention(3 + 2 * (number % 5), 2, "relative" if number % 2 else "none")
     stages = ((Convolution(),), (attention,), (Convolution(), attention), (attention,))
-    fields = {
+    fields: dict[str, Any] = {
         "number": number,
         "architecture": Architecture("convolution", 8 * (1 + number // 10), stages),
         "flops": flops,
@@ -125,6 +125,5 @@ def slow_attention_ms(architecture: Architecture) -> float:
     milliseconds = 0.2
     for stage, blocks in enumerate(architecture.stages):
         for block in blocks:
-            attention = isinstance(block, Attention)
-            milliseconds += (0.5 + 0.1 * block.spatial_extent) / (1 + stage) if attention else 0.1
+            milliseconds += (0.5 + 0.1 * block.spatial_extent) / (1 + stage) if isinstance(block, Attention) else 0.1
     return milliseconds * (1 + architecture.base_channels / 32)

@@ -1,18 +1,20 @@
 """Spaces for tests: those that come with the project, with changes, and small ones that can be listed whole."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from search_spaces import space as space_module
 from search_spaces.architecture import Architecture
-from search_spaces.space import Space
+from search_spaces.space import Space, Value
 from search_spaces.space_reading import space_from_mapping
 
 SPACES = ["resnet_stages", "resnet_blocks"]
 
 
-def mapping(name: str = "resnet_stages") -> dict:
+def mapping(name: str = "resnet_stages") -> dict[str, Any]:
     return yaml.safe_load(Path(space_module.__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8"))
 
 
@@ -38,9 +40,9 @@ def every_architecture(space: Space) -> list[Architecture]:
     pending: list[list[int]] = [[]]
     while pending:
         path = pending.pop()
-        options = []
+        options: list[int] = []
 
-        def pick(name, values, path=path, options=options):
+        def pick(name: str, values: Sequence[Value], path: list[int] = path, options: list[int] = options) -> Value:
             options.append(len(values))
             return values[path[len(options) - 1] if len(options) <= len(path) else 0]
 

@@ -1,5 +1,7 @@
 """Trials as a worker gets them."""
 
+from typing import Any
+
 from nas.workers.trial_config import TrialConfig
 from search_spaces.architecture import Architecture, Convolution
 from tests.support.searches import DIGITS
@@ -9,7 +11,7 @@ from trainers.recipe import FULL_TRAINING
 
 def trial_config(**changes: object) -> TrialConfig:
     """A small convolutional network on digits, trained from the start."""
-    fields = {
+    fields: dict[str, Any] = {
         "number": 0,
         "architecture": Architecture("convolution", 8, ((Convolution(),),) * 4),
         "seed": 1,

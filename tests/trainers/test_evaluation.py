@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.support.images import in_memory
 from tests.support.tiny_training import TINY
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data, load_train_validation
@@ -9,9 +10,9 @@ from trainers.evaluation import evaluate
 from trainers.model import seeded_model
 
 
-def test_evaluation_agrees_with_one_pass_and_keeps_the_mode():
+def test_evaluation_agrees_with_one_pass_and_keeps_the_mode() -> None:
     config = DATA_DEFAULTS["digits"]
-    data = load_train_validation(config)[1]
+    data = in_memory(load_train_validation(config)[1])
     model = seeded_model(TINY, check_data(config), 0).train()
     loss, accuracy = evaluate(model, data, "cpu", 16)
     assert model.training

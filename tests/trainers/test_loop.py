@@ -1,6 +1,7 @@
 """Training: exact continuation, dependence on the seed alone, and how batches are drawn."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,13 +16,15 @@ from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING, Recipe
 
+Splits = tuple[MemoryImages, MemoryImages]
+
 TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
 SUMMARY = check_data(DATA_DEFAULTS["digits"])
 RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=4, warmup_epochs=1.0)
 
 
 @pytest.fixture(scope="module")
-def splits() -> tuple[MemoryImages, MemoryImages]:
+def splits() -> Splits:
     train, validation = load_train_validation(DATA_DEFAULTS["digits"])
     assert isinstance(train, MemoryImages) and isinstance(validation, MemoryImages)
     return train, validation
@@ -33,7 +36,7 @@ def first_images(images: MemoryImages, count: int) -> MemoryImages:
     )
 
 
-def training(splits: tuple[MemoryImages, MemoryImages], recipe: Recipe = RECIPE, seed: int = 0) -> Training:
+def training(splits: Splits, recipe: Recipe = RECIPE, seed: int = 0) -> Training:
     small = first_images(splits[0], 200), first_images(splits[1], 60)
     return Training(seeded_model(TINY, SUMMARY, seed), *small, recipe, seed=seed, device="cpu")
 
@@ -44,7 +47,9 @@ def without_time(result: EpochResult) -> EpochResult:
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.99])
 @pytest.mark.parametrize("augment", ["shift", "resized_crop"])
-def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(splits, tmp_path, ema_decay, augment):
+def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(
+    splits: Splits, tmp_path: Path, ema_decay: float, augment: str
+) -> None:
     recipe = dataclasses.replace(RECIPE, ema_decay=ema_decay, augment=augment)
     whole = training(splits, recipe)
     expected = [without_time(result) for result in whole.epochs()]
@@ -65,7 +70,7 @@ def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(splits, tmp_p
     assert whole.evaluated_model.state_dict().keys() == second.evaluated_model.state_dict().keys()
 
 
-def test_a_saved_state_is_not_changed_by_later_steps(splits):
+def test_a_saved_state_is_not_changed_by_later_steps(splits: Splits) -> None:
     first = training(splits)
     results = first.epochs()
     next(results)
@@ -81,7 +86,7 @@ def test_a_saved_state_is_not_changed_by_later_steps(splits):
         assert torch.equal(value, state["optimizer"]["state"][key]["momentum_buffer"])
 
 
-def test_a_state_of_another_training_is_refused_by_name(splits):
+def test_a_state_of_another_training_is_refused_by_name(splits: Splits) -> None:
     state = training(splits).state_dict()
     with pytest.raises(UserError, match="seed 0, this one 1"):
         training(splits, seed=1).load_state_dict(state)
@@ -89,7 +94,7 @@ def test_a_state_of_another_training_is_refused_by_name(splits):
         training(splits, dataclasses.replace(RECIPE, epochs=5)).load_state_dict(state)
 
 
-def test_seed_alone_decides_and_the_global_random_state_is_left_alone(splits):
+def test_seed_alone_decides_and_the_global_random_state_is_left_alone(splits: Splits) -> None:
     recipe = dataclasses.replace(RECIPE, epochs=1, warmup_epochs=0.0)
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
@@ -103,7 +108,7 @@ def test_seed_alone_decides_and_the_global_random_state_is_left_alone(splits):
     assert first.train_loss != other.train_loss
 
 
-def test_a_network_learns_digits(splits):
+def test_a_network_learns_digits(splits: Splits) -> None:
     recipe = dataclasses.replace(RECIPE, epochs=8, augment="none", ema_decay=0.9)
     run = Training(seeded_model(TINY, SUMMARY, 0), *splits, recipe, seed=0, device="cpu")
     results = list(run.epochs())
@@ -112,7 +117,7 @@ def test_a_network_learns_digits(splits):
     assert (results[-1].val_loss, results[-1].val_accuracy) == run.evaluate(splits[1])
 
 
-def test_bfloat16_trains_close_to_float32_and_not_equal(splits):
+def test_bfloat16_trains_close_to_float32_and_not_equal(splits: Splits) -> None:
     recipe = dataclasses.replace(RECIPE, epochs=1)
     (exact,) = training(splits, recipe).epochs()
     (rounded,) = training(splits, dataclasses.replace(recipe, precision="bfloat16")).epochs()
@@ -120,7 +125,7 @@ def test_bfloat16_trains_close_to_float32_and_not_equal(splits):
     assert rounded.train_loss == pytest.approx(exact.train_loss, rel=0.05)
 
 
-def test_a_loss_that_is_not_finite_ends_the_epoch(splits):
+def test_a_loss_that_is_not_finite_ends_the_epoch(splits: Splits) -> None:
     run = training(splits, dataclasses.replace(RECIPE, learning_rate=1e30, warmup_epochs=0.0))
     with pytest.raises(Diverged) as caught:
         list(run.epochs())
@@ -129,7 +134,7 @@ def test_a_loss_that_is_not_finite_ends_the_epoch(splits):
 
 
 @pytest.mark.parametrize(("images", "steps"), [(40, 1), (64, 1), (130, 2), (65, 1)])
-def test_a_rest_is_dropped_and_a_small_set_is_one_batch(splits, images, steps):
+def test_a_rest_is_dropped_and_a_small_set_is_one_batch(splits: Splits, images: int, steps: int) -> None:
     small = first_images(splits[0], images)
     run = Training(seeded_model(TINY, SUMMARY, 0), small, first_images(splits[1], 20), RECIPE, seed=0, device="cpu")
     assert run.steps_per_epoch == steps
@@ -140,7 +145,7 @@ def test_a_rest_is_dropped_and_a_small_set_is_one_batch(splits, images, steps):
     assert not torch.equal(*orders)
 
 
-def test_processes_share_every_global_batch(splits):
+def test_processes_share_every_global_batch(splits: Splits) -> None:
     def order(rank: int, world_size: int) -> list[torch.Tensor]:
         model = seeded_model(TINY, SUMMARY, 0)
         run = Training(model, first_images(splits[0], 200), splits[1], RECIPE, seed=0, device="cpu")

@@ -1,25 +1,30 @@
 """One step of the optimizer and of the averaged weights, against what they must compute."""
 
 import copy
+from collections.abc import Iterable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tests.support.present import present
+from trainers.data.augmentation import Augmentation
 from trainers.loop import Training
 from trainers.optimizer import update_average
 from trainers.recipe import Recipe
 
 
-def test_first_step_is_nesterov_with_decay_on_weights_only():
+def test_first_step_is_nesterov_with_decay_on_weights_only() -> None:
     """One step on one linear layer and its batch norm against the update written out."""
 
     class Images:
         def __len__(self) -> int:
             return 8
 
-        def batches(self, indices, device, augmentation=None):
+        def batches(
+            self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
+        ) -> Iterator[tuple[Tensor, Tensor]]:
             for index in indices:
                 yield inputs[index], labels[index]
 
@@ -35,24 +40,24 @@ def test_first_step_is_nesterov_with_decay_on_weights_only():
     F.cross_entropy(logits, labels, label_smoothing=0.1).backward()
     for name, value in model.named_parameters():
         old = before[name]
-        gradient = old.grad + (0.5 * old if name == "1.weight" else 0)
+        gradient = present(old.grad) + (0.5 * old if name == "1.weight" else 0)
         # The first Nesterov step: the velocity is the gradient, and the step looks ahead by momentum times it.
         torch.testing.assert_close(value, old - 0.1 * (gradient + 0.9 * gradient), msg=name)
 
 
-def test_average_weighs_model_and_average():
+def test_average_weighs_model_and_average() -> None:
     averaged, model = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
     nn.init.constant_(averaged.weight, 1.0)
     nn.init.constant_(model.weight, 3.0)
-    model.running_mean.fill_(8.0)
-    model.num_batches_tracked.fill_(7)
+    present(model.running_mean).fill_(8.0)
+    present(model.num_batches_tracked).fill_(7)
     update_average(averaged, model, 0.75)
     assert averaged.weight.tolist() == [1.5] * 4
-    assert averaged.running_mean.tolist() == [2.0] * 4
-    assert averaged.num_batches_tracked.item() == 7
+    assert present(averaged.running_mean).tolist() == [2.0] * 4
+    assert present(averaged.num_batches_tracked).item() == 7
 
 
-def test_averages_are_to_the_bit_those_of_torch():
+def test_averages_are_to_the_bit_those_of_torch() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5), nn.Flatten(), nn.Linear(45, 3))
     ours = copy.deepcopy(model)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -14,15 +15,15 @@ RECIPE = Recipe(10, 64, 0.4, 0.9, 1e-4, 0.1, 2.0, 0.99, "shift", "float32")
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, *FULL_TRAINING.values()])
-def test_json_brings_the_recipe_back(recipe):
+def test_json_brings_the_recipe_back(recipe: Recipe) -> None:
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
-def test_every_data_set_has_a_full_training():
+def test_every_data_set_has_a_full_training() -> None:
     assert tuple(FULL_TRAINING) == DATA_NAMES
 
 
-def test_imagenet_is_trained_as_in_the_paper():
+def test_imagenet_is_trained_as_in_the_paper() -> None:
     recipe = FULL_TRAINING["imagenet"]
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (130, 4096, 1.6)
     assert (recipe.warmup_epochs, recipe.ema_decay, recipe.momentum) == (10, 0.9999, 0.9)
@@ -47,7 +48,7 @@ def test_imagenet_is_trained_as_in_the_paper():
         ("precision", "float16"),
     ],
 )
-def test_a_value_out_of_range_is_named(name, value):
+def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=name) as caught:
         dataclasses.replace(RECIPE, **{name: value})
     assert str(value) in str(caught.value) and "\n" not in str(caught.value)
@@ -64,12 +65,12 @@ def test_a_value_out_of_range_is_named(name, value):
         ({"augment": 1}, "recipe augment is 1: expected a string"),
     ],
 )
-def test_reading_is_strict(change, message):
+def test_reading_is_strict(change: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Recipe.from_json(RECIPE.to_json() | change)
 
 
-def test_a_missing_key_is_named():
+def test_a_missing_key_is_named() -> None:
     data = RECIPE.to_json()
     del data["momentum"]
     with pytest.raises(UserError, match="recipe: missing momentum"):
@@ -78,7 +79,7 @@ def test_a_missing_key_is_named():
         Recipe.from_json([1])
 
 
-def test_learning_rate_warms_up_linearly_and_falls_as_a_cosine():
+def test_learning_rate_warms_up_linearly_and_falls_as_a_cosine() -> None:
     steps = [learning_rate_at(RECIPE, step, 5) for step in range(50)]
     assert steps[:10] == pytest.approx([0.4 * (step + 1) / 10 for step in range(10)])
     # The cosine at its start, a quarter, half and three quarters of the 40 steps that are left.
@@ -89,12 +90,12 @@ def test_learning_rate_warms_up_linearly_and_falls_as_a_cosine():
 
 
 @pytest.mark.parametrize("warmup_epochs", [0.0, 0.5, 10.0, 30.0])
-def test_every_step_has_a_positive_learning_rate(warmup_epochs):
+def test_every_step_has_a_positive_learning_rate(warmup_epochs: float) -> None:
     recipe = dataclasses.replace(RECIPE, warmup_epochs=warmup_epochs)
     assert all(0 < learning_rate_at(recipe, step, 3) <= 0.4 for step in range(30))
 
 
-def test_average_forgets_where_it_began_and_ends_at_its_decay():
+def test_average_forgets_where_it_began_and_ends_at_its_decay() -> None:
     decays = [ema_decay_at(RECIPE, updates) for updates in range(2000)]
     assert decays[0] == pytest.approx(0.1) and decays[-1] == 0.99
     assert decays == sorted(decays)

@@ -1,10 +1,12 @@
 """Trainings that are cut off: they go on as if nothing had been, in parts where memory is short."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
+from torch import nn
 
 from tests.support.tiny_training import DATA, ENOUGH_FOR, RECIPE, TINY, short_of_memory, without_time
 from trainers.checkpoint import newest_sound_checkpoint
@@ -15,10 +17,12 @@ from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.resumable import ResumableTraining, train_resumably
 
+T = TypeVar("T")
+
 ALONE = Processes(0, 1, torch.device("cpu"))
 
 
-def training(make=seeded_model) -> Training:
+def training(make: Callable[..., nn.Module] = seeded_model) -> Training:
     return Training(make(TINY, check_data(DATA), 1), *load_train_validation(DATA), RECIPE, seed=1, device="cpu")
 
 
@@ -35,7 +39,8 @@ def test_a_training_that_is_cut_off_goes_on_to_the_same_results(tmp_path: Path) 
     assert (begun, count) == (0, 3)
     cut_off = train_resumably(training, tmp_path / "cut off", ALONE, told)
     assert [next(cut_off), next(cut_off)] == [0, undisturbed[0]]
-    cut_off.close()  # type: ignore[attr-defined]
+    assert isinstance(cut_off, Generator)
+    cut_off.close()
     assert list(train_resumably(training, tmp_path / "cut off", ALONE, told)) == [1, *undisturbed[1:], 3]
     # A training that is at its end has nothing left to do.
     assert list(train_resumably(training, tmp_path / "cut off", ALONE, told)) == [3, 3]
@@ -64,7 +69,7 @@ def test_where_several_processes_train_memory_has_to_suffice(tmp_path: Path) -> 
     class Several(Processes):
         """The first of two, as far as can be seen without the other."""
 
-        def from_first(self, compute):
+        def from_first(self, compute: Callable[[], T]) -> T:
             return compute()
 
     make, failed = short_of_memory(ENOUGH_FOR)

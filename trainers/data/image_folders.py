@@ -1,4 +1,4 @@
-"""Images in folders, one folder a class: read, decoded and augmented one at a time in loader processes.
+"""The images of a split in folders: read, augmented and normalised one at a time in loader processes.
 
 In the place of an image that cannot be read stands the next one of its split, up to a limit.
 
@@ -8,8 +8,6 @@ Shapes: B batch, C channels, H height, W width.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from search_spaces.errors import UserError, first_line
+from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation, crop_box, reach
+from trainers.data.decoding import read_image
+from trainers.data.folder_sets import Part
 from trainers.data.images import normalise
 from trainers.data.torchvision_import import torchvision
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 # ImageNet's channel statistics, by which all folders are normalised.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Images to be evaluated are resized to this multiple of the side that is then cut from their middle.
@@ -37,64 +36,15 @@ class UnreadableImages(UserError):
     """More images cannot be read than may be left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """The files below one directory, those of a class together, and the class of each."""
-
-    classes: tuple[str, ...]
-    files: tuple[str, ...]
-    labels: tuple[int, ...]
-
-
-def scan_folder(root: Path) -> Folder:
-    """All images of `root`'s class folders, in the order of their names. Raises UserError where there are none."""
-    if not root.is_dir():
-        raise UserError(f"data.root: there is no directory {str(root)!r}.")
-    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    if len(classes) < 2:
-        raise UserError(f"data.root: {str(root)!r} has {len(classes)} class folders: expected at least two.")
-    files: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = sorted(
-            os.path.join(where, file)
-            for where, _, names in os.walk(root / name)
-            for file in names
-            if file.lower().endswith(SUFFIXES)
-        )
-        if not found:
-            raise UserError(f"data.root: class folder {str(root / name)!r} holds no images ({' '.join(SUFFIXES)}).")
-        files += found
-        labels += [label] * len(found)
-    return Folder(tuple(classes), tuple(files), tuple(labels))
-
-
-def check_first_images(folder: Folder) -> None:
-    """Reads the first image of every class. Raises UserError where one cannot be read."""
-    first = dict(zip(reversed(folder.labels), reversed(folder.files), strict=True))
-    for label in sorted(first):
-        read_image(first[label])
-
-
-def read_image(file: str) -> Any:
-    """The RGB image in `file` as a PIL image, read to its end. Raises UserError where it cannot be."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"image {file!r} cannot be read: {first_line(error)}.") from error
-
-
 class FolderImages:
-    """Images that stay on disk. `index` picks those of `folder` that belong to this split.
+    """Images of a split that stay on disk.
 
     `unreadable` holds the files that were met and could not be read, and why. Past `most_unreadable` reading on raises
     UnreadableImages with their list.
     """
 
-    def __init__(self, folder: Folder, index: list[int], *, image_size: int, workers: int) -> None:
+    def __init__(self, part: Part, *, image_size: int, workers: int) -> None:
+        folder, index = part.folder, part.index
         # Bytes in one array, not a list of strings: a list would be copied into every loader process bit by bit.
         self.files_I = np.array([os.fsencode(folder.files[place]) for place in index])
         self.labels_I = torch.tensor([folder.labels[place] for place in index])

@@ -1,6 +1,5 @@
 """The small data sets, which are held in memory: scikit-learn's digits and CIFAR-10."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 
 from search_spaces.errors import UserError, first_line
 from trainers.data.images import MemoryImages
-from trainers.data.splits import stratified_split
+from trainers.data.splits import split_validation, stratified_split
 from trainers.data.torchvision_import import torchvision
 
 # Of the 1,797 digits a fifth are the test split, whatever the seed of the validation split.
@@ -36,11 +35,6 @@ def digits_splits(image_size: int, validation_fraction: float, split_seed: int) 
         MemoryImages(images_I1HW[indices], labels_I[indices], image_size=image_size, mean=DIGITS_MEAN, std=DIGITS_STD)
         for indices in indices_of_splits
     )
-
-
-def split_validation(labels: Sequence[int], fraction: float, split_seed: int) -> tuple[list[int], list[int]]:
-    """The stratified train and validation indices of a training split."""
-    return stratified_split(labels, fraction, f"validation {split_seed}")
 
 
 def cifar10_train_validation(

@@ -23,3 +23,8 @@ def stratified_split(labels: Sequence[int], fraction: float, seed: str) -> tuple
         taken += members[:count]
         kept += members[count:]
     return sorted(kept), sorted(taken)
+
+
+def split_validation(labels: Sequence[int], fraction: float, split_seed: int) -> tuple[list[int], list[int]]:
+    """The stratified train and validation indices of a training split."""
+    return stratified_split(labels, fraction, f"validation {split_seed}")

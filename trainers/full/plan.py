@@ -8,7 +8,8 @@ from search_spaces.cost import Cost
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DataSummary
-from trainers.data.datasets import check_data
+from trainers.data.datasets import examine_data
+from trainers.data.findings import DataFindings
 from trainers.distributed import Processes
 from trainers.full.train_settings import TrainSettings, difference
 from trainers.recipe import Recipe
@@ -21,6 +22,7 @@ class Plan:
     bundle: Bundle
     settings: TrainSettings
     summary: DataSummary
+    findings: DataFindings | None
     cost: Cost
     out: Path
     processes: Processes
@@ -34,10 +36,10 @@ def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Proce
     """Checks all that can be checked before anything is written. Raises UserError."""
     processes.from_first(lambda: _check_out(out, settings))
     # The first process alone at first: it may have to download.
-    processes.from_first(lambda: check_data(settings.data))
-    summary = processes.in_all(lambda: check_data(settings.data))
+    processes.from_first(lambda: examine_data(settings.data))
+    summary, findings = processes.in_all(lambda: examine_data(settings.data))
     check_batch(settings.recipe, summary, processes.world_size)
-    return Plan(bundle, settings, summary, summary.cost(settings.architecture), out, processes)
+    return Plan(bundle, settings, summary, findings, summary.cost(settings.architecture), out, processes)
 
 
 def _check_out(out: Path, settings: TrainSettings) -> None:

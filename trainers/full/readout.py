@@ -1,6 +1,8 @@
 """What a full training says of itself: narrow lines to read."""
 
+from search_spaces.errors import printable
 from search_spaces.units import readable_count, readable_duration
+from trainers.data.findings import DataFindings
 from trainers.epoch_result import EpochResult
 from trainers.full.plan import Plan
 
@@ -14,10 +16,24 @@ def announce(plan: Plan) -> None:
     print(f"data     {summary.name}, {summary.image_size} px, {summary.classes} classes")
     sizes = f"{summary.train_images} train, {summary.validation_images} validation, {summary.test_images} test"
     print(f"         {sizes}")
+    for line in findings_lines(plan.findings):
+        print(f"         {line}")
     print(f"recipe   {settings.recipe_source}")
     print(f"         {recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)
+
+
+def findings_lines(findings: DataFindings | None) -> list[str]:
+    """What was found of images in folders, a table in plain text."""
+    if findings is None:
+        return []
+    rows = findings.rows()
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return [
+        f"images in {printable(findings.root)}",
+        *(f"{what:<{widths[0]}}  {count:>{widths[1]}}  {rest}" for what, count, rest in rows),
+    ]
 
 
 def epoch_line(result: EpochResult, epochs: int, seconds_left: float) -> str:

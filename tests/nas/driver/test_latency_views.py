@@ -7,6 +7,7 @@ import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -31,7 +32,7 @@ REFERENCE = (0.1, 8.0)
 FACTS = SearchFacts("name", DIGITS, 2, REFERENCE, "latency_ms")
 
 
-def on_latency(number: int, accuracy: float, latency_ms: float | None, **changes: object) -> TrialRecord:
+def on_latency(number: int, accuracy: float, latency_ms: float | None, **changes: Any) -> TrialRecord:
     return trial_record(number, (0.5, accuracy), cost_name="latency_ms", latency_ms=latency_ms, **changes)
 
 
@@ -81,9 +82,8 @@ def test_the_terminal_lists_latency_and_gains_of_it(tmp_path: Path) -> None:
         ["2", "90.00%", "6", "ms"],
     ]
     end = SearchEnd("name", "id", "digits", False, 1.0, 1.0)
-    print_conclusion(
-        console, run_directory(str(tmp_path), "name"), end, summarise(records, REFERENCE, "latency_ms"), []
-    )
+    directory, summary = run_directory(str(tmp_path), "name"), summarise(records, REFERENCE, "latency_ms")
+    print_conclusion(console, directory, end, summary, [], "the way on")
     text = console.export_text()
     assert "(80.00%, 2 ms): its accuracy for 25% less latency, +2.00 points of accuracy for no more latency" in text
 
@@ -101,7 +101,7 @@ def test_the_report_opens_on_latency() -> None:
     }
     for words in (
         "least as accurate with less latency; the line, drawn over latency", "By rising latency of one batch",
-        "80.00% to 90.00% accurate at 2 ms to 6 ms", "below 8 ms that the front dominates", "beside a yardstick",
+        "80.00% to 90.00% accurate at 2 ms to 6 ms", "below 8 ms that the front dominates", "beside a reference",
     ):  # fmt: skip
         assert words in text, words
     assert "fewer FLOPs" not in text
@@ -113,7 +113,11 @@ def test_the_report_opens_on_flops_otherwise() -> None:
     options = [
         attributes["value"] for tag, attributes in Page(text).tags if tag == "option" and "selected" in attributes
     ]
-    assert options == ["flops"] and "with fewer FLOPs; the line, drawn over FLOPs" in text and "yardstick" not in text
+    assert (
+        options == ["flops"]
+        and "with fewer FLOPs; the line, drawn over FLOPs" in text
+        and "reference network" not in text
+    )
 
 
 def test_mlflow_holds_both_latencies_and_plots_that_of_the_search() -> None:

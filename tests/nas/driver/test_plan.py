@@ -6,10 +6,11 @@ from rich.console import Console
 
 from nas.driver.plan import check_reachable, print_plan
 from search_spaces.errors import UserError
+from search_spaces.space import Space
 from tests.support.searches import DIGITS, search_settings, shipped_space, tiny_space
 
 
-def plan(space=None, **settings: object) -> str:
+def plan(space: Space | None = None, **settings: object) -> str:
     output = io.StringIO()
     print_plan(Console(file=output, width=160), space or shipped_space(), DIGITS, search_settings(**settings), 9)
     return output.getvalue()

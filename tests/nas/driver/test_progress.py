@@ -77,7 +77,9 @@ def test_nothing_is_cut_in_mid_word(width: int) -> None:
 def test_the_conclusion_is_not_cut_either(width: int, terminal: bool, tmp_path: Path) -> None:
     end = SearchEnd("name", "id", "digits", True, 1.0, 65.0)
     directory = run_directory(str(tmp_path), "name")
-    text = shown(lambda console: print_conclusion(console, directory, end, summary(), []), width, terminal)
+    text = shown(
+        lambda console: print_conclusion(console, directory, end, summary(), [], "the way on"), width, terminal
+    )
     flowing = " ".join(words(text))
     assert "2 trained to the end, 0 stopped early, 3 failed, 1 held at a rung, 2 cut off;" in flowing
     assert f"2 × diverged: {LOSS} …" in flowing

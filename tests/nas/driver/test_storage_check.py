@@ -30,7 +30,7 @@ def test_the_size_of_a_checkpoint_is_that_of_the_file(ema_decay: float, tmp_path
     architecture = Architecture("convolution", 16, ((Convolution(),),) * 4)
     recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=2, ema_decay=ema_decay)
     images = MemoryImages(
-        torch.zeros(2, 1, 16, 16, dtype=torch.uint8), torch.arange(2), image_size=16, mean=(0.5,), deviation=(0.5,)
+        torch.zeros(2, 1, 16, 16, dtype=torch.uint8), torch.arange(2), image_size=16, mean=(0.5,), std=(0.5,)
     )
     training = Training(seeded_model(architecture, DIGITS, 0), images, images, recipe, seed=0, device="cpu")
     list(training.epochs())

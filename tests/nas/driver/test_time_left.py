@@ -2,6 +2,7 @@
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from nas.records.time_left import TimeLeft
 from tests.support.scripted_search import scripted_search
 from tests.support.searches import DIGITS, search_settings, shipped_space, tiny_space, trial_record
 
-SMALL = {"trials": 40, "minimum_epochs": 2, "sampler": "random"}
+SMALL: dict[str, Any] = {"trials": 40, "minimum_epochs": 2, "sampler": "random"}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_plan_holds_what_the_settings_ask_for() -> None:
 
 @pytest.mark.parametrize("scheduler", ["pareto", "asha", "none"])
 def test_from_a_third_on_the_estimate_is_near_the_truth(scheduler: str, tmp_path: Path) -> None:
-    settings = SMALL | {"scheduler": scheduler}
+    settings: dict[str, Any] = SMALL | {"scheduler": scheduler}
     states = scripted_search(tmp_path / "ledger.db", slots=2, epochs=9, **settings)
     end = states[-1][0]
     watch = TimeLeftWatch(search_plan(search_settings(**settings), 9, shipped_space(), DIGITS, 2))

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from nas.records.trial import TrialRecord
 from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError
 from search_spaces.space import Space
+from tests.support.present import present
 from tests.support.searches import (
     DIGITS,
     epoch_result,
@@ -25,8 +27,9 @@ from tests.support.searches import (
 )
 
 EPOCHS, SLOTS = 9, 3
+FIRST: dict[str, Any] = {"sampler": "ehvi", "trials": 14}
 SETTINGS = [
-    {"sampler": "ehvi", "trials": 14},
+    FIRST,
     {"sampler": "tpe", "scheduler": "asha", "trials": 12},
     pytest.param({"sampler": "ehvi", "trials": 30, "epochs": 70}, marks=pytest.mark.slow),
     pytest.param({"sampler": "nsga2", "scheduler": "none", "trials": 6, "replicates": 2}, marks=pytest.mark.slow),
@@ -59,7 +62,7 @@ def diverges(seed: int, epoch: int) -> bool:
 
 
 def search(
-    path: Path, order: random.Random | None, workers: int, cuts: int = 0, space: Space | None = None, **settings: object
+    path: Path, order: random.Random | None, workers: int, cuts: int = 0, space: Space | None = None, **settings: Any
 ) -> tuple[TrialRecord, ...]:
     """A search whose workers report in a random order, and whose driver dies `cuts` times at a random moment.
 
@@ -87,7 +90,7 @@ def search(
             running.insert(0, (number, seed, epoch + 1))
 
 
-def by_the_clock(path: Path, **settings: object) -> tuple[TrialRecord, ...]:
+def by_the_clock(path: Path, **settings: Any) -> tuple[TrialRecord, ...]:
     """The ordinary engine on workers that take for an epoch exactly what virtual time says: a naive simulation."""
     space = shipped_space()
     engine = engine_on(
@@ -112,14 +115,16 @@ def by_the_clock(path: Path, **settings: object) -> tuple[TrialRecord, ...]:
             plan(number, seed, epoch + 1)
 
 
-def told(records: tuple[TrialRecord, ...]) -> list[tuple]:
+def told(records: tuple[TrialRecord, ...]) -> list[tuple[Any, ...]]:
     return [
         (r.number, r.architecture, r.seed, r.outcome, r.epochs, r.replicate, r.duplicate_of, r.reason) for r in records
     ]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
-def test_neither_the_order_of_results_nor_a_dead_driver_changes_anything(tmp_path: Path, settings: dict) -> None:
+def test_neither_the_order_of_results_nor_a_dead_driver_changes_anything(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
     expected = told(search(tmp_path / "0.db", None, SLOTS, **settings))
     assert {outcome for _, _, _, outcome, *_ in expected} & {"finished", "stopped"}
     for seed, (workers, cuts) in enumerate([(SLOTS, 0), (1, 3), (7, 6)], 1):
@@ -128,13 +133,13 @@ def test_neither_the_order_of_results_nor_a_dead_driver_changes_anything(tmp_pat
 
 
 def test_trials_diverge_in_these_searches(tmp_path: Path) -> None:
-    records = search(tmp_path / "search.db", random.Random(0), SLOTS, **SETTINGS[0])
+    records = search(tmp_path / "search.db", random.Random(0), SLOTS, **FIRST)
     assert "diverged" in {record.outcome for record in records}
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
 def test_it_decides_as_workers_would_that_take_what_costs_say(
-    tmp_path: Path, settings: dict, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(globals(), "diverges", lambda seed, epoch: False)
     expected = told(by_the_clock(tmp_path / "clock.db", **settings))
@@ -142,7 +147,7 @@ def test_it_decides_as_workers_would_that_take_what_costs_say(
 
 
 def test_a_small_space_is_exhausted(tmp_path: Path) -> None:
-    settings = {"sampler": "ehvi", "trials": 100, "scheduler": "none"}
+    settings: dict[str, Any] = {"sampler": "ehvi", "trials": 100, "scheduler": "none"}
     records = search(tmp_path / "search.db", random.Random(2), SLOTS, 2, tiny_space(), **settings)
     assert len(records) == len({record.architecture.id for record in records}) == 16
 
@@ -153,9 +158,9 @@ def test_a_worker_that_dies_is_replaced_and_what_dies_twice_is_out(tmp_path: Pat
         shipped_space(),
         trials=4,
     )
-    first = engine.next_assignment()
+    first = present(engine.next_assignment())
     engine.worker_died(first.number, "killed", "crashed")
-    others = [engine.next_assignment() for _ in range(SLOTS)]
+    others = [present(engine.next_assignment()) for _ in range(SLOTS)]
     assert [assignment.number for assignment in others] == [1, 2, first.number]
     engine.worker_died(first.number, "killed", "crashed")
     for assignment in others[:2]:
@@ -163,7 +168,7 @@ def test_a_worker_that_dies_is_replaced_and_what_dies_twice_is_out(tmp_path: Pat
         while engine.report_epoch(assignment.number, epoch_result(epoch, 0.5)):
             epoch += 1
     assert engine.ledger.record(first.number).outcome == "crashed"
-    assert engine.next_assignment().number == SLOTS
+    assert present(engine.next_assignment()).number == SLOTS
 
 
 def test_measured_latency_cannot_be_the_same_twice() -> None:

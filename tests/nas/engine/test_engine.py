@@ -1,8 +1,9 @@
 """The search without Ray's workers, on real ledgers."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -12,11 +13,12 @@ from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
-from nas.records.trial import architectures_started
+from nas.records.trial import TrialRecord, architectures_started
 from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from search_spaces.space_cost import flops_range
+from tests.support.present import present
 from tests.support.searches import (
     DIGITS,
     epoch_result,
@@ -64,12 +66,14 @@ def accuracy_of(seed: int, epoch: int) -> float:
     return (seed % 997) / 997 * (0.5 + 0.5 * epoch / EPOCHS)
 
 
-def run(engine: Engine, trials: int | None = None, accuracy=accuracy_of) -> list[tuple[int, int]]:
+def run(
+    engine: Engine, trials: int | None = None, accuracy: Callable[[int, int], float] = accuracy_of
+) -> list[tuple[int, int]]:
     """Trains every assignment one after the other, with an accuracy that follows from its seed.
 
     Returns the number and the epochs recorded of each assignment. Given `trials`, it stops after so many.
     """
-    assigned = []
+    assigned: list[tuple[int, int]] = []
     while trials is None or len(assigned) < trials:
         assignment = engine.next_assignment()
         if assignment is None:
@@ -97,7 +101,7 @@ def run_side_by_side(engine: Engine, workers: int) -> list[tuple[int, int]]:
             running.append((number, seed, epoch + 1))
 
 
-def told(engine: Engine) -> list[tuple]:
+def told(engine: Engine) -> list[tuple[object, ...]]:
     return [
         (r.architecture, r.seed, r.outcome, r.epochs, r.replicate, r.duplicate_of, r.reason) for r in engine.records
     ]
@@ -109,7 +113,7 @@ def epochs_spent(engine: Engine) -> int:
 
 def test_anchors_come_first_and_are_trained_to_the_end(tmp_path: Path) -> None:
     engine = new_engine(tmp_path, trials=4)
-    first, second = engine.next_assignment(), engine.next_assignment()
+    first, second = present(engine.next_assignment()), present(engine.next_assignment())
     assert [first.architecture, second.architecture] == list(engine.space.anchors())
     run(engine)
     for _ in range(6):
@@ -158,13 +162,13 @@ def test_a_trial_below_others_is_held_until_the_search_is_concluded(tmp_path: Pa
 def test_a_held_trial_is_promoted_where_it_was(tmp_path: Path) -> None:
     """With few epochs left nothing fresh can be trained to the end, and what is held can."""
     engine = new_engine(tmp_path, trials=12)
-    started = [engine.next_assignment() for _ in range(12)]
+    started = [present(engine.next_assignment()) for _ in range(12)]
     going = [a.number for a in started if engine.report_epoch(a.number, epoch_result(1, 0.9 - 0.07 * a.number))]
     for number in going:
         engine.end(number, "failed", "its worker process died")
     held = [record.number for record in engine.records if record.outcome == "held"]
     limited = reopened(engine, tmp_path, epochs=epochs_spent(engine) + EPOCHS - 1)
-    promoted = limited.next_assignment()
+    promoted = present(limited.next_assignment())
     assert promoted.number in held and promoted.recorded_epochs == 1
     assert promoted.architecture == started[promoted.number].architecture
     assert limited.records[promoted.number].outcome == "running"
@@ -200,7 +204,7 @@ def test_a_small_space_is_exhausted_without_training_anything_twice(tmp_path: Pa
     duplicates = [record for record in engine.records if record.outcome == "duplicate"]
     assert bool(duplicates) == (sampler == "random")
     for record in duplicates:
-        original = engine.records[record.duplicate_of]
+        original = engine.records[present(record.duplicate_of)]
         assert original.architecture == record.architecture and original.number < record.number and not record.epochs
 
 
@@ -226,12 +230,12 @@ def test_a_limit_that_few_architectures_keep_is_no_obstacle(tmp_path: Path) -> N
     assert all(record.flops <= 1.02 * low for record in engine.records if record.trained)
 
 
-def test_the_reference_is_what_the_user_wants_or_guessing_and_the_dearest(tmp_path: Path) -> None:
+def test_the_reference_is_what_the_user_wants_or_guessing_and_the_highest_cost(tmp_path: Path) -> None:
     space = tiny_space()
     low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     assert new_engine(tmp_path, space, "a").reference == (0.1, high)
     wanted = new_engine(tmp_path, space, "b", min_accuracy=0.7, max_flops=float(2 * low))
-    assert wanted.reference == (0.7, 2 * low)
+    assert wanted.reference == (0.7, 2.0 * low)
     assert new_engine(tmp_path, space, "c", min_accuracy=0.0).reference == (0.0, high)
 
 
@@ -258,7 +262,7 @@ def test_the_same_seed_proposes_the_same(tmp_path: Path, sampler: str) -> None:
     ],
 )
 def test_an_engine_on_a_reopened_ledger_goes_on_as_if_nothing_happened(
-    tmp_path: Path, settings: dict, cut: int
+    tmp_path: Path, settings: dict[str, Any], cut: int
 ) -> None:
     settings = {"trials": 12} | settings
     whole = new_engine(tmp_path, name="whole", **settings)
@@ -277,7 +281,7 @@ def test_an_engine_on_a_reopened_ledger_goes_on_as_if_nothing_happened(
 @pytest.mark.parametrize("scheduler", ["pareto", "asha"])
 def test_a_search_cut_off_before_a_decision_takes_it_as_it_would_have(tmp_path: Path, scheduler: str) -> None:
     """The driver dies each time when a result is written and what follows from it is not."""
-    settings = {"trials": 13, "scheduler": scheduler}
+    settings: dict[str, Any] = {"trials": 13, "scheduler": scheduler}
     whole = new_engine(tmp_path, name="whole", **settings)
     run(whole)
     assert {record.outcome for record in whole.records} == {"finished", "stopped"}
@@ -364,7 +368,7 @@ def test_replicates_train_what_finished_from_other_seeds(tmp_path: Path, schedul
     engine = new_engine(tmp_path, trials=5, replicates=3, scheduler=scheduler, full=SHORT)
     run(engine)
     finished = [record for record in engine.records if record.outcome == "finished"]
-    trainings: dict[str, list] = {}
+    trainings: dict[str, list[TrialRecord]] = {}
     for record in finished:
         trainings.setdefault(record.architecture.id, []).append(record)
     for several in trainings.values():
@@ -387,13 +391,13 @@ def test_the_front_is_confirmed_at_the_end(tmp_path: Path) -> None:
 
 def test_a_confirmation_waits_for_what_may_still_change_the_front(tmp_path: Path) -> None:
     engine = new_engine(tmp_path, trials=2, confirm_front=2)
-    first, second = engine.next_assignment(), engine.next_assignment()
+    first, second = present(engine.next_assignment()), present(engine.next_assignment())
     for epoch in range(1, EPOCHS + 1):
         engine.report_epoch(first.number, epoch_result(epoch, 0.5))
     assert engine.next_assignment() is None and not engine.idle
     for epoch in range(1, EPOCHS + 1):
         engine.report_epoch(second.number, epoch_result(epoch, 0.9 if epoch == EPOCHS else 0.1))
-    repeated = engine.next_assignment()
+    repeated = present(engine.next_assignment())
     assert repeated.architecture in (first.architecture, second.architecture)
     assert repeated.seed not in (first.seed, second.seed)
 
@@ -412,11 +416,11 @@ def test_what_a_diverged_trial_showed_changes_nothing(tmp_path: Path) -> None:
     for name, accuracy in (("high", 0.99), ("low", 0.01)):
         engine = new_engine(tmp_path, name=name, trials=10, sampler="ehvi")
         run(engine, trials=5)
-        assignment = engine.next_assignment()
+        assignment = present(engine.next_assignment())
         for epoch in (1, 2):
             engine.ledger.record_epoch(assignment.number, epoch_result(epoch, accuracy))
         engine.end(assignment.number, "diverged", "the loss is not finite in epoch 3")
-        assert engine.next_assignment().architecture != assignment.architecture
+        assert present(engine.next_assignment()).architecture != assignment.architecture
         run(engine)
         proposals.append([(r.architecture.id, r.outcome) for r in engine.records])
     assert proposals[0] == proposals[1]
@@ -425,7 +429,7 @@ def test_what_a_diverged_trial_showed_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_trial_that_ends_badly_is_not_trained_again(tmp_path: Path) -> None:
     engine = new_engine(tmp_path, trials=3)
-    assignment = engine.next_assignment()
+    assignment = present(engine.next_assignment())
     engine.end(assignment.number, "diverged", "the loss is not finite in epoch 1")
     run(engine)
     record = engine.records[assignment.number]
@@ -447,7 +451,7 @@ def test_the_study_never_takes_an_early_value_for_a_final_one(tmp_path: Path) ->
 
 def test_results_that_come_twice_are_written_once(tmp_path: Path) -> None:
     engine = new_engine(tmp_path)
-    number = engine.next_assignment().number
+    number = present(engine.next_assignment()).number
     assert engine.report_epoch(number, epoch_result(1, 0.5))
     assert engine.report_epoch(number, epoch_result(1, 0.5))
     assert len(engine.records[number].epochs) == 1

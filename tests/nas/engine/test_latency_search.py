@@ -15,11 +15,12 @@ from nas.records.latency_reference import LatencyReference
 from nas.records.pareto import Point, hypervolume
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
-from search_spaces.architecture import Architecture, Attention
+from search_spaces.architecture import Architecture, Attention, Operator
 from search_spaces.space import Space
 from search_spaces.space_cost import flops_range
 from tests.entries.test_search import SMALL, summary
 from tests.entries.test_search import run as run_script
+from tests.support.present import present
 from tests.support.searches import (
     DIGITS,
     epoch_result,
@@ -48,7 +49,7 @@ SPACE = shipped_space(
 
 def every_architecture(space: Space) -> list[Architecture]:
     (frame,) = space.frames()
-    found: list[list] = [[]]
+    found: list[list[Operator]] = [[]]
     for slot in space.slots(frame):
         operators = space.stages[slot.stage].operators(slot.channels)
         found = [[*chosen, operator] for chosen in found for operator in operators]
@@ -111,7 +112,7 @@ def test_the_front_of_latency_is_found_and_that_of_flops_is_another(tmp_path: Pa
 
 def test_the_ledger_keeps_the_first_measurement(tmp_path: Path) -> None:
     engine = new_engine(tmp_path, "kept", ON_LATENCY, trials=4, scheduler="none")
-    number = engine.next_assignment().number
+    number = present(engine.next_assignment()).number
     assert engine.records[number].latency_ms is None
     engine.report_latency(number, 1.25)
     engine.report_latency(number, 9.0)
@@ -123,7 +124,7 @@ def test_the_ledger_keeps_the_first_measurement(tmp_path: Path) -> None:
     assert again.records == engine.records and again.records[number].point == (0.75, 1.25)
     assert again.latency_reference == engine.ledger.latency_reference and engine.reference == (
         0.1,
-        again.latency_reference.latency_ms,
+        present(again.latency_reference).latency_ms,
     )
     study = optuna.load_study(study_name="kept", storage=ledger_url(tmp_path / "kept.db"))
     assert study.trials[number].values == [0.75, 1.25]
@@ -155,11 +156,11 @@ def test_a_real_search_on_latency(tmp_path: Path) -> None:
         ledger.latency_reference == before.latency_reference and [r.latency_ms for r in ledger.records[:2]] == latencies
     )
     result = summary(tmp_path, "fast")
-    assert result["reference"] == {"val_accuracy": 0.1, "latency_ms": ledger.latency_reference.latency_ms}
+    assert result["reference"] == {"val_accuracy": 0.1, "latency_ms": present(ledger.latency_reference).latency_ms}
     costs = [member["latency_ms"] for member in result["front"]]
     assert costs == sorted(costs) and all(member["inference_latency_ms"] > 0 for member in result["front"])
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("architecture search")
+    experiment = present(client.get_experiment_by_name("architecture search"))
     children = [run for run in client.search_runs([experiment.experiment_id]) if run.data.tags["nas.kind"] == "trial"]
     held = {int(run.data.tags["nas.trial"]): run.data.metrics["latency_ms"] for run in children}
     assert held == {record.number: record.latency_ms for record in ledger.records if record.trained}

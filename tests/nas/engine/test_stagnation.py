@@ -1,5 +1,7 @@
 """Whether a search has stopped bringing anything."""
 
+from typing import Any
+
 import pytest
 
 from nas.engine.stagnation import stagnated
@@ -10,7 +12,7 @@ REFERENCE = (0.1, 1e7)
 GOOD = trial_record(0, (0.9,), flops=1_000_000)
 
 
-def worse(number: int, **changes: object) -> TrialRecord:
+def worse(number: int, **changes: Any) -> TrialRecord:
     return trial_record(number, (0.5,), **({"flops": 2_000_000} | changes))
 
 

@@ -16,7 +16,7 @@ from nas.ledger.ledger import Ledger
 from nas.ledger.trial_codec import owner_of
 from nas.records.front import front_of
 from nas.records.summary import summarise
-from nas.records.trial import TrialRecord
+from nas.records.trial import Outcome, TrialRecord
 from nas.settings.command import Command
 from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory, run_directory
@@ -52,7 +52,7 @@ def engine_of(command: Command, ledger: Ledger) -> Engine:
 
 def train(engine: Engine, directory: RunDirectory, limit: int = 1000) -> list[int]:
     """Has a search train what it asks for, with accuracies that follow from the architecture. The trials' numbers."""
-    trained = []
+    trained: list[int] = []
     while len(trained) < limit and (assignment := engine.next_assignment()) is not None:
         trained.append(assignment.number)
         for epoch in range(assignment.recorded_epochs + 1, engine.epochs + 1):
@@ -142,7 +142,7 @@ def test_what_the_new_space_or_limit_rules_out_is_left_behind(runs: Path, capsys
 def test_only_finished_trials_are_taken_over_and_where_they_come_from_is_kept() -> None:
     space = tiny_space()
     architectures = [space.sample(random.Random(seed)) for seed in range(6)]
-    outcomes = ("finished", "stopped", "held", "running", "failed")
+    outcomes: tuple[Outcome, ...] = ("finished", "stopped", "held", "running", "failed")
     records = [
         trial_record(number, (0.5,), outcome=outcome, architecture=architecture, deaths=1)
         for number, (outcome, architecture) in enumerate(zip(outcomes, architectures, strict=False))

@@ -1,3 +1,5 @@
+from typing import Any
+
 import optuna
 import pytest
 
@@ -6,7 +8,7 @@ from nas.records.seeds import derived_seed
 from search_spaces.errors import UserError
 
 
-def proposals(name: str, search_seed: int, count: int = 15) -> list[dict]:
+def proposals(name: str, search_seed: int, count: int = 15) -> list[dict[str, Any]]:
     study = optuna.create_study(directions=["maximize", "minimize"])
     for proposal in range(count):
         study.sampler = sampler_named(name, search_seed=search_seed, proposal=proposal)

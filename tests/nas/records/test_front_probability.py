@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nas.records.front_probability import Result, front_probabilities, pooled_std
+from tests.support.present import present
 
 
 def test_the_deviation_of_one_architecture_is_the_sample_deviation() -> None:
@@ -35,14 +36,14 @@ def test_two_are_a_normal_distribution(first: float, second: float) -> None:
     std = pooled_std([cheap, dear])
     assert std is not None
     error = std * math.sqrt(1 / 2 + 1 / 3)
-    alone, rivalled = front_probabilities([cheap, dear])
+    alone, rivalled = present(front_probabilities([cheap, dear]))
     assert alone == pytest.approx(1)
     assert rivalled == pytest.approx(statistics.NormalDist().cdf((second - first) / error), abs=1e-6)
 
 
 def test_of_equal_flops_both_are_rivals() -> None:
     results = [Result((0.90, 0.92), 3.0), Result((0.91, 0.93, 0.92), 3.0)]
-    one, other = front_probabilities(results)
+    one, other = present(front_probabilities(results))
     assert one + other == pytest.approx(1) and one < 0.5 < other
     alike = front_probabilities([Result((0.9, 0.8), 1.0)] * 2)
     assert alike == pytest.approx([0.5, 0.5])
@@ -60,7 +61,7 @@ def test_many_are_as_drawn(seed: int) -> None:
     assert std is not None
     errors = [std / math.sqrt(len(result.accuracies)) for result in results]
     draws = np.random.default_rng(seed).normal([result.mean for result in results], errors, (60_000, len(results)))
-    for index, (result, probability) in enumerate(zip(results, front_probabilities(results), strict=True)):
+    for index, (result, probability) in enumerate(zip(results, present(front_probabilities(results)), strict=True)):
         rivals = [j for j, other in enumerate(results) if j != index and other.cost <= result.cost]
         on_front = (draws[:, [index]] >= draws[:, rivals]).all(axis=1).mean() if rivals else 1.0
         assert probability == pytest.approx(on_front, abs=0.012)
@@ -69,7 +70,7 @@ def test_many_are_as_drawn(seed: int) -> None:
 def test_order_and_units_do_not_matter() -> None:
     rng = random.Random(0)
     results = [Result((rng.random(), rng.random()), float(rng.randint(1, 4))) for _ in range(7)]
-    expected = front_probabilities(results)
+    expected = present(front_probabilities(results))
     order = rng.sample(range(7), 7)
     scaled = [Result(results[index].accuracies, results[index].cost * 1e9) for index in order]
     assert front_probabilities(scaled) == pytest.approx([expected[index] for index in order])

@@ -7,7 +7,7 @@ import moocore
 import numpy as np
 import pytest
 
-from nas.records.pareto import dominates, front, hypervolume, knee
+from nas.records.pareto import Point, dominates, front, hypervolume, knee
 
 REFERENCE = (0.1, 100.0)
 
@@ -17,7 +17,7 @@ def random_points(rng: random.Random, count: int, levels: int) -> list[tuple[flo
     return [(rng.randint(0, levels) / levels, float(rng.randint(1, levels))) for _ in range(count)]
 
 
-def brute_front(points: list) -> set[int]:
+def brute_front(points: list[Point]) -> set[int]:
     return {
         index
         for index, (accuracy, flops) in enumerate(points)
@@ -61,7 +61,7 @@ def test_hypervolume_equals_moocore(seed: int) -> None:
         ([(0.6, 40.0), (0.7, 90.0)], 0.5 * 60 + 0.1 * 10),
     ],
 )
-def test_hypervolume_of_known_areas(points: list, expected: float) -> None:
+def test_hypervolume_of_known_areas(points: list[Point], expected: float) -> None:
     assert hypervolume(points, REFERENCE) == pytest.approx(expected)
 
 

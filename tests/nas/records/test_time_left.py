@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ def trained(number: int, epochs: int, outcome: Outcome, seconds: float = 2.0, **
     """A trial of its own architecture whose epochs take so long; the last decision on it was after the last of them."""
     results = tuple(EpochResult(epoch, 1.0, 1.0, 0.5, 0.1, seconds) for epoch in range(1, epochs + 1))
     decided = epochs if outcome != "running" else 0
-    return trial_record(number, (), outcome=outcome, **({"epochs": results, "decided_epoch": decided} | changes))
+    fields: dict[str, Any] = {"epochs": results, "decided_epoch": decided} | changes
+    return trial_record(number, (), outcome=outcome, **fields)
 
 
 def work(records: Sequence[TrialRecord], between: float = 0.0) -> WorkDone:

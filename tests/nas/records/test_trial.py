@@ -1,11 +1,12 @@
 import json
 import statistics
+from typing import Any
 
 import pytest
 
 from nas.records.front import finished, front_hypervolume, front_of, hypervolume_history
 from nas.records.pareto import hypervolume
-from nas.records.trial import OUTCOMES, architectures_started, counts
+from nas.records.trial import OUTCOMES, Outcome, TrialRecord, architectures_started, counts
 from search_spaces.units import readable_flops
 from tests.support.searches import trial_record
 
@@ -75,10 +76,11 @@ def test_json_is_plain() -> None:
     assert data["epochs"] == 2 and data["val_accuracy"] == 0.6 and data["outcome"] == "finished"
 
 
-def repeated(number: int, accuracy: float, replicate: int, **changes: object):
+def repeated(number: int, accuracy: float, replicate: int, **changes: object) -> TrialRecord:
     """A training of the architecture of trial 0, or of another one's."""
     architecture = trial_record(0).architecture
-    return trial_record(number, (0.5, accuracy), **({"architecture": architecture, "replicate": replicate} | changes))
+    fields: dict[str, Any] = {"architecture": architecture, "replicate": replicate}
+    return trial_record(number, (0.5, accuracy), **(fields | changes))
 
 
 def test_several_trainings_are_one_architecture_of_their_mean() -> None:
@@ -91,7 +93,8 @@ def test_several_trainings_are_one_architecture_of_their_mean() -> None:
     ]
     one, other = sorted(finished(records), key=lambda record: record.number)
     assert one.number == 0 and sorted(one.repeats) == [0.7, 0.86, 0.9] and other.repeats == ()
-    assert one.point == (pytest.approx(statistics.fmean([0.7, 0.86, 0.9])), 1_000_000.0)
+    accuracy, flops = one.point
+    assert accuracy == pytest.approx(statistics.fmean([0.7, 0.86, 0.9])) and flops == 1_000_000.0
     assert [record.number for record in front_of(records)] == [0]
     assert front_hypervolume(records, REFERENCE) == pytest.approx(hypervolume([one.point], REFERENCE) / (0.9 * 4e6))
 
@@ -109,5 +112,5 @@ def test_trainings_that_a_worker_was_given_are_counted() -> None:
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_what_was_never_trained_is_rejected_or_a_duplicate(outcome) -> None:
+def test_what_was_never_trained_is_rejected_or_a_duplicate(outcome: Outcome) -> None:
     assert trial_record(0, outcome=outcome).trained == (outcome not in ("rejected", "duplicate"))

@@ -53,7 +53,7 @@ def test_the_front_is_the_official_one(simulated: list[TrialRecord]) -> None:
         assert {trial["number"] for trial in page.data["trials"] if trial.get("front")} == set(members)
         assert page.drawn("line") == members
         assert sorted(page.drawn("trials", "untrained")) == sorted(record.number for record in records)
-        buttons = [int(tag["data-pin"]) for _, tag in page.tags if "data-pin" in tag]
+        buttons = [int(pin) for _, tag in page.tags if (pin := tag.get("data-pin")) is not None]
         assert buttons == members
 
 

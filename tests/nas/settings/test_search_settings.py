@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ({"objectives": ("val_accuracy", "latency_ms"), "deterministic": True}, "deterministic is true: expected"),
     ],
 )
-def test_values_out_of_range_are_named(changes: dict, message: str) -> None:
+def test_values_out_of_range_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         search_settings(**changes)
 

@@ -1,15 +1,21 @@
 """A space as the proposals see it: what is drawn or changed can be built, fits the limit and costs what it says."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
 from nas.strategy.candidates import Candidate, SpaceCandidates, choice_domains, choice_name
-from search_spaces.space import Space
+from search_spaces.space import Space, Value
 from search_spaces.space_cost import flops_range
+from tests.support.present import present
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 
-SPACES = {"tiny": tiny_space, "stages": shipped_space, "blocks": lambda: shipped_space("resnet_blocks")}
+SPACES: dict[str, Callable[[], Space]] = {
+    "tiny": tiny_space,
+    "stages": shipped_space,
+    "blocks": lambda: shipped_space("resnet_blocks"),
+}
 
 
 def drawn(source: SpaceCandidates, count: int, seed: int = 0) -> list[Candidate]:
@@ -25,9 +31,9 @@ def check(candidate: Candidate, space: Space, source: SpaceCandidates) -> None:
     assert source.candidate(architecture) == candidate
 
 
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-def test_what_is_drawn_or_changed_can_be_built(space) -> None:
-    space = space()
+@pytest.mark.parametrize("make", SPACES.values(), ids=SPACES)
+def test_what_is_drawn_or_changed_can_be_built(make: Callable[[], Space]) -> None:
+    space = make()
     source = SpaceCandidates(space, DIGITS, None)
     rng = random.Random(1)
     for candidate in drawn(source, 25):
@@ -43,7 +49,7 @@ def test_a_change_changes_little() -> None:
     rng = random.Random(0)
     differing = []
     for candidate in drawn(source, 100):
-        mutant = source.mutate(candidate, rng)
+        mutant = present(source.mutate(candidate, rng))
         names = set(candidate.choices) & set(mutant.choices)
         differing.append(sum(candidate.choices[name] != mutant.choices[name] for name in names) / len(names))
     assert 0 < sum(differing) / len(differing) < 0.2
@@ -56,7 +62,7 @@ def test_every_choice_is_changed_alone_sooner_or_later() -> None:
     operators = [f"stage{stage}.operator" for stage in range(1, 5)]
     changed = set()
     for _ in range(200):
-        mutant = source.mutate(start, rng)
+        mutant = present(source.mutate(start, rng))
         changed.add(tuple(name for name in operators if mutant.choices[name] != start.choices[name]))
     assert {(name,) for name in operators} < changed and max(map(len, changed)) > 1
 
@@ -66,7 +72,7 @@ def test_a_choice_that_no_longer_applies_goes_and_one_that_does_comes() -> None:
     rng = random.Random(0)
     seen = set()
     for candidate in drawn(source, 200):
-        mutant = source.mutate(candidate, rng)
+        mutant = present(source.mutate(candidate, rng))
         for stage in range(1, 5):
             operator = mutant.choices[f"stage{stage}.operator"]
             assert (f"stage{stage}.heads" in mutant.choices) == (operator == "attention")
@@ -93,10 +99,10 @@ def test_an_architecture_over_the_limit_is_still_a_candidate() -> None:
     assert SpaceCandidates(space, DIGITS, 1.0).candidate(anchor).key == anchor.id
 
 
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-def test_domains_hold_every_value_that_is_drawn(space) -> None:
-    source = SpaceCandidates(space(), DIGITS, None)
-    seen: dict[str, set] = {}
+@pytest.mark.parametrize("make", SPACES.values(), ids=SPACES)
+def test_domains_hold_every_value_that_is_drawn(make: Callable[[], Space]) -> None:
+    source = SpaceCandidates(make(), DIGITS, None)
+    seen: dict[str, set[Value]] = {}
     for candidate in drawn(source, 400):
         for name, value in candidate.choices.items():
             seen.setdefault(name, set()).add(value)

@@ -1,6 +1,7 @@
 """What a search decides, given its trials: on a real space, in any order and unit of FLOPs."""
 
 import math
+import pickle
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,10 +15,11 @@ from nas.strategy.posterior import Objective, TrialView
 from nas.strategy.proposals import INITIAL_PROPOSALS, distinct
 from search_spaces.space import Value
 from search_spaces.space_cost import flops_range
+from tests.support.present import present
 from tests.support.searches import DIGITS, shipped_space
 
 SPACE = shipped_space()
-CHEAPEST, DEAREST = flops_range(SPACE, image_size=16, in_channels=1, classes=10)
+LOWEST_COST, HIGHEST_COST = flops_range(SPACE, image_size=16, in_channels=1, classes=10)
 SOURCE = SpaceCandidates(SPACE, DIGITS, None)
 EPOCHS, RUNGS, FACTOR = 9, (1, 3), 3
 
@@ -43,7 +45,7 @@ class OtherUnit:
 
 
 def decisions(seed: int = 0, unit: float = 1.0) -> Decisions:
-    objective = Objective((0.1, DEAREST * unit), EPOCHS, RUNGS, 1e-3)
+    objective = Objective((0.1, HIGHEST_COST * unit), EPOCHS, RUNGS, 1e-3)
     return Decisions(OtherUnit(unit), objective, reduction_factor=FACTOR, seed=seed)
 
 
@@ -53,7 +55,7 @@ def history(seed: int, finished: int = 5, held: int = 3, running: int = 8, reach
     count = finished + held + running
     trials = []
     for number, candidate in enumerate(distinct(SOURCE.sample, count, rng, ()).values()):
-        end = 1 - math.exp(-0.8 - 0.3 * math.log(candidate.flops / CHEAPEST) + rng.gauss(0, 0.3))
+        end = 1 - math.exp(-0.8 - 0.3 * math.log(candidate.flops / LOWEST_COST) + rng.gauss(0, 0.3))
         curve = [max(0.0, end * (0.5 + 0.5 * epoch / 9) + rng.gauss(0, 0.05)) for epoch in range(1, 10)]
         if number < finished:
             trials.append(TrialView(number, candidate, tuple(curve), "finished"))
@@ -82,9 +84,9 @@ def test_the_design_comes_first_and_expects_nothing() -> None:
     asked = decisions()
     for count in (0, LEAST_OBSERVATIONS - 1):
         state = asked.state(history(0, finished=count, held=0, running=0))
-        assert state.posterior is None and state.fresh.improvement is None and state.fresh_improvement == 0
+        assert state.posterior is None and present(state.fresh).improvement is None and state.fresh_improvement == 0
     early = asked.state(history(0, finished=LEAST_OBSERVATIONS, held=0, running=0))
-    assert early.posterior is not None and early.fresh.improvement is None
+    assert early.posterior is not None and present(early.fresh).improvement is None
     assert asked.state(history(0, finished=INITIAL_PROPOSALS, held=0, running=0)).fresh_improvement > 0
 
 
@@ -106,7 +108,7 @@ def test_the_unit_of_flops_does_not_matter(seed: int, unit: float) -> None:
     trials = history(seed)
     here, there = decisions(seed), decisions(seed, unit)
     states = here.state(trials), there.state(scaled(trials, unit))
-    assert states[0].fresh.candidate.key == states[1].fresh.candidate.key
+    assert present(states[0].fresh).candidate.key == present(states[1].fresh).candidate.key
     assert here.promotion(states[0]) == there.promotion(states[1])
     assert here.promotion(states[0], 8) == there.promotion(states[1], 8) is not None
     assert fates(trials, here) == fates(scaled(trials, unit), there)
@@ -117,7 +119,7 @@ def test_the_unit_of_flops_does_not_matter_before_anything_has_finished(unit: fl
     trials = history(3, finished=0, held=4, running=6)
     here, there = decisions(), decisions(unit=unit)
     assert fates(trials, here) == fates(scaled(trials, unit), there)
-    fresh = [d.state(t).fresh.candidate.key for d, t in ((here, trials), (there, scaled(trials, unit)))]
+    fresh = [present(d.state(t).fresh).candidate.key for d, t in ((here, trials), (there, scaled(trials, unit)))]
     assert fresh[0] == fresh[1]
 
 
@@ -155,7 +157,7 @@ def test_fewer_trials_at_a_rung_than_the_factor_stop_nobody(factor: int) -> None
         replace(trial, accuracies=(0.1, 0.1, 0.1)) if trial.status == "running" else trial
         for trial in history(0, finished=0, held=8, running=factor - 1)
     ]
-    asked = Decisions(SOURCE, Objective((0.1, DEAREST), EPOCHS, RUNGS, 1e-3), reduction_factor=factor, seed=0)
+    asked = Decisions(SOURCE, Objective((0.1, HIGHEST_COST), EPOCHS, RUNGS, 1e-3), reduction_factor=factor, seed=0)
     assert fates(trials, asked) and all(fates(trials, asked).values())
 
 
@@ -174,7 +176,7 @@ def test_the_best_held_trial_is_promoted_for_what_is_left() -> None:
     asked = decisions(2)
     state = asked.state(trials)
     held = [trial for trial in trials if trial.status == "held"]
-    improvements = state.posterior.expected_improvements([trial.candidate for trial in held])
+    improvements = present(state.posterior).expected_improvements([trial.candidate for trial in held])
     rates = {
         t.number: improvement / (EPOCHS - len(t.accuracies)) for t, improvement in zip(held, improvements, strict=True)
     }
@@ -198,8 +200,8 @@ def test_a_batch_is_distinct_and_spread() -> None:
     improvements = []
     batch = list(trials)
     for number in range(len(trials), len(trials) + 8):
-        fresh = asked.state(batch).fresh
-        improvements.append(fresh.improvement)
+        fresh = present(asked.state(batch).fresh)
+        improvements.append(present(fresh.improvement))
         batch.append(TrialView(number, fresh.candidate, (), "running"))
     added = [trial.candidate for trial in batch[len(trials) :]]
     assert len({trial.candidate.key for trial in batch}) == len(batch)
@@ -207,8 +209,40 @@ def test_a_batch_is_distinct_and_spread() -> None:
     # Eight that are best each on its own crowd together.
     pool = distinct(SOURCE.sample, 400, random.Random(0), {trial.candidate.key for trial in trials})
     alone = sorted(
-        zip(first.posterior.expected_improvements(list(pool.values())), pool.values(), strict=True), key=lambda x: -x[0]
+        zip(present(first.posterior).expected_improvements(list(pool.values())), pool.values(), strict=True),
+        key=lambda x: -x[0],
     )[:8]
     crowd = [math.log(candidate.flops) for _, candidate in alone]
     spread = [math.log(candidate.flops) for candidate in added]
     assert max(spread) - min(spread) > max(crowd) - min(crowd)
+
+
+def test_the_place_of_a_proposal_is_the_next_one_unless_it_is_given() -> None:
+    trials = history(0)
+    decided = decisions()
+    following, same, other = decided.state(trials), decided.state(trials, len(trials)), decided.state(trials, 3)
+    assert following is same and other is not same
+    # The first places are the ends of the range, whatever the number of trials.
+    cheap, dear = (decided.state(trials, place).fresh for place in (0, 1))
+    assert cheap is not None and cheap.candidate.flops == LOWEST_COST
+    assert dear is not None and dear.candidate.flops > 0.5 * HIGHEST_COST
+
+
+def test_only_a_part_of_the_space_may_be_open() -> None:
+    class Part(OtherUnit):
+        """What costs less than the geometric mean."""
+
+        def scaled(self, candidate: Candidate | None) -> Candidate | None:
+            return candidate if candidate is None or candidate.flops < math.sqrt(LOWEST_COST * HIGHEST_COST) else None
+
+    decided = decisions()
+    whole = decided.state(history(1)).fresh
+    part = decided.within(Part(1.0)).state(history(1)).fresh
+    assert part is not None and part.candidate.flops < math.sqrt(LOWEST_COST * HIGHEST_COST)
+    assert decided.state(history(1)).fresh == whole != part
+
+
+def test_decisions_can_be_pickled() -> None:
+    objective = Objective((0.1, HIGHEST_COST), EPOCHS, RUNGS, 1e-3)
+    again = pickle.loads(pickle.dumps(Decisions(SOURCE, objective, reduction_factor=FACTOR, seed=0)))
+    assert again.state(history(2)).fresh == decisions().state(history(2)).fresh

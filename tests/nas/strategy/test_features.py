@@ -2,6 +2,7 @@
 
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_every_feature_has_a_group_and_every_group_a_feature() -> None:
         ({"heads": None}, 4),
     ],
 )
-def test_a_choice_changed_is_a_distance_of_1(changes: dict, same: int) -> None:
+def test_a_choice_changed_is_a_distance_of_1(changes: dict[str, Any], same: int) -> None:
     found = distances(candidate(), candidate(**changes), FeatureEncoder(DOMAINS, SAMPLE))
     assert found[:5] == pytest.approx(np.eye(5)[same])
 
@@ -111,7 +112,7 @@ def test_a_sample_of_one_cost_is_no_division_by_zero() -> None:
 
 
 @pytest.mark.parametrize("arguments", [({}, SAMPLE), (DOMAINS, [])])
-def test_nothing_to_encode_is_refused(arguments: tuple) -> None:
+def test_nothing_to_encode_is_refused(arguments: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match="needs choices and a sample"):
         FeatureEncoder(*arguments)
 

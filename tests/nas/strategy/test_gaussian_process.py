@@ -99,12 +99,10 @@ def test_the_density_is_that_of_a_normal_with_log_normal_priors() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5, 25])
 def test_the_posterior_is_the_dense_formula(count: int, tied: bool) -> None:
     features, targets, variances = observed(count, count, tied=tied)
-    surrogate = GaussianProcess(features, GROUPS, targets, variances)
+    fitted = GaussianProcess(features, GROUPS, targets, variances)
     values, mean, scale = standardised(targets)
-    means, covariance = dense_posterior(
-        features, values, variances / scale**2, surrogate.hyperparameters, queries(count)
-    )
-    found, found_variances = surrogate.predict(queries(count))
+    means, covariance = dense_posterior(features, values, variances / scale**2, fitted.hyperparameters, queries(count))
+    found, found_variances = fitted.predict(queries(count))
     assert found == pytest.approx(means * scale + mean, rel=1e-6, abs=1e-8)
     assert found_variances == pytest.approx(np.diag(covariance) * scale**2, rel=1e-5, abs=1e-9)
 
@@ -112,8 +110,8 @@ def test_the_posterior_is_the_dense_formula(count: int, tied: bool) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_the_posterior_is_scikit_learns(seed: int) -> None:
     features, targets, variances = observed(seed, 30)
-    surrogate = GaussianProcess(features, GROUPS, targets, variances)
-    hyperparameters = surrogate.hyperparameters
+    fitted = GaussianProcess(features, GROUPS, targets, variances)
+    hyperparameters = fitted.hyperparameters
     values, mean, scale = standardised(targets)
     lengths = 1 / np.sqrt(hyperparameters.precisions[GROUPS])
     process = GaussianProcessRegressor(
@@ -122,7 +120,7 @@ def test_the_posterior_is_scikit_learns(seed: int) -> None:
         optimizer=None,
     ).fit(features, values)
     means, deviations = process.predict(queries(seed), return_std=True)
-    found, found_variances = surrogate.predict(queries(seed))
+    found, found_variances = fitted.predict(queries(seed))
     assert found == pytest.approx(means * scale + mean, rel=1e-6)
     assert found_variances == pytest.approx((deviations * scale) ** 2, rel=1e-5)
 
@@ -130,17 +128,17 @@ def test_the_posterior_is_scikit_learns(seed: int) -> None:
 @pytest.mark.parametrize(("count", "pending"), [(1, 1), (6, 3), (20, 5)])
 def test_fantasies_are_a_refit_with_the_results_drawn(count: int, pending: int) -> None:
     features, targets, variances = observed(count, count)
-    surrogate = GaussianProcess(features, GROUPS, targets, variances)
+    fitted = GaussianProcess(features, GROUPS, targets, variances)
     values, mean, scale = standardised(targets)
     awaited = np.random.default_rng(5).random((pending, len(GROUPS)))
-    draws, means, found_variances = surrogate.fantasies(awaited, queries(count), 4, np.random.default_rng(0))
+    draws, means, found_variances = fitted.fantasies(awaited, queries(count), 4, np.random.default_rng(0))
     assert draws.shape == (4, pending) and means.shape == (4, QUERIES)
     for drawn, found in zip(draws, means, strict=True):
         expected, covariance = dense_posterior(
             np.concatenate([features, awaited]),
             np.concatenate([values, (drawn - mean) / scale]),
             np.concatenate([variances / scale**2, np.zeros(pending)]),
-            surrogate.hyperparameters,
+            fitted.hyperparameters,
             queries(count),
         )
         assert found == pytest.approx(expected * scale + mean, rel=1e-5, abs=1e-7)
@@ -149,12 +147,12 @@ def test_fantasies_are_a_refit_with_the_results_drawn(count: int, pending: int) 
 
 def test_fantasies_are_drawn_from_the_posterior_of_a_training() -> None:
     features, targets, variances = observed(3, 10)
-    surrogate = GaussianProcess(features, GROUPS, targets, variances)
+    fitted = GaussianProcess(features, GROUPS, targets, variances)
     awaited = queries(1)[:3]
-    draws, _, _ = surrogate.fantasies(awaited, queries(2), 40_000, np.random.default_rng(0))
+    draws, _, _ = fitted.fantasies(awaited, queries(2), 40_000, np.random.default_rng(0))
     values, mean, scale = standardised(targets)
-    means, covariance = dense_posterior(features, values, variances / scale**2, surrogate.hyperparameters, awaited)
-    covariance += np.eye(3) * (surrogate.hyperparameters.noise + JITTER)
+    means, covariance = dense_posterior(features, values, variances / scale**2, fitted.hyperparameters, awaited)
+    covariance += np.eye(3) * (fitted.hyperparameters.noise + JITTER)
     deviation = scale * math.sqrt(np.diag(covariance).max())
     assert draws.mean(axis=0) == pytest.approx(means * scale + mean, abs=0.03 * deviation)
     assert np.cov(draws.T) == pytest.approx(covariance * scale**2, abs=0.05 * deviation**2)
@@ -162,9 +160,9 @@ def test_fantasies_are_drawn_from_the_posterior_of_a_training() -> None:
 
 def test_pending_rows_that_are_observed_or_repeated_do_no_harm() -> None:
     features, targets, _ = observed(0, 8)
-    surrogate = GaussianProcess(features, GROUPS, targets, np.zeros(8))
+    fitted = GaussianProcess(features, GROUPS, targets, np.zeros(8))
     awaited = np.concatenate([features[:2], features[:2], queries(0)[:1], queries(0)[:1]])
-    draws, means, variances = surrogate.fantasies(
+    draws, means, variances = fitted.fantasies(
         awaited, np.concatenate([features, queries(0)]), 8, np.random.default_rng(0)
     )
     assert np.isfinite(draws).all() and np.isfinite(means).all() and (variances > 0).all()
@@ -172,8 +170,8 @@ def test_pending_rows_that_are_observed_or_repeated_do_no_harm() -> None:
 
 def test_one_result_is_believed_nearby_and_nowhere_else() -> None:
     features = np.full((1, len(GROUPS)), 0.5)
-    surrogate = GaussianProcess(features, GROUPS, np.array([-1.5]), np.zeros(1))
-    means, variances = surrogate.predict(np.concatenate([features, features + 50.0]))
+    fitted = GaussianProcess(features, GROUPS, np.array([-1.5]), np.zeros(1))
+    means, variances = fitted.predict(np.concatenate([features, features + 50.0]))
     assert means == pytest.approx([-1.5, -1.5])
     assert variances[0] < 0.05 * variances[1]
 
@@ -181,8 +179,8 @@ def test_one_result_is_believed_nearby_and_nowhere_else() -> None:
 @pytest.mark.parametrize("value", [-3.0, 0.0])
 def test_equal_targets_are_predicted_everywhere(value: float) -> None:
     features, _, variances = observed(0, 6)
-    surrogate = GaussianProcess(features, GROUPS, np.full(6, value), variances)
-    means, found = surrogate.predict(queries(0))
+    fitted = GaussianProcess(features, GROUPS, np.full(6, value), variances)
+    means, found = fitted.predict(queries(0))
     assert means == pytest.approx(np.full(QUERIES, value)) and np.isfinite(found).all() and (found > 0).all()
 
 
@@ -202,18 +200,18 @@ def test_what_is_surely_known_counts_for_more() -> None:
 
 def test_the_posterior_of_1000_results_uses_all_of_them() -> None:
     features, targets, variances = observed(1, 1000, tied=True)
-    surrogate = GaussianProcess(features, GROUPS, targets, variances)
+    fitted = GaussianProcess(features, GROUPS, targets, variances)
     values, mean, scale = standardised(targets)
-    weights = np.sqrt(surrogate.hyperparameters.precisions)[GROUPS]
+    weights = np.sqrt(fitted.hyperparameters.precisions)[GROUPS]
 
     def fast_kernel(one: Array, other: Array) -> Array:
         squares = ((one[:, None] * weights - other[None] * weights) ** 2).sum(-1)
-        return surrogate.hyperparameters.amplitude * np.exp(-0.5 * squares)
+        return fitted.hyperparameters.amplitude * np.exp(-0.5 * squares)
 
     covariance = fast_kernel(features, features)
-    covariance += np.diag(variances / scale**2 + surrogate.hyperparameters.noise + JITTER)
+    covariance += np.diag(variances / scale**2 + fitted.hyperparameters.noise + JITTER)
     expected = fast_kernel(queries(0), features) @ np.linalg.solve(covariance, values)
-    means, found = surrogate.predict(queries(0))
+    means, found = fitted.predict(queries(0))
     assert means == pytest.approx(expected * scale + mean, rel=1e-5)
     assert (found > 0).all()
 
@@ -239,5 +237,5 @@ def test_the_means_of_what_was_observed_are_those_predicted(count: int) -> None:
     state = np.random.default_rng(count)
     features = state.random((count, 5))
     variances = state.random(count) * (state.random(count) < 0.5)
-    surrogate = GaussianProcess(features, np.array([0, 0, 1, 2, 2]), state.standard_normal(count), variances)
-    assert surrogate.observed_means() == pytest.approx(surrogate.predict(features)[0], abs=1e-6)
+    fitted = GaussianProcess(features, np.array([0, 0, 1, 2, 2]), state.standard_normal(count), variances)
+    assert fitted.observed_means() == pytest.approx(fitted.predict(features)[0], abs=1e-6)

@@ -43,7 +43,7 @@ def going(trials: list[Peer], *, rival_improvement: float = 8.0, factor: int = 3
     ("arguments", "rungs"),
     [((1, 9, 3), (1, 3)), ((2, 54, 3), (2, 6, 18)), ((1, 1, 3), ()), ((5, 4, 2), ()), ((1, 8, 2), (1, 2, 4))],
 )
-def test_rungs_stop_short_of_the_full_budget(arguments: tuple, rungs: tuple) -> None:
+def test_rungs_stop_short_of_the_full_budget(arguments: tuple[int, int, int], rungs: tuple[int, ...]) -> None:
     assert rung_epochs(*arguments) == rungs
 
 

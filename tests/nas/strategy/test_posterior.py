@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,7 +21,13 @@ SOURCE = SpaceCandidates(shipped_space(), DIGITS, None)
 POOL = list(distinct(SOURCE.sample, 80, random.Random(0), ()).values())
 OBJECTIVE = Objective((0.1, 1.1 * max(one.flops for one in POOL)), 9, (1, 3), 1e-3)
 ENCODER = FeatureEncoder(SOURCE.domains, POOL)
-STATUSES = ("finished", "finished", "held", "running", "ended")
+STATUSES: tuple[Literal["running", "held", "finished", "ended"], ...] = (
+    "finished",
+    "finished",
+    "held",
+    "running",
+    "ended",
+)
 
 
 def history(seed: int, count: int = 14) -> list[TrialView]:

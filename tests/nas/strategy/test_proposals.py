@@ -12,6 +12,7 @@ from nas.strategy.posterior import Objective, Posterior, TrialView
 from nas.strategy.proposals import POOL, Proposal, best_proposal, distinct, encoder_of, initial_design, radical_inverse
 from search_spaces.space import Space
 from search_spaces.space_cost import flops_range
+from tests.support.present import present
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 
 
@@ -57,12 +58,12 @@ def test_the_first_two_are_near_the_ends_of_the_space(seed: int) -> None:
     """Beyond everything drawn, and within a tenth of the whole range (of log FLOPs) of its exact ends."""
     source = source_of(shipped_space())
     pool = distinct(source.sample, POOL, random.Random(seed), ())
-    cheapest, dearest = (initial_design(source, index, (), seed).candidate for index in (0, 1))
+    cheapest, costliest = (present(initial_design(source, index, (), seed)).candidate for index in (0, 1))
     assert cheapest.flops <= min(candidate.flops for candidate in pool.values())
-    assert dearest.flops >= max(candidate.flops for candidate in pool.values())
+    assert costliest.flops >= max(candidate.flops for candidate in pool.values())
     low, high = map(math.log, flops_range(shipped_space(), image_size=16, in_channels=1, classes=10))
     assert math.log(cheapest.flops) < low + 0.1 * (high - low)
-    assert math.log(dearest.flops) > high - 0.1 * (high - low)
+    assert math.log(costliest.flops) > high - 0.1 * (high - low)
 
 
 def test_the_first_two_of_a_small_space_are_its_ends() -> None:
@@ -84,7 +85,7 @@ def test_the_initial_design_covers_the_range_of_flops(name: str) -> None:
 def test_the_last_of_a_small_space_is_found_and_then_it_is_exhausted() -> None:
     source = source_of(tiny_space())
     *known, last = distinct(source.sample, 16, random.Random(0), ())
-    assert initial_design(source, 15, known, 0).candidate.key == last
+    assert present(initial_design(source, 15, known, 0)).candidate.key == last
     assert initial_design(source, 16, [*known, last], 0) is None
 
 
@@ -108,7 +109,7 @@ def test_distinct_gives_up_on_a_space_that_has_no_more() -> None:
 def test_the_best_of_the_candidates_is_proposed(seed: int) -> None:
     source = source_of(tiny_space())
     trials = trained(source, 6, seed)
-    proposal = proposed(source, trials, seed)
+    proposal = present(proposed(source, trials, seed))
     reference = (0.5, 2 * max(trial.candidate.flops for trial in trials))
     posterior = Posterior(trials, encoder_of(source, 0), Objective(reference, 1, (), 1e-3), seed)
     known = {trial.candidate.key for trial in trials}
@@ -128,7 +129,7 @@ def test_the_limit_on_flops_holds(share: float) -> None:
     limit = low + share * (high - low)
     assert all(candidate.flops <= limit for candidate in covered(source, 6, 0))
     for seed in range(2):
-        assert proposed(source, trained(source, 8, seed), seed).candidate.flops <= limit
+        assert present(proposed(source, trained(source, 8, seed), seed)).candidate.flops <= limit
 
 
 def test_a_space_that_cannot_be_enumerated() -> None:
@@ -136,11 +137,11 @@ def test_a_space_that_cannot_be_enumerated() -> None:
     assert space.size() > 10**9
     source = source_of(space)
     trials = trained(source, 12)
-    proposal = proposed(source, trials)
+    proposal = present(proposed(source, trials))
     architecture = source.architecture(proposal.candidate)
     assert architecture.id == proposal.candidate.key not in {trial.candidate.key for trial in trials}
     assert DIGITS.cost(architecture).flops == proposal.candidate.flops
-    assert proposal.improvement > 0
+    assert present(proposal.improvement) > 0
 
 
 def test_the_same_seed_proposes_the_same() -> None:

@@ -46,7 +46,9 @@ def store(directory: Path, search_id: str) -> tuple[str, str]:
 
 
 @pytest.mark.slow
-def test_a_registered_network_is_loaded_by_its_alias_without_pickle(tmp_path: Path, capfd, monkeypatch) -> None:
+def test_a_registered_network_is_loaded_by_its_alias_without_pickle(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     directory, ledger = finished_search(tmp_path / "runs")
     uri, run_id = store(directory.runs, ledger.search_id)

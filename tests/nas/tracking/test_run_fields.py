@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.records.trial import OUTCOMES
+from nas.records.trial import OUTCOMES, Outcome
 from nas.reporting.style import FRONT_COLOUR
 from nas.tracking.run_fields import (
     COST_METRICS,
@@ -27,7 +27,7 @@ ENDED = {
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_a_status_is_true_to_what_happened(outcome: str) -> None:
+def test_a_status_is_true_to_what_happened(outcome: Outcome) -> None:
     assert run_status(outcome) == ENDED.get(outcome, "RUNNING") and run_status(outcome) in STATUSES
 
 

@@ -14,6 +14,7 @@ from nas.tracking.run_fields import epoch_metrics
 from nas.tracking.tracker import Tracker
 from tests.support.mlflow_server import end_server, free_port, start_server
 from tests.support.postgresql_server import postgresql_server
+from tests.support.present import present
 from tests.support.simulated_search import RUNGS, simulated_search
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ def write(uri: str, artifacts: Path | None, records: list[TrialRecord]) -> Track
 
 def check_everything_is_there_once(uri: str, records: list[TrialRecord]) -> None:
     client = MlflowClient(uri)
-    found = client.search_runs([client.get_experiment_by_name("searches").experiment_id], max_results=1000)
+    found = client.search_runs([present(client.get_experiment_by_name("searches")).experiment_id], max_results=1000)
     trials = {int(run.data.tags["nas.trial"]): run for run in found if run.data.tags["nas.kind"] == "trial"}
     trained = [record for record in records if record.trained]
     assert len(found) == len(trained) + 1 and set(trials) == {record.number for record in trained}

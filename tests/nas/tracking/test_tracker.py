@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from nas.records.summary import Summary, summarise
 from nas.records.trial import TrialRecord
@@ -14,6 +15,7 @@ from nas.tracking.run_fields import epoch_metrics
 from nas.tracking.tracker import Tracker
 from tests.support.bundles import inference_cost
 from tests.support.mlflow_server import empty_store
+from tests.support.present import present
 from tests.support.searches import trial_record
 
 REFERENCE = (0.1, 10_000_000.0)
@@ -53,9 +55,9 @@ def tracker(store: str, tmp_path: Path, search_id: str = "s1") -> Tracker:
     return Tracker(store, tmp_path / "artifacts", "architecture search", "name", search_id, rungs=(1,))
 
 
-def runs(store: str, search_id: str = "s1") -> dict[str, object]:
+def runs(store: str, search_id: str = "s1") -> dict[str, Run]:
     client = MlflowClient(store)
-    experiment = client.get_experiment_by_name("architecture search")
+    experiment = present(client.get_experiment_by_name("architecture search"))
     found = client.search_runs([experiment.experiment_id], f"tags.`nas.search_id` = '{search_id}'")
     return {run.data.tags.get("nas.trial", "parent"): run for run in found}
 
@@ -140,7 +142,7 @@ def test_the_experiment_holds_the_views_and_its_note_leads_to_them(store: str, t
     for search_id in ("s1", "s2"):
         view = tracker(store, tmp_path, search_id)
         view.describe({}, {})
-        tags = client.get_experiment_by_name("architecture search").tags
+        tags = present(client.get_experiment_by_name("architecture search")).tags
         assert tags["mlflow.note.content"].startswith(view.links)
     assert sorted(key for key in tags if "View" in key) == [
         f"mlflow.sharedViewState.{slug}" for slug in ("front-alone-s1", "front-alone-s2", "front-s1", "front-s2")
@@ -215,9 +217,9 @@ def test_only_what_changed_is_written(store: str, tmp_path: Path, monkeypatch: p
     assert calls.made == ["log_batch", "log_batch", "set_terminated", "log_batch"]
 
 
-def contents(store: str) -> dict[str, object]:
+def contents(store: str) -> dict[str, tuple[Any, ...]]:
     """All that a store holds of the search, by trial, without run ids and times of writing."""
-    held: dict[str, object] = {}
+    held: dict[str, tuple[Any, ...]] = {}
     for key, run in runs(store).items():
         tags = {name: value for name, value in run.data.tags.items() if name != "mlflow.parentRunId"}
         points = {name: history(store, run.info.run_id, name) for name in run.data.metrics}
@@ -259,7 +261,7 @@ def test_a_run_made_twice_by_a_request_repeated_is_kept_once(store: str, tmp_pat
     again = tracker(store, tmp_path)
     again.sync(*state(first_records()))
     assert all(run.data.metrics for run in runs(store).values())
-    experiment = client.get_experiment_by_name("architecture search").experiment_id
+    experiment = present(client.get_experiment_by_name("architecture search")).experiment_id
     assert len(client.search_runs([experiment])) == 3 and again.run_id == view.run_id
 
 

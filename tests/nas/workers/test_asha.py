@@ -2,6 +2,7 @@
 
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ def halving(minimum: int = 1) -> AccuracyHalving:
 @pytest.mark.parametrize("minimum", [1, 2])
 @pytest.mark.parametrize("seed", range(3))
 def test_decisions_are_rays(seed: int, minimum: int) -> None:
-    ray = AsyncHyperBandScheduler(
+    # Ray's class is given what it reads of a trial, and no controller.
+    ray: Any = AsyncHyperBandScheduler(
         time_attr="t", metric="m", mode="max", max_t=EPOCHS, grace_period=minimum, reduction_factor=FACTOR
     )
     trials: dict[int, SimpleNamespace] = {}

@@ -89,7 +89,7 @@ def test_the_front_is_measured_on_the_machines_of_the_search(tmp_path: Path) -> 
         measure()
         costs = [record.inference for record in ledger.records]
         assert [cost is None for cost in costs] == [False, True, False]
-        assert costs[0].threads == 1 and costs[0].batch == 1
+        assert costs[0] is not None and costs[0].threads == 1 and costs[0].batch == 1
         assert len(said) == 3
         measure()
         assert len(said) == 3 and [record.inference for record in ledger.records] == costs

@@ -70,7 +70,7 @@ def test_a_worker_measures_without_touching_the_random_state() -> None:
 
 
 @pytest.mark.parametrize("share", [None, 0.2])
-def test_what_may_be_slow_is_the_anchors_and_the_dearest_within_the_limit(share: float | None) -> None:
+def test_what_may_be_slow_is_the_anchors_and_the_highest_cost_within_the_limit(share: float | None) -> None:
     space = shipped_space()
     low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = None if share is None else low + share * (high - low)

@@ -1,10 +1,12 @@
 """A trial in a worker: from its checkpoint on, in parts where memory is short, and what it reports."""
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from ray import tune
 from torch import nn
 
 import nas.workers.trial
@@ -17,7 +19,7 @@ from trainers.data.datasets import check_data
 
 
 def trial(directory: Path, **changes: object) -> TrialConfig:
-    fields = {"architecture": TINY, "data": DATA, "data_summary": check_data(DATA), "training": RECIPE}
+    fields: dict[str, Any] = {"architecture": TINY, "data": DATA, "data_summary": check_data(DATA), "training": RECIPE}
     return trial_config(checkpoints=str(directory), **(fields | changes))
 
 
@@ -45,6 +47,7 @@ def test_a_trial_that_was_split_goes_on_split(tmp_path: Path, monkeypatch: pytes
     assert failed == [256]
     cut_off = trained_epochs(trial(tmp_path / "two"))
     begun = [without_time(next(cut_off))]
+    assert isinstance(cut_off, Generator)
     cut_off.close()
     failed.clear()
     rest = trained_epochs(trial(tmp_path / "two", recorded_epochs=1))
@@ -59,7 +62,7 @@ def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, mon
         list(trained_epochs(trial(tmp_path)))
     assert failed == [256, 128]
     reports: list[dict[str, Any]] = []
-    monkeypatch.setattr(nas.workers.trial.tune, "report", reports.append)
+    monkeypatch.setattr(tune, "report", reports.append)
     train_trial(trial(tmp_path).to_json())
     (message,) = map(WorkerMessage.from_result, reports)
     assert isinstance(message.report, TrialEnded) and message.report.outcome == "oom"

@@ -5,25 +5,25 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces.architecture import POSITIONAL_ENCODINGS, Attention
-from search_spaces.attention.dispatch import local_attention
+from search_spaces.architecture import POSITIONAL_ENCODINGS, Attention, PositionalEncoding
+from search_spaces.attention.dispatch import Backend, local_attention
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.attention.positional import sinusoidal_encoding
 from tests.support.attention_oracle import loop_attention
 
 
 def layer_of(
-    encoding: str, *, channels: int = 16, heads: int = 4, extent: int = 5, backend: str = "auto"
+    encoding: PositionalEncoding, *, channels: int = 16, heads: int = 4, extent: int = 5, backend: Backend = "auto"
 ) -> LocalSelfAttention:
     torch.manual_seed(1)
-    layer = LocalSelfAttention(channels, channels, Attention(extent, heads, encoding), backend=backend)  # type: ignore[arg-type]
+    layer = LocalSelfAttention(channels, channels, Attention(extent, heads, encoding), backend=backend)
     for parameter in layer.parameters():
         nn.init.normal_(parameter, std=0.5)
     return layer
 
 
 @pytest.mark.parametrize("encoding", POSITIONAL_ENCODINGS)
-def test_layer_is_its_projections_and_the_equation(encoding: str) -> None:
+def test_layer_is_its_projections_and_the_equation(encoding: PositionalEncoding) -> None:
     layer = layer_of(encoding, channels=8, heads=2).double()
     image = torch.randn(2, 8, 5, 6, dtype=torch.float64)
     seen = image
@@ -47,7 +47,7 @@ def test_layer_is_its_projections_and_the_equation(encoding: str) -> None:
 class TestProperties:
     """What holds for a right layer (arXiv 1906.05909), and fails for the usual mistakes."""
 
-    def test_without_queries_it_is_the_mean_of_the_values(self, backend: str) -> None:
+    def test_without_queries_it_is_the_mean_of_the_values(self, backend: Backend) -> None:
         layer = layer_of("relative", backend=backend)
         nn.init.zeros_(layer.query.weight)
         image = torch.randn(2, 16, 9, 8)
@@ -55,13 +55,13 @@ class TestProperties:
         expected = nn.functional.avg_pool2d(value, 5, stride=1, padding=2, count_include_pad=False)
         torch.testing.assert_close(layer(image), expected)
 
-    def test_the_number_of_heads_changes_the_output(self, backend: str) -> None:
+    def test_the_number_of_heads_changes_the_output(self, backend: Backend) -> None:
         image = torch.randn(1, 16, 6, 6)
         few, many = layer_of("none", heads=2, backend=backend), layer_of("none", heads=8, backend=backend)
         many.load_state_dict(few.state_dict())
         assert (few(image) - many(image)).abs().amax() > 0.01
 
-    def test_a_heads_values_reach_its_own_channels_only(self, backend: str) -> None:
+    def test_a_heads_values_reach_its_own_channels_only(self, backend: Backend) -> None:
         layer = layer_of("relative", backend=backend)
         image = torch.randn(1, 16, 6, 6)
         before = layer(image)
@@ -71,7 +71,7 @@ class TestProperties:
         assert changed.tolist() == [4 <= channel < 8 for channel in range(16)]
 
     @pytest.mark.parametrize("axis", ["row", "column"])
-    def test_every_head_responds_to_both_axes(self, backend: str, axis: str) -> None:
+    def test_every_head_responds_to_both_axes(self, backend: Backend, axis: str) -> None:
         layer = layer_of("relative_only", backend=backend)
         image = torch.randn(1, 16, 6, 6)
         before = layer(image)
@@ -81,14 +81,14 @@ class TestProperties:
         change = (layer(image) - before).unflatten(1, (4, 4)).abs().amax((0, 2, 3, 4))
         assert (change > 0.01).all()
 
-    def test_translation_equivariant_away_from_the_border(self, backend: str) -> None:
+    def test_translation_equivariant_away_from_the_border(self, backend: Backend) -> None:
         layer = layer_of("relative", backend=backend)
         image = torch.randn(1, 16, 14, 14)
         shifted = layer(image.roll((2, 1), (2, 3)))
         here, there = (slice(None), slice(None), slice(4, 10), slice(4, 10)), (..., slice(2, 8), slice(3, 9))
         torch.testing.assert_close(shifted[here], layer(image)[there])
 
-    def test_positions_matter_only_with_an_encoding(self, backend: str) -> None:
+    def test_positions_matter_only_with_an_encoding(self, backend: Backend) -> None:
         image = torch.randn(1, 16, 3, 3)
         turned = image.flip(2, 3)
         without = layer_of("none", backend=backend)
@@ -97,7 +97,7 @@ class TestProperties:
             layer = layer_of(encoding, backend=backend)
             assert (layer(turned).flip(2, 3) - layer(image)).abs().amax() > 0.01
 
-    def test_the_border_is_masked_and_not_zero_padding(self, backend: str) -> None:
+    def test_the_border_is_masked_and_not_zero_padding(self, backend: Backend) -> None:
         layer = layer_of("relative", backend=backend)
         image = torch.randn(1, 16, 6, 6)
         padded = layer(nn.functional.pad(image, (2, 2, 2, 2)))[:, :, 2:-2, 2:-2]
@@ -105,7 +105,7 @@ class TestProperties:
         assert difference[2:4, 2:4].amax() < 1e-5
         assert difference[0].amin() > 1e-3
 
-    def test_a_pixel_reaches_its_neighbourhood_and_no_further(self, backend: str) -> None:
+    def test_a_pixel_reaches_its_neighbourhood_and_no_further(self, backend: Backend) -> None:
         layer = layer_of("relative", backend=backend)
         image = torch.randn(1, 16, 12, 13, requires_grad=True)
         (gradient,) = torch.autograd.grad(layer(image)[0, :, 5, 6].sum(), image)
@@ -114,7 +114,7 @@ class TestProperties:
 
 
 @pytest.mark.parametrize("encoding", POSITIONAL_ENCODINGS)
-def test_flops_are_those_of_the_equation(encoding: str) -> None:
+def test_flops_are_those_of_the_equation(encoding: PositionalEncoding) -> None:
     """2 · K² · C · H · W for each of q·k, q·r and the weighted sum, borders in full, whatever would compute them."""
     layer = layer_of(encoding)
     products = {"none": 2, "absolute": 2, "relative": 3, "relative_only": 2}[encoding]
@@ -127,7 +127,7 @@ def test_flops_are_those_of_the_equation(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", POSITIONAL_ENCODINGS)
-def test_layer_exports(encoding: str) -> None:
+def test_layer_exports(encoding: PositionalEncoding) -> None:
     layer = layer_of(encoding).eval()
     image = torch.randn(2, 16, 6, 7)
     program = torch.export.export(layer, (image,), dynamic_shapes=({0: torch.export.Dim("batch")},))
@@ -143,7 +143,7 @@ def test_layer_traces() -> None:
 
 @pytest.mark.parametrize("backend", ["reference", "blocks", "numba"])
 @pytest.mark.parametrize("encoding", POSITIONAL_ENCODINGS)
-def test_autocast_keeps_the_softmax_accurate(backend: str, encoding: str) -> None:
+def test_autocast_keeps_the_softmax_accurate(backend: Backend, encoding: PositionalEncoding) -> None:
     layer = layer_of(encoding, backend=backend)
     image = torch.randn(2, 16, 7, 6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -161,7 +161,7 @@ def test_autocast_keeps_the_softmax_accurate(backend: str, encoding: str) -> Non
 
 
 @pytest.mark.parametrize("backend", ["reference", "blocks", "numba"])
-def test_layer_takes_channels_last(backend: str) -> None:
+def test_layer_takes_channels_last(backend: Backend) -> None:
     layer = layer_of("relative", backend=backend)
     image = torch.randn(2, 16, 7, 6)
     torch.testing.assert_close(layer(image.to(memory_format=torch.channels_last)), layer(image))

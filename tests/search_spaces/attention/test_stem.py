@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, STEMS
+from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, STEMS, Stem
 from search_spaces.attention.stem import AttentionStem
+from tests.support.present import present
 
 ATTENTION_STEMS = [stem for stem in STEMS if stem != "convolution"]
 OWN_BLOCK_STEMS = [stem for stem in ATTENTION_STEMS if stem != "attention_convolutional_values"]
 
 
-def stem_of(stem: str, *, in_channels: int = 3, channels: int = 16, stride: int = 1) -> AttentionStem:
+def stem_of(stem: Stem, *, in_channels: int = 3, channels: int = 16, stride: int = 1) -> AttentionStem:
     torch.manual_seed(3)
-    module = AttentionStem(in_channels, channels, stem, stride).double().eval()  # type: ignore[arg-type]
+    module = AttentionStem(in_channels, channels, stem, stride).double().eval()
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if not name.startswith("norm"):
@@ -82,7 +83,7 @@ def loop_stem(stem: AttentionStem, images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("stem", ATTENTION_STEMS)
 @pytest.mark.parametrize("size", [(8, 4), (5, 7), (3, 2)])
-def test_equals_loops_over_pixels(stem: str, size: tuple[int, int]) -> None:
+def test_equals_loops_over_pixels(stem: Stem, size: tuple[int, int]) -> None:
     module = stem_of(stem)
     images = 0.5 * torch.randn(2, 3, *size, dtype=torch.float64)
     with torch.no_grad():
@@ -90,7 +91,7 @@ def test_equals_loops_over_pixels(stem: str, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("stem", ATTENTION_STEMS)
-def test_gradients_are_those_of_finite_differences(stem: str) -> None:
+def test_gradients_are_those_of_finite_differences(stem: Stem) -> None:
     module = stem_of(stem, in_channels=1, channels=8)
     images = torch.randn(1, 1, 5, 3, dtype=torch.float64, requires_grad=True)
     parameters = [parameter for name, parameter in module.named_parameters() if not name.startswith("norm")]
@@ -98,7 +99,7 @@ def test_gradients_are_those_of_finite_differences(stem: str) -> None:
 
 
 @pytest.mark.parametrize("stem", ATTENTION_STEMS)
-def test_what_a_pixel_reaches(stem: str) -> None:
+def test_what_a_pixel_reaches(stem: Stem) -> None:
     """Its own 4×4 block and no more; values by convolution see 1 pixel further up and left, 2 down and right."""
     images = torch.randn(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(stem_of(stem)(images)[0, :, 6, 9].sum(), images)
@@ -110,7 +111,7 @@ def test_what_a_pixel_reaches(stem: str) -> None:
 
 
 @pytest.mark.parametrize("stem", OWN_BLOCK_STEMS)
-def test_padding_takes_no_part(stem: str) -> None:
+def test_padding_takes_no_part(stem: Stem) -> None:
     """An image of 6×5 pixels gives what lies in the larger image, in the blocks that it holds in full."""
     module = stem_of(stem)
     images = torch.randn(1, 3, 8, 8, dtype=torch.float64)
@@ -147,7 +148,7 @@ def test_equal_components_make_the_mixture_a_plain_value() -> None:
 
 @pytest.mark.parametrize("stem", ATTENTION_STEMS)
 @pytest.mark.parametrize(("stride", "size"), [(1, 9), (2, 9), (4, 9), (4, 8)])
-def test_pools_after_the_norm(stem: str, stride: int, size: int) -> None:
+def test_pools_after_the_norm(stem: Stem, stride: int, size: int) -> None:
     module = stem_of(stem, stride=stride)
     images = torch.randn(2, 3, size, size, dtype=torch.float64)
     with torch.no_grad():
@@ -162,7 +163,7 @@ def test_pools_after_the_norm(stem: str, stride: int, size: int) -> None:
 
 
 @pytest.mark.parametrize("stem", ATTENTION_STEMS)
-def test_autocast_and_channels_last(stem: str) -> None:
+def test_autocast_and_channels_last(stem: Stem) -> None:
     module = stem_of(stem).float()
     images = 0.2 * torch.randn(2, 3, 8, 8)
     expected = module(images)
@@ -177,7 +178,7 @@ def test_softmax_stays_accurate_under_autocast() -> None:
     module = stem_of("attention_stand_alone").float()
     module.value = torch.nn.Conv2d(3, 16, 1)
     torch.nn.init.zeros_(module.value.weight)
-    torch.nn.init.constant_(module.value.bias, 1.0)  # type: ignore[arg-type]
+    torch.nn.init.constant_(present(module.value.bias), 1.0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = module(3 * torch.randn(4, 3, 16, 16))
     assert (output - 1).abs().max() <= 2**-8

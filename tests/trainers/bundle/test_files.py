@@ -8,7 +8,9 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -31,13 +33,13 @@ BUNDLE = Bundle(ARCHITECTURE, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], 
 
 
 @pytest.fixture
-def written(tmp_path):
+def written(tmp_path: Path) -> Path:
     directory = tmp_path / "found" / "knee"
     write_bundle(directory, BUNDLE, {"a": torch.arange(4.0), "b": torch.ones(2, 2, dtype=torch.int64)})
     return directory
 
 
-def rewrite(directory, change) -> None:
+def rewrite(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """The bundle with `change` made to its document and every checksum right, as someone might who knows the format."""
     document = json.loads((directory / "bundle.json").read_bytes())
     del document["checksum"]
@@ -47,7 +49,7 @@ def rewrite(directory, change) -> None:
     (directory / "bundle.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
-def test_bundle_and_weights_come_back(written):
+def test_bundle_and_weights_come_back(written: Path) -> None:
     assert read_bundle(written) == BUNDLE
     weights = read_weights(written)
     assert torch.equal(weights["a"], torch.arange(4.0)) and torch.equal(weights["b"], torch.ones(2, 2).long())
@@ -57,7 +59,7 @@ def test_bundle_and_weights_come_back(written):
     assert read_bundle(written) == BUNDLE
 
 
-def test_a_network_is_rebuilt_with_the_same_output(tmp_path):
+def test_a_network_is_rebuilt_with_the_same_output(tmp_path: Path) -> None:
     model = seeded_model(ARCHITECTURE, SUMMARY, 3).eval()
     write_bundle(tmp_path / "bundle", BUNDLE, model.state_dict())
     images = torch.rand(2, 1, 16, 16)
@@ -65,13 +67,13 @@ def test_a_network_is_rebuilt_with_the_same_output(tmp_path):
     assert torch.equal(model(images), read_model(tmp_path / "bundle")(images))
 
 
-def test_weights_of_another_network_are_refused(written):
+def test_weights_of_another_network_are_refused(written: Path) -> None:
     with pytest.raises(UserError, match="do not fit") as caught:
         read_model(written)
     one_line(caught)
 
 
-def test_every_file_has_its_checksum(tmp_path):
+def test_every_file_has_its_checksum(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", BUNDLE, {"a": torch.ones(1)}, onnx=b"a network")
     assert read_bundle(tmp_path / "bundle") == BUNDLE
     contents = {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
@@ -81,13 +83,13 @@ def test_every_file_has_its_checksum(tmp_path):
     assert contents["model.onnx"] == b"a network"
 
 
-def test_an_existing_directory_is_refused(written):
+def test_an_existing_directory_is_refused(written: Path) -> None:
     with pytest.raises(UserError, match="exists already"):
         write_bundle(written, BUNDLE, {})
     assert read_bundle(written) == BUNDLE
 
 
-def test_a_failed_write_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     bundle = dataclasses.replace(BUNDLE, provenance=provenance(full_training=FULL | {"more": object()}))
     with pytest.raises(TypeError):
         write_bundle(tmp_path / "bundle", bundle, {"a": torch.ones(1)})
@@ -96,7 +98,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
+def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
@@ -107,7 +109,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path):
+def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path: Path) -> None:
     # The kernel's signal for a file that grows too large, which Python ignores unless told otherwise.
     program = (
         "import resource, signal, sys, torch; from pathlib import Path; "
@@ -125,18 +127,18 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path):
     assert read_bundle(tmp_path / "bundle") == BUNDLE
 
 
-def one_line(error) -> None:
+def one_line(error: pytest.ExceptionInfo[UserError]) -> None:
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors"])
-def test_every_truncation_and_every_flipped_bit_is_one_line(written, name):
+def test_every_truncation_and_every_flipped_bit_is_one_line(written: Path, name: str) -> None:
     content = (written / name).read_bytes()
     damages = [content[:length] for length in range(0, len(content), 7)]
     for place in range(len(content)):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << (place % 8)
-        damages.append(bytes(damaged))
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << (place % 8)
+        damages.append(bytes(flipped))
     for damaged in damages:
         (written / name).write_bytes(damaged)
         with pytest.raises(UserError) as caught:
@@ -145,7 +147,7 @@ def test_every_truncation_and_every_flipped_bit_is_one_line(written, name):
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors"])
-def test_a_missing_file_is_named(written, name):
+def test_a_missing_file_is_named(written: Path, name: str) -> None:
     (written / name).unlink()
     with pytest.raises(UserError, match=name) as caught:
         read_weights(written)
@@ -155,7 +157,7 @@ def test_a_missing_file_is_named(written, name):
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"[" * 100_000, b"\xff\xfe", b'{"format": "bundle/2"}', b'{"format": NaN}', b"1e999"]
 )
-def test_other_files_are_no_bundle(written, content):
+def test_other_files_are_no_bundle(written: Path, content: bytes) -> None:
     (written / "bundle.json").write_bytes(content)
     with pytest.raises(UserError) as caught:
         read_bundle(written)
@@ -188,18 +190,21 @@ def test_other_files_are_no_bundle(written, content):
         (lambda document: document.update(format="bundle/1"), "format 'bundle/1': expected .*export it again"),
     ],
 )
-def test_contents_are_read_strictly(written, change, message):
+def test_contents_are_read_strictly(written: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
     rewrite(written, change)
     with pytest.raises(UserError, match=message) as caught:
         read_bundle(written)
     one_line(caught)
 
 
-def test_weights_that_are_none_are_refused_even_with_a_right_checksum(written):
+def weights_digest(digest: str) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["files"].update({"weights.safetensors": digest})
+
+
+def test_weights_that_are_none_are_refused_even_with_a_right_checksum(written: Path) -> None:
     for content in (b"", b"no tensors", safetensors.torch.save({"a": torch.ones(3)})[:-1]):
         (written / "weights.safetensors").write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        rewrite(written, lambda document, digest=digest: document["files"].update({"weights.safetensors": digest}))
+        rewrite(written, weights_digest(hashlib.sha256(content).hexdigest()))
         with pytest.raises(UserError, match="holds no weights") as caught:
             read_weights(written)
         one_line(caught)

@@ -1,5 +1,7 @@
 import dataclasses
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,13 +22,13 @@ ARCHITECTURE = Architecture("attention", 8, ((Convolution(),), MIXED, (Attention
 BUNDLE = Bundle(ARCHITECTURE, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, provenance())
 
 
-def test_the_program_in_the_card_runs_and_gives_the_networks_probabilities(tmp_path) -> None:
+def test_the_program_in_the_card_runs_and_gives_the_networks_probabilities(tmp_path: Path) -> None:
     model = seeded_model(ARCHITECTURE, SUMMARY, 5).eval()
     write_bundle(tmp_path / "bundle", BUNDLE, model.state_dict())
     card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
     assert card == model_card(BUNDLE)
     [program] = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     exec(program.replace("this/directory", str(tmp_path / "bundle")), found)
     with torch.inference_mode():
         expected = model(torch.zeros(1, 1, 16, 16)).softmax(1)

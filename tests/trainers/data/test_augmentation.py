@@ -14,7 +14,7 @@ DIGITS = DATA_DEFAULTS["digits"]
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
-def test_augmentation_depends_on_seed_epoch_and_index_alone(augment):
+def test_augmentation_depends_on_seed_epoch_and_index_alone(augment: str) -> None:
     train = load_train_validation(DIGITS)[0]
     whole, _ = all_of(train, Augmentation(augment, 3, 2), batch=500)
     in_fives, _ = all_of(train, Augmentation(augment, 3, 2), batch=5)
@@ -23,7 +23,7 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(augment):
         assert torch.equal(whole, all_of(train, other)[0]) == (augment == "none")
 
 
-def test_shift_and_flip_crop_are_translations_of_the_image():
+def test_shift_and_flip_crop_are_translations_of_the_image() -> None:
     image = torch.arange(1, 2 * 16 * 16 + 1).reshape(1, 2, 16, 16)
     draws = uniform_draws(0, 1, np.arange(400), 5)
     for augment, flips in (("shift", (False,)), ("flip_crop", (False, True))):
@@ -43,7 +43,7 @@ def test_shift_and_flip_crop_are_translations_of_the_image():
         assert len(seen) == 25 * len(flips)
 
 
-def test_resized_crop_of_a_box_is_that_box_resized():
+def test_resized_crop_of_a_box_is_that_box_resized() -> None:
     # Draws that give the left upper quarter of the image: half of its height and width, not mirrored.
     area_draw = (0.25 - 0.08) / 0.92
     draws = np.array([[area_draw, 0.5, 0.0, 0.0, 0.9], [area_draw, 0.5, 1.0, 1.0, 0.1]])
@@ -56,7 +56,7 @@ def test_resized_crop_of_a_box_is_that_box_resized():
         torch.testing.assert_close(found[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2])
 
 
-def test_crop_boxes_lie_inside_with_the_stated_areas():
+def test_crop_boxes_lie_inside_with_the_stated_areas() -> None:
     boxes = crop_box(100, 200, uniform_draws(0, 1, np.arange(5000), 5))
     top, left, height, width = boxes.T
     assert top.min() >= 0 and left.min() >= 0

@@ -9,13 +9,13 @@ DIGITS = DATA_DEFAULTS["digits"]
 
 
 @pytest.mark.parametrize("config", DATA_DEFAULTS.values())
-def test_json_brings_configurations_back(config):
+def test_json_brings_configurations_back(config: DataConfig) -> None:
     assert DataConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
     summary = DataSummary(config.name, 10, 3, config.image_size, 5, 6, 7)
     assert DataSummary.from_json(json.loads(json.dumps(summary.to_json()))) == summary
 
 
-def test_every_data_set_has_defaults():
+def test_every_data_set_has_defaults() -> None:
     assert tuple(DATA_DEFAULTS) == DATA_NAMES
     assert all(name == config.name for name, config in DATA_DEFAULTS.items())
 
@@ -34,6 +34,6 @@ def test_every_data_set_has_defaults():
         ({"path": "x"}, "unknown key of data 'path'"),
     ],
 )
-def test_a_wrong_configuration_is_named(change, message):
+def test_a_wrong_configuration_is_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         DataConfig.from_json(DIGITS.to_json() | change)

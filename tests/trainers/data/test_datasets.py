@@ -1,25 +1,27 @@
 """Data sets of folders: what they hold, how they are split, and what is wrong with a damaged one."""
 
+from pathlib import Path
+
 import pytest
 
 from search_spaces.errors import UserError
-from tests.support.images import all_of, folder_config, make_images
+from tests.support.images import all_of, folder_config, in_folders, make_images
 from trainers.data.config import DATA_DEFAULTS, DataConfig, DataSummary
 from trainers.data.datasets import check_data, load_test, load_train_validation
 
 
-def test_class_folders_alone_are_split_in_three(tmp_path):
+def test_class_folders_alone_are_split_in_three(tmp_path: Path) -> None:
     config = folder_config(make_images(tmp_path / "images", count=20))
     summary = check_data(config)
     assert summary == DataSummary("image_folder", 2, 3, 16, 26, 8, 6)
     train, validation = load_train_validation(config)
-    splits = [set(split.files_I.tolist()) for split in (train, validation, load_test(config))]
+    splits = [set(in_folders(split).files_I.tolist()) for split in (train, validation, load_test(config))]
     assert [len(split) for split in splits] == [26, 8, 6] and len(set.union(*splits)) == 40
     images, labels = all_of(train)
     assert images.shape == (26, 3, 16, 16) and labels.tolist() == sorted(labels.tolist())
 
 
-def test_train_and_test_directories_are_kept_apart(tmp_path):
+def test_train_and_test_directories_are_kept_apart(tmp_path: Path) -> None:
     make_images(tmp_path / "train")
     config = folder_config(tmp_path)
     assert check_data(config) == DataSummary("image_folder", 2, 3, 16, 12, 4, 0)
@@ -27,13 +29,13 @@ def test_train_and_test_directories_are_kept_apart(tmp_path):
         load_test(config)
     make_images(tmp_path / "test", count=3)
     assert check_data(config).test_images == 6
-    assert all(b"/test/" in file for file in load_test(config).files_I.tolist())
+    assert all(b"/test/" in file for file in in_folders(load_test(config)).files_I.tolist())
     (tmp_path / "test" / "dog").rename(tmp_path / "test" / "wolf")
     with pytest.raises(UserError, match="class 'dog' is not in both"):
         check_data(config)
 
 
-def test_imagenet_keeps_val_for_the_test(tmp_path):
+def test_imagenet_keeps_val_for_the_test(tmp_path: Path) -> None:
     config = DataConfig("imagenet", str(tmp_path), image_size=16, validation_fraction=0.25)
     make_images(tmp_path / "train")
     with pytest.raises(UserError, match="no directory 'val'"):
@@ -41,10 +43,10 @@ def test_imagenet_keeps_val_for_the_test(tmp_path):
     make_images(tmp_path / "val", count=5)
     assert check_data(config) == DataSummary("imagenet", 2, 3, 16, 12, 4, 10)
     train, validation = load_train_validation(config)
-    assert all(b"/train/" in file for split in (train, validation) for file in split.files_I.tolist())
+    assert all(b"/train/" in file for split in (train, validation) for file in in_folders(split).files_I.tolist())
 
 
-def test_what_is_wrong_with_folders_is_said_before_anything_starts(tmp_path):
+def test_what_is_wrong_with_folders_is_said_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'image_folder' needs its directory: data\.root="):
         check_data(DATA_DEFAULTS["image_folder"])
     with pytest.raises(UserError, match="no directory"):

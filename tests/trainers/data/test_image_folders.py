@@ -8,17 +8,17 @@ import torch
 from PIL import Image
 
 from search_spaces.errors import UserError
-from tests.support.images import CPU, all_of, folder_config, make_images
+from tests.support.images import CPU, all_of, folder_config, in_folders, make_images
 from trainers.data.augmentation import Augmentation
 from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.recipe import AUGMENTS
 
 
-def test_evaluation_cuts_the_middle_and_normalises(tmp_path):
+def test_evaluation_cuts_the_middle_and_normalises(tmp_path: Path) -> None:
     make_images(tmp_path, size=(32, 32))
     config = folder_config(tmp_path, image_size=28)
-    train, _ = load_train_validation(config)
+    train = in_folders(load_train_validation(config)[0])
     images, _ = all_of(train)
     with Image.open(train.files_I[0].decode()) as file:
         pixels = torch.from_numpy(np.array(file)).permute(2, 0, 1)[:, 2:30, 2:30] / 255
@@ -27,7 +27,7 @@ def test_evaluation_cuts_the_middle_and_normalises(tmp_path):
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
-def test_folder_augmentation_is_the_same_in_any_process_and_order(tmp_path, augment):
+def test_folder_augmentation_is_the_same_in_any_process_and_order(tmp_path: Path, augment: str) -> None:
     make_images(tmp_path)
     here, _ = load_train_validation(folder_config(tmp_path))
     workers, _ = load_train_validation(folder_config(tmp_path, loader_workers=2))
@@ -40,10 +40,10 @@ def test_folder_augmentation_is_the_same_in_any_process_and_order(tmp_path, augm
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_that_breaks_off_is_named_in_one_line(tmp_path, workers):
+def test_an_image_that_breaks_off_is_named_in_one_line(tmp_path: Path, workers: int) -> None:
     make_images(tmp_path)
     config = folder_config(tmp_path, loader_workers=workers)
-    train, _ = load_train_validation(config)
+    train = in_folders(load_train_validation(config)[0])
     broken = Path(train.files_I[-1].decode())
     broken.write_bytes(broken.read_bytes()[:-600])
     with pytest.raises(UserError) as caught:
@@ -52,9 +52,11 @@ def test_an_image_that_breaks_off_is_named_in_one_line(tmp_path, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_next_image_stands_for_one_that_cannot_be_read_up_to_a_limit(tmp_path, caplog, workers):
+def test_the_next_image_stands_for_one_that_cannot_be_read_up_to_a_limit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, workers: int
+) -> None:
     make_images(tmp_path, count=100)
-    train, _ = load_train_validation(folder_config(tmp_path, loader_workers=workers))
+    train = in_folders(load_train_validation(folder_config(tmp_path, loader_workers=workers))[0])
     assert len(train) == 128 and train.most_unreadable == 1
     whole, labels = all_of(train, Augmentation("flip_crop", 0, 1))
     files = [Path(file.decode()) for file in train.files_I]
@@ -73,16 +75,16 @@ def test_the_next_image_stands_for_one_that_cannot_be_read_up_to_a_limit(tmp_pat
         next(train.batches([torch.tensor([20])], CPU))
 
 
-def test_of_a_set_without_one_image_that_can_be_read_the_first_are_named(tmp_path):
+def test_of_a_set_without_one_image_that_can_be_read_the_first_are_named(tmp_path: Path) -> None:
     make_images(tmp_path, count=100)
-    train, _ = load_train_validation(folder_config(tmp_path))
+    train = in_folders(load_train_validation(folder_config(tmp_path))[0])
     for file in train.files_I:
         Path(file.decode()).write_bytes(b"no image")
     with pytest.raises(UnreadableImages, match="cannot be read, at most 1 may be: "):
         all_of(train)
 
 
-def test_grey_and_transparent_images_become_rgb(tmp_path):
+def test_grey_and_transparent_images_become_rgb(tmp_path: Path) -> None:
     make_images(tmp_path)
     for mode, name in (("L", "0.png"), ("RGBA", "1.png"), ("P", "2.png")):
         Image.new(mode, (20, 20)).save(tmp_path / "cat" / name)

@@ -4,7 +4,7 @@ from tests.support.images import CPU
 from trainers.data.images import MemoryImages
 
 
-def test_memory_images_are_what_the_loop_reads():
+def test_memory_images_are_what_the_loop_reads() -> None:
     split = MemoryImages(
         torch.full((2, 1, 4, 4), 255, dtype=torch.uint8),
         torch.tensor([3, 4]),

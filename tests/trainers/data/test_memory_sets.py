@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from search_spaces.errors import UserError
-from tests.support.images import all_of
+from tests.support.images import all_of, in_memory
 from trainers.data import memory_sets
 from trainers.data.augmentation import Augmentation
 from trainers.data.config import DATA_DEFAULTS, DataConfig, DataSummary
@@ -21,19 +22,19 @@ from trainers.data.torchvision_import import torchvision
 DIGITS = DATA_DEFAULTS["digits"]
 
 
-def test_digits_are_those_of_scikit_learn_split_for_good():
+def test_digits_are_those_of_scikit_learn_split_for_good() -> None:
     summary = check_data(DIGITS)
     assert summary == DataSummary("digits", 10, 1, 16, 1079, 359, 359)
-    splits = [*load_train_validation(DIGITS), load_test(DIGITS)]
+    splits = [in_memory(split) for split in (*load_train_validation(DIGITS), load_test(DIGITS))]
     assert [len(split) for split in splits] == [1079, 359, 359]
     for split in splits:
         counts = torch.bincount(split.labels_I, minlength=10) / len(split)
         assert torch.allclose(counts, torch.full((10,), 0.1), atol=0.02)
 
 
-def test_digits_at_their_own_size_are_the_original_values():
+def test_digits_at_their_own_size_are_the_original_values() -> None:
     config = DataConfig("digits", None, image_size=8, validation_fraction=0.25)
-    splits = [*load_train_validation(config), load_test(config)]
+    splits = [in_memory(split) for split in (*load_train_validation(config), load_test(config))]
     found = sorted(image.tobytes() for split in splits for image in split.images_ICHW.numpy()[:, 0])
     originals = np.round(load_digits().images * 255 / 16).astype(np.uint8)
     assert found == sorted(image.tobytes() for image in originals)
@@ -41,31 +42,33 @@ def test_digits_at_their_own_size_are_the_original_values():
     assert digests == ["f672a03e", "f4dd9f36", "d34b20f2"]
 
 
-def test_normalised_digits_have_mean_0_and_std_1():
+def test_normalised_digits_have_mean_0_and_std_1() -> None:
     images, _ = all_of(load_train_validation(DIGITS)[0])
     assert images.shape == (1079, 1, 16, 16) and images.dtype == torch.float32
     assert abs(images.mean()) < 0.02 and abs(images.std() - 1) < 0.02
 
 
-def test_split_seed_moves_validation_and_never_test():
+def test_split_seed_moves_validation_and_never_test() -> None:
     other = DataConfig("digits", None, 16, 0.25, split_seed=1)
-    assert not torch.equal(load_train_validation(DIGITS)[1].images_ICHW, load_train_validation(other)[1].images_ICHW)
-    assert torch.equal(load_test(DIGITS).images_ICHW, load_test(other).images_ICHW)
+    validation, moved = (in_memory(load_train_validation(config)[1]).images_ICHW for config in (DIGITS, other))
+    assert not torch.equal(validation, moved)
+    test, same = (in_memory(load_test(config)).images_ICHW for config in (DIGITS, other))
+    assert torch.equal(test, same)
 
 
 @pytest.fixture
-def cifar10(tmp_path, monkeypatch):
+def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
     """A small CIFAR-10: 5 training files of 20 images, one test file of 10, and their checksums."""
     cls = torchvision().datasets.CIFAR10
     directory = tmp_path / "cifar-10-batches-py"
     directory.mkdir()
     generator = np.random.default_rng(0)
 
-    def write(name: str, content: dict) -> list[str]:
+    def write(name: str, content: dict[str, Any]) -> list[str]:
         (directory / name).write_bytes(pickle.dumps(content))
         return [name, hashlib.md5((directory / name).read_bytes()).hexdigest()]
 
-    def images(count: int) -> dict:
+    def images(count: int) -> dict[str, Any]:
         data = generator.integers(0, 256, (count, 3072), dtype=np.uint8)
         return {"data": data, "labels": [index % 10 for index in range(count)]}
 
@@ -80,13 +83,14 @@ def cifar10(tmp_path, monkeypatch):
     return DataConfig("cifar10", str(tmp_path), image_size=32, validation_fraction=0.2)
 
 
-def test_cifar10_is_split_from_its_training_files(cifar10):
+def test_cifar10_is_split_from_its_training_files(cifar10: DataConfig) -> None:
     summary = check_data(cifar10)
-    train, validation = load_train_validation(cifar10)
-    test = load_test(cifar10)
+    train, validation = map(in_memory, load_train_validation(cifar10))
+    test = in_memory(load_test(cifar10))
     assert (summary.train_images, summary.validation_images, summary.test_images) == (80, 20, 10)
     assert (len(train), len(validation), len(test)) == (80, 20, 10)
     assert torch.bincount(validation.labels_I).tolist() == [2] * 10
+    assert cifar10.root is not None
     first = pickle.loads((Path(cifar10.root) / "cifar-10-batches-py" / "test_batch").read_bytes())["data"][0]
     images, _ = all_of(test)
     assert images.shape == (10, 3, 32, 32) and images.is_contiguous(memory_format=torch.channels_last)
@@ -95,13 +99,14 @@ def test_cifar10_is_split_from_its_training_files(cifar10):
     torch.testing.assert_close(images[0], (expected - mean) / std)
 
 
-def test_cifar10_is_resized_a_batch_at_a_time(cifar10):
+def test_cifar10_is_resized_a_batch_at_a_time(cifar10: DataConfig) -> None:
     config = DataConfig("cifar10", cifar10.root, image_size=48, validation_fraction=0.2)
     images, _ = all_of(load_train_validation(config)[0], Augmentation("flip_crop", 0, 1))
     assert images.shape == (80, 3, 48, 48)
 
 
-def test_damaged_or_missing_cifar10_is_one_line(cifar10):
+def test_damaged_or_missing_cifar10_is_one_line(cifar10: DataConfig) -> None:
+    assert cifar10.root is not None
     damaged = Path(cifar10.root) / "cifar-10-batches-py" / "data_batch_3"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"CIFAR-10 is not whole .* could not be downloaded") as caught:

@@ -3,10 +3,10 @@ import numpy as np
 from trainers.data.random_draws import uniform_draws
 
 
-def test_uniform_draws_are_splitmix64():
+def test_uniform_draws_are_splitmix64() -> None:
     """Against the generator written out with Python's own integers."""
 
-    def mix(value):
+    def mix(value: int) -> int:
         value = (value + 0x9E3779B97F4A7C15) % 2**64
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
@@ -22,7 +22,7 @@ def test_uniform_draws_are_splitmix64():
             assert draws[row, column] == (bits >> 11) / 2**53
 
 
-def test_uniform_draws_are_uniform_and_independent():
+def test_uniform_draws_are_uniform_and_independent() -> None:
     draws = uniform_draws(0, 1, np.arange(20_000), 3)
     assert draws.min() >= 0 and draws.max() < 1
     for column in range(3):

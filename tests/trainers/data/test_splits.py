@@ -3,7 +3,7 @@ from collections import Counter
 from trainers.data.splits import stratified_split
 
 
-def test_splits_are_stratified_disjoint_and_fixed():
+def test_splits_are_stratified_disjoint_and_fixed() -> None:
     labels = [0] * 40 + [1] * 10 + [2] * 2 + [3]
     kept, taken = stratified_split(labels, 0.25, "a")
     assert sorted(kept + taken) == list(range(53)) and kept == sorted(kept) and taken == sorted(taken)

@@ -14,7 +14,7 @@ from trainers.recipe import FULL_TRAINING
 BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
 
 
-def test_the_bundles_own_recipe_is_for_its_own_data_set():
+def test_the_bundles_own_recipe_is_for_its_own_data_set() -> None:
     assert settings_of(BUNDLE, [], 0).recipe == RECIPE
     assert settings_of(BUNDLE, ["data=digits"], 0).data == DATA
     other = settings_of(BUNDLE, ["recipe.epochs=7", "data.root=/x", "data=cifar10"], 3)
@@ -23,7 +23,7 @@ def test_the_bundles_own_recipe_is_for_its_own_data_set():
     assert (other.seed, other.recipe_source) == (3, "the full training of cifar10 with changes")
 
 
-def test_settings_are_typed_by_what_they_set():
+def test_settings_are_typed_by_what_they_set() -> None:
     written = ["data.root=/images/[2] a=b", "data.image_size=9", "recipe.learning_rate=1e-3", "recipe.augment=none"]
     found = settings_of(BUNDLE, written, 0)
     assert (found.data.root, found.data.image_size) == ("/images/[2] a=b", 9)
@@ -44,12 +44,12 @@ def test_settings_are_typed_by_what_they_set():
         ("recipe", "unexpected argument 'recipe'"),
     ],
 )
-def test_an_override_that_is_none_is_named(override, message):
+def test_an_override_that_is_none_is_named(override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         settings_of(BUNDLE, [override], 0)
 
 
-def test_differences_are_named_and_loader_processes_are_none():
+def test_differences_are_named_and_loader_processes_are_none() -> None:
     settings = settings_of(BUNDLE, [], 0).to_json()
     assert difference(settings, settings) is None
     assert difference(settings, settings_of(BUNDLE, ["data.loader_workers=4"], 0).to_json()) is None

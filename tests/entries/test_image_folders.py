@@ -1,0 +1,103 @@
+"""Image folders as people have them, as `--plan` shows them to whoever asks."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.entries.test_search import run
+from tests.support.images import make_images
+
+
+def val_beside_train(root: Path) -> None:
+    make_images(root / "train", count=20)
+    make_images(root / "Validation", count=9)
+
+
+def hidden_copies(root: Path) -> None:
+    make_images(root, count=20)
+    for name in ("cat", "dog"):
+        shutil.copytree(root / name, root / name / ".checkpoints")
+    (root / "__MACOSX").mkdir()
+    (root / "cat" / "._0.png").write_bytes(b"left")
+    (root / "Thumbs.db").write_bytes(b"left")
+
+
+def linked_folders(root: Path) -> None:
+    make_images(root, count=5)
+    make_images(root.with_name("elsewhere"), count=15)
+    for name in ("cat", "dog"):
+        (root / name / "more").symlink_to(root.with_name("elsewhere") / name)
+
+
+def other_suffixes(root: Path) -> None:
+    make_images(root, count=20)
+    for file in sorted(root.rglob("*.png")):
+        Image.open(file).save(file.with_suffix(".TIF"))
+    (root / "cat" / "notes.txt").write_text("taken in May", encoding="utf-8")
+
+
+def sixteen_bits(root: Path) -> None:
+    for name, darkest in (("cat", 8_000), ("dog", 20_000)):
+        (root / name).mkdir(parents=True)
+        for number in range(20):
+            values_HW = np.random.default_rng(number).integers(darkest, darkest + 3_000, (20, 24)).astype(np.uint16)
+            Image.fromarray(values_HW).save(root / name / f"{number:03d}.png")
+
+
+ALONE = [
+    r"train +28 +of the class folders, less what is set apart",
+    r"validation +6 +15% of the rest, set apart",
+    r"test +6 +15% of the class folders, set apart first",
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "rows"),
+    [
+        (
+            val_beside_train,
+            [r"train +40 +train/", r"validation +18 +Validation/", r"test +0 +none", r"skipped +0 +not"],
+        ),
+        (
+            hidden_copies,
+            [
+                *ALONE,
+                r"skipped +3 +hidden, such as cat/\._0\.png",
+                r"skipped +2 +left by an operating system or a tool",
+            ],
+        ),
+        (linked_folders, [*ALONE, r"skipped +0 +nothing"]),
+        (other_suffixes, [r"train +58 ", r"test +12 ", r"skipped +1 +\.txt files, such as cat/notes\.txt"]),
+        (sixteen_bits, [*ALONE, r"read as +2 +16-bit grey, 0 to 65,535 as black to white, such as cat/000\.png"]),
+    ],
+)
+def test_a_plan_shows_what_was_found(tmp_path: Path, make: Callable[[Path], None], rows: list[str]) -> None:
+    make(tmp_path / "images")
+    done = plan(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"images in {tmp_path / 'images'}\n" in done.stdout and re.search(
+        r"^classes +2  cat, dog *$", done.stdout, re.M
+    )
+    for row in rows:
+        assert re.search(f"^{row}", done.stdout, re.M), row
+
+
+def test_where_folders_can_be_read_in_two_ways_one_line_asks(tmp_path: Path) -> None:
+    make_images(tmp_path / "images" / "train")
+    make_images(tmp_path / "images", classes=("bird",))
+    done = plan(tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "images' has 'train', named as splits, beside 'bird': expected class folders alone" in done.stderr
+
+
+def plan(directory: Path) -> subprocess.CompletedProcess[str]:
+    return run(
+        directory, "nas/search.py", "--space", "resnet_stages", "data=image_folder",
+        f"data.root={directory / 'images'}", "data.image_size=16", "--plan",
+    )  # fmt: skip

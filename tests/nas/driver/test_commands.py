@@ -1,0 +1,36 @@
+"""The commands that a user is told to type next."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from nas.driver.command_line import read_command
+from nas.driver.commands import export_command, report_command, resume_command
+from nas.settings.run_directory import run_directory
+from nas.settings.search_settings import ClusterSettings
+from search_spaces.errors import UserError
+
+HERE = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1)
+
+
+def test_what_is_the_default_is_left_out() -> None:
+    directory = run_directory("runs", "mine")
+    assert resume_command(directory, HERE) == "python nas/search.py --resume mine"
+    assert report_command(directory) == "python nas/report.py mine"
+    assert export_command(directory) == "python nas/export.py mine --pick knee"
+
+
+def test_a_search_goes_on_on_the_machines_that_it_ran_on() -> None:
+    gpus = ClusterSettings(address="ray head:6379", gpus_per_trial=0.5, cpus_per_trial=4)
+    command = resume_command(run_directory("runs", "mine"), gpus)
+    flags = ["--address", "ray head:6379", "--gpus-per-trial", "0.5", "--cpus-per-trial", "4"]
+    assert shlex.split(command) == ["python", "nas/search.py", "--resume", "mine", *flags]
+
+
+def test_a_command_can_be_pasted_whatever_the_directory_is_called(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path / "my runs; #1"), "mine")
+    arguments = shlex.split(resume_command(directory, HERE))[2:]
+    assert arguments[-1] == str(tmp_path / "my runs; #1")
+    with pytest.raises(UserError, match="unknown search 'mine'"):
+        read_command(arguments)

@@ -1,0 +1,87 @@
+"""Layouts by the names of folders: read where there is one reading, refused with what was seen where there are more."""
+
+import re
+
+import pytest
+
+from search_spaces.errors import UserError
+from trainers.data.folder_layout import (
+    Layout,
+    check_class_folder,
+    check_class_names,
+    check_same_classes,
+    folder_layout,
+    imagenet_layout,
+    split_of,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ("train", "train Train TRAINING training_set train-images train2017 trainset TrainData"),
+        ("validation", "val valid Validation dev val2017 validation_data valset dev_set"),
+        ("test", "test Testing eval evaluation test_set testset"),
+        (None, "trains devil class-train seg_train train_cat cat set images 2017 valley tested"),
+    ],
+)
+def test_a_split_is_known_by_its_name(split: str | None, names: str) -> None:
+    assert {name: split_of(name) for name in names.split()} == dict.fromkeys(names.split(), split)
+
+
+def test_folders_of_no_split_are_the_classes() -> None:
+    assert folder_layout("r", ["cat", "dog"]) == Layout(None, None, None, ("cat", "dog"))
+
+
+def test_splits_are_found_in_any_case_and_by_their_other_names() -> None:
+    assert folder_layout("r", ["Test", "Train", "Val"]) == Layout("Train", "Val", "Test", ())
+    assert folder_layout("r", ["dev", "eval", "training"]) == Layout("training", "dev", "eval", ())
+    assert folder_layout("r", ["extra", "train"]) == Layout("train", None, None, ("extra",))
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (["train", "val", "valid"], "has 'val', 'valid', each of which names the validation split: expected one of"),
+        (["Train", "train"], "has 'Train', 'train', each of which names the train split"),
+        (["eval", "test", "train"], "each of which names the test split"),
+        (["test", "val"], "has 'test', 'val' and no 'train': expected train/"),
+        (["cat", "dev", "dog"], "has 'dev', named as splits, beside 'cat', 'dog': expected class folders alone"),
+        (["seg_pred", "seg_test", "seg_train"], "has 'seg_test', 'seg_train', which look like splits"),
+        (["photos val", "train_photos"], "which look like splits"),
+    ],
+)
+def test_where_names_allow_two_readings_none_is_chosen(folders: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        folder_layout("r", folders)
+
+
+def test_a_class_may_be_called_like_a_split_below_a_split() -> None:
+    check_class_names("r/train", ["bicycle", "train"])
+    check_class_names("r", ["bullet_train", "test_tube"])
+    with pytest.raises(UserError, match="'r/train' has 'test', 'train', which look like splits"):
+        check_class_names("r/train", ["test", "train"])
+
+
+def test_splits_inside_of_classes_are_refused() -> None:
+    check_class_folder("r/cat", ["2019", "tests of 2020"])
+    with pytest.raises(UserError, match="class folder 'r/cat' holds 'val', which names a split: expected the splits "):
+        check_class_folder("r/cat", ["2019", "val"])
+
+
+def test_a_class_that_is_missing_is_named_with_the_split_that_lacks_it() -> None:
+    check_same_classes("r/train", ["cat", "dog"], "r/val", ["cat", "dog"])
+    with pytest.raises(UserError, match="class 'dog' is not in both 'r/train' and 'r/val': 'r/val' has no such folder"):
+        check_same_classes("r/train", ["cat", "dog"], "r/val", ["cat"])
+    with pytest.raises(UserError, match="'r/train' has no such folder, nor are 1 others"):
+        check_same_classes("r/train", ["cat"], "r/val", ["ant", "cat", "dog"])
+
+
+def test_of_imagenet_val_is_the_test_split_and_the_rest_no_part() -> None:
+    assert imagenet_layout("r", ["ILSVRC2012_devkit_t12", "test", "train", "val"]) == Layout(
+        "train", None, "val", ("ILSVRC2012_devkit_t12", "test")
+    )
+    with pytest.raises(UserError, match="no directory 'val': ImageNet is train/ and val/"):
+        imagenet_layout("r", ["train"])
+    with pytest.raises(UserError, match="each of which names the validation split"):
+        imagenet_layout("r", ["train", "val", "validation"])

@@ -1,0 +1,141 @@
+"""How a directory of images is laid out, by the names of the folders in it. Pure: nothing is read here.
+
+Class folders stand alone, or below folders that are splits: one for training and perhaps one for validation and one for
+testing. Where the names allow two readings, none is chosen: UserError says what was seen and what was expected.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from search_spaces.errors import UserError
+
+# Names of a split, in lower case; the first is what is expected of whoever names one anew.
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "validate", "dev"),
+    "test": ("test", "tests", "testing", "eval", "evaluation"),
+}
+# What may stand beside that name: training_set, test-images, val2017.
+_FILLERS = frozenset(("set", "split", "data", "dataset", "folder", "image", "images", "img", "imgs"))
+_GLUED = re.compile(f"({'|'.join(itertools.chain.from_iterable(SPLIT_NAMES.values()))})(?:set|data)")
+_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders of the splits, and those that are none. Without `train` the others are the classes."""
+
+    train: str | None
+    validation: str | None
+    test: str | None
+    others: tuple[str, ...]
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder of this name holds: a key of SPLIT_NAMES, or None."""
+    words = [word for word in _words(name) if word not in _FILLERS]
+    return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
+
+
+def folder_layout(root: str, folders: Sequence[str]) -> Layout:
+    """The layout of a directory that holds these folders. Raises UserError where their names leave it open."""
+    found = _by_split(root, folders)
+    others = tuple(name for name in folders if split_of(name) is None)
+    if not found:
+        check_class_names(root, folders)
+    elif "train" not in found:
+        named = _quoted(found.values())
+        if others:
+            raise UserError(_mixed(root, list(found.values()), others))
+        raise UserError(f"data.root: {root!r} has {named} and no 'train': expected train/ beside it.")
+    return Layout(found.get("train"), found.get("validation"), found.get("test"), others)
+
+
+def imagenet_layout(root: str, folders: Sequence[str]) -> Layout:
+    """ImageNet's layout: train/, and val/ as its test split. Whatever else lies there is no part of it."""
+    found = _by_split(root, folders)
+    for split, name in (("train", "train"), ("validation", "val")):
+        if split not in found:
+            raise UserError(f"data.root: {root!r} has no directory {name!r}: ImageNet is train/ and val/.")
+    train, test = found["train"], found["validation"]
+    return Layout(train, None, test, tuple(name for name in folders if name not in (train, test)))
+
+
+def check_class_names(directory: str, classes: Sequence[str]) -> None:
+    """Raises UserError where class folders look like splits: all named as some, or alike but for a split's name."""
+    of_rest: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in classes:
+        words = _words(name)
+        for word in words:
+            if word in _SPLIT_OF:
+                rest = tuple(other for other in words if other != word)
+                of_rest.setdefault(rest, {}).setdefault(_SPLIT_OF[word], name)
+    for splits in of_rest.values():
+        if len(splits) > 1:
+            raise UserError(
+                f"data.root: {directory!r} has {_quoted(splits.values())}, which look like splits: expected class "
+                "folders, alone or in train/, val/ and test/."
+            )
+
+
+def check_no_mixture(root: str, layout: Layout, with_images: Sequence[str]) -> None:
+    """Raises UserError where folders with images stand beside those of the splits."""
+    if with_images:
+        named = [name for name in (layout.train, layout.validation, layout.test) if name is not None]
+        raise UserError(_mixed(root, named, with_images))
+
+
+def check_class_folder(directory: str, folders: Sequence[str]) -> None:
+    """Raises UserError where a class folder holds folders named as splits."""
+    for name in folders:
+        if split_of(name) is not None:
+            raise UserError(
+                f"data.root: class folder {directory!r} holds {name!r}, which names a split: expected the splits "
+                "above the classes (train/CLASS/...), or another name."
+            )
+
+
+def check_same_classes(train: str, train_classes: Sequence[str], other: str, classes: Sequence[str]) -> None:
+    """Raises UserError where the classes of two splits, in these directories, are not the same."""
+    different = sorted(set(train_classes) ^ set(classes))
+    if different:
+        lacking = other if different[0] in train_classes else train
+        count = f", nor are {len(different) - 1} others" if len(different) > 1 else ""
+        raise UserError(
+            f"data.root: class {different[0]!r} is not in both {train!r} and {other!r}: {lacking!r} has no such "
+            f"folder{count}."
+        )
+
+
+def _by_split(root: str, folders: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in folders:
+        split = split_of(name)
+        if split is None:
+            continue
+        if split in found:
+            raise UserError(
+                f"data.root: {root!r} has {_quoted((found[split], name))}, each of which names the {split} split: "
+                "expected one of them."
+            )
+        found[split] = name
+    return found
+
+
+def _mixed(root: str, splits: Sequence[str], others: Sequence[str]) -> str:
+    return (
+        f"data.root: {root!r} has {_quoted(splits)}, named as splits, beside {_quoted(others)}: expected class folders "
+        f"alone (one of the other kind renamed, as class-{splits[0]}), or train/, val/ and test/ alone."
+    )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    listed = [repr(name) for name in sorted(names)]
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def _words(name: str) -> list[str]:
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    return [glued[1] if (glued := _GLUED.fullmatch(word)) else word for word in words]
