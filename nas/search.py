@@ -11,11 +11,15 @@ from rich.console import Console
 from nas.driver.command_line import read_command
 from nas.driver.lock import check_free
 from nas.driver.outages import outage
+from nas.driver.steps import step
 from nas.settings.addresses import redacted
 from nas.settings.run_directory import check_writable, run_directory
 from nas.workers.ray_environment import set_ray_environment
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+
+# Loading takes some seconds everywhere, and a mistake that is found right after it is all that shall be said then.
+LOADING_SECONDS = 8.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
             return SUCCESS
         check_free(directory)
         set_ray_environment(command.cluster)
-        from nas.driver.session import run_search
+        with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS):
+            from nas.driver.session import run_search
 
         return run_search(console, command, directory)
     except KeyboardInterrupt:

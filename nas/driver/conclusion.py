@@ -5,6 +5,7 @@ from rich.console import Console
 from nas.driver.commands import export_command
 from nas.driver.front_table import front_table, measurement_lines
 from nas.driver.result_files import SearchEnd
+from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.objectives import COSTS, CostName, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import AnchorGain, Summary
@@ -15,40 +16,65 @@ from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
 from search_spaces.units import readable_duration
 
+# So many reasons of failed trials are listed.
+MOST_REASONS = 5
+
 
 def print_conclusion(
     console: Console, directory: RunDirectory, end: SearchEnd, summary: Summary, mlflow_lines: list[str], resume: str
 ) -> None:
     """Prints the front, what it gained, where to look, and what to type next: `resume` where there is more to do."""
-    counts = summary.counts
-    imported = f" beside {summary.results_imported} results taken over" if summary.results_imported else ""
-    finished = counts["finished"] - summary.results_imported
-    console.print(
-        f"\n{summary.architectures_trained} architectures{imported} in {readable_duration(end.seconds)}: "
-        f"{finished} trained to the end, {counts['stopped']} stopped early, "
-        f"{sum(counts[end] for end in FAILURES)} failed; "
-        f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing",
-        soft_wrap=True,
-    )
+    print_text(console, f"\n{_counts_text(summary, end.seconds)}")
+    for line in _failure_lines(summary):
+        print_text(console, line)
+    knee_number = None
     if summary.front:
-        best = summary.front[knee([record.point for record in summary.front])]
-        console.print(f"\nthe front: {len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}\n")
-        console.print(front_table(summary.front, best.number), soft_wrap=True)
+        knee_number = summary.front[knee([record.point for record in summary.front])].number
+        print_text(console, f"\nthe front: {len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}\n")
+        print_table(console, front_table(summary.front, knee_number))
         for line in measurement_lines(summary.front):
-            console.print(line, soft_wrap=True)
+            print_text(console, line)
         for gain in summary.anchor_gains:
-            console.print(_gain_text(gain, summary.cost_name), soft_wrap=True)
+            print_text(console, _gain_text(gain, summary.cost_name))
     else:
-        console.print("\nno architecture was trained to the end, so there is no front yet")
-    console.print(f"\nreport   {directory.report / REPORT_PAGE}", soft_wrap=True)
+        print_text(console, "\nno architecture was trained to the end, so there is no front yet")
+    print_pasted(console, f"\nreport   {directory.report / REPORT_PAGE}")
     for line in mlflow_lines:
-        console.print(line, soft_wrap=True)
-    following = [resume] if end.interrupted or counts["running"] else []
+        print_pasted(console, line)
+    unfinished = summary.counts["running"] + summary.counts["held"]
+    following = [resume] if end.interrupted or unfinished else []
     # There is nothing to export of an architecture whose weights are not kept.
-    if summary.front and directory.checkpoints(best.number).is_dir():
+    if knee_number is not None and directory.checkpoints(knee_number).is_dir():
         following.append(export_command(directory))
     if following:
-        console.print("\n  ".join(["\nnext", *following]), soft_wrap=True)
+        print_pasted(console, "\n  ".join(["\nnext", *following]))
+
+
+def _counts_text(summary: Summary, seconds: float) -> str:
+    """What became of the trials, and how long it took. What is left unfinished is named where there is any."""
+    counts = summary.counts
+    imported = f" beside {summary.results_imported} results taken over" if summary.results_imported else ""
+    ends = [
+        f"{counts['finished'] - summary.results_imported} trained to the end",
+        f"{counts['stopped']} stopped early",
+        f"{sum(counts[outcome] for outcome in FAILURES)} failed",
+    ]
+    if counts["held"]:
+        ends.append(f"{counts['held']} held at a rung")
+    if counts["running"]:
+        ends.append(f"{counts['running']} cut off")
+    return (
+        f"{summary.architectures_trained} architectures{imported} in {readable_duration(seconds)}: {', '.join(ends)}; "
+        f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing"
+    )
+
+
+def _failure_lines(summary: Summary) -> list[str]:
+    """Why trials failed, the most frequent reasons first."""
+    reasons = list(summary.failure_reasons.items())
+    lines = [f"  {count} × {reason}" for reason, count in reasons[:MOST_REASONS]]
+    more = sum(count for _, count in reasons[MOST_REASONS:])
+    return [*lines, f"  {more} for other reasons, which summary.json has"] if more else lines
 
 
 def _gain_text(gain: AnchorGain, cost_name: CostName) -> str:

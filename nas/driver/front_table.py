@@ -26,7 +26,7 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
         ("MB", "right"),
         ("", "left"),
     ):
-        table.add_column(header, justify=justify)  # type: ignore[arg-type]
+        table.add_column(header, justify=justify, no_wrap=bool(header))  # type: ignore[arg-type]
     for record in front:
         mark = "  ← knee" if record.number == knee_number else ""
         accuracy, _ = record.point

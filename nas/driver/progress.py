@@ -1,35 +1,48 @@
-"""What a user sees in the terminal while a search runs: a live table, or a line now and then."""
+"""What a user sees in the terminal while trials run: a live table, or a line now and then."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from nas.driver.progress_lines import Progress, progress_line, progress_rows, running_lines
+from nas.driver.texts import print_text
+from nas.driver.time_left import TimeLeftWatch
+from nas.records.failures import failed, failure_text
+from nas.records.rest_of_search import SearchPlan
 from nas.records.summary import Summary
-from nas.records.trial import FAILURES, TrialRecord
-from search_spaces.units import readable_duration
+from nas.records.trial import TrialRecord
 
-PLAIN_INTERVAL_SECONDS = 15.0
+LIVE_INTERVAL_SECONDS = 0.5
+# Together with the time that a look takes on a busy machine no silence is longer than `steps.SILENCE_SECONDS`.
+PLAIN_INTERVAL_SECONDS = 10.0
+# Where nothing can be drawn over, the trials that run are listed once in so many lines.
+LINES_BETWEEN_LISTS = 6
+
+State = Callable[[], tuple[Sequence[TrialRecord], Summary]]
 
 
 class ProgressView:
-    """Shows a search while it runs: a table that redraws itself on a terminal, a line now and then elsewhere.
+    """Shows a search while it runs: a table that redraws itself where that is possible, a line now and then elsewhere.
 
-    A context manager; what it shows comes from `summary()`, which it calls from a thread of its own.
+    A context manager; what it shows comes from `state()`, which it calls from a thread of its own. Trials that fail
+    are said as they do, in a line each, and those that had failed before are not.
     """
 
     def __init__(
-        self, console: Console, summary: Callable[[], Summary], trials: int, time_budget_seconds: float | None
+        self, console: Console, state: State, plan: SearchPlan, interval_seconds: float = PLAIN_INTERVAL_SECONDS
     ) -> None:
         self._console = console
-        self._summary = summary
-        self._trials = trials
-        self._time_budget_seconds = time_budget_seconds
+        self._state = state
+        self._plan = plan
+        self._interval_seconds = interval_seconds
+        self._watch = TimeLeftWatch(plan)
         self._started = time.monotonic()
+        self._said = {record.number for record in failed(state()[0])}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
 
@@ -40,70 +53,45 @@ class ProgressView:
     def __exit__(self, *exception: object) -> None:
         self._closing.set()
         self._thread.join()
+        self._look()
 
     def _show(self) -> None:
-        if self._console.is_terminal:
-            with Live(self._table(), console=self._console, auto_refresh=False, transient=True) as live:
-                while not self._closing.wait(0.5):
-                    live.update(self._table(), refresh=True)
-            return
-        shown = ""
-        while not self._closing.wait(PLAIN_INTERVAL_SECONDS):
-            line = self._line()
-            if line != shown:
-                self._console.print(line, highlight=False, soft_wrap=True)
-                shown = line
+        # A dumb terminal cannot be drawn over, and rich would show nothing on it.
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._draw()
+        else:
+            self._write()
+
+    def _draw(self) -> None:
+        with Live(self._table(), console=self._console, auto_refresh=False, transient=True) as live:
+            while not self._closing.wait(LIVE_INTERVAL_SECONDS):
+                live.update(self._table(), refresh=True)
+
+    def _write(self) -> None:
+        written = 0
+        while not self._closing.wait(self._interval_seconds):
+            progress = self._look()
+            print_text(self._console, progress_line(progress))
+            if written % LINES_BETWEEN_LISTS == 0:
+                for line in running_lines(progress):
+                    print_text(self._console, f"  {line}")
+            written += 1
+
+    def _look(self) -> Progress:
+        """The search as it is now, its new failures said."""
+        records, summary = self._state()
+        for record in failed(records):
+            if record.number not in self._said:
+                self._said.add(record.number)
+                print_text(self._console, failure_text(record))
+        elapsed = time.monotonic() - self._started
+        left = self._watch.look(records, elapsed)
+        return Progress(summary, records, self._plan.trials, self._plan.full_epochs, elapsed, left)
 
     def _table(self) -> Group:
-        summary = self._summary()
         table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold")
+        table.add_column(style="bold", no_wrap=True)
         table.add_column()
-        for name, value in self._rows(summary):
-            table.add_row(name, value)
+        for name, value in progress_rows(self._look()):
+            table.add_row(name, Text(value))
         return Group(Text(""), table)
-
-    def _rows(self, summary: Summary) -> list[tuple[str, str]]:
-        counts = summary.counts
-        rows = [
-            ("front", f"{len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}"),
-        ]
-        if summary.best and summary.cheapest_near_best:
-            rows += [
-                ("most accurate", _member(summary.best)),
-                ("cheapest within 1 %", _member(summary.cheapest_near_best)),
-            ]
-        rows += [
-            (
-                "trials",
-                f"{counts['running']} running, {counts['finished']} finished, {counts['stopped']} stopped early",
-            ),
-            ("not trained", f"{counts['duplicate']} duplicate, {counts['rejected']} rejected"),
-        ]
-        failures = [f"{counts[outcome]} {outcome}" for outcome in FAILURES if counts[outcome]]
-        if failures:
-            rows.append(("ended badly", ", ".join(failures)))
-        return [*rows, ("time", self._time(summary))]
-
-    def _line(self) -> str:
-        summary = self._summary()
-        counts = summary.counts
-        best = f", best {summary.best.point[0]:.2%}" if summary.best else ""
-        return (
-            f"{summary.architectures_trained}/{self._trials} architectures: {counts['finished']} finished, "
-            f"{counts['stopped']} stopped, {counts['running']} running; front {len(summary.front)}{best}; "
-            f"{self._time(summary)}"
-        )
-
-    def _time(self, summary: Summary) -> str:
-        elapsed = time.monotonic() - self._started
-        done = sum(summary.counts[outcome] for outcome in ("finished", "stopped", *FAILURES))
-        left = elapsed / done * (self._trials - done) if done else None
-        if self._time_budget_seconds is not None:
-            remaining = max(0.0, self._time_budget_seconds - elapsed)
-            left = remaining if left is None else min(left, remaining)
-        return readable_duration(elapsed) + ("" if left is None else f", about {readable_duration(left)} left")
-
-
-def _member(record: TrialRecord) -> str:
-    return f"{record.point[0]:.2%} at {record.readable_cost}  {record.architecture.label}"

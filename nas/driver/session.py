@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from nas.driver.open_ledger import check_ledger, search_ledger
 from nas.driver.plan import check_reachable
 from nas.driver.progress import ProgressView
 from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
+from nas.driver.steps import said, step
 from nas.driver.storage_check import check_space
+from nas.driver.texts import print_text
+from nas.driver.time_left import search_plan
 from nas.engine.engine import Engine
 from nas.engine.policy import AccuracyRule
 from nas.engine.start import start_engine
@@ -29,7 +33,7 @@ from nas.records.trial import TrialRecord
 from nas.reporting.write import write_report
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import SearchSettings
+from nas.settings.search_settings import ClusterSettings, SearchSettings
 from nas.strategy.proposals import slow_architectures
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.store import described_tracker, note, store_uri
@@ -89,10 +93,11 @@ def run_search(console: Console, command: Command, directory: RunDirectory) -> i
 
     Raises UserError, before anything is started where that can be.
     """
-    data, findings = examine_data(command.data)
-    check_ledger(command, directory, data)
-    check_reachable(command.space, data, command.search.max_flops)
-    check_space(directory, command.space, data, command.training, command.search)
+    with step(console, "looking at the data and for room to write"):
+        data, findings = examine_data(command.data)
+        check_ledger(command, directory, data)
+        check_reachable(command.space, data, command.search.max_flops)
+        check_space(directory, command.space, data, command.training, command.search)
     with Interruption() as interrupted, driver_lock(directory):
         _announce(console, command, data, findings)
         _search(console, command, directory, data, interrupted)
@@ -104,23 +109,30 @@ def _search(
 ) -> None:
     started = time.monotonic()
     quiet_mlflow()
-    with ray_cluster(command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
+    with _ray(console, command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
-        ledger = search_ledger(command, directory, data, slots)
+        with step(console, "opening the ledger"):
+            ledger = search_ledger(command, directory, data, slots)
         interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
         template = _trial_template(command, directory, data)
-        _measure_latency_reference(ledger, command, template, interrupted)
-        engine = _engine(ledger, command, data)
+        with step(console, "measuring the latency that others are compared with"):
+            _measure_latency_reference(ledger, command, template, interrupted)
+        with step(console, "taking up the trials of the ledger"):
+            engine = _engine(ledger, command, data)
         view = SearchView(engine, _facts(command, data, engine), directory.report)
         should_stop = StopRule(interrupted.is_set, command.search.time_budget_seconds)
-        with _writer_of_mlflow(command, directory, ledger, view) as mlflow:
-            with ProgressView(console, view.summary, command.search.trials, command.search.time_budget_seconds):
+        writer = _writer_of_mlflow(command, directory, ledger, view)
+        with said(console, writer, "starting to write to MLflow", "waiting for MLflow") as mlflow:
+            plan = search_plan(engine.settings, engine.epochs, command.space, data, slots)
+            with ProgressView(console, view.state, plan):
                 run_trials(engine, template, command.cluster, slots, should_stop, interrupted.is_set)
             if not should_stop():
                 engine.conclude()
             search_seconds = should_stop.seconds
-            batch = command.search.inference_batch
-            measure_front(ledger, template, command.cluster, batch, interrupted.is_set, console.print)
+            with step(console, "measuring the front"):
+                say = functools.partial(print_text, console)
+                batch = command.search.inference_batch
+                measure_front(ledger, template, command.cluster, batch, interrupted.is_set, say)
     end = SearchEnd(
         name=command.name,
         search_id=ledger.search_id,
@@ -132,9 +144,16 @@ def _search(
     _conclude(console, command, directory, view, end, mlflow)
 
 
+def _ray(console: Console, cluster: ClusterSettings) -> AbstractContextManager[int]:
+    """The Ray of a search, its start and its end said where they take long."""
+    start = "starting Ray on this machine" if cluster.address is None else f"joining the Ray cluster {cluster.address}"
+    return said(console, ray_cluster(cluster), start, "ending Ray")
+
+
 def _announce(console: Console, command: Command, data: DataSummary, findings: DataFindings | None) -> None:
-    console.print(
-        f"search {command.name}: up to {command.search.trials} architectures of {command.space.name} on {data.name}"
+    print_text(
+        console,
+        f"search {command.name}: up to {command.search.trials} architectures of {command.space.name} on {data.name}",
     )
     print_findings(console, findings)
 
@@ -200,9 +219,11 @@ def _conclude(
 ) -> None:
     """Writes what the search came to, and says where to look and what to type next."""
     records, summary = view.state()
-    paths = write_results(directory, view.facts, end, tuple(records), summary)
-    drop_checkpoints(directory, tuple(records), summary, command.search.keep_checkpoints)
-    failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)
+    with step(console, "writing the report and the results"):
+        paths = write_results(directory, view.facts, end, tuple(records), summary)
+        drop_checkpoints(directory, tuple(records), summary, command.search.keep_checkpoints)
+    with step(console, "writing the end of the search to MLflow"):
+        failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)
     uri = store_uri(command.tracking, directory)
     seen_at = mlflow_lines(mlflow.tracker, failure, uri, report_command(directory))
     following = resume_command(directory, command.cluster)

@@ -1,9 +1,10 @@
 """What a search came to, as plain data: for `summary.json`, the terminal, the report and MLflow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from nas.records.failures import failure_reasons
 from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.front_probability import Result, front_probabilities
 from nas.records.objectives import CostName
@@ -36,7 +37,7 @@ class Summary:
 
     `front_probabilities`: how likely each member is really on the front, where architectures were trained repeatedly.
     `architectures_trained` are this search's own; `results_imported` counts those that it took over from another, which
-    the other numbers include.
+    the other numbers include. `failure_reasons` counts the trials that could not be trained by what kept them from it.
     """
 
     front: tuple[TrialRecord, ...]
@@ -51,6 +52,7 @@ class Summary:
     front_probabilities: tuple[float, ...] | None = None
     results_imported: int = 0
     cost_name: CostName = "flops"
+    failure_reasons: dict[str, int] = field(default_factory=dict)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -71,6 +73,7 @@ class Summary:
             "front": [record.to_json() for record in self.front],
             "front_probabilities": None if self.front_probabilities is None else list(self.front_probabilities),
             "counts": dict(self.counts),
+            "failure_reasons": dict(self.failure_reasons),
             "architectures_trained": self.architectures_trained,
             "results_imported": self.results_imported,
             "epochs_trained": self.epochs_trained,
@@ -110,6 +113,7 @@ def summarise(records: Sequence[TrialRecord], reference: Point, cost_name: CostN
         front_probabilities=_front_probabilities(records, members),
         results_imported=sum(record.imported_from is not None for record in records),
         cost_name=cost_name,
+        failure_reasons=failure_reasons(records),
     )
 
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from nas.records.compute_used import compute_used, train_seconds
+from nas.records.failures import failure_reasons
 from nas.records.front import front_of
 from nas.records.objectives import CostName
 from nas.records.search_facts import SearchFacts
@@ -70,6 +71,7 @@ def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances:
         axes=axis_options(facts.cost_name, records),
         members=members_text(facts),
         rows=front_rows(members),
+        failures=failure_reasons(records),
         sections=[section for section in sections if section.figure in figures],
         data={
             **page_trials(records, members),

@@ -96,8 +96,9 @@ class EngineScheduler(FIFOScheduler):
         death = death_of_worker(error)
         reason, outcome = (hung, "crashed") if hung else (death.reason, death.outcome)
         self._engine.worker_died(number, reason, outcome)
-        continues = self._engine.record(number).outcome == "running"
-        LOGGER.warning("trial %d: %s%s", number, reason, ", it goes on from its checkpoint" if continues else " again")
+        # One that ends by it is a failed trial, which whoever shows the search says.
+        if self._engine.record(number).outcome == "running":
+            LOGGER.warning("trial %d: %s, it goes on from its checkpoint", number, reason)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_engine": None, "_interrupted": None}

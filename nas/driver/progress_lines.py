@@ -1,0 +1,94 @@
+"""What the terminal shows of a running search, as plain text: rows of a table, or a line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas.driver.time_left import time_left_text
+from nas.records.summary import Summary
+from nas.records.time_left import TimeLeft
+from nas.records.trial import FAILURES, Outcome, TrialRecord
+from search_spaces.units import readable_duration
+
+# So many running trials are shown one by one.
+MOST_TRIALS_SHOWN = 8
+
+# How the counts of each outcome are called.
+_WORDS: dict[Outcome, str] = {
+    "running": "running",
+    "finished": "finished",
+    "held": "held",
+    "stopped": "stopped early",
+    **{outcome: outcome for outcome in FAILURES},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of a search of up to `trials` architectures, of `full_epochs` epochs each."""
+
+    summary: Summary
+    records: Sequence[TrialRecord]
+    trials: int
+    full_epochs: int
+    elapsed_seconds: float
+    left: TimeLeft | None
+
+
+def progress_rows(progress: Progress) -> list[tuple[str, str]]:
+    """Names and values; a value may have several lines."""
+    summary = progress.summary
+    counts = summary.counts
+    rows = [("front", f"{len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}")]
+    if summary.best and summary.cheapest_near_best:
+        rows += [
+            ("most accurate", _member(summary.best)),
+            ("cheapest within 1 %", _member(summary.cheapest_near_best)),
+        ]
+    rows += [
+        ("trials", f"{summary.architectures_trained} of {progress.trials} architectures: {counts_text(progress)}"),
+        ("not trained", f"{counts['duplicate']} duplicate, {counts['rejected']} rejected"),
+    ]
+    training = running_lines(progress)
+    if training:
+        rows.append(("training", "\n".join(training)))
+    return [*rows, ("time", time_text(progress))]
+
+
+def progress_line(progress: Progress) -> str:
+    """The same, as far as it fits a line."""
+    summary = progress.summary
+    best = f", best {summary.best.point[0]:.2%}" if summary.best else ""
+    return (
+        f"{summary.architectures_trained}/{progress.trials} architectures: {counts_text(progress)}; "
+        f"front {len(summary.front)}{best}; {time_text(progress)}"
+    )
+
+
+def counts_text(progress: Progress) -> str:
+    """How many trials are where; what never happened is left out, but for what a search is about."""
+    counts = progress.summary.counts
+    shown = [outcome for outcome in _WORDS if counts[outcome] or outcome in ("running", "finished")]
+    return ", ".join(f"{counts[outcome]} {_WORDS[outcome]}" for outcome in shown)
+
+
+def running_lines(progress: Progress) -> list[str]:
+    """A line for each of the trials that run, the latest of many left out."""
+    running = [record for record in progress.records if record.outcome == "running"]
+    lines = [_running(record, progress.full_epochs) for record in running[:MOST_TRIALS_SHOWN]]
+    more = len(running) - len(lines)
+    return [*lines, f"and {more} more"] if more else lines
+
+
+def time_text(progress: Progress) -> str:
+    """How long the search has run and, where that can be told, how long it still will."""
+    left = "" if progress.left is None else f", {time_left_text(progress.left)}"
+    return readable_duration(progress.elapsed_seconds) + left
+
+
+def _running(record: TrialRecord, full_epochs: int) -> str:
+    accuracy = "" if record.val_accuracy is None else f", {record.val_accuracy:.2%}"
+    return f"{record.number}  {record.architecture.label}  epoch {len(record.epochs)} of {full_epochs}{accuracy}"
+
+
+def _member(record: TrialRecord) -> str:
+    return f"{record.point[0]:.2%} at {record.readable_cost}  {record.architecture.label}"

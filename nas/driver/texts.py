@@ -1,0 +1,37 @@
+"""Text on the terminal, so that nothing is cut in the middle of a word, however narrow it is."""
+
+import shutil
+import textwrap
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_text(console: Console, text: str) -> None:
+    """Prints text as it stands: on a terminal broken between words, elsewhere each line as one.
+
+    A word longer than the terminal is wide, such as a path, is left to the terminal, from which it can then be copied.
+    """
+    if console.is_terminal:
+        text = "\n".join(_wrapped(line, _width(console)) for line in text.split("\n"))
+    print_pasted(console, text)
+
+
+def print_pasted(console: Console, text: str) -> None:
+    """Prints commands and addresses, which have to be one line wherever they are pasted."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Prints a table: on a terminal as wide as that, its texts broken between words, elsewhere as wide as it gets."""
+    console.print(table, soft_wrap=not console.is_terminal, width=_width(console))
+
+
+def _width(console: Console) -> int:
+    """The columns of a terminal; rich takes every dumb one for 80 wide."""
+    return min(console.width, shutil.get_terminal_size().columns) if console.is_dumb_terminal else console.width
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
