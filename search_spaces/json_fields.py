@@ -3,6 +3,8 @@
 import dataclasses
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from search_spaces.errors import UserError, unknown_name
@@ -51,10 +53,16 @@ def read_dataclass(cls: type[T], data: object, what: str) -> T:
     return cls(**values)
 
 
-def field_kinds(cls: type) -> dict[str, Any]:
+def field_kinds(cls: type) -> Mapping[str, Any]:
     """The declared type of each field of a dataclass."""
+    return _field_kinds(cls)
+
+
+# A ledger's epochs are read by the thousand; the types of a class stay the same.
+@lru_cache(maxsize=64)
+def _field_kinds(cls: type) -> Mapping[str, Any]:
     hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    return MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(cls)})
 
 
 def _fits(value: object, kind: Any) -> bool:
