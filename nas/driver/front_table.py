@@ -16,17 +16,10 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     """
     on_latency = any(record.cost_name == "latency_ms" for record in front)
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-    for header, justify in (
-        ("trial", "right"),
-        ("accuracy", "right"),
-        *([("latency", "right")] if on_latency else []),
-        ("FLOPs", "right"),
-        ("params", "right"),
-        ("ms", "right"),
-        ("MB", "right"),
-        ("", "left"),
-    ):
-        table.add_column(header, justify=justify, no_wrap=bool(header))  # type: ignore[arg-type]
+    numbers = ["trial", "accuracy", *(["latency"] if on_latency else []), "FLOPs", "params", "ms", "MB"]
+    for header in numbers:
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column()
     for record in front:
         mark = "  ← knee" if record.number == knee_number else ""
         accuracy, _ = record.point
