@@ -2,10 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -18,7 +15,9 @@ from nas.driver.open_ledger import check_ledger, search_ledger
 from nas.driver.plan import check_reachable
 from nas.driver.progress import ProgressView
 from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
+from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
+from nas.driver.stop_rule import StopRule
 from nas.driver.storage_check import check_space
 from nas.driver.texts import print_text
 from nas.driver.time_left import search_plan
@@ -28,9 +27,6 @@ from nas.engine.start import start_engine
 from nas.ledger.forking import beyond_imports
 from nas.ledger.ledger import Ledger
 from nas.records.search_facts import SearchFacts
-from nas.records.summary import Summary, summarise
-from nas.records.trial import TrialRecord
-from nas.reporting.write import write_report
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import ClusterSettings, SearchSettings
@@ -47,45 +43,6 @@ from nas.workers.tuner import run_trials
 from trainers.data.config import DataSummary
 from trainers.data.datasets import examine_data
 from trainers.data.findings import DataFindings
-
-
-@dataclass(frozen=True, slots=True)
-class SearchView:
-    """A running search as it is shown: in the terminal, in MLflow and in its report."""
-
-    engine: Engine
-    facts: SearchFacts
-    report: Path
-
-    def summary(self) -> Summary:
-        return summarise(self.engine.records, self.facts.reference, self.facts.cost_name)
-
-    def state(self) -> tuple[Sequence[TrialRecord], Summary]:
-        return self.engine.records, self.summary()
-
-    def write_report(self) -> list[Path]:
-        return write_report(self.report, self.facts, self.engine.records)
-
-
-class StopRule:
-    """Whether no further trial is started: the user has interrupted the search, or its time is over.
-
-    The time budget (seconds, None: as long as it takes) counts from the moment at which this is made.
-    """
-
-    def __init__(self, interrupted: Callable[[], bool], time_budget_seconds: float | None) -> None:
-        self._interrupted = interrupted
-        self._time_budget_seconds = time_budget_seconds
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """The time since trials were first run."""
-        return time.monotonic() - self._started
-
-    def __call__(self) -> bool:
-        budget = self._time_budget_seconds
-        return self._interrupted() or (budget is not None and self.seconds > budget)
 
 
 def run_search(console: Console, command: Command, directory: RunDirectory) -> int:

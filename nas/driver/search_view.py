@@ -1,0 +1,29 @@
+"""A running search as it is shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.engine.engine import Engine
+from nas.records.search_facts import SearchFacts
+from nas.records.summary import Summary, summarise
+from nas.records.trial import TrialRecord
+from nas.reporting.write import write_report
+
+
+@dataclass(frozen=True, slots=True)
+class SearchView:
+    """A running search as it is shown: in the terminal, in MLflow and in its report."""
+
+    engine: Engine
+    facts: SearchFacts
+    report: Path
+
+    def summary(self) -> Summary:
+        return summarise(self.engine.records, self.facts.reference, self.facts.cost_name)
+
+    def state(self) -> tuple[Sequence[TrialRecord], Summary]:
+        return self.engine.records, self.summary()
+
+    def write_report(self) -> list[Path]:
+        return write_report(self.report, self.facts, self.engine.records)

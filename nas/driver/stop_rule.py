@@ -1,0 +1,25 @@
+"""When a search starts no further trial."""
+
+import time
+from collections.abc import Callable
+
+
+class StopRule:
+    """Whether no further trial is started: the user has interrupted the search, or its time is over.
+
+    The time budget (seconds, None: as long as it takes) counts from the moment at which this is made.
+    """
+
+    def __init__(self, interrupted: Callable[[], bool], time_budget_seconds: float | None) -> None:
+        self._interrupted = interrupted
+        self._time_budget_seconds = time_budget_seconds
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """The time since trials were first run."""
+        return time.monotonic() - self._started
+
+    def __call__(self) -> bool:
+        budget = self._time_budget_seconds
+        return self._interrupted() or (budget is not None and self.seconds > budget)
