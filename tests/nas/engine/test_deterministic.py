@@ -1,7 +1,6 @@
 """Deterministic searches: the same ledger however results arrive and however often the driver dies."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from tests.support.searches import (
     search_settings,
     shipped_space,
     tiny_space,
-    unsynchronised_sqlite,
 )
 
 EPOCHS, SLOTS = 9, 3
@@ -35,12 +33,6 @@ SETTINGS = [
     pytest.param({"sampler": "nsga2", "scheduler": "none", "trials": 6, "replicates": 2}, marks=pytest.mark.slow),
     pytest.param({"sampler": "random", "trials": 10, "confirm_front": 2}, marks=pytest.mark.slow),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ledgers_that_need_not_survive_a_power_cut() -> Iterator[None]:
-    with unsynchronised_sqlite():
-        yield
 
 
 def engine_on(ledger: Ledger, space: Space, deterministic: bool = True, **settings: object) -> Engine:
