@@ -80,7 +80,8 @@ def test_too_little_space_is_seen_before_the_start(small_disk: SmallDisk) -> Non
     small_disk.fill(left=30_000_000)
     process = start(small_disk)
     output, error = process.communicate(timeout=60)
-    assert process.returncode == 2 and output == ""
+    # On a busy machine it also says that it is still loading.
+    assert process.returncode == 2 and all(" loading " in f" {line}" for line in output.splitlines())
     assert "0.03 GB free" in error and "3 trials" in error and error.count("\n") == 1
     assert [path.name for path in small_disk.seen.iterdir()] == ["ballast"]
 
