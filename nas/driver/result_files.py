@@ -1,4 +1,4 @@
-"""What a search leaves in its directory at its end: the report, summary.json, front.json, and the weights it keeps."""
+"""What a search leaves in its directory at its end: summary.json, front.json, the report, and the weights it keeps."""
 
 import shutil
 from dataclasses import dataclass
@@ -28,11 +28,10 @@ class SearchEnd:
 def write_results(
     directory: RunDirectory, facts: SearchFacts, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
 ) -> list[Path]:
-    """Writes the report, `summary.json` and `front.json`. The paths of what was written.
+    """Writes `summary.json` and `front.json`, then the report, which takes longer. The paths of what was written.
 
     The front's file holds nothing that was measured in time, so that a deterministic search writes the same bytes.
     """
-    paths = write_report(directory.report, facts, records)
     write_json_atomically(
         directory.summary,
         {
@@ -45,7 +44,7 @@ def write_results(
         },
     )
     write_json_atomically(directory.front, [_results(record) for record in summary.front])
-    return [*paths, directory.summary, directory.front]
+    return [*write_report(directory.report, facts, records), directory.summary, directory.front]
 
 
 def drop_checkpoints(

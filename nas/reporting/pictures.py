@@ -1,5 +1,6 @@
 """The main figures as pictures, for people who read on paper."""
 
+import io
 from collections.abc import Sequence
 
 from matplotlib import colormaps
@@ -20,6 +21,13 @@ from nas.reporting.style import ACCENT_COLOUR, FRONT_COLOUR, SECOND_COLOUR, STYL
 from search_spaces.architecture import STAGE_COUNT
 
 DOTS_PER_INCH = 120
+
+
+def png_bytes(picture: Figure) -> bytes:
+    """A picture as the contents of a PNG file."""
+    buffer = io.BytesIO()
+    picture.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def front_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:

@@ -1,9 +1,9 @@
 """The tables of a report: CSV for people who compute, and the rows of the front's members on its page."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from nas.records.compute_used import train_seconds
 from nas.records.trial import TrialRecord
@@ -18,26 +18,27 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def write_csv(path: Path, records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> None:
-    """One row a trial. Losses and accuracy are those after its last epoch, times are seconds (since 1970)."""
+def csv_table(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> str:
+    """CSV of one row a trial. Losses and accuracy are those after its last epoch, times are seconds (since 1970)."""
     on_front = {record.number for record in front}
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS)
-        writer.writeheader()
-        for record in records:
-            architecture = record.architecture
-            row = {key: value for key, value in record.to_json().items() if key in CSV_COLUMNS}
-            row |= {f"stage{index + 1}": text for index, text in enumerate(stage_texts(architecture))}
-            row |= {"depth": architecture.depth, "base_channels": architecture.base_channels, "stem": architecture.stem}
-            row |= {"started_at": record.started_at, "finished_at": record.finished_at}
-            if record.epochs:
-                last = record.epochs[-1]
-                row |= {
-                    "val_loss": last.val_loss,
-                    "train_loss": last.train_loss,
-                    "train_seconds": train_seconds(record),
-                }
-            writer.writerow(row | {"on_front": record.number in on_front})
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, CSV_COLUMNS)
+    writer.writeheader()
+    for record in records:
+        architecture = record.architecture
+        row = {key: value for key, value in record.to_json().items() if key in CSV_COLUMNS}
+        row |= {f"stage{index + 1}": text for index, text in enumerate(stage_texts(architecture))}
+        row |= {"depth": architecture.depth, "base_channels": architecture.base_channels, "stem": architecture.stem}
+        row |= {"started_at": record.started_at, "finished_at": record.finished_at}
+        if record.epochs:
+            last = record.epochs[-1]
+            row |= {
+                "val_loss": last.val_loss,
+                "train_loss": last.train_loss,
+                "train_seconds": train_seconds(record),
+            }
+        writer.writerow(row | {"on_front": record.number in on_front})
+    return table.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,20 +14,22 @@ from nas.reporting.pictures import (
     front_picture,
     hypervolume_picture,
     importance_picture,
+    png_bytes,
 )
 from nas.reporting.style import REPORT_PAGE
-from nas.reporting.tables import write_csv
+from nas.reporting.tables import csv_table
+from trainers.files import write_atomically
 
 
 def write_report(directory: Path, facts: SearchFacts, records: Sequence[TrialRecord]) -> list[Path]:
     """Writes the page, the pictures and the tables to `directory`, which is made where it is missing.
 
-    The paths written: front.html, five PNG, trials.csv and front.csv. Raises OSError.
+    Each file is written whole, or stays as it was. Returns the paths: front.html, five PNG, trials.csv and front.csv.
+    Raises OSError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     mattered = importances(records, facts.full_epochs)
-    page = directory / REPORT_PAGE
-    page.write_text(report_page(facts, records, mattered), encoding="utf-8")
+    members = front_of(records)
     pictures = {
         "front.png": front_picture(facts, records),
         "hypervolume.png": hypervolume_picture(facts, records),
@@ -35,9 +37,12 @@ def write_report(directory: Path, facts: SearchFacts, records: Sequence[TrialRec
         "choices.png": choices_picture(records),
         "importance.png": importance_picture(mattered),
     }
-    for name, picture in pictures.items():
-        picture.savefig(directory / name)
-    members = front_of(records)
-    write_csv(directory / "trials.csv", records, members)
-    write_csv(directory / "front.csv", members, members)
-    return [page, *(directory / name for name in (*pictures, "trials.csv", "front.csv"))]
+    contents = {
+        REPORT_PAGE: report_page(facts, records, mattered).encode(),
+        **{name: png_bytes(picture) for name, picture in pictures.items()},
+        "trials.csv": csv_table(records, members).encode(),
+        "front.csv": csv_table(members, members).encode(),
+    }
+    for name, content in contents.items():
+        write_atomically(directory / name, content)
+    return [directory / name for name in contents]

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+Named = ast.Name | ast.Attribute
 PACKAGES = ("search_spaces", "trainers", "cluster", "nas")
 
 # A room, and the other rooms that it may import. A package's own modules are a room, as are its sub-packages; the entry
@@ -25,7 +26,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
     "nas.strategy": frozenset({"search_spaces", "trainers.data", "nas.records"}),
     "nas.ledger": frozenset({"search_spaces", "trainers", "nas.records", "nas.settings"}),
-    "nas.reporting": frozenset({"search_spaces", "trainers.data", "nas.records"}),
+    "nas.reporting": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
     "nas.engine": frozenset(
         {"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings", "nas.strategy", "nas.ledger"}
     ),
@@ -61,6 +62,7 @@ ENTRIES = ("nas.search", "nas.export", "nas.report", "trainers.train")
 FRAMEWORKS: dict[str, frozenset[str]] = {
     "hydra": frozenset({"nas/settings/compose.py"}),
     "jinja2": frozenset({"nas/reporting/page.py"}),
+    "llvmlite": frozenset({"search_spaces/attention/simd.py"}),
     "matplotlib": frozenset({"nas/reporting/pictures.py"}),
     "mlflow": frozenset({"nas/tracking"}),
     "numba": frozenset({"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"}),
@@ -112,27 +114,40 @@ def room_of(module: str) -> str:
 def imported_names(source: str, package: str) -> set[str]:
     """Every name that an import statement anywhere in `source` could bind a module to, written from the top level.
 
-    Imports inside functions and under TYPE_CHECKING count like any other.
+    Imports inside functions and under TYPE_CHECKING count like any other. `package` is where the source stands, from
+    which relative imports go up.
     """
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = ".".join(filter(None, [package if node.level else "", node.module]))
+            above = package.split(".")[: -(node.level - 1) or None] if node.level else []
+            module = ".".join(filter(None, [*above, node.module]))
             names.add(module)
             names.update(f"{module}.{alias.name}" for alias in node.names)
     return names
 
 
+def imports_by_text(source: str) -> set[str]:
+    """The calls in `source` that import what a text names, which no table can see: import_module and __import__."""
+    called = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = {one.id if isinstance(one, ast.Name) else one.attr for one in called if isinstance(one, Named)}
+    return names & {"import_module", "__import__"}
+
+
 @lru_cache(maxsize=1)
 def imports() -> dict[str, frozenset[str]]:
-    """Every module of the project, and those modules of the project that it imports."""
+    """Every module of the project, and those modules of the project that it imports.
+
+    A package, which holds nothing, counts where nothing of it is named: as its own room.
+    """
     known = sources()
     found = {}
     for module, path in known.items():
         package = module if path.stem == "__init__" else module.rpartition(".")[0]
         named = imported_names(path.read_text(encoding="utf-8"), package) & known.keys()
-        # `from package import module` names the package, too, which holds nothing.
-        found[module] = frozenset(name for name in named if known[name].stem != "__init__") - {module}
+        # `from package import module` names the package, too.
+        bare = {name for name in named if not any(other.startswith(f"{name}.") for other in named)}
+        found[module] = frozenset(name for name in named if known[name].stem != "__init__" or name in bare) - {module}
     return found

@@ -19,7 +19,7 @@ from nas.records.selection import pick
 from nas.records.summary import Summary, summarise
 from nas.records.trial import TrialRecord
 from nas.reporting.page import report_page
-from nas.reporting.tables import write_csv
+from nas.reporting.tables import csv_table
 from nas.settings.run_directory import run_directory
 from nas.tracking.run_fields import cost_metrics
 from nas.tracking.saved_view import TAG_PREFIX
@@ -133,9 +133,8 @@ def test_mlflow_holds_both_latencies_and_plots_that_of_the_search() -> None:
     assert "inference_latency_ms" in generated
 
 
-def test_tables_and_picks_go_by_latency(tmp_path: Path) -> None:
-    write_csv(tmp_path / "trials.csv", RECORDS, summary().front)
-    rows = list(csv.DictReader((tmp_path / "trials.csv").read_text(encoding="utf-8").splitlines()))
+def test_tables_and_picks_go_by_latency() -> None:
+    rows = list(csv.DictReader(csv_table(RECORDS, summary().front).splitlines()))
     assert [row["latency_ms"] for row in rows] == ["2.0", "4.0", "6.0", "7.0", ""]
     assert [row["inference_latency_ms"] for row in rows] == ["1.75", "", "5.5", "", ""]
     # What was measured alone counts where there is such a number.
