@@ -22,6 +22,10 @@ EXIT_CODES = {number: 128 + number for number in (signal.SIGINT, signal.SIGTERM,
 GRACE_SECONDS = 25.0
 
 _STOPPING = b"\nstopping: what is finished is kept. Ctrl-C again ends at once.\n"
+_OUT_OF_TIME = b"""
+the time for an orderly end is over: the ledger and the checkpoints are whole; what else was not written
+yet is written when the search goes on and ends, the report also by nas/report.py
+"""
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -98,6 +102,7 @@ class Interruption:
         while True:
             left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
             if not select.select([self._reader], [], [], left)[0]:
+                _write(2, _OUT_OF_TIME)
                 self.end_now("", self.exit_code)
             numbers = os.read(self._reader, 64)
             if not numbers:

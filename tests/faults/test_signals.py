@@ -72,8 +72,9 @@ def test_a_second_ctrl_c_or_the_end_of_the_grace_time_ends_all_processes(
     for number in again:
         assert process.poll() is None
         process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    output, error = process.communicate(timeout=30)
     assert process.returncode == 143 and output == "the way back\n"
+    assert ("the time for an orderly end is over" in error) == (not again)
     assert left_over(below) == []
 
 
