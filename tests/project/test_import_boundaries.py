@@ -19,6 +19,7 @@ from tests.project.rooms import (
     PROJECT,
     imported_names,
     imports,
+    imports_by_text,
     room_of,
     rooms,
     sources,
@@ -38,6 +39,8 @@ ABSENT = (
     "matplotlib",
     "jinja2",
     "rich",
+    "nas",
+    "cluster",
 )
 
 # The Numba backend: loaded when it is used, and only there.
@@ -101,6 +104,9 @@ if changed:
 def test_imported_names_are_found_wherever_they_stand() -> None:
     source = "import a.b\nfrom c import d\ndef f():\n    from .e import g\nif TYPE_CHECKING:\n    import h as i"
     assert imported_names(source, "p") == {"a.b", "c", "c.d", "p.e", "p.e.g", "h"}
+    higher = "from .. import a\nfrom ...b.c import d\nfrom . import e"
+    assert imported_names(higher, "p.q.r") == {"p.q", "p.q.a", "p.b.c", "p.b.c.d", "p.q.r", "p.q.r.e"}
+    assert imports_by_text("importlib.import_module('ray')\n__import__(x)\nprint(1)") == {"import_module", "__import__"}
 
 
 def test_every_room_stands_in_the_table() -> None:
@@ -138,6 +144,24 @@ def test_a_framework_is_seen_where_it_may_be(framework: str) -> None:
             assert {file, folder} & FRAMEWORKS[framework], f"{file} imports {framework}"
             places |= {file, folder} & FRAMEWORKS[framework]
     assert places == FRAMEWORKS[framework]
+
+
+def test_no_import_is_hidden_in_a_text() -> None:
+    hidden = [path for path in sources().values() if imports_by_text(path.read_text(encoding="utf-8"))]
+    # It asks for what an extra of the project installs.
+    assert [path.relative_to(PROJECT).as_posix() for path in hidden] == ["trainers/bundle/onnx_export.py"]
+
+
+def test_every_framework_stands_in_the_table() -> None:
+    """But what comes with torch, and is seen wherever torch is: arrays and images."""
+    everywhere = {"numpy", "PIL", "threadpoolctl", "yaml"}
+    for module, path in sources().items():
+        seen = top_level(imported_names(path.read_text(encoding="utf-8"), module.rpartition(".")[0]))
+        assert seen <= sys.stdlib_module_names | FRAMEWORKS.keys() | everywhere | set(PACKAGES), path
+
+
+def test_all_code_stands_in_a_package() -> None:
+    assert not list(PROJECT.glob("*.py"))
 
 
 @pytest.mark.parametrize("room", sorted(rooms() - set(ENTRIES)))
