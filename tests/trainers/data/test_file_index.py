@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -211,8 +211,12 @@ def test_of_a_great_data_set_only_the_sample_is_looked_at(
     index = index_of(config)
     assert len(index.contents) == 22 and len(index.files) == 30
     looked: list[str] = []
-    sizes = file_index.file_sizes
-    monkeypatch.setattr(file_index, "file_sizes", lambda files: (looked.extend(files), sizes(files))[1])
+
+    def noted(files: Sequence[str]) -> list[int]:
+        looked.extend(files)
+        return content_sample.file_sizes(files)
+
+    monkeypatch.setattr(file_index, "file_sizes", noted)
     assert is_current(index, contents=True)
     assert looked == [index.files[place] for place in index.contents]
 
