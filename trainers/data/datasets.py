@@ -11,7 +11,7 @@ from trainers.data import memory_sets
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.data.file_index import FileIndex, is_current, read_index, scan_files
 from trainers.data.findings import DataFindings
-from trainers.data.fingerprint import DataFingerprint
+from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
 from trainers.data.image_folders import FolderImages
@@ -98,11 +98,19 @@ def _folder_set(config: DataConfig, known: KnownFiles | None) -> FolderSet:
     if files is None or files.fingerprint.digest != known.digest:
         files = _scanned(config)
         if files.fingerprint.digest != known.digest:
-            raise ImagesChanged(
-                f"data.root: the images in {config.root!r} have changed since the training began: "
-                "expected those that it began with."
-            )
+            raise _images_changed(config, known, files)
     return split_listing(config, files.listing)
+
+
+def _images_changed(config: DataConfig, known: KnownFiles, files: FileIndex) -> ImagesChanged:
+    before = read_index(Path(known.index))
+    is_known = before is not None and before.fingerprint.digest == known.digest
+    found = differences(before.data_files, files.data_files) if before is not None and is_known else []
+    listed = "; ".join(found) or "names, sizes or contents of files differ"
+    return ImagesChanged(
+        f"data.root: the images in {config.root!r} have changed since the training began: {listed}. "
+        "Bring them back, and it goes on."
+    )
 
 
 def _scanned(config: DataConfig) -> FileIndex:
