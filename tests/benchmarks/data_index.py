@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.data_index [--files 1300000] [--classes 1000] [--keep DIR]
 
-Makes so many empty files of usual sizes in train/, and a twenty-fifth of them in val/, as ImageNet has. The first scan is
-that of a driver, which looks at sizes and contents; the second only lists, as each worker did before there was an index.
+Makes so many empty files of usual sizes in train/, and a twenty-fifth of them in val/, as ImageNet has. The first scan
+is that of a driver, which looks at sizes and contents; the second only lists, as each worker did before there was an
+index.
 """
 
 import argparse

@@ -122,7 +122,7 @@ def differences(before: DataFiles, after: DataFiles) -> list[str]:
         return not other_classes.intersection(path.split("/")[:2])
 
     changes = file_changes(before, after)
-    of_digest = {digest: path for path, digest in after.contents.items()}
+    of_digest = {digest: path for path, digest in after.contents.items() if before.contents.get(path) != digest}
 
     def moved(path: str) -> str:
         other = of_digest.get(before.contents[path])
@@ -168,5 +168,8 @@ def _listed(paths: Sequence[str], one: str, many: str, note: Callable[[str], str
 
 
 def _sha256(parts: Iterable[str]) -> str:
-    # Names that are no text come as surrogates.
-    return hashlib.sha256("".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    digest = hashlib.sha256()
+    for part in parts:
+        # Names that are no text come as surrogates.
+        digest.update(part.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
