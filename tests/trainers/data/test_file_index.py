@@ -106,10 +106,10 @@ def test_who_begins_to_train_looks_at_times_and_sizes_alone(tmp_path: Path, conf
     assert is_current(present(found.index), contents=False)
     (tmp_path / "images" / "train" / "cat" / "new.png").write_bytes(b"x")
     known = KnownFiles(str(path), found.fingerprint.digest)
-    with pytest.raises(
-        ImagesChanged,
-        match=r"images' have changed since the training began: 'train/cat/new\.png' is new; 'train/cat/1\.png' has other contents\.",
-    ):
+    said = (
+        r"have changed since the training began: 'train/cat/new\.png' is new; 'train/cat/1\.png' has other contents\."
+    )
+    with pytest.raises(ImagesChanged, match=said):
         load_train_validation(config, known)
     # An index that was replaced is not the known one either.
     write_index(path, index_of(config))
