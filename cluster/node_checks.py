@@ -8,13 +8,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search_spaces.errors import UserError, message_lines
-from trainers.data.config import DataConfig, DataSummary
-from trainers.data.datasets import check_data
+from trainers.data.config import DataConfig, DataSummary, KnownFiles
+from trainers.data.datasets import examine_data
 
 CHECK_SECONDS = 120
 
 
-def check_nodes(storage: Path, data: DataConfig, expected: DataSummary) -> None:
+def check_nodes(storage: Path, data: DataConfig, expected: DataSummary, known: KnownFiles) -> None:
     """Checks on every node that it sees `storage`, can write there and holds the same data.
 
     A node that lacks something fails its trials fast and so draws more of them. Raises UserError naming the first such
@@ -28,7 +28,7 @@ def check_nodes(storage: Path, data: DataConfig, expected: DataSummary) -> None:
         pending = {
             node["NodeManagerHostname"] + " " + node["NodeID"][:8]: _problem_here.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(str(probe), token, data, expected)
+            ).remote(str(probe), token, data, expected, known)
             for node in nodes
         }
         for name, reference in pending.items():
@@ -44,7 +44,7 @@ def check_nodes(storage: Path, data: DataConfig, expected: DataSummary) -> None:
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _problem_here(probe: str, token: str, data: DataConfig, expected: DataSummary) -> str | None:
+def _problem_here(probe: str, token: str, data: DataConfig, expected: DataSummary, known: KnownFiles) -> str | None:
     """What keeps this node from running trials, or None."""
     path = Path(probe)
     if not path.is_file() or path.read_text(encoding="utf-8") != token:
@@ -55,7 +55,11 @@ def _problem_here(probe: str, token: str, data: DataConfig, expected: DataSummar
     if not os.access(path.parent, os.W_OK):
         return f"it cannot write to the storage {str(path.parent)!r}"
     try:
-        found = check_data(data)
+        found = examine_data(data, Path(known.index))
     except UserError as error:
         return str(error).rstrip(".")
-    return None if found == expected else f"its data differ: {found} instead of {expected}"
+    if found.summary != expected:
+        return f"its data differ: {found.summary} instead of {expected}"
+    if found.fingerprint.digest != known.digest:
+        return f"the images in {data.root!r} are others there: names, sizes or contents of files differ"
+    return None

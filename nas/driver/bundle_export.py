@@ -19,7 +19,6 @@ from trainers.bundle.files import model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import check_onnx, onnx_model
 from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.data.datasets import check_data
 from trainers.recipe import FULL_TRAINING
 
 
@@ -79,7 +78,6 @@ def found_network(
             "expected a trial of the front, whose weights are kept."
         )
     state = checkpoint[1]["training"]
-    summary = check_data(header.data)
     last = record.epochs[-1]
     provenance = Provenance(
         search=directory.name,
@@ -91,7 +89,7 @@ def found_network(
         code_revision=header.code_revision,
         torch_version=torch.__version__,
         search_training=header.training.to_json(),
-        search_data=summary.to_json(),
+        search_data=header.data_summary.to_json(),
         epochs=len(record.epochs),
         train_loss=last.train_loss,
         val_loss=last.val_loss,
@@ -100,5 +98,12 @@ def found_network(
         params=record.params,
         inference=None if record.inference is None else record.inference.to_json(),
     )
-    bundle = Bundle(record.architecture, FULL_TRAINING[header.data.name], header.data, summary, provenance)
+    bundle = Bundle(
+        record.architecture,
+        FULL_TRAINING[header.data.name],
+        header.data,
+        header.data_summary,
+        provenance,
+        header.data_fingerprint,
+    )
     return bundle, state["averaged"] or state["model"]

@@ -91,6 +91,7 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Comm
         cluster=ClusterSettings.from_json(given["cluster"]),
         tracking=_tracking_to_go_on_with(ledger.tracking, given["tracking"], overrides),
         ledger=LedgerSettings.from_json(given["ledger"]),
+        unreadable=ledger.unreadable_images,
     )
     check = check_resumable if command.resume else check_forkable
     check(options.resume, header, command)

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from nas.driver.code_revision import code_revision
 from nas.driver.lock import check_free
@@ -13,10 +14,19 @@ from nas.settings.command import Command
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, run_directory
 from search_spaces.errors import UserError
-from trainers.data.config import DataSummary
+from trainers.data.data_changes import data_changes
+from trainers.data.datasets import ExaminedData
+from trainers.data.fingerprint import DataFingerprint
 
 
-def check_ledger(command: Command, directory: RunDirectory, data: DataSummary) -> None:
+def kept_index(command: Command, directory: RunDirectory) -> Path | None:
+    """Where the index of the images is that the search had, with whose results a command begins; None of a new one."""
+    if command.fork_of is not None:
+        return run_directory(command.runs_dir, command.fork_of).data_index
+    return directory.data_index if command.resume else None
+
+
+def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData) -> None:
     """Raises UserError where a command has no ledger to work on: before anything is started, and changing nothing.
 
     That is where a new search has the name of another, or one that goes on finds other images than it began with.
@@ -26,10 +36,12 @@ def check_ledger(command: Command, directory: RunDirectory, data: DataSummary) -
     if command.fork_of is not None:
         check_free(run_directory(command.runs_dir, command.fork_of))
     if command.previous is not None:
-        check_same_images(command.fork_of or command.name, command.previous.data_summary, data)
+        before, index = command.previous.data_fingerprint, kept_index(command, directory)
+        found = [] if before is None else data_changes(before, index, data, command.unreadable)
+        check_same_images(command.fork_of or command.name, command.previous.data_summary, data.summary, found)
 
 
-def search_ledger(command: Command, directory: RunDirectory, data: DataSummary, slots: int) -> Ledger:
+def search_ledger(command: Command, directory: RunDirectory, data: ExaminedData, slots: int) -> Ledger:
     """The ledger to work on, made where it is a new one, on `slots` workers.
 
     Only for the search's one driver. Raises UserError.
@@ -38,11 +50,13 @@ def search_ledger(command: Command, directory: RunDirectory, data: DataSummary, 
     revision = code_revision()
     if command.previous is not None:
         _warn_of_changed_code(command.fork_of or command.name, command.previous.code_revision, revision)
+        _warn_of_images(command.fork_of or command.name, command.previous.data_fingerprint, data.fingerprint)
     if command.resume:
         ledger = open_ledger(directory, command.ledger.url)
         check_whole(ledger)
+        ledger.record_data_fingerprint(data.fingerprint)
         return ledger
-    header = command.header(data, slots, revision)
+    header = command.header(data.summary, slots, revision, data.fingerprint)
     if command.fork_of is None:
         return create_ledger(directory, command.ledger.url, header)
     return _forked(command, command.fork_of, directory, header)
@@ -71,3 +85,15 @@ def _warn_of_changed_code(name: str, before: str, now: str) -> None:
             "if the training has changed in between, those to come are not comparable.",
             file=sys.stderr,
         )
+
+
+def _warn_of_images(name: str, before: DataFingerprint | None, now: DataFingerprint) -> None:
+    """Of images that were checked and have changed, only such as could not be read have."""
+    if before is None:
+        print(
+            f"warning: {name} was begun by code that kept no fingerprint of its images: whether these are the same was "
+            "not checked, but for their number.",
+            file=sys.stderr,
+        )
+    elif before != now:
+        print(f"images that {name} could not read have been mended", flush=True)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.driver.findings_table import print_findings
-from nas.driver.open_ledger import check_ledger
+from nas.driver.open_ledger import check_ledger, kept_index
 from nas.records.objectives import COSTS
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
@@ -26,10 +26,10 @@ SAMPLE_ATTEMPTS = 5000
 
 def plan_search(console: Console, command: Command, directory: RunDirectory) -> None:
     """Prints what the search that was asked for would do. Raises UserError where it could not begin."""
-    data, findings = examine_data(command.data)
+    data = examine_data(command.data, kept_index(command, directory))
     check_ledger(command, directory, data)
-    print_plan(console, command.space, data, command.search, command.training.epochs)
-    print_findings(console, findings)
+    print_plan(console, command.space, data.summary, command.search, command.training.epochs)
+    print_findings(console, data.findings)
 
 
 def check_reachable(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, int]:

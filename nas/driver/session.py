@@ -11,7 +11,7 @@ from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
 from nas.driver.lock import driver_lock
-from nas.driver.open_ledger import check_ledger, search_ledger
+from nas.driver.open_ledger import check_ledger, kept_index, search_ledger
 from nas.driver.plan import check_reachable
 from nas.driver.progress import ProgressView
 from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
@@ -41,7 +41,8 @@ from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
 from nas.workers.tuner import run_trials
 from trainers.data.config import DataSummary
-from trainers.data.datasets import examine_data
+from trainers.data.datasets import ExaminedData, examine_data
+from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 
 
@@ -51,27 +52,30 @@ def run_search(console: Console, command: Command, directory: RunDirectory) -> i
     Raises UserError, before anything is started where that can be.
     """
     with step(console, "looking at the data and for room to write"):
-        data, findings = examine_data(command.data)
+        data = examine_data(command.data, kept_index(command, directory))
         check_ledger(command, directory, data)
-        check_reachable(command.space, data, command.search.max_flops)
-        check_space(directory, command.space, data, command.training, command.search)
+        check_reachable(command.space, data.summary, command.search.max_flops)
+        check_space(directory, command.space, data.summary, command.training, command.search)
     with Interruption() as interrupted, driver_lock(directory):
-        _announce(console, command, data, findings)
+        _announce(console, command, data.summary, data.findings)
         _search(console, command, directory, data, interrupted)
         return interrupted.exit_code
 
 
 def _search(
-    console: Console, command: Command, directory: RunDirectory, data: DataSummary, interrupted: Interruption
+    console: Console, command: Command, directory: RunDirectory, examined: ExaminedData, interrupted: Interruption
 ) -> None:
     started = time.monotonic()
     quiet_mlflow()
     with _ray(console, command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
         with step(console, "opening the ledger"):
-            ledger = search_ledger(command, directory, data, slots)
+            ledger = search_ledger(command, directory, examined, slots)
+            if examined.index is not None:
+                keep_index(directory.data_index, examined.index)
+        data = examined.summary
         interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
-        template = _trial_template(command, directory, data)
+        template = _trial_template(command, directory, data, examined.fingerprint.digest)
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, template, interrupted)
         with step(console, "taking up the trials of the ledger"):
@@ -115,10 +119,11 @@ def _announce(console: Console, command: Command, data: DataSummary, findings: D
     print_findings(console, findings)
 
 
-def _trial_template(command: Command, directory: RunDirectory, data: DataSummary) -> TrialTemplate:
+def _trial_template(command: Command, directory: RunDirectory, data: DataSummary, data_digest: str) -> TrialTemplate:
     return TrialTemplate(
         data=command.data,
         data_summary=data,
+        data_digest=data_digest,
         training=command.training,
         directory=directory,
         device="cuda" if command.cluster.gpus_per_trial else "cpu",

@@ -141,6 +141,11 @@ class Engine:
         with self._lock:
             self.ledger.record_latency(number, latency_ms)
 
+    def report_unreadable_images(self, paths: Sequence[str]) -> None:
+        """Records the images that no trial gets past, by their paths below data.root."""
+        with self._lock:
+            self.ledger.record_unreadable_images(paths)
+
     def report_epoch(self, number: int, result: EpochResult) -> bool:
         """Records an epoch of a trial. Whether its worker goes on with it."""
         with self._lock:

@@ -7,9 +7,9 @@ in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), s
 ended.
 
 A trial's attributes are `proposal`, `latency_ms`, `epoch_00001` and so on, `standing`, `deaths` and `end`; the study's
-are `header`, `search_id`, `tracking`, `yardstick` and `inference_00042`. Every one has a
-checksum (`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself keeps of a trial
-is held against them.
+are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `unreadable_images` and `inference_00042`.
+Every one has a checksum (`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself
+keeps of a trial is held against them.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,6 +39,7 @@ from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
+from trainers.data.fingerprint import DataFingerprint
 from trainers.epoch_result import EpochResult
 from trainers.inference_cost import InferenceCost
 
@@ -55,6 +56,8 @@ class Ledger:
         stored = dict(self._attributes["header"])
         assert stored.pop("ledger_format") == LEDGER_FORMAT
         self.header = SearchHeader.from_json(stored)
+        if (fingerprint := self._attributes.get("data_fingerprint")) is not None:
+            self.header = replace(self.header, data_fingerprint=DataFingerprint.from_json(fingerprint))
         self._cost_name = self.header.search.cost_name
         trials = study.get_trials(deepcopy=False)
         if [trial.number for trial in trials] != list(range(len(trials))):
@@ -72,7 +75,7 @@ class Ledger:
     def create(
         cls, url: str, name: str, header: SearchHeader, begin: "Callable[[Ledger], None] | None" = None
     ) -> "Ledger":
-        """A new ledger. Its `header` is never changed.
+        """A new ledger. Its `header` is never changed, but by `record_data_fingerprint`.
 
         `begin` writes what is to be there from the first. In a SQLite file all of it is there, or nothing.
         """
@@ -127,8 +130,24 @@ class Ledger:
     def record_latency_reference(self, reference: LatencyReference) -> None:
         """Writes what latencies are measured beside, once."""
         assert "yardstick" not in self._attributes
-        self._attributes["yardstick"] = reference.to_json()
-        self._study.set_user_attr("yardstick", with_checksum("search", "yardstick", reference.to_json()))
+        self._write_of_search("yardstick", reference.to_json())
+
+    def record_data_fingerprint(self, fingerprint: DataFingerprint) -> None:
+        """Writes what the images are known by from now on: the ledger said nothing of that, or some were mended."""
+        if fingerprint != self.header.data_fingerprint:
+            self._write_of_search("data_fingerprint", fingerprint.to_json())
+            self.header = replace(self.header, data_fingerprint=fingerprint)
+            if self.unreadable_images:
+                self._write_of_search("unreadable_images", [])
+
+    @property
+    def unreadable_images(self) -> tuple[str, ...]:
+        """The images that no trial got past, by their paths below data.root."""
+        return tuple(self._attributes.get("unreadable_images", ()))
+
+    def record_unreadable_images(self, paths: Sequence[str]) -> None:
+        """Adds to the images that no trial gets past."""
+        self._write_of_search("unreadable_images", sorted({*self.unreadable_images, *paths}))
 
     @property
     def tracking(self) -> dict[str, Any] | None:
@@ -138,8 +157,7 @@ class Ledger:
     def record_tracking(self, tracking: dict[str, Any]) -> None:
         """Writes to which MLflow store the search is written from now on."""
         if tracking != self.tracking:
-            self._study.set_user_attr("tracking", with_checksum("search", "tracking", tracking))
-            self._attributes["tracking"] = tracking
+            self._write_of_search("tracking", tracking)
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
@@ -248,6 +266,10 @@ class Ledger:
         key = _inference_key(number)
         self._study.set_user_attr(key, with_checksum("search", key, cost.to_json()))
         self._records[number] = replace(record, inference=cost)
+
+    def _write_of_search(self, key: str, value: Any) -> None:
+        self._study.set_user_attr(key, with_checksum("search", key, value))
+        self._attributes[key] = value
 
     def _write(self, number: int, key: str, value: Any) -> None:
         attribute = with_checksum(owner_of(number), key, value)

@@ -109,11 +109,14 @@ def check_forkable(name: str, before: SearchHeader, after: Command) -> None:
         )
 
 
-def check_same_images(name: str, before: DataSummary, after: DataSummary) -> None:
-    """Raises UserError where the data set of a search holds something else by now."""
-    found = changes("data", before.to_json(), after.to_json())
+def check_same_images(name: str, before: DataSummary, after: DataSummary, differences: Sequence[str] = ()) -> None:
+    """Raises UserError where the data set of a search holds something else by now, or has these `differences`."""
+    found = [*map(str, changes("data", before.to_json(), after.to_json())), *differences]
     if found:
-        raise _not_comparable(name, found)
+        raise UserError(
+            f"search {name!r} measured its accuracies on other images: {'; '.join(found)}. "
+            "Results of the two cannot be compared: bring the images back, or start a new search, by --space."
+        )
 
 
 def _not_comparable(name: str, found: Sequence[Change]) -> UserError:

@@ -7,6 +7,7 @@ from nas.settings.search_settings import ClusterSettings, LedgerSettings, Search
 from nas.settings.space_files import SpaceFile
 from search_spaces.space import Space
 from trainers.data.config import DataConfig, DataSummary
+from trainers.data.fingerprint import DataFingerprint
 from trainers.recipe import Recipe
 
 
@@ -15,7 +16,8 @@ class Command:
     """What the user asked for.
 
     `name` is the search's own. Where it goes on (`resume`) or begins with the results of another (`fork_of`),
-    `previous` is the header of that search's ledger. `space_file` is where the space came from, with the overrides on
+    `previous` is the header of that search's ledger, and `unreadable` the images that it could not read, by their paths
+    below data.root, which may have been mended since. `space_file` is where the space came from, with the overrides on
     top of it; None where it is one of those that come with the project.
     """
 
@@ -33,9 +35,15 @@ class Command:
     cluster: ClusterSettings
     tracking: TrackingSettings
     ledger: LedgerSettings
+    unreadable: tuple[str, ...] = ()
 
     def header(
-        self, data_summary: DataSummary, slots: int, code_revision: str, forked_from: ForkOrigin | None = None
+        self,
+        data_summary: DataSummary,
+        slots: int,
+        code_revision: str,
+        data_fingerprint: DataFingerprint | None = None,
+        forked_from: ForkOrigin | None = None,
     ) -> SearchHeader:
         """What the ledger of a search keeps that is begun with this command on `slots` workers."""
         return SearchHeader(
@@ -47,5 +55,6 @@ class Command:
             data_summary=data_summary,
             slots=slots,
             code_revision=code_revision,
+            data_fingerprint=data_fingerprint,
             forked_from=forked_from,
         )

@@ -15,6 +15,7 @@ from search_spaces.json_fields import read_dataclass, read_object
 from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DataConfig, DataSummary
+from trainers.data.fingerprint import DataFingerprint
 from trainers.recipe import Recipe
 
 # The home of the defaults of `search.*`.
@@ -44,8 +45,9 @@ class SearchHeader:
     """The space, the data, the training and the search settings of a search, and what it ran on.
 
     `space_file` is the user's file that the space came from, None where it is one of the project's. `data_summary` is
-    what the data set was found to hold, `slots` the number of trials that ran at a time. `forked_from` is None where
-    the search is no fork.
+    what the data set was found to hold, `data_fingerprint` what its images are known by (None where the search was
+    begun before there were any), `slots` the number of trials that ran at a time. `forked_from` is None where the
+    search is no fork.
     """
 
     space: Space
@@ -56,10 +58,11 @@ class SearchHeader:
     data_summary: DataSummary
     slots: int
     code_revision: str
+    data_fingerprint: DataFingerprint | None = None
     forked_from: ForkOrigin | None = None
 
     def to_json(self) -> dict[str, Any]:
-        origin = {} if self.forked_from is None else {"forked_from": self.forked_from.to_json()}
+        optional = {"data_fingerprint": self.data_fingerprint, "forked_from": self.forked_from}
         return {
             "space_name": self.space.name,
             "space": self.space.to_json(),
@@ -70,7 +73,7 @@ class SearchHeader:
             "data_summary": self.data_summary.to_json(),
             "slots": self.slots,
             "code_revision": self.code_revision,
-        } | origin
+        } | {key: value.to_json() for key, value in optional.items() if value is not None}
 
     @classmethod
     def from_json(cls, data: object) -> "SearchHeader":
@@ -79,9 +82,11 @@ class SearchHeader:
         A search setting that did not exist when the search began has its default.
         """
         keys = ["space_name", "space", "space_file", "data", "training", "search", "data_summary", "slots"]
-        optional = ["forked_from"] if isinstance(data, Mapping) and "forked_from" in data else []
+        optional = [key for key in ("data_fingerprint", "forked_from") if isinstance(data, Mapping) and key in data]
         fields = read_object(data, "ledger header", [*keys, "code_revision", *optional])
-        space_file, forked_from = fields["space_file"], fields.get("forked_from")
+        space_file, fingerprint, forked_from = (
+            fields.get(key) for key in ("space_file", "data_fingerprint", "forked_from")
+        )
         return cls(
             space=space_from_mapping(fields["space_name"], fields["space"]),
             space_file=None if space_file is None else SpaceFile.from_json(space_file),
@@ -91,6 +96,7 @@ class SearchHeader:
             data_summary=DataSummary.from_json(fields["data_summary"]),
             slots=fields["slots"],
             code_revision=fields["code_revision"],
+            data_fingerprint=None if fingerprint is None else DataFingerprint.from_json(fingerprint),
             forked_from=None if forked_from is None else ForkOrigin.from_json(forked_from),
         )
 

@@ -53,6 +53,11 @@ class RunDirectory:
         return self.path / "report"
 
     @property
+    def data_index(self) -> Path:
+        """What the search found in the folders of its images."""
+        return self.path / "data.index"
+
+    @property
     def ray(self) -> Path:
         return self.path / "ray"
 

@@ -72,7 +72,9 @@ class EngineScheduler(FIFOScheduler):
         for warning in message.warnings:
             LOGGER.warning("trial %d: %s", number, warning)
         match message.report:
-            case SearchHalted(cause, reason):
+            case SearchHalted(cause, reason, images):
+                if images:
+                    self._engine.report_unreadable_images(images)
                 self._halts.append(HALTS[cause](reason))
                 return TrialScheduler.STOP
             case TrialEnded(outcome, reason):

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,8 +23,8 @@ from nas.workers.trial_config import (
     WorkerReport,
 )
 from search_spaces.errors import first_line
-from trainers.data.config import DataConfig
-from trainers.data.datasets import load_train_validation
+from trainers.data.config import DataConfig, KnownFiles
+from trainers.data.datasets import ImagesChanged, load_train_validation
 from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import Images
 from trainers.distributed import Processes
@@ -51,6 +52,9 @@ def train_trial(config: Mapping[str, Any]) -> None:
     except Diverged as error:
         _report(TrialEnded("diverged", str(error)))
     except UnreadableImages as error:
+        paths = tuple(os.path.relpath(file, trial.data.root) for file in error.files)
+        _report(SearchHalted("images", str(error), paths))
+    except ImagesChanged as error:
         _report(SearchHalted("images", str(error)))
     except StorageFull as error:
         _report(SearchHalted("storage", str(error)))
@@ -104,7 +108,7 @@ def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
 def _training(trial: TrialConfig) -> Training:
     """The training of a trial as it begins."""
     model = seeded_model(trial.architecture, trial.data_summary, trial.seed)
-    train, validation = _parts(trial.data)
+    train, validation = _parts(trial.data, trial.known_files)
     device = torch.device(trial.device)
     return Training(model, train, validation, trial.training, seed=trial.seed, device=device)
 
@@ -116,6 +120,6 @@ def _all_epochs(resumed: ResumableTraining) -> Iterator[EpochResult]:
 
 
 @functools.lru_cache(maxsize=1)
-def _parts(data: DataConfig) -> tuple[Images, Images]:
+def _parts(data: DataConfig, known: KnownFiles) -> tuple[Images, Images]:
     """The data of a search, read once for all trials of a worker."""
-    return load_train_validation(data)
+    return load_train_validation(data, known)

@@ -16,27 +16,35 @@ from nas.settings.run_directory import RunDirectory
 from search_spaces.architecture import Architecture
 from search_spaces.errors import unknown_name
 from search_spaces.json_fields import read_dataclass, read_object
-from trainers.data.config import DataConfig, DataSummary
+from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.epoch_result import EpochResult
 from trainers.recipe import Recipe
 
 # The key of a message in a result of Ray Tune's.
 RESULT_KEY = "message"
 
-# What keeps every trial from going on: the storage is full, or an image cannot be read.
+# What keeps every trial from going on: the storage is full, or images cannot be read or have changed.
 HaltCause = Literal["storage", "images"]
 
 
 @dataclass(frozen=True, slots=True)
 class TrialTemplate:
-    """What all trials of a search have in common. `device` is a torch device, `threads` those of torch on the CPU."""
+    """What all trials of a search have in common. `device` is a torch device, `threads` those of torch on the CPU.
+
+    `data_digest` is that of the fingerprint of the data.
+    """
 
     data: DataConfig
     data_summary: DataSummary
+    data_digest: str
     training: Recipe
     directory: RunDirectory
     device: str
     threads: int
+
+    @property
+    def known_files(self) -> KnownFiles:
+        return KnownFiles(str(self.directory.data_index), self.data_digest)
 
     def trial(self, assignment: Assignment) -> "TrialConfig":
         """What a worker has to know of one trial."""
@@ -47,6 +55,7 @@ class TrialTemplate:
             recorded_epochs=assignment.recorded_epochs,
             data=self.data,
             data_summary=self.data_summary,
+            known_files=self.known_files,
             training=self.training,
             checkpoints=str(self.directory.checkpoints(assignment.number)),
             device=self.device,
@@ -60,7 +69,8 @@ class TrialConfig:
     """A trial as its worker runs it.
 
     The ledger holds its first `recorded_epochs` epochs; `checkpoints` is the directory where it goes on from and writes
-    to. `latency_reference` is what to measure its latency beside first, None where it is not measured.
+    to. `known_files` is what to find in the folders of `data`. `latency_reference` is what to measure its latency
+    beside first, None where it is not measured.
     """
 
     number: int
@@ -69,6 +79,7 @@ class TrialConfig:
     recorded_epochs: int
     data: DataConfig
     data_summary: DataSummary
+    known_files: KnownFiles
     training: Recipe
     checkpoints: str
     device: str
@@ -84,6 +95,7 @@ class TrialConfig:
             "recorded_epochs": self.recorded_epochs,
             "data": self.data.to_json(),
             "data_summary": self.data_summary.to_json(),
+            "known_files": self.known_files.to_json(),
             "training": self.training.to_json(),
             "checkpoints": self.checkpoints,
             "device": self.device,
@@ -106,6 +118,7 @@ class TrialConfig:
             "architecture": Architecture.from_json(fields["architecture"]),
             "data": DataConfig.from_json(fields["data"]),
             "data_summary": DataSummary.from_json(fields["data_summary"]),
+            "known_files": KnownFiles.from_json(fields["known_files"]),
             "training": Recipe.from_json(fields["training"]),
             "latency_reference": None if reference is None else LatencyReference.from_json(reference),
         }
@@ -139,11 +152,15 @@ class TrialEnded:
 
 @dataclass(frozen=True, slots=True)
 class SearchHalted:
-    """No trial could go on; this one stays as it is, to go on when the search does."""
+    """No trial could go on; this one stays as it is, to go on when the search does.
+
+    `images` are those that cannot be read, by their paths below data.root.
+    """
 
     kind: ClassVar = "halted"
     cause: HaltCause
     reason: str
+    images: tuple[str, ...] = ()
 
 
 WorkerReport = EpochReport | LatencyReport | TrialEnded | SearchHalted
@@ -191,7 +208,8 @@ def _report(data: object) -> WorkerReport:
         if ended.outcome not in OUTCOMES:
             raise unknown_name("outcome", ended.outcome, OUTCOMES)
         return ended
-    halted = SearchHalted(**read_object(fields, "report of a halt", ["cause", "reason"]))
+    halt = read_object(fields, "report of a halt", ["cause", "reason", "images"])
+    halted = SearchHalted(**(halt | {"images": tuple(halt["images"])}))
     if halted.cause not in get_args(HaltCause):
         raise unknown_name("cause", halted.cause, get_args(HaltCause))
     return halted

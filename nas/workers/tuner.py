@@ -46,7 +46,7 @@ def run_trials(
     if should_stop():
         return
     if cluster.address is not None:
-        check_nodes(template.directory.path, template.data, template.data_summary)
+        check_nodes(template.directory.path, template.data, template.data_summary, template.known_files)
     resources = {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}
     halts: list[Exception] = []
     tuner = Tuner(

@@ -19,7 +19,7 @@ from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.entries.test_search import SMALL, start, summary
 from tests.faults.searches import records, start_search, wait_for
-from trainers.data.config import DATA_DEFAULTS
+from trainers.data.config import DATA_DEFAULTS, KnownFiles
 from trainers.data.datasets import check_data
 
 pytestmark = pytest.mark.cluster
@@ -128,7 +128,7 @@ def test_storage_that_a_node_does_not_share_is_refused(tmp_path: Path) -> None:
         while len([entry for entry in ray.nodes() if entry["Alive"]]) < 2 and time.monotonic() < deadline:
             time.sleep(0.5)
         with pytest.raises(UserError, match=r"does not see the storage.*expected a --runs-dir"):
-            check_nodes(tmp_path, data, check_data(data))
+            check_nodes(tmp_path, data, check_data(data), KnownFiles("data.index", ""))
         assert list(tmp_path.iterdir()) == []
     finally:
         ray.shutdown()

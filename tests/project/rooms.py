@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
     "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
     "nas.strategy": frozenset({"search_spaces", "trainers.data", "nas.records"}),
-    "nas.ledger": frozenset({"search_spaces", "trainers", "nas.records", "nas.settings"}),
+    "nas.ledger": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings"}),
     "nas.reporting": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
     "nas.engine": frozenset(
         {"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings", "nas.strategy", "nas.ledger"}

@@ -5,7 +5,7 @@ from typing import Any
 from nas.workers.trial_config import TrialConfig
 from search_spaces.architecture import Architecture, Convolution
 from tests.support.searches import DIGITS
-from trainers.data.config import DATA_DEFAULTS
+from trainers.data.config import DATA_DEFAULTS, KnownFiles
 from trainers.recipe import FULL_TRAINING
 
 
@@ -18,6 +18,7 @@ def trial_config(**changes: object) -> TrialConfig:
         "recorded_epochs": 0,
         "data": DATA_DEFAULTS["digits"],
         "data_summary": DIGITS,
+        "known_files": KnownFiles("data.index", ""),
         "training": FULL_TRAINING["digits"],
         "checkpoints": "checkpoints",
         "device": "cpu",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
-from trainers.bundle.contents import CONTENTS, Bundle
+from trainers.bundle.contents import CONTENTS, OPTIONAL, Bundle
 from trainers.bundle.model_card import model_card
 from trainers.files import json_text, sync_directory, write_durably
 from trainers.model import seeded_model
@@ -67,7 +67,7 @@ def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tenso
 def read_bundle(directory: Path) -> Bundle:
     """What bundle.json says. Raises UserError in one line where it is missing, damaged or of another format."""
     document = _read_document(directory)
-    return Bundle.from_json({name: document[name] for name in CONTENTS})
+    return Bundle.from_json({name: document[name] for name in (*CONTENTS, *OPTIONAL) if name in document})
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
@@ -107,7 +107,8 @@ def _read_document(directory: Path) -> dict[str, Any]:
     written_by = document.get("format") if isinstance(document, dict) else None
     if written_by != BUNDLE_FORMAT:
         raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}; export it again.")
-    fields = read_object(document, f"bundle {str(path)!r}", ["format", *CONTENTS, "files", "checksum"])
+    optional = [name for name in OPTIONAL if name in document]
+    fields = read_object(document, f"bundle {str(path)!r}", ["format", *CONTENTS, *optional, "files", "checksum"])
     checksum = fields.pop("checksum")
     # Byte for byte, so that a change which JSON itself does not see is seen too.
     if content != json_text(document) or checksum != _checksum(fields):

@@ -62,6 +62,22 @@ DATA_DEFAULTS: dict[str, DataConfig] = {
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFiles:
+    """The path of the index of a data set's files, if there is one, and the digest of the fingerprint of the data."""
+
+    index: str
+    digest: str
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> "KnownFiles":
+        """What `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "known_files")
+
+
+@dataclass(frozen=True, slots=True)
 class DataSummary:
     """What a data set holds: all that a network has to know of it. `test_images` is 0 where there is no test split."""
 

@@ -3,50 +3,71 @@
 The search sees the train and the validation split; the test split is for the last evaluation alone.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import UserError
 from trainers.data import memory_sets
-from trainers.data.config import DataConfig, DataSummary
+from trainers.data.config import DataConfig, DataSummary, KnownFiles
+from trainers.data.file_index import FileIndex, is_current, read_index, scan_files
 from trainers.data.findings import DataFindings
+from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
-from trainers.data.folder_sets import Part, read_folder_set
+from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
 from trainers.data.image_folders import FolderImages
 from trainers.data.images import Images, MemoryImages
 
 
+@dataclass(frozen=True, slots=True)
+class ExaminedData:
+    """What a look at a data set found; of folders also what was found in detail, and the index of their files."""
+
+    summary: DataSummary
+    fingerprint: DataFingerprint
+    findings: DataFindings | None = None
+    index: FileIndex | None = None
+
+
+class ImagesChanged(UserError):
+    """The images are no longer those that a training began with."""
+
+
 def check_data(config: DataConfig) -> DataSummary:
     """What `examine_data` says of the size of a data set."""
-    return examine_data(config)[0]
+    return examine_data(config).summary
 
 
-def examine_data(config: DataConfig) -> tuple[DataSummary, DataFindings | None]:
-    """Looks at all that can be seen before anything starts, and says what is there; of folders also what was found.
+def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
+    """Looks at all that can be seen before anything starts, and says what is there.
 
-    CIFAR-10 is downloaded where it is missing. Raises UserError where a directory is missing, folders can be read in
-    several ways, a class folder is empty, an archive is damaged, or the first image of a class cannot be read.
+    Folders are scanned, unless the index at `index` still says what is in them. CIFAR-10 is downloaded where it is
+    missing. Raises UserError where a directory is missing, folders can be read in several ways, a class folder is
+    empty, an archive is damaged, or the first image of a class cannot be read.
     """
     if config.name == "digits":
         sizes = tuple(len(images) for images in _digits(config))
-        return DataSummary("digits", 10, 1, config.image_size, *sizes), None
+        return ExaminedData(DataSummary("digits", 10, 1, config.image_size, *sizes), memory_sets.digits_fingerprint())
     if config.name == "cifar10":
-        memory_sets.check_cifar10(_root(config))
+        fingerprint = memory_sets.check_cifar10(_root(config))
         # The classes of CIFAR-10 are of equal size, so the stratified split takes exactly this many.
         validation = 10 * round(config.validation_fraction * memory_sets.CIFAR10_TRAIN / 10)
         train = memory_sets.CIFAR10_TRAIN - validation
-        return DataSummary("cifar10", 10, 3, config.image_size, train, validation, memory_sets.CIFAR10_TEST), None
-    findings = look_at_folder_set(read_folder_set(config, _root(config)))
+        summary = DataSummary("cifar10", 10, 3, config.image_size, train, validation, memory_sets.CIFAR10_TEST)
+        return ExaminedData(summary, fingerprint)
+    files = _current_index(config, index, contents=True) or _scanned(config)
+    findings = look_at_folder_set(split_listing(config, files.listing))
     train, validation, test = (split.images for split in findings.splits)
     if min(train, validation) < 2:
         raise UserError(
             f"data.root: {config.root!r} leaves {train} images to train on and {validation} to validate: "
             "expected at least two of each."
         )
-    return DataSummary(config.name, len(findings.classes), 3, config.image_size, train, validation, test), findings
+    summary = DataSummary(config.name, len(findings.classes), 3, config.image_size, train, validation, test)
+    return ExaminedData(summary, files.fingerprint, findings, files)
 
 
-def load_train_validation(config: DataConfig) -> tuple[Images, Images]:
-    """The train and the validation split. Raises UserError where they cannot be read."""
+def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -> tuple[Images, Images]:
+    """The train and the validation split. Raises UserError where they cannot be read, or are not the `known` ones."""
     if config.name == "digits":
         train, validation, _ = _digits(config)
         return train, validation
@@ -54,20 +75,54 @@ def load_train_validation(config: DataConfig) -> tuple[Images, Images]:
         return memory_sets.cifar10_train_validation(
             _root(config), config.image_size, config.validation_fraction, config.split_seed
         )
-    folder_set = read_folder_set(config, _root(config))
+    folder_set = _folder_set(config, known)
     return _folder_images(config, folder_set.train), _folder_images(config, folder_set.validation)
 
 
-def load_test(config: DataConfig) -> Images:
-    """The test split. Raises UserError where there is none."""
+def load_test(config: DataConfig, known: KnownFiles | None = None) -> Images:
+    """The test split. Raises UserError where there is none, or it is not the `known` one."""
     if config.name == "digits":
         return _digits(config)[2]
     if config.name == "cifar10":
         return memory_sets.cifar10_test(_root(config), config.image_size)
-    test = read_folder_set(config, _root(config)).test
+    test = _folder_set(config, known).test
     if not test.index:
         raise UserError(f"data.root: {config.root!r} has no test directory.")
     return _folder_images(config, test)
+
+
+def _folder_set(config: DataConfig, known: KnownFiles | None) -> FolderSet:
+    if known is None:
+        return read_folder_set(config, _root(config))
+    files = _current_index(config, Path(known.index), contents=False)
+    if files is None or files.fingerprint.digest != known.digest:
+        files = _scanned(config)
+        if files.fingerprint.digest != known.digest:
+            raise _images_changed(config, known, files)
+    return split_listing(config, files.listing)
+
+
+def _images_changed(config: DataConfig, known: KnownFiles, files: FileIndex) -> ImagesChanged:
+    before = read_index(Path(known.index))
+    is_known = before is not None and before.fingerprint.digest == known.digest
+    found = differences(before.data_files, files.data_files) if before is not None and is_known else []
+    listed = "; ".join(found) or "names, sizes or contents of files differ"
+    return ImagesChanged(
+        f"data.root: the images in {config.root!r} have changed since the training began: {listed}. "
+        "Bring them back, and it goes on."
+    )
+
+
+def _scanned(config: DataConfig) -> FileIndex:
+    return scan_files(str(_root(config)), imagenet=config.name == "imagenet")
+
+
+def _current_index(config: DataConfig, path: Path | None, *, contents: bool) -> FileIndex | None:
+    """The index at `path`, if there is one of this data set that still says what is there."""
+    index = None if path is None else read_index(path)
+    if index is None or (index.listing.root, index.imagenet) != (str(_root(config)), config.name == "imagenet"):
+        return None
+    return index if is_current(index, contents=contents) else None
 
 
 def _digits(config: DataConfig) -> tuple[MemoryImages, ...]:

@@ -5,7 +5,8 @@ import os
 from search_spaces.errors import UserError
 from trainers.data.decoding import SIXTEEN_BITS, look_at
 from trainers.data.findings import DataFindings, Noted, SplitFound
-from trainers.data.folder_sets import Folder, FolderSet
+from trainers.data.folder_listing import Folder
+from trainers.data.folder_sets import FolderSet
 
 # 16-bit images of which none is brighter than this come out almost black: values of 12 bits or fewer, most likely.
 DARKEST_16_BIT = (SIXTEEN_BITS + 1) // 16

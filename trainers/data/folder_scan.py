@@ -45,11 +45,13 @@ class Scan:
         # The real path of each folder: where its images belong, and by which path it was reached.
         self._been: dict[str, tuple[Place, str]] = {}
         self._linked: list[tuple[str, Place]] = []
+        # The folders that were read, and when each had last changed before it was, in nanoseconds.
+        self.read_at: dict[str, int] = {}
 
     def folders(self, directory: str) -> list[str]:
         """The names of the folders in a directory, in order."""
         names = []
-        for entry in _entries(directory):
+        for entry in self._entries(directory):
             if self._passed_over(entry):
                 continue
             if _is_folder(entry):
@@ -117,7 +119,7 @@ class Scan:
         """Adds a folder's images to `found` and its links to folders to `links`; the names of its own folders."""
         inner = []
         suffixes = self._suffixes
-        for entry in _entries(directory):
+        for entry in self._entries(directory):
             name = entry.name
             # What most entries are, and without a look at the file itself.
             if name[name.rfind(".") :].lower() in suffixes and name[0] != "." and entry.is_file(follow_symlinks=False):
@@ -152,6 +154,14 @@ class Scan:
         else:
             self.skipped.add(BROKEN_LINKS, entry.path)
 
+    def _entries(self, directory: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            self.read_at[directory] = os.stat(directory).st_mtime_ns
+            with os.scandir(directory) as entries:
+                yield from entries
+        except OSError as error:
+            _refuse(error)
+
     def _passed_over(self, entry: os.DirEntry[str]) -> bool:
         if entry.name.startswith("."):
             self.skipped.add(HIDDEN, entry.path)
@@ -166,14 +176,6 @@ class Scan:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     # DirEntry.is_dir raises on a link that leads to itself.
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
-
-
-def _entries(directory: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as entries:
-            yield from entries
-    except OSError as error:
-        _refuse(error)
 
 
 def _refuse(error: OSError) -> NoReturn:

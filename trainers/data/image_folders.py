@@ -33,7 +33,11 @@ logger = logging.getLogger(__name__)
 
 
 class UnreadableImages(UserError):
-    """More images cannot be read than may be left out."""
+    """More images cannot be read than may be left out: `files`."""
+
+    def __init__(self, message: str, files: Sequence[str]) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
 
 
 class FolderImages:
@@ -82,7 +86,8 @@ class FolderImages:
             listed = f"; the others: {', '.join(others)}" if others else ""
             raise UnreadableImages(
                 f"{len(self.unreadable)} of {len(self)} images cannot be read, "
-                f"at most {self.most_unreadable} may be: {self.unreadable[last]}{listed}"
+                f"at most {self.most_unreadable} may be: {self.unreadable[last]}{listed}",
+                tuple(self.unreadable),
             )
         for problem in new.values():
             logger.warning("%s Another stands in its place.", problem)

@@ -1,5 +1,7 @@
 """The small data sets, which are held in memory: scikit-learn's digits and CIFAR-10."""
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search_spaces.errors import UserError, first_line
+from trainers.data.content_sample import content_digests, file_sizes
+from trainers.data.fingerprint import DataFiles, DataFingerprint
 from trainers.data.images import MemoryImages
 from trainers.data.splits import split_validation, stratified_split
 from trainers.data.torchvision_import import torchvision
@@ -54,9 +58,26 @@ def cifar10_test(root: Path, image_size: int) -> MemoryImages:
     return _cifar10_images(*_cifar10(root, train=False), image_size)
 
 
-def check_cifar10(root: Path) -> None:
+def digits_fingerprint() -> DataFingerprint:
+    """What scikit-learn's digits are known by: their values and labels, whatever is made of them."""
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    arrays = {"images": bunch.images.astype("<f8").tobytes(), "target": bunch.target.astype("<i8").tobytes()}
+    contents = {name: f"whole:{hashlib.sha256(array).hexdigest()}" for name, array in arrays.items()}
+    sizes = [len(array) for array in arrays.values()]
+    return DataFiles(tuple(map(str, bunch.target_names)), list(arrays), sizes, contents).fingerprint()
+
+
+def check_cifar10(root: Path) -> DataFingerprint:
     """Downloads CIFAR-10 into `root` unless it is there, and checks it. Raises UserError where that fails."""
-    _cifar10_set(root, train=True, download=True)
+    found = _cifar10_set(root, train=True, download=True)
+    paths = [name for name, _ in (*found.train_list, *found.test_list)]
+    files = [os.path.join(root, found.base_folder, path) for path in paths]
+    digests = content_digests(files, whole=True)
+    return DataFiles(
+        tuple(found.classes), paths, file_sizes(files), dict(zip(paths, digests, strict=True))
+    ).fingerprint()
 
 
 def _cifar10_images(images_ICHW: Tensor, labels_I: Tensor, image_size: int) -> MemoryImages:

@@ -1,6 +1,7 @@
 """A full training from scratch: resumed where it was interrupted, evaluated once on the test split, kept.
 
-OUT/settings.json   what is trained, so that only the same training goes on here
+OUT/settings.json   what is trained and the fingerprint of its images, so that only the same training goes on here
+OUT/data.index      what is in the folders of its images, so that each process need not scan them
 OUT/checkpoints/    the last two epochs
 OUT/result.json     the outcome; it is written last and says that the training is finished
 OUT/bundle/         the trained network
@@ -8,6 +9,7 @@ OUT/bundle/         the trained network
 
 import dataclasses
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,11 +20,13 @@ from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.data.datasets import load_test, load_train_validation
+from trainers.data.image_folders import UnreadableImages
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
-from trainers.full.plan import Plan
+from trainers.full.plan import UNREADABLE_IMAGES, Plan
 from trainers.full.readout import epoch_line
+from trainers.full.train_settings import FINGERPRINT
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.resumable import ResumableTraining, train_resumably
@@ -40,10 +44,15 @@ def run(plan: Plan) -> dict[str, Any]:
         if plan.processes.is_first:
             _open_out(plan, stack)
         checkpoints, processes = plan.out / "checkpoints", plan.processes
-        training, results = next(
-            train_resumably(partial(_training, plan), checkpoints, processes, partial(_followed, plan))
-        )
-        test = training.evaluate(load_test(plan.settings.data)) if plan.summary.test_images else None
+        try:
+            training, results = next(
+                train_resumably(partial(_training, plan), checkpoints, processes, partial(_followed, plan))
+            )
+            has_test = plan.summary.test_images > 0
+            test = training.evaluate(load_test(plan.settings.data, plan.known_files)) if has_test else None
+        except UnreadableImages as error:
+            _note_unreadable(plan, error)
+            raise
         result = _result(plan, results, test)
         if plan.processes.is_first:
             _keep(plan, training, result)
@@ -63,16 +72,25 @@ def _open_out(plan: Plan, stack: ExitStack) -> None:
     """Makes the output directory, and holds it against a second process for as long as `stack` is open."""
     plan.out.mkdir(parents=True, exist_ok=True)
     settings_file = plan.out / "settings.json"
-    if not settings_file.exists():
-        write_json_atomically(settings_file, plan.settings.to_json())
     lock = stack.enter_context((plan.out / "lock").open("w"))
     if not take_lock(lock.fileno()):
         raise UserError(f"another process is training in {str(plan.out)!r}.")
+    settings = plan.settings.to_json() | {FINGERPRINT: plan.fingerprint.to_json()}
+    if not settings_file.exists() or json.loads(settings_file.read_bytes()).get(FINGERPRINT) != settings[FINGERPRINT]:
+        # The training is a new one, or nobody had known its images, or those that could not be read have been mended.
+        write_json_atomically(settings_file, settings)
+        (plan.out / UNREADABLE_IMAGES).unlink(missing_ok=True)
+
+
+def _note_unreadable(plan: Plan, error: UnreadableImages) -> None:
+    """Keeps which images have to be mended: the others must be the same when the training goes on."""
+    root = plan.settings.data.root
+    write_json_atomically(plan.out / UNREADABLE_IMAGES, [os.path.relpath(file, root) for file in error.files])
 
 
 def _training(plan: Plan) -> Training:
     settings, processes = plan.settings, plan.processes
-    train_data, validation_data = load_train_validation(settings.data)
+    train_data, validation_data = load_train_validation(settings.data, plan.known_files)
     return Training(
         seeded_model(settings.architecture, plan.summary, settings.seed),
         train_data,
@@ -120,6 +138,8 @@ def _keep(plan: Plan, training: Training, result: dict[str, Any]) -> None:
     if not directory.exists():
         provenance = dataclasses.replace(plan.bundle.provenance, full_training=result)
         settings = plan.settings
-        bundle = Bundle(settings.architecture, settings.recipe, settings.data, plan.summary, provenance)
+        bundle = Bundle(
+            settings.architecture, settings.recipe, settings.data, plan.summary, provenance, plan.fingerprint
+        )
         write_bundle(directory, bundle, training.evaluated_model.state_dict())
     write_json_atomically(plan.result_file, result)

@@ -1,28 +1,41 @@
 """A full training before it starts: what is to be trained, where, and that it can be."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
-from trainers.data.config import DataSummary
-from trainers.data.datasets import examine_data
+from trainers.data.config import DataSummary, KnownFiles
+from trainers.data.data_changes import data_changes
+from trainers.data.datasets import ExaminedData, examine_data
+from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
+from trainers.data.fingerprint import DataFingerprint, summary_differences
 from trainers.distributed import Processes
-from trainers.full.train_settings import TrainSettings, difference
+from trainers.full.train_settings import FINGERPRINT, TrainSettings, difference
 from trainers.recipe import Recipe
+
+# The index of the images, in the output directory.
+INDEX = "data.index"
+# The images that it could not get past, by their paths below data.root. They may be mended before it goes on.
+UNREADABLE_IMAGES = "unreadable_images.json"
+_BEFORE_SETTINGS = re.compile(rf"lock|\.settings\.json\.partial|{re.escape(INDEX)}|\.{re.escape(INDEX)}\..*")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A full training that has been checked and can start."""
+    """A full training that has been checked and can start. `data_notes` is what is to be said of its images."""
 
     bundle: Bundle
     settings: TrainSettings
     summary: DataSummary
+    fingerprint: DataFingerprint
     findings: DataFindings | None
+    data_notes: tuple[str, ...]
     cost: Cost
     out: Path
     processes: Processes
@@ -31,28 +44,80 @@ class Plan:
     def result_file(self) -> Path:
         return self.out / "result.json"
 
+    @property
+    def known_files(self) -> KnownFiles:
+        return KnownFiles(str(self.out / INDEX), self.fingerprint.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What the first process found of the data, and what it has to say of them."""
+
+    summary: DataSummary
+    fingerprint: DataFingerprint
+    findings: DataFindings | None
+    notes: tuple[str, ...]
+
 
 def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Processes) -> Plan:
-    """Checks all that can be checked before anything is written. Raises UserError."""
-    processes.from_first(lambda: _check_out(out, settings))
-    # The first process alone at first: it may have to download.
-    processes.from_first(lambda: examine_data(settings.data))
-    summary, findings = processes.in_all(lambda: examine_data(settings.data))
-    check_batch(settings.recipe, summary, processes.world_size)
-    return Plan(bundle, settings, summary, findings, summary.cost(settings.architecture), out, processes)
+    """Checks all that can be checked before anything but the index of the images is written. Raises UserError."""
+    saved = processes.from_first(lambda: _check_out(out, settings))
+    looked = processes.from_first(lambda: _look(bundle, settings, out, saved, processes.world_size))
+    if processes.world_size > 1:
+        # Each process reads the images by itself, perhaps on another machine.
+        processes.in_all(lambda: _check_same(settings, out, looked))
+    summary, cost = looked.summary, looked.summary.cost(settings.architecture)
+    return Plan(bundle, settings, summary, looked.fingerprint, looked.findings, looked.notes, cost, out, processes)
 
 
-def _check_out(out: Path, settings: TrainSettings) -> None:
+def _look(bundle: Bundle, settings: TrainSettings, out: Path, saved: dict[str, Any] | None, world_size: int) -> _Looked:
+    data = examine_data(settings.data, out / INDEX)
+    check_batch(settings.recipe, data.summary, world_size)
+    notes = []
+    if saved is not None and FINGERPRINT not in saved:
+        notes.append("begun by code that kept no fingerprint of its images: not compared with those")
+    elif saved is not None:
+        _check_same_images(out, DataFingerprint.from_json(saved[FINGERPRINT]), data)
+    if settings.data.name == bundle.data.name:
+        if bundle.data_fingerprint is None:
+            notes.append("the bundle has no fingerprint of its images: not compared with those")
+        elif differing := data_changes(bundle.data_fingerprint, None, data):
+            notes.append(f"not the images of the bundle: {'; '.join(differing)}")
+    if data.index is not None:
+        keep_index(out / INDEX, data.index)
+    return _Looked(data.summary, data.fingerprint, data.findings, tuple(notes))
+
+
+def _check_same_images(out: Path, before: DataFingerprint, data: ExaminedData) -> None:
+    unreadable = out / UNREADABLE_IMAGES
+    found = data_changes(before, out / INDEX, data, json.loads(unreadable.read_bytes()) if unreadable.exists() else ())
+    if found:
+        raise UserError(
+            f"{str(out)!r} was begun on other images: {'; '.join(found)}. "
+            "Bring them back, or name another directory with --out."
+        )
+
+
+def _check_same(settings: TrainSettings, out: Path, looked: _Looked) -> None:
+    found = examine_data(settings.data, out / INDEX)
+    if found.fingerprint != looked.fingerprint:
+        differing = "; ".join(summary_differences(looked.fingerprint, found.fingerprint))
+        raise UserError(f"the processes do not see the same images: {differing}.")
+
+
+def _check_out(out: Path, settings: TrainSettings) -> dict[str, Any] | None:
+    """The settings of the training that is to go on here, None where there is none yet."""
     # An interruption may have come before the settings were written.
-    if not out.exists() or (out.is_dir() and {path.name for path in out.iterdir()} <= {".settings.json.partial"}):
-        return
+    if not out.exists() or (out.is_dir() and all(_BEFORE_SETTINGS.fullmatch(path.name) for path in out.iterdir())):
+        return None
     try:
-        saved = json.loads((out / "settings.json").read_bytes())
+        saved: dict[str, Any] = json.loads((out / "settings.json").read_bytes())
     except (OSError, ValueError):
         raise UserError(f"{str(out)!r} exists and holds no full training: name another directory with --out.") from None
     found = difference(saved, settings.to_json())
     if found:
         raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")
+    return saved
 
 
 def check_batch(recipe: Recipe, summary: DataSummary, world_size: int) -> None:

@@ -13,6 +13,8 @@ from trainers.data.config import DATA_DEFAULTS, DataConfig
 from trainers.recipe import FULL_TRAINING, Recipe
 
 SETTINGS_FORMAT = "full-training/1"
+# Beside the settings it is kept what the images are known by that they were begun with.
+FINGERPRINT = "data_fingerprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,14 @@ def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSet
 def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
     """The first setting in which two trainings differ, in words, or None.
 
-    The number of loader processes changes nothing in what is computed and may differ.
+    The number of loader processes changes nothing in what is computed and may differ, and so may the place of images
+    whose fingerprint was saved.
     """
-    before, after = _flat(saved), _flat(wanted)
+    before, after, free = _flat(saved), _flat(wanted), ["data.loader_workers"]
+    if isinstance(saved, dict) and FINGERPRINT in saved:
+        before, free = _flat({key: saved[key] for key in saved if key != FINGERPRINT}), [*free, "data.root"]
     for key in [*after, *before]:
-        if key != "data.loader_workers" and before.get(key) != after.get(key):
+        if key not in free and before.get(key) != after.get(key):
             return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
     return None
 

@@ -1,6 +1,7 @@
 """What a command may change of a search that it goes on with, and how it is told what it may not."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from nas.settings.space_files import space_mapping
 from search_spaces.errors import UserError
 from search_spaces.space_reading import space_from_mapping
 from tests.support.searches import DIGITS, shipped_space
-from trainers.data.config import DataSummary
-from trainers.data.datasets import check_data
+from trainers.data.datasets import examine_data
 
 MINE: dict[str, Any] = {
     "stem": ["convolution"],
@@ -38,7 +38,7 @@ MINE: dict[str, Any] = {
 def begin(directory: Path, *arguments: str) -> Command:
     """Begins a search as its driver does, up to its ledger."""
     command = read_command([*arguments, "--name", "one", "--runs-dir", str(directory)])
-    search_ledger(command, run_directory(str(directory), "one"), check_data(command.data), 1)
+    search_ledger(command, run_directory(str(directory), "one"), examine_data(command.data), 1)
     return command
 
 
@@ -153,10 +153,11 @@ def test_other_mistakes_are_refused_as_in_a_new_search(override: str, begun: Pat
 
 def test_images_that_have_changed_are_refused(begun: Path) -> None:
     command, directory = again(begun), run_directory(str(begun), "one")
-    found = check_data(command.data)
+    found = examine_data(command.data)
     check_ledger(command, directory, found)
-    more = DataSummary.from_json(found.to_json() | {"train_images": found.train_images + 1})
-    with pytest.raises(UserError, match=rf"data.train_images: {found.train_images} -> {more.train_images}"):
+    images = found.summary.train_images
+    more = replace(found, summary=replace(found.summary, train_images=images + 1))
+    with pytest.raises(UserError, match=rf"data.train_images: {images} -> {images + 1}"):
         check_ledger(command, directory, more)
 
 
@@ -168,7 +169,7 @@ def test_changed_code_is_a_warning_with_both_revisions(
     for revision, lines in (("0123456789ab", 0), ("fedcba987654+", 1)):
         monkeypatch.setattr("nas.driver.open_ledger.code_revision", lambda revision=revision: revision)
         command = again(tmp_path)
-        search_ledger(command, run_directory(str(tmp_path), "one"), check_data(command.data), 1)
+        search_ledger(command, run_directory(str(tmp_path), "one"), examine_data(command.data), 1)
         error = capsys.readouterr().err
         assert error.count("\n") == lines
     assert error.startswith("warning: ") and "0123456789ab" in error and "fedcba987654+" in error

@@ -25,7 +25,7 @@ from tests.entries.test_search import SMALL, run, summary
 from tests.support.bundles import inference_cost
 from tests.support.searches import epoch_result, search_header, search_settings, tiny_space, trial_record
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
-from trainers.data.datasets import check_data
+from trainers.data.datasets import check_data, examine_data
 
 # `tests.support.searches.tiny_space` on the command line, and its half without attention in the first stage.
 TINY = [
@@ -40,7 +40,7 @@ def begin(runs: Path, *arguments: str) -> tuple[Command, RunDirectory, Ledger]:
     """A search with its ledger, as its driver begins with it."""
     command = read_command([*arguments, "--runs-dir", str(runs)])
     directory = run_directory(str(runs), command.name)
-    data = check_data(command.data)
+    data = examine_data(command.data)
     check_ledger(command, directory, data)
     return command, directory, search_ledger(command, directory, data, 1)
 

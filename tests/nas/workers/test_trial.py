@@ -1,5 +1,6 @@
 """A trial in a worker: from its checkpoint on, in parts where memory is short, and what it reports."""
 
+import dataclasses
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from torch import nn
 import nas.workers.trial
 from nas.workers.trial import train_trial, trained_epochs
 from nas.workers.trial_config import TrialConfig, TrialEnded, WorkerMessage
+from tests.support.images import folder_config, make_images
+from tests.support.present import present
 from tests.support.tiny_training import DATA, ENOUGH_FOR, RECIPE, TINY, short_of_memory, without_time
 from tests.support.trials import trial_config
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.data.datasets import check_data
+from trainers.data.config import KnownFiles
+from trainers.data.datasets import ImagesChanged, check_data, examine_data
+from trainers.data.file_index import keep_index
 
 
 def trial(directory: Path, **changes: object) -> TrialConfig:
@@ -81,3 +86,18 @@ def test_any_other_error_is_no_want_of_memory(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(RuntimeError, match="illegal"):
         list(trained_epochs(trial(tmp_path)))
     assert attempts == 1
+
+
+def test_a_trial_does_not_train_on_images_that_changed_since_its_search_began(tmp_path: Path) -> None:
+    config = folder_config(make_images(tmp_path / "images", count=20), image_size=8)
+    found = examine_data(config)
+    keep_index(tmp_path / "data.index", present(found.index))
+    known = KnownFiles(str(tmp_path / "data.index"), found.fingerprint.digest)
+    recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=8, warmup_epochs=0.5)
+    folders = {"data": config, "data_summary": found.summary, "known_files": known, "training": recipe}
+    assert len(list(trained_epochs(trial(tmp_path / "first", **folders)))) == 1
+    (tmp_path / "images" / "dog" / "3.png").rename(tmp_path / "images" / "cat" / "3a.png")
+    # A worker that has not read the images yet.
+    nas.workers.trial._parts.cache_clear()
+    with pytest.raises(ImagesChanged, match=r"'dog/3\.png' is gone; 'cat/3a\.png' is new"):
+        list(trained_epochs(trial(tmp_path / "second", **folders)))

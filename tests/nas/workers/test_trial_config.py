@@ -57,7 +57,10 @@ def test_a_message_comes_back_equal_from_among_others_keys(report: WorkerReport,
         (None, "unknown worker's report 'None'"),
         ({"kind": "latency", "latency_ms": "fast"}, "latency_ms is 'fast': expected a number"),
         ({"kind": "ended", "outcome": "finish", "reason": ""}, "unknown outcome 'finish'.*Did you mean 'finished'"),
-        ({"kind": "halted", "cause": "store", "reason": ""}, "unknown cause 'store'.*Did you mean 'storage'"),
+        (
+            {"kind": "halted", "cause": "store", "reason": "", "images": []},
+            "unknown cause 'store'.*Did you mean 'storage'",
+        ),
         ({"kind": "ended", "outcome": "oom"}, "missing reason"),
     ],
 )

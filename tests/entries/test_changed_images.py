@@ -1,0 +1,222 @@
+"""Images that have changed since a search or a full training began: it does not go on and says what differs."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+import nas.search
+import trainers.train
+from nas.driver.command_line import read_command
+from nas.driver.open_ledger import search_ledger
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import open_ledger
+from nas.settings.run_directory import RunDirectory, run_directory
+from tests.entries.test_search import SMALL, run
+from tests.support import tiny_training
+from tests.support.bundles import provenance
+from tests.support.images import folder_config, make_images
+from tests.support.present import present
+from tests.support.tiny_training import TINY
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import read_bundle, write_bundle
+from trainers.data.datasets import examine_data
+from trainers.data.file_index import keep_index
+from trainers.model import seeded_model
+
+TRAINING = [*SMALL, "data.image_size=16", "data.loader_workers=0", "training.batch_size=8"]
+
+
+def exchange(images: Path, one: str = "cat/0.png", other: str = "dog/0.png") -> None:
+    first, second = images / one, images / other
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+def begin(directory: Path, *, keep_fingerprint: bool = True) -> tuple[Path, RunDirectory]:
+    """Images, and a search on them up to its first trial, as its driver begins it."""
+    images = make_images(directory / "images", count=20)
+    search = run_directory(str(directory / "runs"), "one")
+    command = read_command(
+        [
+            "--space", "resnet_stages", "--name", "one", "--runs-dir", str(search.runs), *TRAINING,
+            "data=image_folder", f"data.root={images}",
+        ]
+    )  # fmt: skip
+    data = examine_data(command.data)
+    if keep_fingerprint:
+        search_ledger(command, search, data, 1)
+        keep_index(search.data_index, present(data.index))
+    else:
+        search.path.mkdir(parents=True)
+        Ledger.create(ledger_url(search.ledger), "one", command.header(data.summary, 1, "unknown"))
+    return images, search
+
+
+def resume(search: RunDirectory, *arguments: str) -> int:
+    return nas.search.main(["--resume", "one", "--runs-dir", str(search.runs), *arguments])
+
+
+@pytest.mark.parametrize("how", [["--plan"], [], ["--fork", "two", "--plan"], ["--fork", "two"]])
+def test_exchanged_images_end_a_resume_with_their_names(
+    tmp_path: Path, how: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, search = begin(tmp_path)
+    before = {path: path.read_bytes() for path in search.path.iterdir()}
+    exchange(images)
+    assert resume(search, *how) == 2
+    assert capsys.readouterr().err == (
+        "error: search 'one' measured its accuracies on other images: 2 files have other contents, such as 'cat/0.png' "
+        "(what it was is now 'dog/0.png'). Results of the two cannot be compared: bring the images back, or start a "
+        "new search, by --space.\n"
+    )
+    assert {path: path.read_bytes() for path in search.path.iterdir()} == before and not (search.runs / "two").exists()
+    exchange(images)
+    assert resume(search, *[flag for flag in how if flag != "--plan"], "--plan") == 0
+
+
+def test_without_its_index_it_is_still_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, search = begin(tmp_path)
+    search.data_index.unlink()
+    exchange(images)
+    assert resume(search, "--plan") == 2
+    assert "the contents of files differ, their names and sizes do not" in capsys.readouterr().err
+
+
+def test_the_images_may_lie_elsewhere_and_be_newer(tmp_path: Path) -> None:
+    images, search = begin(tmp_path)
+    shutil.copytree(images, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    shutil.rmtree(images)
+    assert resume(search, "--plan", f"data.root={tmp_path / 'elsewhere'}") == 0
+
+
+def test_a_search_without_a_fingerprint_goes_on_and_has_one_from_then_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As earlier code began it."""
+    images, search = begin(tmp_path, keep_fingerprint=False)
+    for said in (1, 0):
+        command = read_command(["--resume", "one", "--runs-dir", str(search.runs)])
+        search_ledger(command, search, examine_data(command.data), 1)
+        assert capsys.readouterr().err.count("kept no fingerprint of its images") == said
+    exchange(images)
+    assert resume(search, "--plan") == 2
+
+
+def test_images_that_nobody_could_read_may_be_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, search = begin(tmp_path)
+    open_ledger(search, None).record_unreadable_images(["cat/7.png"])
+    shutil.copy(images / "cat" / "1.png", images / "cat" / "7.png")
+    exchange(images)
+    assert resume(search, "--plan") == 2
+    exchange(images)
+    command = read_command(["--resume", "one", "--runs-dir", str(search.runs)])
+    ledger = search_ledger(command, search, examine_data(command.data), 1)
+    assert "images that one could not read have been mended" in capsys.readouterr().out
+    assert ledger.unreadable_images == () and open_ledger(search, None).header == ledger.header
+    assert resume(search, "--plan") == 0
+    shutil.copy(images / "cat" / "2.png", images / "cat" / "7.png")
+    assert resume(search, "--plan") == 2
+
+
+@pytest.mark.slow
+def test_a_whole_search_is_refused_on_exchanged_images_and_goes_on_with_its_own(tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images", count=20)
+    begun = run(
+        tmp_path, "nas/search.py", "--space", "resnet_stages", "--name", "one", "--trials", "2", *TRAINING,
+        "data=image_folder", f"data.root={images}",
+    )  # fmt: skip
+    assert begun.returncode == 0, begun.stderr
+    ledger = (tmp_path / "runs" / "one" / "ledger.db").read_bytes()
+    exchange(images)
+    refused = run(tmp_path, "nas/search.py", "--resume", "one", "--trials", "3")
+    assert refused.returncode == 2 and "2 files have other contents, such as 'cat/0.png'" in refused.stderr
+    assert (tmp_path / "runs" / "one" / "ledger.db").read_bytes() == ledger
+    exchange(images)
+    done = run(tmp_path, "nas/search.py", "--resume", "one", "--trials", "3")
+    assert done.returncode == 0 and "images" not in done.stderr, done.stderr
+    summary = json.loads((tmp_path / "runs" / "one" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["architectures_trained"] == 3
+    exported = run(tmp_path, "nas/export.py", "one", "--pick", "accuracy", "--out", "bundle")
+    assert exported.returncode == 0, exported.stderr
+    assert read_bundle(tmp_path / "bundle").data_fingerprint == examine_data(folder_config(images)).fingerprint
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of images, a bundle of a network that was found on them, and its full training, out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    directory = tmp_path_factory.mktemp("trained")
+    config = folder_config(make_images(directory / "images", count=12), image_size=8)
+    recipe = dataclasses.replace(tiny_training.RECIPE, epochs=1, batch_size=8, warmup_epochs=0.5)
+    data = examine_data(config)
+    bundle = Bundle(TINY, recipe, config, data.summary, provenance(), data.fingerprint)
+    write_bundle(directory / "bundle", bundle, seeded_model(TINY, data.summary, 0).state_dict())
+    assert train(directory) == 0
+    torch.set_num_threads(threads)
+    return directory
+
+
+def train(directory: Path, *arguments: str, out: str = "out") -> int:
+    return trainers.train.main(
+        [str(directory / "bundle"), *arguments, "--out", str(directory / out), "--device", "cpu"]
+    )
+
+
+def test_a_full_training_goes_on_with_its_images_alone(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, out = trained / "images", trained / "out"
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    exchange(images, "cat/1.png", "dog/1.png")
+    assert train(trained) == 2
+    assert f"'{out}' was begun on other images: 2 files have other contents, such as 'cat/1.png' " in (
+        capsys.readouterr().err
+    )
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    exchange(images, "cat/1.png", "dog/1.png")
+    assert train(trained) == 0
+    # It has its index, and they may lie elsewhere.
+    shutil.copytree(images, trained / "elsewhere")
+    assert train(trained, f"data.root={trained / 'elsewhere'}") == 0
+    (trained / "elsewhere" / "cat" / "3.png").unlink()
+    assert train(trained, f"data.root={trained / 'elsewhere'}") == 2
+    assert "'cat/3.png' is gone" in capsys.readouterr().err
+
+
+def test_other_images_than_those_of_the_bundle_are_said_to_be(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training on them is what a full training is for."""
+    others = make_images(trained / "others", classes=("cat", "wolf"), count=12)
+    assert train(trained, f"data.root={others}", out="other") == 0
+    said = capsys.readouterr().out
+    assert "not the images of the bundle: class 'dog' is missing; class 'wolf' is new" in said
+    assert read_bundle(trained / "other" / "bundle").data_fingerprint == examine_data(folder_config(others)).fingerprint
+    assert train(trained, out="same") == 0
+    assert "of the bundle" not in capsys.readouterr().out.replace(str(trained), "")
+
+
+def test_a_full_training_goes_on_with_mended_images(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = Path(shutil.copytree(trained / "images", trained / "damaged"))
+    for name in ("cat", "dog"):
+        for file in sorted((images / name).iterdir())[1:]:
+            file.write_bytes(file.read_bytes()[:-60])
+    damaged = f"data.root={images}"
+    assert train(trained, damaged, out="mended") == 2
+    named = json.loads((trained / "mended" / "unreadable_images.json").read_bytes())
+    assert named and "images cannot be read, at most 0 may be" in capsys.readouterr().err
+    for path in named:
+        shutil.copy(trained / "images" / path, images / path)
+    train(trained, damaged, out="mended")
+    assert "begun on other images" not in capsys.readouterr().err
+    for path in images.rglob("*.png"):
+        shutil.copy(trained / "images" / path.relative_to(images), path)
+    # More than what could not be read has changed.
+    assert train(trained, damaged, out="mended") == 2
+    assert "begun on other images" in capsys.readouterr().err

@@ -1,0 +1,109 @@
+"""What lies where in a data set of images in folders, as one scan found it: all that its splits are made of."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.errors import UserError
+from trainers.data.findings import Noted
+from trainers.data.folder_layout import (
+    Layout,
+    check_class_names,
+    check_no_mixture,
+    check_same_classes,
+    folder_layout,
+    imagenet_layout,
+)  # fmt: skip
+from trainers.data.folder_scan import Place, Scan
+from trainers.data.skipped import NO_SPLIT, Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files below one directory, those of a class together, and the class of each."""
+
+    directory: str
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderListing:
+    """The folders of images by their split ("" of class folders alone), and what lies beside them below `root`.
+
+    `read_at` has the folders that were read, and when each had last changed before it was, in nanoseconds.
+    """
+
+    root: str
+    layout: Layout
+    folders: dict[str, Folder]
+    skipped: tuple[Noted, ...]
+    read_at: dict[str, int]
+
+
+def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
+    """Scans a data set. Raises UserError where its folders cannot be read, or in more ways than one."""
+    if not Path(root).is_dir():
+        raise UserError(f"data.root: there is no directory {root!r}.")
+    scan = Scan(Skipped(root))
+    names = scan.folders(root)
+    layout = (imagenet_layout if imagenet else folder_layout)(root, names)
+    if layout.train is None:
+        directories, classes = {"": root}, {"": names}
+    else:
+        others = [os.path.join(root, name) for name in layout.others]
+        if not imagenet:
+            with_images = [os.path.basename(path) for path in others if scan.holds_image(path)]
+            check_no_mixture(root, layout, with_images)
+        for path in others:
+            scan.skipped.add(NO_SPLIT, path)
+        named = {"train": layout.train, "validation": layout.validation, "test": layout.test}
+        directories = {split: os.path.join(root, name) for split, name in named.items() if name is not None}
+        classes = {split: scan.folders(directory) for split, directory in directories.items()}
+    folders = dict(zip(directories, _scan_splits(scan, directories, classes), strict=True))
+    return FolderListing(root, layout, folders, scan.skipped.noted(), scan.read_at)
+
+
+def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, list[str]]) -> list[Folder]:
+    """The images of each split. Raises UserError where a class has none, or the splits have not the same classes."""
+    for split, directory in directories.items():
+        _check_classes(scan, directory, classes[split])
+    first = next(iter(directories))
+    for split, directory in directories.items():
+        check_same_classes(directories[first], classes[first], directory, classes[split])
+    found: dict[tuple[str, str], list[str]] = {}
+    for split, directory in directories.items():
+        for name in classes[split]:
+            before = scan.skipped.counts()
+            path = os.path.join(directory, name)
+            found[split, name] = scan.images(path, Place(split, name))
+            if not found[split, name]:
+                held = [f"{count:,} {what}" for what, count in (scan.skipped.counts() - before).items()]
+                listed = f"; skipped there: {', '.join(held)}" if held else ""
+                raise UserError(f"data.root: class folder {path!r} holds no images that can be read{listed}.")
+    twice = scan.linked_twice()
+    folders = []
+    for split, directory in directories.items():
+        files: list[str] = []
+        labels: list[int] = []
+        for label, name in enumerate(classes[split]):
+            kept = [file for file in found[split, name] if file not in twice] if twice else found[split, name]
+            files += kept
+            labels += [label] * len(kept)
+        folders.append(Folder(directory, tuple(classes[split]), tuple(files), tuple(labels)))
+    return folders
+
+
+def _check_classes(scan: Scan, directory: str, classes: Sequence[str]) -> None:
+    check_class_names(directory, classes)
+    if len(classes) >= 2:
+        return
+    loose = sum(os.path.dirname(path) == directory for path in scan.outside)
+    hint = f" {loose:,} images lie in it directly, in none." if loose else ""
+    if len(classes) == 1:
+        inner = os.path.join(directory, classes[0])
+        if len(Scan(Skipped(inner)).folders(inner)) >= 2:
+            hint = f" Did you mean data.root={inner}?"
+    raise UserError(f"data.root: {directory!r} has {len(classes)} class folders: expected at least two.{hint}")
