@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from nas.driver.export_plan import plan_export
 from nas.driver.front_table import front_table, measurement_lines
 from nas.ledger.location import open_ledger
 from nas.records.front import front_of
@@ -61,10 +62,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.list:
             print_front(console, ledger.records)
         else:
-            # Torch and MLflow take seconds to import; the list and a mistake on the command line do without.
+            plan = plan_export(options, directory, ledger)
+            # Torch and MLflow take seconds to import; the list and a mistake do without.
             from nas.driver.bundle_export import export_bundle
 
-            export_bundle(console, options, directory, ledger)
+            export_bundle(console, plan, directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE

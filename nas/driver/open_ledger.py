@@ -3,30 +3,15 @@
 import sys
 from dataclasses import replace
 
+from nas.driver.checks import check_ledger
 from nas.driver.code_revision import code_revision
-from nas.driver.lock import check_free
 from nas.ledger.forking import check_whole, copy_weights, origin, taken_over
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import create_ledger, open_ledger
-from nas.settings.changes import check_same_images
 from nas.settings.command import Command
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, run_directory
-from search_spaces.errors import UserError
 from trainers.data.config import DataSummary
-
-
-def check_ledger(command: Command, directory: RunDirectory, data: DataSummary) -> None:
-    """Raises UserError where a command has no ledger to work on: before anything is started, and changing nothing.
-
-    That is where a new search has the name of another, or one that goes on finds other images than it began with.
-    """
-    if not command.resume and directory.has_ledger:
-        raise UserError(f"a search named {command.name!r} exists already: resume it with --resume {command.name}.")
-    if command.fork_of is not None:
-        check_free(run_directory(command.runs_dir, command.fork_of))
-    if command.previous is not None:
-        check_same_images(command.fork_of or command.name, command.previous.data_summary, data)
 
 
 def search_ledger(command: Command, directory: RunDirectory, data: DataSummary, slots: int) -> Ledger:

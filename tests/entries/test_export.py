@@ -11,7 +11,8 @@ from nas.ledger.ledger import Ledger
 from nas.settings.run_directory import RunDirectory
 from tests.support.exported_search import finished_search
 from tests.support.present import present
-from trainers.bundle.files import read_bundle, read_model
+from trainers.bundle.document import read_bundle
+from trainers.bundle.files import read_model
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model

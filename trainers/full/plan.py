@@ -1,8 +1,10 @@
 """A full training before it starts: what is to be trained, where, and that it can be."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
@@ -10,9 +12,11 @@ from trainers.bundle.contents import Bundle
 from trainers.data.config import DataSummary
 from trainers.data.datasets import examine_data
 from trainers.data.findings import DataFindings
-from trainers.distributed import Processes
 from trainers.full.train_settings import TrainSettings, difference
 from trainers.recipe import Recipe
+
+if TYPE_CHECKING:
+    from trainers.distributed import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +29,33 @@ class Plan:
     findings: DataFindings | None
     cost: Cost
     out: Path
-    processes: Processes
+    processes: "Processes"
 
     @property
     def result_file(self) -> Path:
         return self.out / "result.json"
 
 
-def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Processes) -> Plan:
-    """Checks all that can be checked before anything is written. Raises UserError."""
-    processes.from_first(lambda: _check_out(out, settings))
-    # The first process alone at first: it may have to download.
-    processes.from_first(lambda: examine_data(settings.data))
-    summary, findings = processes.in_all(lambda: examine_data(settings.data))
-    check_batch(settings.recipe, summary, processes.world_size)
+def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str) -> Plan:
+    """Checks all that can be checked before anything is written, and joins the processes that torchrun started.
+
+    `device` is "auto" or a torch device. Raises UserError.
+    """
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if alone:
+        # Torch takes seconds to import: a mistake is said before.
+        _check_out(out, settings)
+        summary, findings = examine_data(settings.data)
+        check_batch(settings.recipe, summary, 1)
+    from trainers.distributed import join_processes
+
+    processes = join_processes(device)
+    if not alone:
+        processes.from_first(lambda: _check_out(out, settings))
+        # The first process alone at first: it may have to download.
+        processes.from_first(lambda: examine_data(settings.data))
+        summary, findings = processes.in_all(lambda: examine_data(settings.data))
+        check_batch(settings.recipe, summary, processes.world_size)
     return Plan(bundle, settings, summary, findings, summary.cost(settings.architecture), out, processes)
 
 
