@@ -78,6 +78,8 @@ class ModelRegistry:
                     pip_requirements=[f"numpy=={version('numpy')}", f"torch=={torch.__version__.partition('+')[0]}"],
                     serialization_format="pt2",
                     run_id=run.info.run_id,
+                    # MLflow would load what it has just written and run it, only to warn where that fails.
+                    validate_serving_input=False,
                 )
             registered = int(info.registered_model_version)
             self._client().set_registered_model_alias(model_name, alias, str(registered))
