@@ -41,6 +41,8 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
         f"{record.params:,} parameters, validation accuracy {record.point[0]:.2%}",
         soft_wrap=True,
     )
+    if plan.remark is not None:
+        console.print(plan.remark, soft_wrap=True)
     if registration is not None:
         model, alias = registration.model, registration.alias
         try:

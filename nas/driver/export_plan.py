@@ -28,10 +28,11 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """A trial that `choice` means, and what is to be made of it."""
+    """A trial that `choice` means, what has to be said of that, and what is to be made of it."""
 
     record: TrialRecord
     choice: str
+    remark: str | None
     out: Path
     onnx: bool
     registration: Registration | None
@@ -39,7 +40,8 @@ class ExportPlan:
 
 def plan_export(options: argparse.Namespace, directory: RunDirectory, ledger: Ledger) -> ExportPlan:
     """What the command line asks for. Raises UserError where it cannot be written."""
-    record = pick(ledger.records, options.pick)
+    picked = pick(ledger.records, options.pick)
+    record = picked.record
     out = Path(options.out or f"bundles/{options.name}-{record.number:04d}")
     if options.onnx:
         check_onnx()
@@ -55,7 +57,7 @@ def plan_export(options: argparse.Namespace, directory: RunDirectory, ledger: Le
     if newest_epoch(directory.checkpoints(record.number)) != len(record.epochs):
         raise weights_gone(directory, record)
     check_free(out)
-    return ExportPlan(record, options.pick, out, options.onnx, registration)
+    return ExportPlan(record, options.pick, picked.remark, out, options.onnx, registration)
 
 
 def weights_gone(directory: RunDirectory, record: TrialRecord) -> UserError:

@@ -11,7 +11,8 @@ from search_spaces.units import readable_flops
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     """The front as a table, by rising cost; the knee is marked.
 
-    ms is the latency of one batch and MB its peak memory, a dash where they were not measured. Where the cost is
+    ms is the latency of one batch, with its range where it was not steady, and MB its peak memory, a dash where they
+    were not measured. Where the cost is
     latency, it has a column of its own.
     """
     on_latency = any(record.cost_name == "latency_ms" for record in front)
@@ -29,7 +30,7 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
             *([record.readable_cost] if on_latency else []),
             readable_flops(record.flops).removesuffix("FLOPs").strip(),
             f"{record.params:,}",
-            f"{record.inference.latency_ms:.3g}" if record.inference else "–",
+            record.inference.readable_latency if record.inference else "–",
             f"{record.inference.peak_memory_mb:.3g}" if record.inference else "–",
             record.architecture.label + mark,
         )
