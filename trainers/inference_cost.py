@@ -71,7 +71,8 @@ class InferenceCost:
     def from_json(cls, data: object) -> "InferenceCost":
         """The cost that `to_json` wrote. Anything unknown, missing or of another type raises UserError.
 
-        Earlier ones are of one round and have no interval: it is the half of their runs in the middle.
+        Earlier ones are of one round and say only how far its quartiles lie apart, not where: they are within so much
+        of the median.
         """
         if isinstance(data, Mapping) and not data.keys() & {"latency_low_ms", "latency_high_ms", "rounds"}:
             data = {**data, **_interval_of_one_round(data)}
@@ -82,4 +83,4 @@ def _interval_of_one_round(data: Mapping[str, Any]) -> dict[str, Any]:
     latency, spread = data.get("latency_ms"), data.get("latency_spread_ms")
     if not isinstance(latency, int | float) or not isinstance(spread, int | float):
         return {}  # It is refused for that.
-    return {"latency_low_ms": max(0.0, latency - spread / 2), "latency_high_ms": latency + spread / 2, "rounds": 1}
+    return {"latency_low_ms": max(0.0, latency - spread), "latency_high_ms": latency + spread, "rounds": 1}

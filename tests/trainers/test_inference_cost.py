@@ -16,13 +16,13 @@ def test_a_cost_is_json_and_read_strictly() -> None:
         InferenceCost.from_json(cost.to_json() | {"batch": 1.5})
 
 
-def test_costs_of_before_have_the_middle_half_of_their_runs_as_interval() -> None:
+def test_costs_of_before_lie_within_an_interquartile_range_of_their_median() -> None:
     earlier = inference_cost(latency_ms=2.0, latency_spread_ms=0.5, runs=30).to_json()
     for name in ("latency_low_ms", "latency_high_ms", "rounds"):
         del earlier[name]
     cost = InferenceCost.from_json(earlier)
-    assert (cost.latency_low_ms, cost.latency_high_ms, cost.rounds) == (1.75, 2.25, 1)
-    assert cost.readable_latency == "2 (1.75–2.25)" and "median of 30 runs" in cost.conditions
+    assert (cost.latency_low_ms, cost.latency_high_ms, cost.rounds) == (1.5, 2.5, 1)
+    assert cost.readable_latency == "2 (1.5–2.5)" and "median of 30 runs" in cost.conditions
     with pytest.raises(UserError, match="missing"):
         InferenceCost.from_json({name: value for name, value in earlier.items() if name != "latency_ms"})
     with pytest.raises(UserError, match="latency_ms is 'long'"):
