@@ -59,10 +59,10 @@ class InferenceCost:
 
     @property
     def readable_latency(self) -> str:
-        """Milliseconds for people, without the unit; with their range where they were not steady."""
+        """Milliseconds for people, without the unit; their range where they were not steady."""
         if self.is_steady:
             return f"{self.latency_ms:.3g}"
-        return f"{self.latency_ms:.3g} ({self.latency_low_ms:.3g}–{self.latency_high_ms:.3g})"
+        return f"{_two_digits(self.latency_low_ms)}–{_two_digits(self.latency_high_ms)}"
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -77,6 +77,10 @@ class InferenceCost:
         if isinstance(data, Mapping) and not data.keys() & {"latency_low_ms", "latency_high_ms", "rounds"}:
             data = {**data, **_interval_of_one_round(data)}
         return read_dataclass(cls, data, "inference")
+
+
+def _two_digits(milliseconds: float) -> str:
+    return f"{milliseconds:.2g}" if milliseconds < 99.5 else f"{milliseconds:.0f}"
 
 
 def _interval_of_one_round(data: Mapping[str, Any]) -> dict[str, Any]:

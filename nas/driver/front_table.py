@@ -7,11 +7,14 @@ from rich.table import Table
 from nas.records.trial import TrialRecord
 from search_spaces.units import readable_flops
 
+# On a narrow terminal a label is broken between its words, of so many characters at most.
+NARROWEST_LABEL = 8
+
 
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     """The front as a table, by rising cost; the knee is marked.
 
-    ms is the latency of one batch, with its range where it was not steady, and MB its peak memory, a dash where they
+    ms is the latency of one batch, its range where it was not steady, and MB its peak memory, a dash where they
     were not measured. Where the cost is
     latency, it has a column of its own.
     """
@@ -20,7 +23,7 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     numbers = ["trial", "accuracy", *(["latency"] if on_latency else []), "FLOPs", "params", "ms", "MB"]
     for header in numbers:
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column()
+    table.add_column(min_width=NARROWEST_LABEL)
     for record in front:
         mark = "  ← knee" if record.number == knee_number else ""
         accuracy, _ = record.point
