@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from nas.driver.export_plan import plan_export
 from nas.driver.front_table import front_table, measurement_lines
+from nas.driver.texts import print_table, print_text
 from nas.ledger.location import open_ledger
 from nas.records.front import front_of
 from nas.records.pareto import knee
@@ -61,10 +63,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.list:
             print_front(console, ledger.records)
         else:
-            # Torch and MLflow take seconds to import; the list and a mistake on the command line do without.
+            plan = plan_export(options, directory, ledger)
+            # Torch and MLflow take seconds to import; the list and a mistake do without.
             from nas.driver.bundle_export import export_bundle
 
-            export_bundle(console, options, directory, ledger)
+            export_bundle(console, plan, directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
@@ -91,9 +94,9 @@ def print_front(console: Console, records: Sequence[TrialRecord]) -> None:
     if not members:
         raise UserError("no architecture of this search was trained to the end, so there is no front yet.")
     best = members[knee([record.point for record in members])]
-    console.print(front_table(members, best.number), soft_wrap=True)
+    print_table(console, front_table(members, best.number))
     for line in measurement_lines(members):
-        console.print(line, soft_wrap=True)
+        print_text(console, line)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,8 @@ def _bring_up_mlflow(
     from nas.driver.commands import report_command
     from nas.driver.conclusion import mlflow_lines
     from nas.tracking.environment import quiet_mlflow
-    from nas.tracking.store import bring_up_to_date, store_uri
+    from nas.tracking.store import bring_up_to_date
+    from nas.tracking.store_address import store_uri
     from nas.tracking.writer_thread import reason_of
 
     quiet_mlflow()

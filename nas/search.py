@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
 from nas.driver.lock import check_free
-from nas.driver.outages import outage
+from nas.driver.plan import plan_search
 from nas.driver.steps import step
 from nas.settings.addresses import redacted
 from nas.settings.run_directory import check_writable, run_directory
@@ -34,24 +35,26 @@ def main(arguments: Sequence[str]) -> int:
         directory = run_directory(command.runs_dir, command.name)
         asked = directory, command.cluster
         check_writable(directory)
-        # What follows imports torch, Ray and MLflow, for seconds; a mistake on the command line is said before.
         if command.plan:
-            from nas.driver.plan import plan_search
-
             plan_search(console, command, directory)
             return SUCCESS
         check_free(directory)
+        # Torch, Ray and MLflow take seconds to import: whatever can be found wrong is said before.
+        with step(console, "looking at the data and for room to write"):
+            data = check_search(command, directory)
         set_ray_environment(command.cluster)
         with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS):
             from nas.driver.session import run_search
 
-        return run_search(console, command, directory)
+        return run_search(console, command, directory, data)
     except KeyboardInterrupt:
         return INTERRUPTED  # Before there is anything to keep.
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
     except Exception as error:
+        from nas.driver.outages import outage
+
         said = None if asked is None else outage(error, *asked)
         if said is None:
             raise

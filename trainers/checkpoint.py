@@ -1,6 +1,7 @@
 """Checkpoints of a training: written atomically, checksummed, and read without executing anything.
 
 A file is one line, `checkpoint/1` and the SHA-256 of what follows it, and then what `torch.save` wrote.
+Torch is imported only where one is written or read: that there is none is known at once.
 """
 
 import hashlib
@@ -9,8 +10,6 @@ import logging
 import re
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from trainers.files import write_atomically
 
@@ -28,6 +27,8 @@ def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: in
 
     `state` holds tensors and plain values only. Raises OSError where it cannot be written; the older ones then stay.
     """
+    import torch
+
     assert keep >= 1
     directory.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
@@ -56,6 +57,11 @@ def newest_sound_checkpoint(directory: Path) -> tuple[int, dict[str, Any]] | Non
     return None
 
 
+def newest_epoch(directory: Path) -> int | None:
+    """The epoch of the newest checkpoint, whole or not. None where there is none."""
+    return next((epoch for epoch, _ in _checkpoints(directory)), None)
+
+
 def _checkpoints(directory: Path) -> list[tuple[int, Path]]:
     """(epoch, file) of every checkpoint, the newest first."""
     if not directory.is_dir():
@@ -69,5 +75,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
     if header != MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n":
         return None
+    import torch
+
     state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     return state

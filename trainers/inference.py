@@ -16,10 +16,12 @@ from search_spaces.errors import UserError
 from trainers.data.config import DataSummary
 from trainers.evaluation import autocast
 from trainers.inference_cost import InferenceCost
+from trainers.latency_rounds import is_median_known
 
 # The first runs compile kernels, choose algorithms and fill caches; they are not counted.
 WARM_UP_RUNS = 5
 TIMED_RUNS = 30
+MOST_RATIO_RUNS = 150
 
 
 def measure_inference(
@@ -60,6 +62,9 @@ def measure_inference(
         attention_backend=backend_for(torch.empty(1, device=device)),
         torch_version=torch.__version__,
         runs=runs,
+        latency_low_ms=first,
+        latency_high_ms=third,
+        rounds=1,
     )
 
 
@@ -72,10 +77,12 @@ def latency_ratio(
     device: torch.device | str,
     precision: str = "float32",
     runs: int = TIMED_RUNS,
+    most_runs: int = MOST_RATIO_RUNS,
 ) -> float:
     """How many times as long as `reference` `model` takes: the median over runs of the two in turn.
 
-    Other work may go on meanwhile, since what slows both alike cancels. Both networks are left on `device`, in
+    Other work may go on meanwhile, since what slows both alike cancels. There are `runs` of them, and again as many
+    until their median is known well enough or there are `most_runs`. Both networks are left on `device`, in
     evaluation mode. Raises UserError where the batch does not fit into a GPU's memory.
     """
     device = torch.device(device)
@@ -87,7 +94,11 @@ def latency_ratio(
             for _ in range(WARM_UP_RUNS):
                 model(images_BCHW)
                 reference(images_BCHW)
-            ratios = [_milliseconds(model, images_BCHW) / _milliseconds(reference, images_BCHW) for _ in range(runs)]
+            ratios: list[float] = []
+            while not ratios or (len(ratios) < most_runs and not is_median_known(ratios)):
+                ratios += [
+                    _milliseconds(model, images_BCHW) / _milliseconds(reference, images_BCHW) for _ in range(runs)
+                ]
     except torch.cuda.OutOfMemoryError:
         raise UserError(f"a batch of {batch} does not fit into the memory of {_device_name(device)}.") from None
     return statistics.median(ratios)

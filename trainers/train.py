@@ -94,8 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(options: argparse.Namespace) -> "Plan":
-    from trainers.bundle.files import read_bundle
-    from trainers.distributed import join_processes
+    from trainers.bundle.document import read_bundle
     from trainers.full.plan import prepare
     from trainers.full.train_settings import settings_of
 
@@ -104,7 +103,7 @@ def _prepare(options: argparse.Namespace) -> "Plan":
     bundle = read_bundle(options.bundle)
     settings = settings_of(bundle, options.settings, options.seed)
     out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + "-trained")
-    return prepare(bundle, settings, out, join_processes(options.device))
+    return prepare(bundle, settings, out, options.device)
 
 
 def _run(plan: "Plan", arguments: list[str]) -> int:

@@ -1,62 +1,54 @@
 """Exports a found network: as a bundle, as ONNX, and into MLflow's model registry."""
 
-import argparse
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
+from nas.driver.export_plan import ExportPlan, weights_gone
 from nas.ledger.ledger import Ledger
-from nas.records.selection import pick
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError
 from search_spaces.units import readable_flops
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import model_of, read_model, write_bundle
-from trainers.bundle.onnx_export import check_onnx, onnx_model
+from trainers.bundle.onnx_export import onnx_model
 from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint
 from trainers.recipe import FULL_TRAINING
 
 
-def export_bundle(console: Console, options: argparse.Namespace, directory: RunDirectory, ledger: Ledger) -> None:
-    """Writes the bundle, and registers its network where that is asked for. Whatever can be checked is checked first.
+def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, ledger: Ledger) -> None:
+    """Writes the bundle, and registers its network where that is asked for. What can be checked first is checked first.
 
     Raises UserError, and OSError where the bundle cannot be written.
     """
-    record = pick(ledger.records, options.pick)
-    out = Path(options.out or f"bundles/{options.name}-{record.number:04d}")
-    if options.onnx:
-        check_onnx()
-    if options.register:
+    record, out, registration = plan.record, plan.out, plan.registration
+    if registration is not None:
         # MLflow takes seconds to import.
-        from nas.tracking.model_registry import DEFAULT_ALIAS, ModelRegistry, check_names
-        from nas.tracking.store import store_uri
+        from nas.tracking.model_registry import ModelRegistry
 
-        alias = DEFAULT_ALIAS if options.alias is None else options.alias
-        check_names(options.register, alias)
-        if ledger.tracking is None:
-            raise UserError(f"search {options.name!r} has no MLflow store: it was never run.")
-        tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
-        registry = ModelRegistry(store_uri(tracking, directory), ledger.search_id)
+        registry = ModelRegistry(registration.uri, ledger.search_id)
         run = registry.run_of(record.number)
-    bundle, weights = found_network(directory, ledger, record, options.pick)
-    onnx = onnx_model(model_of(bundle, weights), bundle.data_summary) if options.onnx else None
+    bundle, weights = found_network(directory, ledger, record, plan.choice)
+    onnx = onnx_model(model_of(bundle, weights), bundle.data_summary) if plan.onnx else None
     write_bundle(out, bundle, weights, onnx)
     console.print(
         f"{out}: trial {record.number}, {record.architecture.label}, {readable_flops(record.flops)}, "
         f"{record.params:,} parameters, validation accuracy {record.point[0]:.2%}",
         soft_wrap=True,
     )
-    if options.register:
+    if plan.remark is not None:
+        console.print(plan.remark, soft_wrap=True)
+    if registration is not None:
+        model, alias = registration.model, registration.alias
         try:
-            version = registry.register(run, read_model(out), bundle.data_summary, options.register, alias)
+            version = registry.register(run, read_model(out), bundle.data_summary, model, alias)
         except UserError as error:
             raise UserError(f"{error} (the bundle {str(out)!r} is written)") from None
-        console.print(f"models:/{options.register}@{alias}: version {version}", soft_wrap=True)
+        console.print(f"models:/{model}@{alias}: version {version}", soft_wrap=True)
     _print_next(console, bundle, out)
 
 
@@ -73,10 +65,7 @@ def found_network(
     header = ledger.header
     checkpoint = newest_sound_checkpoint(directory.checkpoints(record.number))
     if checkpoint is None or checkpoint[0] != len(record.epochs):
-        raise UserError(
-            f"the weights of trial {record.number} are no longer in {str(directory.checkpoints(record.number))!r}: "
-            "expected a trial of the front, whose weights are kept."
-        )
+        raise weights_gone(directory, record)
     state = checkpoint[1]["training"]
     last = record.epochs[-1]
     provenance = Provenance(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.ledger.location import open_ledger
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
 from nas.settings.command import Command
 from nas.settings.compose import compose_settings, override_of
@@ -64,6 +63,9 @@ def _absolute_root(data: DataConfig) -> DataConfig:
 
 def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Command:
     """The command that goes on with a search as it was, but for what it may change, or that forks it."""
+    # Optuna and SQLAlchemy, which a new search reads its command without.
+    from nas.ledger.location import open_ledger
+
     ledger = open_ledger(existing_run(options.runs_dir, options.resume), _ledger_url(overrides))
     header = ledger.header
     space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)

@@ -7,11 +7,15 @@ from rich.table import Table
 from nas.records.trial import TrialRecord
 from search_spaces.units import readable_flops
 
+# On a narrow terminal a label is broken between its words, of so many characters at most.
+NARROWEST_LABEL = 8
+
 
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     """The front as a table, by rising cost; the knee is marked.
 
-    ms is the latency of one batch and MB its peak memory, a dash where they were not measured. Where the cost is
+    ms is the latency of one batch, its range where it was not steady, and MB its peak memory, a dash where they
+    were not measured. Where the cost is
     latency, it has a column of its own.
     """
     on_latency = any(record.cost_name == "latency_ms" for record in front)
@@ -19,7 +23,7 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     numbers = ["trial", "accuracy", *(["latency"] if on_latency else []), "FLOPs", "params", "ms", "MB"]
     for header in numbers:
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column()
+    table.add_column(min_width=NARROWEST_LABEL)
     for record in front:
         mark = "  ← knee" if record.number == knee_number else ""
         accuracy, _ = record.point
@@ -29,7 +33,7 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
             *([record.readable_cost] if on_latency else []),
             readable_flops(record.flops).removesuffix("FLOPs").strip(),
             f"{record.params:,}",
-            f"{record.inference.latency_ms:.3g}" if record.inference else "–",
+            record.inference.readable_latency if record.inference else "–",
             f"{record.inference.peak_memory_mb:.3g}" if record.inference else "–",
             record.architecture.label + mark,
         )

@@ -2,43 +2,17 @@
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
+from nas.driver.checks import check_ledger
 from nas.driver.code_revision import code_revision
-from nas.driver.lock import check_free
 from nas.ledger.forking import check_whole, copy_weights, origin, taken_over
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import create_ledger, open_ledger
-from nas.settings.changes import check_same_images
 from nas.settings.command import Command
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, run_directory
-from search_spaces.errors import UserError
-from trainers.data.data_changes import data_changes
 from trainers.data.datasets import ExaminedData
 from trainers.data.fingerprint import DataFingerprint
-
-
-def kept_index(command: Command, directory: RunDirectory) -> Path | None:
-    """Where the index of the images is that the search had, with whose results a command begins; None of a new one."""
-    if command.fork_of is not None:
-        return run_directory(command.runs_dir, command.fork_of).data_index
-    return directory.data_index if command.resume else None
-
-
-def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData) -> None:
-    """Raises UserError where a command has no ledger to work on: before anything is started, and changing nothing.
-
-    That is where a new search has the name of another, or one that goes on finds other images than it began with.
-    """
-    if not command.resume and directory.has_ledger:
-        raise UserError(f"a search named {command.name!r} exists already: resume it with --resume {command.name}.")
-    if command.fork_of is not None:
-        check_free(run_directory(command.runs_dir, command.fork_of))
-    if command.previous is not None:
-        before, index = command.previous.data_fingerprint, kept_index(command, directory)
-        found = [] if before is None else data_changes(before, index, data, command.unreadable)
-        check_same_images(command.fork_of or command.name, command.previous.data_summary, data.summary, found)
 
 
 def search_ledger(command: Command, directory: RunDirectory, data: ExaminedData, slots: int) -> Ledger:

@@ -5,17 +5,15 @@ import random
 from rich.console import Console
 from rich.table import Table
 
+from nas.driver.checks import check_ledger, check_reachable, kept_index
 from nas.driver.findings_table import print_findings
-from nas.driver.open_ledger import check_ledger, kept_index
 from nas.records.objectives import COSTS
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture
-from search_spaces.errors import UserError
 from search_spaces.space import Space
-from search_spaces.space_cost import flops_range
 from search_spaces.units import readable_flops
 from trainers.data.config import DataSummary
 from trainers.data.datasets import examine_data
@@ -30,17 +28,6 @@ def plan_search(console: Console, command: Command, directory: RunDirectory) -> 
     check_ledger(command, directory, data)
     print_plan(console, command.space, data.summary, command.search, command.training.epochs)
     print_findings(console, data.findings)
-
-
-def check_reachable(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, int]:
-    """The FLOPs range of the space on this data. Raises UserError where the limit leaves nothing of it."""
-    lowest, highest = flops_range(space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
-    if max_flops is not None and lowest > max_flops:
-        raise UserError(
-            f"--max-flops is {max_flops:g}, and the cheapest architecture of {space.name} on {data.image_size}² images "
-            f"has {lowest:,} FLOPs: expected at least that."
-        )
-    return lowest, highest
 
 
 def print_plan(console: Console, space: Space, data: DataSummary, search: SearchSettings, epochs: int) -> None:

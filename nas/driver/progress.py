@@ -20,6 +20,8 @@ from nas.records.trial import TrialRecord
 LIVE_INTERVAL_SECONDS = 0.5
 # Together with the time that a look takes on a busy machine no silence is longer than `steps.SILENCE_SECONDS`.
 PLAIN_INTERVAL_SECONDS = 10.0
+# The steps before were silent for some time already.
+FIRST_LINE_SECONDS = 1.0
 # Where nothing can be drawn over, the trials that run are listed once in so many lines.
 LINES_BETWEEN_LISTS = 6
 
@@ -68,8 +70,9 @@ class ProgressView:
                 live.update(self._table(), refresh=True)
 
     def _write(self) -> None:
-        written = 0
-        while not self._closing.wait(self._interval_seconds):
+        written, wait = 0, min(FIRST_LINE_SECONDS, self._interval_seconds)
+        while not self._closing.wait(wait):
+            wait = self._interval_seconds
             progress = self._look()
             print_text(self._console, progress_line(progress))
             if written % LINES_BETWEEN_LISTS == 0:

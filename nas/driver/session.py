@@ -11,14 +11,12 @@ from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
 from nas.driver.lock import driver_lock
-from nas.driver.open_ledger import check_ledger, kept_index, search_ledger
-from nas.driver.plan import check_reachable
+from nas.driver.open_ledger import search_ledger
 from nas.driver.progress import ProgressView
 from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
 from nas.driver.stop_rule import StopRule
-from nas.driver.storage_check import check_space
 from nas.driver.texts import print_text
 from nas.driver.time_left import search_plan
 from nas.engine.engine import Engine
@@ -32,7 +30,8 @@ from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import ClusterSettings, SearchSettings
 from nas.strategy.proposals import slow_architectures
 from nas.tracking.environment import quiet_mlflow
-from nas.tracking.store import described_tracker, note, store_uri
+from nas.tracking.store import described_tracker, note
+from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from nas.workers.asha import AccuracyHalving
@@ -41,21 +40,16 @@ from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
 from nas.workers.tuner import run_trials
 from trainers.data.config import DataSummary
-from trainers.data.datasets import ExaminedData, examine_data
+from trainers.data.datasets import ExaminedData
 from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 
 
-def run_search(console: Console, command: Command, directory: RunDirectory) -> int:
-    """Runs the search that was asked for; an orderly end where it is interrupted. The exit code.
+def run_search(console: Console, command: Command, directory: RunDirectory, data: ExaminedData) -> int:
+    """Runs a search that was checked (`nas.driver.checks`); an orderly end where it is interrupted. The exit code.
 
-    Raises UserError, before anything is started where that can be.
+    Raises UserError.
     """
-    with step(console, "looking at the data and for room to write"):
-        data = examine_data(command.data, kept_index(command, directory))
-        check_ledger(command, directory, data)
-        check_reachable(command.space, data.summary, command.search.max_flops)
-        check_space(directory, command.space, data.summary, command.training, command.search)
     with Interruption() as interrupted, driver_lock(directory):
         _announce(console, command, data.summary, data.findings)
         _search(console, command, directory, data, interrupted)

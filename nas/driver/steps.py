@@ -17,7 +17,7 @@ T = TypeVar("T")
 # A step is said when it has taken so long, and again after so long: with some that are over sooner in between, no
 # silence is longer than SILENCE_SECONDS.
 SAID_AFTER_SECONDS = 2.0
-SAID_AGAIN_SECONDS = 10.0
+SAID_AGAIN_SECONDS = 7.0
 SILENCE_SECONDS = 15.0
 
 

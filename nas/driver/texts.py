@@ -4,7 +4,11 @@ import shutil
 import textwrap
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+
+# More than any table here takes.
+UNBOUNDED_COLUMNS = 1000
 
 
 def print_text(console: Console, text: str) -> None:
@@ -24,7 +28,12 @@ def print_pasted(console: Console, text: str) -> None:
 
 def print_table(console: Console, table: Table) -> None:
     """Prints a table: on a terminal as wide as that, its texts broken between words, elsewhere as wide as it gets."""
-    console.print(table, soft_wrap=not console.is_terminal, width=_width(console))
+    if console.is_terminal:
+        console.print(table, width=_width(console))
+        return
+    # Rich takes whatever is no terminal for 80 columns.
+    wide = Console(file=console.file, width=UNBOUNDED_COLUMNS)
+    wide.print(table, width=Measurement.get(wide, wide.options, table).maximum)
 
 
 def _width(console: Console) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nas.records.front import front_of
+from nas.records.latency_choice import LatencyChoice, choose_within, measured_latency
 from nas.records.pareto import knee
 from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError, unknown_name
@@ -30,7 +31,7 @@ LIMITS = {
         lambda value: f"{value:,.0f} parameters",
     ),
     "max-latency": Limit(
-        lambda record: record.latency_ms if record.inference is None else record.inference.latency_ms,
+        lambda record: latency.middle if (latency := measured_latency(record)) else None,
         "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
     ),
 }  # fmt: skip
@@ -38,26 +39,35 @@ LIMITS = {
 PICKS = ("knee", "accuracy", "max-flops=X", "max-params=X", "max-latency=MS", "trial=N")
 
 
-def pick(records: Sequence[TrialRecord], choice: str) -> TrialRecord:
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A trial, and what has to be said of the choice where it was not clear."""
+
+    record: TrialRecord
+    remark: str | None = None
+
+
+def pick(records: Sequence[TrialRecord], choice: str) -> Pick:
     """The trial that `choice` means.
 
     `knee` is where the front bends, `accuracy` its most accurate member, `max-flops=X`, `max-params=X` and
     `max-latency=MS` its most accurate one within the limit, `trial=N` any trial that was finished. Of members that are
-    equally accurate it is the one of fewer FLOPs, then of fewer parameters, then the earlier one. Raises UserError
-    where there is none, or the choice is another.
+    equally accurate it is the one of fewer FLOPs, then of fewer parameters, then the earlier one. Latencies are
+    measured, so that a limit on them has a rule of its own (`nas.records.latency_choice`). Raises UserError where there
+    is none, or the choice is another.
     """
     kind, equals, argument = choice.partition("=")
     if kind == "trial" and equals:
-        return _trial(records, argument)
+        return Pick(_trial(records, argument))
     if choice not in ("knee", "accuracy") and kind not in LIMITS:
         raise unknown_name("--pick", choice, PICKS)
     members = sorted(front_of(records), key=_preference)
     if not members:
         raise UserError("no architecture of this search was trained to the end, so there is no front to pick from.")
     if choice == "knee":
-        return members[knee([record.point for record in members])]
+        return Pick(members[knee([record.point for record in members])])
     if choice == "accuracy":
-        return members[0]
+        return Pick(members[0])
     return _within(members, LIMITS[kind], argument, choice)
 
 
@@ -65,7 +75,7 @@ def _preference(record: TrialRecord) -> tuple[float, int, int, int]:
     return -record.point[0], record.flops, record.params, record.number
 
 
-def _within(members: Sequence[TrialRecord], limit: Limit, argument: str, choice: str) -> TrialRecord:
+def _within(members: Sequence[TrialRecord], limit: Limit, argument: str, choice: str) -> Pick:
     """The first of `members` whose cost is known and within the limit."""
     most = _number(argument, limit, choice)
     costs = [(cost, record) for record in members if (cost := limit.cost(record)) is not None]
@@ -74,14 +84,18 @@ def _within(members: Sequence[TrialRecord], limit: Limit, argument: str, choice:
             f"--pick {choice}: no architecture of the front has been measured; "
             "going on with the search, --resume, measures them."
         )
-    within = next((record for cost, record in costs if cost <= most), None)
+    within: Pick | LatencyChoice | None
+    if limit is LIMITS["max-latency"]:
+        within = choose_within(members, most)
+    else:
+        within = next((Pick(record) for cost, record in costs if cost <= most), None)
     if within is None:
         cost, nearest = min(costs, key=lambda known: known[0])
         raise UserError(
             f"--pick {choice}: no architecture of the front is within that; "
             f"the nearest is trial {nearest.number} with {limit.readable(cost)}."
         )
-    return within
+    return Pick(within.record, within.remark)
 
 
 def _trial(records: Sequence[TrialRecord], argument: str) -> TrialRecord:

@@ -130,6 +130,8 @@ class TrialRecord:
             "val_accuracy": self.val_accuracy,
             "latency_ms": self.inference_latency_ms if self.latency_ms is None else self.latency_ms,
             "inference_latency_ms": self.inference_latency_ms,
+            "inference_latency_low_ms": None if self.inference is None else self.inference.latency_low_ms,
+            "inference_latency_high_ms": None if self.inference is None else self.inference.latency_high_ms,
             "peak_memory_mb": None if self.inference is None else self.inference.peak_memory_mb,
             "anchor": self.anchor,
             "replicate": self.replicate,

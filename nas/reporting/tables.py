@@ -12,9 +12,9 @@ from search_spaces.units import readable_flops
 
 CSV_COLUMNS = (
     "number", "outcome", "on_front", "val_accuracy", "val_loss", "train_loss", "flops", "params", "latency_ms",
-    "inference_latency_ms", "peak_memory_mb", "epochs", "train_seconds", "anchor", "depth", "base_channels", "stem",
-    "stage1", "stage2", "stage3", "stage4", "architecture_id", "seed", "duplicate_of", "started_at", "finished_at",
-    "reason",
+    "inference_latency_ms", "inference_latency_low_ms", "inference_latency_high_ms", "peak_memory_mb", "epochs",
+    "train_seconds", "anchor", "depth", "base_channels", "stem", "stage1", "stage2", "stage3", "stage4",
+    "architecture_id", "seed", "duplicate_of", "started_at", "finished_at", "reason",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _numbers(record: TrialRecord, measured: bool) -> dict[str, str]:
         numbers["latency"] = record.readable_cost
     numbers |= {"FLOPs": readable_flops(record.flops), "parameters": f"{record.params:,}"}
     if measured:
-        numbers["ms"] = "" if inference is None else f"{inference.latency_ms:.3g}"
+        numbers["ms"] = "" if inference is None else inference.readable_latency
         numbers["MB"] = "" if inference is None else f"{inference.peak_memory_mb:.3g}"
     return numbers | {"depth": str(record.architecture.depth), "channels": str(record.architecture.base_channels)}
 

@@ -5,9 +5,7 @@ reference implementation, and the batch may be of any size.
 """
 
 import os
-import re
 from importlib.metadata import version
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -20,24 +18,10 @@ from torch import nn
 
 from nas.settings.addresses import redacted, without_secrets
 from nas.tracking.environment import quiet_mlflow
+from nas.tracking.store_address import check_there
 from search_spaces.errors import UserError, first_line
 from trainers.data.config import DataSummary
 from trainers.quiet import quiet
-
-DEFAULT_ALIAS = "best"
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Names that MLflow keeps for versions.
-_RESERVED_ALIAS = re.compile(r"v?\d+|latest", re.IGNORECASE)
-
-
-def check_names(model_name: str, alias: str) -> None:
-    """Raises UserError where MLflow or a URL could not hold them."""
-    expected = "expected letters, digits, '.', '_' and '-', starting with a letter or digit"
-    if not _NAME.fullmatch(model_name):
-        raise UserError(f"--register is {model_name!r}: {expected}.")
-    if not _NAME.fullmatch(alias) or _RESERVED_ALIAS.fullmatch(alias):
-        raise UserError(f"--alias is {alias!r}: {expected}, and neither 'latest' nor a version.")
 
 
 class ModelRegistry:
@@ -45,11 +29,9 @@ class ModelRegistry:
 
     def __init__(self, uri: str, search_id: str) -> None:
         """Raises UserError where there is no SQLite store at `uri`."""
+        check_there(uri)
         quiet_mlflow()
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        path = Path(uri.removeprefix("sqlite:///"))
-        if uri.startswith("sqlite:///") and not path.is_file():
-            raise UserError(f"there is no MLflow store {str(path)!r}: name another with --tracking-uri.")
         self._uri = uri
         self._search_id = search_id
 
@@ -96,6 +78,8 @@ class ModelRegistry:
                     pip_requirements=[f"numpy=={version('numpy')}", f"torch=={torch.__version__.partition('+')[0]}"],
                     serialization_format="pt2",
                     run_id=run.info.run_id,
+                    # MLflow would load what it has just written and run it, only to warn where that fails.
+                    validate_serving_input=False,
                 )
             registered = int(info.registered_model_version)
             self._client().set_registered_model_alias(model_name, alias, str(registered))

@@ -82,6 +82,8 @@ def cost_metrics(record: TrialRecord) -> list[MetricPoint]:
     values: dict[str, float] = {"flops": record.flops, "params": record.params}
     if record.inference is not None:
         values |= {"latency_ms": record.inference.latency_ms, "peak_memory_mb": record.inference.peak_memory_mb}
+        values["inference_latency_low_ms"] = record.inference.latency_low_ms
+        values["inference_latency_high_ms"] = record.inference.latency_high_ms
     if record.latency_ms is not None:
         # What the search goes by keeps the plain name.
         values["latency_ms"] = record.latency_ms

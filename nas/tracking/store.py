@@ -1,4 +1,4 @@
-"""The MLflow store of a search: where it is, what the search's run says from the start, and bringing it up to date."""
+"""The MLflow store of a search: what the search's run says from the start, and bringing it up to date."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,12 +11,8 @@ from nas.records.trial import latest_moment
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import TrackingSettings
 from nas.strategy.halving import rung_epochs
+from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
-
-
-def store_uri(tracking: TrackingSettings, directory: RunDirectory) -> str:
-    """The tracking URI; a SQLite store beside the searches where the settings name none."""
-    return tracking.uri or f"sqlite:///{directory.runs / 'mlflow.db'}"
 
 
 def described_tracker(

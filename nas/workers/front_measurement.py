@@ -1,12 +1,13 @@
 """Measures what networks cost to run while no trial runs, on the machines of the search, as Ray tasks.
 
 Before the first trial of a search on latency the latency reference, after the last one the members of the front. One
-after the other: a second task on the machine would be measured with it. Weights make no difference, so a network is
-built anew. What was measured is in the ledger and is never measured again.
+after the other: a second task on the machine would be measured with it. And again, until the times agree or a limit is
+reached (`trainers.latency_rounds`). Weights make no difference, so a network is built anew. What was measured is in the
+ledger and is never measured again.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -21,10 +22,13 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, first_line
 from trainers.inference import measure_inference
 from trainers.inference_cost import InferenceCost
+from trainers.latency_rounds import ROUND_RUNS, combined, is_enough
 from trainers.model import seeded_model
 
 # One that takes longer than this is given up: its machine may be gone.
 LIMIT_SECONDS = 600.0
+# For so long measurements that do not agree are repeated, all together.
+REPEATING_SECONDS = 30.0
 
 
 def measure_front(
@@ -44,18 +48,18 @@ def measure_front(
     if not waiting or should_stop():
         return
     say(f"measuring latency and memory of the front: {len(waiting)} to go")
-    task = _task(cluster)
-    failures = []
-    for record in waiting:
-        answer = _answer(task.remote(record.architecture, template, batch), should_stop)
-        if should_stop():
-            return
-        if isinstance(answer, str):
-            failures.append(answer)
+    architectures = {record.number: record.architecture for record in waiting}
+    failures, unsteady = [], 0
+    for number, found in _measurements(architectures, template, cluster, batch, should_stop):
+        if isinstance(found, str):
+            failures.append(found)
         else:
-            ledger.record_inference(record.number, answer)
+            ledger.record_inference(number, found)
+            unsteady += not found.is_steady
     if failures:
         say(f"latency and memory of {len(failures)} of them could not be measured: {failures[0]}")
+    if unsteady:
+        say(f"the latency of {unsteady} of them came out otherwise each time and has its range: the machine was busy")
 
 
 def measure_latency_reference(
@@ -72,16 +76,46 @@ def measure_latency_reference(
     """
     if ledger.latency_reference is not None or should_stop():
         return
-    task = _task(cluster)
     found = []
-    for architecture in architectures:
-        answer = _answer(task.remote(architecture, template, batch), should_stop)
-        if should_stop():
-            return
+    numbered = dict(enumerate(architectures))
+    for number, answer in _measurements(numbered, template, cluster, batch, should_stop):
         if isinstance(answer, str):
-            raise UserError(f"the latency of {architecture.label} could not be measured: {answer}.")
-        found.append(LatencyReference(architecture, answer.latency_ms, batch))
-    ledger.record_latency_reference(max(found, key=lambda reference: reference.latency_ms))
+            raise UserError(f"the latency of {numbered[number].label} could not be measured: {answer}.")
+        found.append(LatencyReference(numbered[number], answer.latency_ms, batch))
+    if not should_stop():
+        ledger.record_latency_reference(max(found, key=lambda reference: reference.latency_ms))
+
+
+def _measurements(
+    architectures: Mapping[int, Architecture],
+    template: TrialTemplate,
+    cluster: ClusterSettings,
+    batch: int,
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[int, InferenceCost | str]]:
+    """Each architecture's number and what it costs, or why that could not be measured, until `should_stop()` holds.
+
+    They are measured in turn, and all of them again as long as one is not settled: what slows the machine for some
+    seconds then slows all of them alike.
+    """
+    task = _task(cluster)
+    deadline = time.monotonic() + REPEATING_SECONDS
+    rounds: dict[int, list[InferenceCost]] = {number: [] for number in architectures}
+    while not all(is_enough(found, time.monotonic() > deadline) for found in rounds.values()):
+        for number in list(rounds):
+            answer = _answer(task.remote(architectures[number], template, batch), should_stop)
+            if should_stop():
+                return
+            if not isinstance(answer, str):
+                rounds[number].append(answer)
+            elif rounds[number]:
+                # It could be measured, and its machine may be gone: what there is has to do.
+                yield number, combined(rounds.pop(number))
+            else:
+                del rounds[number]
+                yield number, answer
+    for number, found in rounds.items():
+        yield number, combined(found)
 
 
 def _task(cluster: ClusterSettings) -> Any:
@@ -89,7 +123,7 @@ def _task(cluster: ClusterSettings) -> Any:
 
 
 def measured(architecture: Architecture, template: TrialTemplate, batch: int) -> InferenceCost | str:
-    """What a worker does: the measurement, or why there is none."""
+    """What a worker does: the measurement of one round, or why there is none."""
     try:
         torch.set_num_threads(template.threads)
         summary = template.data_summary
@@ -99,6 +133,7 @@ def measured(architecture: Architecture, template: TrialTemplate, batch: int) ->
             batch=batch,
             device=template.device,
             precision=template.training.precision,
+            runs=ROUND_RUNS,
         )
     except Exception as error:
         return _reason(error)

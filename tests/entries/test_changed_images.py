@@ -24,7 +24,8 @@ from tests.support.images import folder_config, make_images
 from tests.support.present import present
 from tests.support.tiny_training import TINY
 from trainers.bundle.contents import Bundle
-from trainers.bundle.files import read_bundle, write_bundle
+from trainers.bundle.document import read_bundle
+from trainers.bundle.files import write_bundle
 from trainers.data.datasets import examine_data
 from trainers.data.file_index import keep_index
 from trainers.model import seeded_model

@@ -168,6 +168,9 @@ def test_the_knee_is_exported_as_before(untouched: Path, exported: str) -> None:
     bundle, before = (json.loads((path / "bundle.json").read_text(encoding="utf-8")) for path in (out, earlier))
     for key in ("architecture", "recipe", "data", "data_summary"):
         assert bundle[key] == before[key]
+    # There may be more fields by now of what was measured.
+    inference, inference_before = (document["provenance"].pop("inference") for document in (bundle, before))
+    assert {name: inference[name] for name in inference_before} == inference_before
     assert {**bundle["provenance"], "torch_version": None} == {**before["provenance"], "torch_version": None}
     weights, weights_before = (safetensors.torch.load_file(path / "weights.safetensors") for path in (out, earlier))
     assert weights.keys() == weights_before.keys()

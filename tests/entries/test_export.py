@@ -9,9 +9,11 @@ import torch
 from nas.export import main
 from nas.ledger.ledger import Ledger
 from nas.settings.run_directory import RunDirectory
+from tests.support.bundles import inference_cost
 from tests.support.exported_search import finished_search
 from tests.support.present import present
-from trainers.bundle.files import read_bundle, read_model
+from trainers.bundle.document import read_bundle
+from trainers.bundle.files import read_model
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
@@ -43,6 +45,22 @@ def test_the_front_is_listed(
         assert " ".join(row.split()).startswith(f"{start} {records[number].architecture.label}")
     assert sum("← knee" in row for row in rows) == 1
     assert len(rows) == 4 and rows[3].startswith("ms and MB at batch 1") and "A Processor" in rows[3]
+
+
+def test_an_unsteady_latency_is_listed_with_its_range_and_said_where_it_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ledger = finished_search(tmp_path / "runs")
+    ledger.record_inference(3, inference_cost(latency_ms=2.5, latency_low_ms=1.75, latency_high_ms=5.5, rounds=20))
+    search = directory, ledger
+    assert export(search, "--list") == 0
+    # Without a terminal each member has one line, however long.
+    line = next(line for line in capsys.readouterr().out.splitlines() if "1.8–5.5" in line)
+    assert line.split()[0] == "3" and ledger.records[3].architecture.label in line
+    assert export(search, "--pick", "max-latency=3", "--out", tmp_path / "bundle") == 0
+    output = capsys.readouterr().out
+    assert "bundle: trial 0" in output and "perhaps within it: trial 3 (95.00%, 1.75 to 5.5 ms)" in output
+    assert "by latency trial 0 (2 ms) cannot be told apart from 3" in output
 
 
 def test_a_bundle_holds_the_weights_and_where_they_come_from(

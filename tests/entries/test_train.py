@@ -19,7 +19,8 @@ from tests.support import tiny_training
 from tests.support.bundles import provenance
 from tests.support.tiny_training import DATA, TINY
 from trainers.bundle.contents import Bundle
-from trainers.bundle.files import read_bundle, read_weights, write_bundle
+from trainers.bundle.document import read_bundle
+from trainers.bundle.files import read_weights, write_bundle
 from trainers.data.datasets import check_data, load_test
 from trainers.evaluation import evaluate
 from trainers.full.train_settings import settings_of

@@ -28,7 +28,8 @@ from search_spaces.space_reading import space_from_mapping
 from tests.support.bundles import SUMMARY, inference_cost, provenance
 from tests.support.searches import shipped_space, trial_record
 from trainers.bundle.contents import Bundle
-from trainers.bundle.files import read_bundle, read_model, write_bundle
+from trainers.bundle.document import read_bundle
+from trainers.bundle.files import read_model, write_bundle
 from trainers.data.config import DATA_DEFAULTS
 from trainers.full.train_settings import settings_of
 from trainers.model import seeded_model

@@ -26,7 +26,8 @@ from search_spaces.errors import UserError
 from tests.support.bundles import SUMMARY, inference_cost, provenance
 from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
 from trainers.bundle.contents import Bundle
-from trainers.bundle.files import read_bundle, read_weights, write_bundle
+from trainers.bundle.document import read_bundle
+from trainers.bundle.files import read_weights, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.images import MemoryImages

@@ -143,7 +143,7 @@ def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
         rows += _full_training_numbers(provenance.full_training)
     if provenance.inference is not None:
         inference = InferenceCost.from_json(provenance.inference)
-        spread = f"interquartile range {inference.latency_spread_ms:.3g} ms"
+        spread = f"{inference.latency_low_ms:.3g} to {inference.latency_high_ms:.3g} ms"
         rows += [
             ("latency", f"{inference.latency_ms:.3g} ms ({spread})"),
             ("peak memory", f"{inference.peak_memory_mb:.3g} MB"),

@@ -4,13 +4,14 @@ Shapes: B batch, C channels, H height, W width.
 """
 
 import importlib
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError
 from trainers.data.config import DataSummary
 from trainers.quiet import quiet
+
+if TYPE_CHECKING:
+    from torch import nn
 
 OPSET = 18
 INPUT, OUTPUT = "images", "logits"
@@ -27,12 +28,15 @@ def check_onnx() -> None:
             ) from None
 
 
-def onnx_model(model: nn.Module, summary: DataSummary) -> bytes:
+def onnx_model(model: "nn.Module", summary: DataSummary) -> bytes:
     """The ONNX file of a network on the CPU, in evaluation mode: `images` (B, C, H, W) to `logits`, for any B.
 
     Raises UserError where a package is missing.
     """
     check_onnx()
+    # What is missing is said at once; torch takes seconds to import.
+    import torch
+
     assert not model.training
     # Of two images: a batch of one would be taken for a constant.
     images_BCHW = torch.zeros(2, summary.in_channels, summary.image_size, summary.image_size)

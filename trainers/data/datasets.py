@@ -1,21 +1,26 @@
 """What is in a data set, and its three splits, read as a configuration says.
 
-The search sees the train and the validation split; the test split is for the last evaluation alone.
+The search sees the train and the validation split; the test split is for the last evaluation alone. Torch is imported
+only where images are loaded, or CIFAR-10 is checked: a look at a data set is quick.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError
-from trainers.data import memory_sets
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
+from trainers.data.digits_source import digits_fingerprint
 from trainers.data.file_index import FileIndex, is_current, read_index, scan_files
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
-from trainers.data.image_folders import FolderImages
-from trainers.data.images import Images, MemoryImages
+from trainers.data.known_sizes import cifar10_sizes, digits_sizes
+
+if TYPE_CHECKING:
+    from trainers.data.image_folders import FolderImages
+    from trainers.data.images import Images, MemoryImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +50,13 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
     empty, an archive is damaged, or the first image of a class cannot be read.
     """
     if config.name == "digits":
-        sizes = tuple(len(images) for images in _digits(config))
-        return ExaminedData(DataSummary("digits", 10, 1, config.image_size, *sizes), memory_sets.digits_fingerprint())
+        sizes = digits_sizes(config.validation_fraction, config.split_seed)
+        return ExaminedData(DataSummary("digits", 10, 1, config.image_size, *sizes), digits_fingerprint())
     if config.name == "cifar10":
-        fingerprint = memory_sets.check_cifar10(_root(config))
-        # The classes of CIFAR-10 are of equal size, so the stratified split takes exactly this many.
-        validation = 10 * round(config.validation_fraction * memory_sets.CIFAR10_TRAIN / 10)
-        train = memory_sets.CIFAR10_TRAIN - validation
-        summary = DataSummary("cifar10", 10, 3, config.image_size, train, validation, memory_sets.CIFAR10_TEST)
+        from trainers.data.memory_sets import check_cifar10
+
+        fingerprint = check_cifar10(_root(config))
+        summary = DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
         return ExaminedData(summary, fingerprint)
     files = _current_index(config, index, contents=True) or _scanned(config)
     findings = look_at_folder_set(split_listing(config, files.listing))
@@ -66,25 +70,27 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
     return ExaminedData(summary, files.fingerprint, findings, files)
 
 
-def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -> tuple[Images, Images]:
+def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -> "tuple[Images, Images]":
     """The train and the validation split. Raises UserError where they cannot be read, or are not the `known` ones."""
     if config.name == "digits":
         train, validation, _ = _digits(config)
         return train, validation
     if config.name == "cifar10":
-        return memory_sets.cifar10_train_validation(
-            _root(config), config.image_size, config.validation_fraction, config.split_seed
-        )
+        from trainers.data.memory_sets import cifar10_train_validation
+
+        return cifar10_train_validation(_root(config), config.image_size, config.validation_fraction, config.split_seed)
     folder_set = _folder_set(config, known)
     return _folder_images(config, folder_set.train), _folder_images(config, folder_set.validation)
 
 
-def load_test(config: DataConfig, known: KnownFiles | None = None) -> Images:
+def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
     """The test split. Raises UserError where there is none, or it is not the `known` one."""
     if config.name == "digits":
         return _digits(config)[2]
     if config.name == "cifar10":
-        return memory_sets.cifar10_test(_root(config), config.image_size)
+        from trainers.data.memory_sets import cifar10_test
+
+        return cifar10_test(_root(config), config.image_size)
     test = _folder_set(config, known).test
     if not test.index:
         raise UserError(f"data.root: {config.root!r} has no test directory.")
@@ -125,8 +131,10 @@ def _current_index(config: DataConfig, path: Path | None, *, contents: bool) -> 
     return index if is_current(index, contents=contents) else None
 
 
-def _digits(config: DataConfig) -> tuple[MemoryImages, ...]:
-    return memory_sets.digits_splits(config.image_size, config.validation_fraction, config.split_seed)
+def _digits(config: DataConfig) -> "tuple[MemoryImages, ...]":
+    from trainers.data.memory_sets import digits_splits
+
+    return digits_splits(config.image_size, config.validation_fraction, config.split_seed)
 
 
 def _root(config: DataConfig) -> Path:
@@ -135,5 +143,7 @@ def _root(config: DataConfig) -> Path:
     return Path(config.root)
 
 
-def _folder_images(config: DataConfig, part: Part) -> FolderImages:
+def _folder_images(config: DataConfig, part: Part) -> "FolderImages":
+    from trainers.data.image_folders import FolderImages
+
     return FolderImages(part, image_size=config.image_size, workers=config.loader_workers)

@@ -1,6 +1,5 @@
 """The small data sets, which are held in memory: scikit-learn's digits and CIFAR-10."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,12 @@ from search_spaces.errors import UserError, first_line
 from trainers.data.content_sample import content_digests, file_sizes
 from trainers.data.fingerprint import DataFiles, DataFingerprint
 from trainers.data.images import MemoryImages
-from trainers.data.splits import split_validation, stratified_split
+from trainers.data.known_sizes import split_digits
+from trainers.data.splits import split_validation
 from trainers.data.torchvision_import import torchvision
 
-# Of the 1,797 digits a fifth are the test split, whatever the seed of the validation split.
-DIGITS_TEST_FRACTION = 0.2
 DIGITS_MEAN, DIGITS_STD = (0.305,), (0.318,)
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
 
 
 def digits_splits(image_size: int, validation_fraction: float, split_seed: int) -> tuple[MemoryImages, ...]:
@@ -32,12 +29,9 @@ def digits_splits(image_size: int, validation_fraction: float, split_seed: int) 
     enlarged = F.interpolate(pixels_I1HW, (image_size, image_size), mode="bilinear", align_corners=False)
     images_I1HW = enlarged.round().clamp(0, 255).to(torch.uint8)
     labels_I = torch.from_numpy(bunch.target).long()
-    rest, test = stratified_split(labels_I.tolist(), DIGITS_TEST_FRACTION, "digits test")
-    train, validation = split_validation(labels_I[rest].tolist(), validation_fraction, split_seed)
-    indices_of_splits = ([rest[index] for index in train], [rest[index] for index in validation], test)
     return tuple(
         MemoryImages(images_I1HW[indices], labels_I[indices], image_size=image_size, mean=DIGITS_MEAN, std=DIGITS_STD)
-        for indices in indices_of_splits
+        for indices in split_digits(labels_I.tolist(), validation_fraction, split_seed)
     )
 
 
@@ -56,17 +50,6 @@ def cifar10_train_validation(
 def cifar10_test(root: Path, image_size: int) -> MemoryImages:
     """CIFAR-10's 10,000 test images."""
     return _cifar10_images(*_cifar10(root, train=False), image_size)
-
-
-def digits_fingerprint() -> DataFingerprint:
-    """What scikit-learn's digits are known by: their values and labels, whatever is made of them."""
-    from sklearn.datasets import load_digits
-
-    bunch: Any = load_digits()
-    arrays = {"images": bunch.images.astype("<f8").tobytes(), "target": bunch.target.astype("<i8").tobytes()}
-    contents = {name: f"whole:{hashlib.sha256(array).hexdigest()}" for name, array in arrays.items()}
-    sizes = [len(array) for array in arrays.values()]
-    return DataFiles(tuple(map(str, bunch.target_names)), list(arrays), sizes, contents).fingerprint()
 
 
 def check_cifar10(root: Path) -> DataFingerprint:

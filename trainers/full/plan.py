@@ -1,10 +1,11 @@
 """A full training before it starts: what is to be trained, where, and that it can be."""
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
@@ -15,9 +16,11 @@ from trainers.data.datasets import ExaminedData, examine_data
 from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
-from trainers.distributed import Processes
 from trainers.full.train_settings import FINGERPRINT, TrainSettings, difference
 from trainers.recipe import Recipe
+
+if TYPE_CHECKING:
+    from trainers.distributed import Processes
 
 # The index of the images, in the output directory.
 INDEX = "data.index"
@@ -38,7 +41,7 @@ class Plan:
     data_notes: tuple[str, ...]
     cost: Cost
     out: Path
-    processes: Processes
+    processes: "Processes"
 
     @property
     def result_file(self) -> Path:
@@ -59,11 +62,22 @@ class _Looked:
     notes: tuple[str, ...]
 
 
-def prepare(bundle: Bundle, settings: TrainSettings, out: Path, processes: Processes) -> Plan:
-    """Checks all that can be checked before anything but the index of the images is written. Raises UserError."""
-    saved = processes.from_first(lambda: _check_out(out, settings))
-    looked = processes.from_first(lambda: _look(bundle, settings, out, saved, processes.world_size))
-    if processes.world_size > 1:
+def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str) -> Plan:
+    """Checks all that can be checked before anything but the index of the images is written, and joins the processes
+    that torchrun started.
+
+    `device` is "auto" or a torch device. Raises UserError.
+    """
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if alone:
+        # Torch takes seconds to import: a mistake is said before.
+        looked = _look(bundle, settings, out, _check_out(out, settings), 1)
+    from trainers.distributed import join_processes
+
+    processes = join_processes(device)
+    if not alone:
+        saved = processes.from_first(lambda: _check_out(out, settings))
+        looked = processes.from_first(lambda: _look(bundle, settings, out, saved, processes.world_size))
         # Each process reads the images by itself, perhaps on another machine.
         processes.in_all(lambda: _check_same(settings, out, looked))
     summary, cost = looked.summary, looked.summary.cost(settings.architecture)

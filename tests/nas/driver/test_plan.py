@@ -4,7 +4,8 @@ import re
 import pytest
 from rich.console import Console
 
-from nas.driver.plan import check_reachable, print_plan
+from nas.driver.checks import check_reachable
+from nas.driver.plan import print_plan
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from tests.support.searches import DIGITS, search_settings, shipped_space, tiny_space

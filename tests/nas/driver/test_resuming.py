@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from nas.driver.checks import check_ledger
 from nas.driver.command_line import read_command
-from nas.driver.open_ledger import check_ledger, search_ledger
+from nas.driver.open_ledger import search_ledger
 from nas.ledger.database import ledger_url, new_study
 from nas.settings.changes import shared_stages, space_changes
 from nas.settings.command import Command

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nas.driver.checks import check_ledger
 from nas.driver.command_line import read_command
-from nas.driver.open_ledger import check_ledger, search_ledger
+from nas.driver.open_ledger import search_ledger
 from nas.engine.engine import Engine
 from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url

@@ -26,8 +26,8 @@ RECORDS = [
     ],
 )  # fmt: skip
 def test_picks(choice: str, number: int) -> None:
-    assert pick(RECORDS, choice).number == number
-    assert pick(RECORDS[::-1], choice).number == number
+    assert pick(RECORDS, choice).record.number == number
+    assert pick(RECORDS[::-1], choice).record.number == number
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_picks_are_those_of_a_brute_force_over_random_fronts_with_ties() -> None
                 with pytest.raises(UserError):
                     pick(shuffled, choice)
             else:
-                assert pick(shuffled, choice) == expected
+                assert pick(shuffled, choice).record == expected
                 compared += 1
     assert compared > 2000
 
@@ -140,7 +140,7 @@ def test_the_knee_does_not_depend_on_the_order_of_the_trials() -> None:
     for _ in range(300):
         records = [record for record in random_records(rng) if record.outcome == "finished"]
         if records:
-            knees = {pick(rng.sample(records, len(records)), "knee").number for _ in range(5)}
+            knees = {pick(rng.sample(records, len(records)), "knee").record.number for _ in range(5)}
             assert len(knees) == 1
 
 

@@ -85,7 +85,7 @@ def test_the_page_needs_no_network_and_holds_plotly_once() -> None:
 
 def page_of_names(name: str) -> str:
     """A page on which everything that a user or a machine names has this name."""
-    cost = InferenceCost(1.5, 0.1, 2.5, name, 1, 1, 16, "float32", "blocks", "2.13.0", 30)
+    cost = InferenceCost(1.5, 0.1, 2.5, name, 1, 1, 16, "float32", "blocks", "2.13.0", 30, 1.5, 1.5, 3)
     records = [dataclasses.replace(RECORDS[0], inference=cost), *RECORDS[1:]]
     records.append(trial_record(10, (), outcome="failed", reason=name))
     return report_page(SearchFacts(name, dataclasses.replace(DIGITS, name=name), 2, (0.1, 1e7)), records, [])
@@ -164,7 +164,7 @@ def models_are_shown(text: str) -> bool:
 
 
 def test_the_table_of_the_front_has_a_cell_below_each_head() -> None:
-    cost = InferenceCost(1.5, 0.1, 2.5, "CPU", 1, 1, 16, "float32", "blocks", "2.13.0", 30)
+    cost = InferenceCost(1.5, 0.1, 2.5, "CPU", 1, 1, 16, "float32", "blocks", "2.13.0", 30, 1.5, 1.5, 3)
     for records in (RECORDS, [dataclasses.replace(RECORDS[1], inference=cost), *RECORDS[2:]]):
         text = report_page(FACTS, records, []).replace(get_plotlyjs(), "")
         measured = ["ms", "MB"] if records is not RECORDS else []
@@ -181,7 +181,7 @@ def test_latency_can_be_chosen_where_it_was_measured() -> None:
     options = [attributes for tag, attributes in page.tags if tag == "option"]
     assert [option["value"] for option in options] == ["flops", "params", "latency_ms", "epochs"]
     assert ["disabled" in option for option in options] == [False, False, True, False]
-    cost = InferenceCost(1.5, 0.1, 2.5, "<CPU>", 1, 1, 16, "float32", "blocks", "2.13.0", 30)
+    cost = InferenceCost(1.5, 0.1, 2.5, "<CPU>", 1, 1, 16, "float32", "blocks", "2.13.0", 30, 1.5, 1.5, 3)
     text = report_page(FACTS, [dataclasses.replace(RECORDS[0], inference=cost)], [])
     page = Page(text)
     assert not any("disabled" in attributes for tag, attributes in page.tags if tag == "option")

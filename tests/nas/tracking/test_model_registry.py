@@ -11,7 +11,8 @@ import torch
 from mlflow import MlflowClient
 
 from nas.export import main
-from nas.tracking.model_registry import ModelRegistry, check_names
+from nas.tracking.model_registry import ModelRegistry
+from nas.tracking.registered_names import check_names
 from search_spaces.errors import UserError
 from tests.support.exported_search import finished_search
 from trainers.bundle.files import read_model

@@ -1,4 +1,8 @@
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +17,10 @@ from nas.settings.search_settings import ClusterSettings
 from nas.workers.front_measurement import measure_front, measured
 from nas.workers.ray_cluster import ray_cluster
 from nas.workers.trial_config import TrialTemplate
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Architecture, Attention
 from tests.support.bundles import inference_cost
-from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
+from tests.support.present import present
+from tests.support.searches import DIGITS, epoch_result, search_header, shipped_space, tiny_space
 from trainers.data.config import DATA_DEFAULTS
 from trainers.inference_cost import InferenceCost
 from trainers.recipe import FULL_TRAINING
@@ -70,6 +75,40 @@ def test_a_worker_measures_the_network_that_the_search_trained(tmp_path: Path) -
     assert isinstance(reason, str) and "\n" not in reason and "Error" in reason
 
 
+BURN = "while True: pass"
+
+
+@pytest.mark.slow
+def test_near_equal_networks_come_out_near_equal_on_a_busy_machine(tmp_path: Path) -> None:
+    """Or are told with ranges that say that they cannot be told apart."""
+    ledger = filled_ledger(tmp_path, ())
+    convolution = shipped_space().anchors()[0]
+    for number, heads in enumerate((1, 2, 4, 8)):
+        # Of the last stage alone, where there is next to nothing to attend to.
+        last = (Attention(3, heads, "none"),) * len(convolution.stages[-1])
+        architecture = dataclasses.replace(convolution, stages=(*convolution.stages[:-1], last))
+        ledger.register(record_of(number, architecture), shipped_space())
+        ledger.record_epoch(number, epoch_result(1, 0.9 - 0.1 * number))
+        ledger.end(number, "finished")
+    assert len(front_of(ledger.records)) == 4
+    said: list[str] = []
+    burning = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        with ray_cluster(CLUSTER):
+            measure_front(ledger, template(tmp_path), CLUSTER, 1, lambda: False, said.append)
+    finally:
+        for process in burning:
+            process.kill()
+            process.wait()
+    costs = [present(record.inference) for record in ledger.records]
+    assert all(cost.latency_low_ms <= cost.latency_ms <= cost.latency_high_ms for cost in costs)
+    lowest = min(costs, key=lambda cost: cost.latency_ms)
+    for cost in costs:
+        near = cost.latency_ms <= 1.25 * lowest.latency_ms
+        assert near or cost.latency_low_ms <= lowest.latency_high_ms
+    assert any("came out otherwise each time" in line for line in said) == any(not cost.is_steady for cost in costs)
+
+
 @pytest.mark.slow
 def test_the_front_is_measured_on_the_machines_of_the_search(tmp_path: Path) -> None:
     ledger = filled_ledger(tmp_path)
@@ -90,6 +129,8 @@ def test_the_front_is_measured_on_the_machines_of_the_search(tmp_path: Path) -> 
         costs = [record.inference for record in ledger.records]
         assert [cost is None for cost in costs] == [False, True, False]
         assert costs[0] is not None and costs[0].threads == 1 and costs[0].batch == 1
-        assert len(said) == 3
+        # A busy machine may have been named, too.
+        lines = len(said)
+        assert 3 <= lines <= 4
         measure()
-        assert len(said) == 3 and [record.inference for record in ledger.records] == costs
+        assert len(said) == lines and [record.inference for record in ledger.records] == costs

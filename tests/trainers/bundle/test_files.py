@@ -20,7 +20,8 @@ from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.errors import UserError
 from tests.support.bundles import SUMMARY, inference_cost, provenance
 from trainers.bundle.contents import Bundle
-from trainers.bundle.files import read_bundle, read_model, read_weights, write_bundle
+from trainers.bundle.document import read_bundle
+from trainers.bundle.files import read_model, read_weights, write_bundle
 from trainers.data.config import DATA_DEFAULTS
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING

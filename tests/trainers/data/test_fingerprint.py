@@ -14,9 +14,9 @@ import pytest
 from tests.support.images import make_images
 from trainers.data import content_sample
 from trainers.data.content_sample import sampled
+from trainers.data.digits_source import digits_fingerprint
 from trainers.data.file_index import scan_files
 from trainers.data.fingerprint import DataFiles, DataFingerprint, differences, summary_differences
-from trainers.data.memory_sets import digits_fingerprint
 
 
 def files_of(root: Path) -> DataFiles:

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from search_spaces.errors import UserError
 from tests.support.images import all_of, in_memory
-from trainers.data import memory_sets
+from trainers.data import known_sizes
 from trainers.data.augmentation import Augmentation
 from trainers.data.config import DATA_DEFAULTS, DataConfig, DataSummary
 from trainers.data.datasets import check_data, load_test, load_train_validation
@@ -78,8 +78,8 @@ def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
     monkeypatch.setattr(cls, "meta", {"filename": names[0], "key": "label_names", "md5": names[1]})
     # Nothing listens there: a download fails at once, and on the real code path.
     monkeypatch.setattr(cls, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    monkeypatch.setattr(memory_sets, "CIFAR10_TRAIN", 100)
-    monkeypatch.setattr(memory_sets, "CIFAR10_TEST", 10)
+    monkeypatch.setattr(known_sizes, "CIFAR10_TRAIN", 100)
+    monkeypatch.setattr(known_sizes, "CIFAR10_TEST", 10)
     return DataConfig("cifar10", str(tmp_path), image_size=32, validation_fraction=0.2)
 
 

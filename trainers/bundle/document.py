@@ -1,0 +1,67 @@
+"""bundle.json: what a bundle says of itself, checked to the bit. Imports no torch: a mistake is said at once."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from search_spaces.canonical_json import canonical_json
+from search_spaces.errors import UserError
+from search_spaces.json_fields import read_object
+from trainers.bundle.contents import CONTENTS, OPTIONAL, Bundle
+from trainers.files import json_text
+
+BUNDLE_FORMAT = "bundle/2"
+DOCUMENT, WEIGHTS, CARD, ONNX = "bundle.json", "weights.safetensors", "README.md", "model.onnx"
+
+
+def read_bundle(directory: Path) -> Bundle:
+    """What bundle.json says. Raises UserError in one line where it is missing, damaged or of another format."""
+    document = read_document(directory)
+    return Bundle.from_json({name: document[name] for name in (*CONTENTS, *OPTIONAL) if name in document})
+
+
+def check_free(directory: Path) -> None:
+    """Raises UserError where a bundle cannot become the new directory `directory`."""
+    if directory.exists():
+        raise UserError(f"{str(directory)!r} exists already: name another directory for the bundle, or remove it.")
+
+
+def read_document(directory: Path) -> dict[str, Any]:
+    """All that bundle.json holds, but for its checksum. Raises UserError where it is missing, damaged or another's."""
+    path = directory / DOCUMENT
+    content = read_bytes(path)
+    try:
+        document = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{str(path)!r} is damaged: it is no JSON.") from error
+    written_by = document.get("format") if isinstance(document, dict) else None
+    if written_by != BUNDLE_FORMAT:
+        raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}; export it again.")
+    optional = [name for name in OPTIONAL if name in document]
+    fields = read_object(document, f"bundle {str(path)!r}", ["format", *CONTENTS, *optional, "files", "checksum"])
+    checksum = fields.pop("checksum")
+    # Byte for byte, so that a change which JSON itself does not see is seen too.
+    if content != json_text(document) or checksum != checksum_of(fields):
+        raise UserError(f"{str(path)!r} is damaged or was edited: its checksum does not fit.")
+    files = fields["files"]
+    has_onnx = isinstance(files, dict) and ONNX in files
+    read_object(files, f"bundle {str(path)!r} files", [WEIGHTS, CARD, *([ONNX] if has_onnx else [])])
+    return fields
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file of a bundle holds. Raises UserError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{str(path.parent)!r} is no bundle: {path.name}: {error.strerror}.") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def checksum_of(document: dict[str, Any]) -> str:
+    """The checksum that bundle.json carries beside `document`."""
+    return hashlib.sha256(canonical_json(document, allow_nan=False)).hexdigest()

@@ -1,0 +1,36 @@
+"""How many images the data sets have that always have the same, and what follows for their splits.
+
+Imports no framework, so that a look at a data set is quick.
+"""
+
+from collections.abc import Sequence
+
+from trainers.data.splits import split_validation, stratified_split
+
+# scikit-learn's digits, 0 to 9.
+DIGITS_OF_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
+# Of the 1,797 digits a fifth are the test split, whatever the seed of the validation split.
+DIGITS_TEST_FRACTION = 0.2
+CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
+
+
+def split_digits(
+    labels: Sequence[int], validation_fraction: float, split_seed: int
+) -> tuple[list[int], list[int], list[int]]:
+    """The indices of the train, the validation and the test split of the digits, whose classes are `labels`."""
+    rest, test = stratified_split(labels, DIGITS_TEST_FRACTION, "digits test")
+    train, validation = split_validation([labels[index] for index in rest], validation_fraction, split_seed)
+    return [rest[index] for index in train], [rest[index] for index in validation], test
+
+
+def digits_sizes(validation_fraction: float, split_seed: int) -> tuple[int, int, int]:
+    """The images of each split of the digits."""
+    labels = [digit for digit, count in enumerate(DIGITS_OF_CLASS) for _ in range(count)]
+    train, validation, test = split_digits(labels, validation_fraction, split_seed)
+    return len(train), len(validation), len(test)
+
+
+def cifar10_sizes(validation_fraction: float) -> tuple[int, int, int]:
+    """The images of each split of CIFAR-10, whose classes are of equal size, so that a stratified split is exact."""
+    validation = 10 * round(validation_fraction * CIFAR10_TRAIN / 10)
+    return CIFAR10_TRAIN - validation, validation, CIFAR10_TEST
