@@ -17,6 +17,7 @@ from nas.settings.run_directory import check_writable, run_directory
 from nas.workers.ray_environment import set_ray_environment
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.standard_streams import run_program
 
 # Loading takes some seconds everywhere, and a mistake that is found right after it is all that shall be said then.
 LOADING_SECONDS = 8.0
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     The exit code: 0, 1 where the storage is full or the ledger gone, 2 on a user's mistake, 130 after Ctrl-C, 143 after
     SIGTERM.
     """
-    console, asked = Console(highlight=False), None
+    console, asked = Console(highlight=False, markup=False, emoji=False), None
     try:
         command = read_command(arguments)
         directory = run_directory(command.runs_dir, command.name)
@@ -60,4 +61,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

@@ -7,14 +7,15 @@ torchrun --nproc-per-node 8 trainers/train.py BUNDLE ...
 import argparse
 import logging
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces.arguments import ArgumentParser, number
+from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.pasted_commands import shell_word, stands_in_project
+from search_spaces.standard_streams import run_program
 
 if TYPE_CHECKING:
     from trainers.full.plan import Plan
@@ -77,9 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path, help="directory that an export wrote")
+    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=path, help="directory that an export wrote")
     parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="see below")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="output directory (default: BUNDLE-trained)")
+    parser.add_argument("--out", metavar="DIR", type=path, help="output directory (default: BUNDLE-trained)")
     parser.add_argument(
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
     )
@@ -101,9 +102,10 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 
     if options.bundle is None:
         raise UserError("BUNDLE is missing: the directory that an export wrote (see --help).")
-    bundle = read_bundle(options.bundle)
+    directory = Path(options.bundle)
+    bundle = read_bundle(directory)
     settings = settings_of(bundle, options.settings, options.seed)
-    out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + "-trained")
+    out = Path(options.out or f"{directory.resolve()}-trained")
     return prepare(bundle, settings, out, join_processes(options.device))
 
 
@@ -146,10 +148,12 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> str:
+    """The command as it was typed, from where it was: its paths may be relative."""
     processes = os.environ.get("LOCAL_WORLD_SIZE")
     program = f"torchrun --nproc-per-node {processes}" if processes else "python"
-    return f"{program} {shlex.join([sys.argv[0], *arguments])}"
+    there = "" if stands_in_project() else f"cd {shell_word(os.getcwd())} && "
+    return there + " ".join([program, *map(shell_word, [sys.argv[0], *arguments])])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

@@ -14,6 +14,8 @@ from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
+from search_spaces.errors import printable
+from search_spaces.pasted_commands import shell_word
 from search_spaces.units import readable_duration
 
 # So many reasons of failed trials are listed.
@@ -38,7 +40,7 @@ def print_conclusion(
             print_text(console, _gain_text(gain, summary.cost_name))
     else:
         print_text(console, "\nno architecture was trained to the end, so there is no front yet")
-    print_pasted(console, f"\nreport   {directory.report / REPORT_PAGE}")
+    print_pasted(console, f"\nreport   {printable(str(directory.report / REPORT_PAGE))}")
     for line in mlflow_lines:
         print_pasted(console, line)
     unfinished = summary.counts["running"] + summary.counts["held"]
@@ -97,4 +99,4 @@ def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str, report:
     lines = [f"front    {server}/{tracker.front_path}", f"report   {server}/{tracker.report_path}"]
     if uri.startswith("http"):
         return ["MLflow", *(f"  {line}" for line in lines)]
-    return [f"MLflow   mlflow server --backend-store-uri {shown}", *(f"  {line}" for line in lines)]
+    return [f"MLflow   mlflow server --backend-store-uri {shell_word(shown)}", *(f"  {line}" for line in lines)]

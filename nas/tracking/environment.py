@@ -4,13 +4,15 @@ import logging
 import os
 import sqlite3
 
+from nas.settings.sqlite_addresses import sqlite_path
+
 
 def check_store(uri: str) -> None:
     """Raises sqlite3.Error where a SQLite store cannot be written; MLflow itself would retry that for 100 s."""
-    path = uri.removeprefix("sqlite:///")
-    if path == uri or not path or path.startswith(("?", ":")):
+    path = sqlite_path(uri)
+    if path is None:
         return
-    connection = sqlite3.connect(path.partition("?")[0], timeout=5)
+    connection = sqlite3.connect(path, timeout=5)
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.rollback()

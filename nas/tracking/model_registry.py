@@ -7,7 +7,6 @@ reference implementation, and the batch may be of any size.
 import os
 import re
 from importlib.metadata import version
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -19,6 +18,7 @@ from mlflow.types import Schema, TensorSpec
 from torch import nn
 
 from nas.settings.addresses import redacted, without_secrets
+from nas.settings.sqlite_addresses import sqlite_path
 from nas.tracking.environment import quiet_mlflow
 from search_spaces.errors import UserError, first_line
 from trainers.data.config import DataSummary
@@ -47,8 +47,8 @@ class ModelRegistry:
         """Raises UserError where there is no SQLite store at `uri`."""
         quiet_mlflow()
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        path = Path(uri.removeprefix("sqlite:///"))
-        if uri.startswith("sqlite:///") and not path.is_file():
+        path = sqlite_path(uri)
+        if path is not None and not path.is_file():
             raise UserError(f"there is no MLflow store {str(path)!r}: name another with --tracking-uri.")
         self._uri = uri
         self._search_id = search_id

@@ -10,13 +10,14 @@ from nas.records.summary import Summary, summarise
 from nas.records.trial import latest_moment
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import TrackingSettings
+from nas.settings.sqlite_addresses import sqlite_url
 from nas.strategy.halving import rung_epochs
 from nas.tracking.tracker import Tracker
 
 
 def store_uri(tracking: TrackingSettings, directory: RunDirectory) -> str:
     """The tracking URI; a SQLite store beside the searches where the settings name none."""
-    return tracking.uri or f"sqlite:///{directory.runs / 'mlflow.db'}"
+    return tracking.uri or sqlite_url(directory.runs / "mlflow.db")
 
 
 def described_tracker(
