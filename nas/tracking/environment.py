@@ -1,8 +1,10 @@
 """What MLflow has to find before it is used: its environment, and a store that can be written."""
 
+import contextlib
 import logging
 import os
 import sqlite3
+from pathlib import Path
 
 from nas.settings.sqlite_addresses import sqlite_path
 
@@ -18,6 +20,16 @@ def check_store(uri: str) -> None:
         connection.rollback()
     finally:
         connection.close()
+
+
+def remove_mistaken_directory(uri: str) -> None:
+    """Removes the empty directories that MLflow makes for a SQLite store, called as its percent-encoded address."""
+    path = sqlite_path(uri)
+    for mistaken in Path(uri.removeprefix("sqlite:///")).parents:
+        if path is None or path.is_relative_to(mistaken):
+            return
+        with contextlib.suppress(OSError):
+            mistaken.rmdir()
 
 
 def quiet_mlflow() -> None:

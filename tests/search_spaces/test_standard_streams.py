@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -20,7 +22,9 @@ sys.exit(run_program(main))
 FULL = "error: standard output cannot be written (No space left on device): the rest of it is lost.\n"
 
 
-def run(tmp_path: Path, redirection: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def run(
+    tmp_path: Path, redirection: str, code: int = 0, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[bytes]:
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     command = [sys.executable, "program.py", "done", str(code)]
     done = subprocess.run(
@@ -69,5 +73,5 @@ def test_a_mistake_is_worse_than_an_output_that_nobody_reads(tmp_path: Path) -> 
 def test_what_an_encoding_lacks_stands_in_plain_letters(
     environment: dict[str, str], line: bytes, tmp_path: Path
 ) -> None:
-    done = run(tmp_path, "", **environment)
+    done = run(tmp_path, "", environment=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, 3 * line, b"")
