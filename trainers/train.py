@@ -113,6 +113,7 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
     from torch.cuda import OutOfMemoryError
 
     from search_spaces.units import readable_duration
+    from trainers.data.loader_processes import LoadersStopped
     from trainers.full.full_training import finished_result, run
     from trainers.full.readout import announce
     from trainers.loop import Diverged
@@ -130,6 +131,9 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
     except Diverged as error:
         if processes.is_first:
             print(f"error: {error}: try a lower recipe.learning_rate, in another --out.", file=sys.stderr)
+        return FAILURE
+    except LoadersStopped as error:
+        print(f"error: {error}", file=sys.stderr)
         return FAILURE
     except OutOfMemoryError:
         print("error: the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs.", file=sys.stderr)

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation, crop_box, reach
 from trainers.data.decoding import read_image
 from trainers.data.folder_sets import Part
 from trainers.data.images import normalise
+from trainers.data.loader_processes import read_batches
 from trainers.data.torchvision_import import torchvision
 
 # ImageNet's channel statistics, by which all folders are normalised.
@@ -38,6 +40,10 @@ class UnreadableImages(UserError):
     def __init__(self, message: str, files: Sequence[str]) -> None:
         super().__init__(message)
         self.files = tuple(files)
+
+
+# A batch of uint8 images (B, C, H, W), their indices, and what is wrong with files.
+Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], dict[str, str]]
 
 
 class FolderImages:
@@ -65,17 +71,17 @@ class FolderImages:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
         torchvision()
-        loader: DataLoader[Any] = DataLoader(
-            _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable),
-            batch_sampler=[index_B.tolist() for index_B in indices],
-            num_workers=self.workers,
-            collate_fn=_collate,
-            pin_memory=device.type == "cuda",
-        )
-        for images_BCHW, index_B, problems in loader:
+        dataset = _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable)
+        numbers = [index_B.tolist() for index_B in indices]
+        for images_BCHW, index_B, problems in read_batches(dataset, numbers, _collate, self.workers):
             self._count(problems)
-            images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, STD)
-            yield images, self.labels_I[index_B].to(device, non_blocking=True)
+            images = torch.from_numpy(images_BCHW)
+            if device.type == "cuda":
+                images = images.pin_memory()
+            yield (
+                normalise(images.to(device, non_blocking=True), MEAN, STD),
+                self.labels_I[index_B].to(device, non_blocking=True),
+            )
 
     def _count(self, problems: dict[str, str]) -> None:
         """Takes note of files, and of what is wrong with each. Raises UnreadableImages where they are too many."""
@@ -129,9 +135,9 @@ class _Decoded(Dataset[_Item]):
         return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), index, problems
 
 
-def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
+def _collate(items: Sequence[_Item]) -> Batch:
     images, index, problems = zip(*items, strict=True)
-    return torch.stack(images), torch.tensor(index), {file: each[file] for each in problems for file in each}
+    return torch.stack(images).numpy(), np.array(index), {file: each[file] for each in problems for file in each}
 
 
 def _fit(image: Any, size: int, augmentation: Augmentation | None, index: int) -> Any:

@@ -33,8 +33,8 @@ def test_a_copy_writes_into_itself(tmp_path: Path) -> None:
     finished_search(old)
     assert export(["found", "--list", "--runs-dir", str(old)]) == 0
     assert report(["found", "--runs-dir", str(old)]) == 0
-    before = artifacts(old)
     assert {path.name for path in tmp_path.iterdir()} == {ODD}
+    before = artifacts(old)
     shutil.copytree(old, copy)
     for path in old.rglob("artifacts/*"):
         path.unlink()
@@ -42,9 +42,9 @@ def test_a_copy_writes_into_itself(tmp_path: Path) -> None:
     # By a process of its own: in this one MLflow remembers where it wrote the artifacts of a run.
     done = run(tmp_path, "nas/report.py", "found", "--runs-dir", copy.name)
     assert done.returncode == 0 and "is not up to date" not in done.stdout, done
+    assert {path.name for path in tmp_path.iterdir()} == {ODD, copy.name}
     assert artifacts(copy) == before
     assert not list(old.rglob("artifacts/*")) and (old / "mlflow.db").read_bytes() == old_store
-    assert {path.name for path in tmp_path.iterdir()} == {ODD, copy.name}
 
 
 def test_what_lies_elsewhere_on_purpose_stays_there(tmp_path: Path) -> None:
