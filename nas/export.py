@@ -23,6 +23,7 @@ from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
+from search_spaces.machine import prepare_temporary_directory
 from search_spaces.standard_streams import run_program
 
 
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str]) -> int:
             # Torch and MLflow take seconds to import; the list and a mistake on the command line do without.
             from nas.driver.bundle_export import export_bundle
 
+            prepare_temporary_directory()
             export_bundle(console, options, directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)

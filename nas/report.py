@@ -20,6 +20,7 @@ from nas.settings.search_settings import TrackingSettings
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
+from search_spaces.machine import prepare_temporary_directory
 from search_spaces.standard_streams import run_program
 
 # The other imports take seconds; a mistake on the command line is reported before them.
@@ -63,6 +64,7 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     from nas.ledger.location import read_ledger
     from nas.reporting.write import write_report
 
+    prepare_temporary_directory()
     ledger = read_ledger(directory, options.ledger_url)
     facts = ledger.header.facts(directory.name, ledger.most_latency_ms)
     out = Path(options.out) if options.out else directory.report

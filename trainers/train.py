@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.machine import Needs, prepare_machine
 from search_spaces.pasted_commands import shell_word, stands_in_project
 from search_spaces.standard_streams import run_program
 
@@ -49,6 +50,10 @@ examples:
 
 Each epoch is checkpointed. After an interruption the same command goes on where
 it was. The output directory ends up with result.json and the trained network, bundle/."""
+
+
+# What a process with eight loader processes was seen to take, and twice as much again.
+TRAINING_NEEDS = Needs(open_files=256, threads=64)
 
 
 def main(arguments: list[str]) -> int:
@@ -104,6 +109,7 @@ def _prepare(options: argparse.Namespace) -> "Plan":
         raise UserError("BUNDLE is missing: the directory that an export wrote (see --help).")
     directory = Path(options.bundle)
     bundle = read_bundle(directory)
+    prepare_machine(TRAINING_NEEDS)
     settings = settings_of(bundle, options.settings, options.seed)
     out = Path(options.out or f"{directory.resolve()}-trained")
     return prepare(bundle, settings, out, join_processes(options.device))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from nas.settings.sqlite_addresses import sqlite_path
 
+LOOPBACK = "127.0.0.1,localhost,::1"
+
 
 def check_store(uri: str) -> None:
     """Raises sqlite3.Error where a SQLite store cannot be written; MLflow itself would retry that for 100 s."""
@@ -43,6 +45,10 @@ def quiet_mlflow() -> None:
     logging.getLogger("alembic").setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    # A server on this machine is not to be asked through a proxy, whatever that is for.
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if LOOPBACK not in direct:
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{direct},{LOOPBACK}".lstrip(",")
     # A server that does not answer is found out in seconds, not in minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     # MLflow would repeat a request whose answer was lost without looking whether it arrived.
