@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -42,10 +41,6 @@ class UnreadableImages(UserError):
         self.files = tuple(files)
 
 
-# A batch of uint8 images (B, C, H, W), their indices, and what is wrong with files.
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], dict[str, str]]
-
-
 class FolderImages:
     """Images of a split that stay on disk.
 
@@ -73,15 +68,18 @@ class FolderImages:
         torchvision()
         dataset = _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable)
         numbers = [index_B.tolist() for index_B in indices]
-        for images_BCHW, index_B, problems in read_batches(dataset, numbers, _collate, self.workers):
+        read = read_batches(
+            dataset,
+            numbers,
+            _collate,
+            processes=self.workers,
+            batch_bytes=3 * self.image_size**2 * max(map(len, numbers), default=0),
+            pin_memory=device.type == "cuda",
+        )
+        for images_BCHW, index_B, problems in read:
             self._count(problems)
-            images = torch.from_numpy(images_BCHW)
-            if device.type == "cuda":
-                images = images.pin_memory()
-            yield (
-                normalise(images.to(device, non_blocking=True), MEAN, STD),
-                self.labels_I[index_B].to(device, non_blocking=True),
-            )
+            images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, STD)
+            yield images, self.labels_I[index_B].to(device, non_blocking=True)
 
     def _count(self, problems: dict[str, str]) -> None:
         """Takes note of files, and of what is wrong with each. Raises UnreadableImages where they are too many."""
@@ -135,9 +133,9 @@ class _Decoded(Dataset[_Item]):
         return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), index, problems
 
 
-def _collate(items: Sequence[_Item]) -> Batch:
+def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
     images, index, problems = zip(*items, strict=True)
-    return torch.stack(images).numpy(), np.array(index), {file: each[file] for each in problems for file in each}
+    return torch.stack(images), torch.tensor(index), {file: each[file] for each in problems for file in each}
 
 
 def _fit(image: Any, size: int, augmentation: Augmentation | None, index: int) -> Any:

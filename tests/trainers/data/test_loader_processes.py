@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainers.data import loader_processes
@@ -19,27 +21,34 @@ BATCHES = [[0, 1], [2, 3], [4, 5], [6, 7]]
 # Four batches of 16 MB each, as `python -c` reads them, and what came of it.
 READING = """
 import logging, sys
-from tests.trainers.data.test_loader_processes import BATCHES, Numbers, read_batches
+from tests.trainers.data.test_loader_processes import Numbers, read
 logging.basicConfig(format="%(message)s")
-print([int(batch[0, 0]) for batch in read_batches(Numbers(1_000_000), BATCHES, Numbers.collate, 2)])
+print([int(batch[0, 0]) for batch, in read(Numbers(1_000_000), 2)])
 """
 
 
-class Numbers(Dataset[np.ndarray]):
+class Numbers(Dataset[Tensor]):
     """Each number as an array of so many of it; a negative one has its process do what `trouble` says."""
 
     def __init__(self, size: int, trouble: int | None = None) -> None:
         self.size = size
         self.trouble = trouble
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: int) -> Tensor:
         if number < 0 and self.trouble is not None:
             os.kill(os.getpid(), self.trouble)
-        return np.full(self.size, number)
+        return torch.full((self.size,), number)
 
     @staticmethod
-    def collate(items: list[np.ndarray]) -> np.ndarray:
-        return np.stack(items)
+    def collate(items: list[Tensor]) -> tuple[Tensor]:
+        return (torch.stack(items),)
+
+
+def read(numbers: Numbers, processes: int, batches: Sequence[list[int]] = BATCHES) -> list[tuple[Tensor]]:
+    size = 16 * numbers.size
+    return list(
+        read_batches(numbers, batches, Numbers.collate, processes=processes, batch_bytes=size, pin_memory=False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,10 +76,10 @@ def test_loaders_that_die_or_hang_are_an_error(
 ) -> None:
     monkeypatch.setattr(loader_processes, "LONGEST_SILENCE_SECONDS", 2.0)
     with pytest.raises(LoadersStopped, match=f"({said}).*data.loader_workers=0"):
-        list(read_batches(Numbers(8, trouble), [*BATCHES, [-1]], Numbers.collate, 1))
+        read(Numbers(8, trouble), 1, [*BATCHES, [-1]])
     assert not multiprocessing.active_children()
 
 
 def test_an_error_of_the_data_stays_what_it_is() -> None:
-    with pytest.raises(ValueError, match="negative dimensions"):
-        list(read_batches(Numbers(-1), BATCHES, Numbers.collate, 1))
+    with pytest.raises(RuntimeError, match="negative dimension"):
+        read(Numbers(-1), 1)
