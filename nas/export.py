@@ -22,9 +22,11 @@ from nas.records.trial import TrialRecord
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import existing_run
-from search_spaces.arguments import ArgumentParser
+from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
+from search_spaces.machine import prepare_temporary_directory
+from search_spaces.standard_streams import run_program
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -43,7 +45,7 @@ def argument_parser() -> argparse.ArgumentParser:
         help=f"{', '.join(PICKS)}. knee: where the front bends; accuracy: its most accurate; max-…: its most accurate "
         "within a budget of FLOPs, parameters or milliseconds; trial: any trial that was finished",
     )  # fmt: skip
-    parser.add_argument("--out", metavar="DIR", help="where to write it (default: bundles/NAME-TRIAL)")
+    parser.add_argument("--out", type=path, metavar="DIR", help="where to write it (default: bundles/NAME-TRIAL)")
     parser.add_argument("--onnx", action="store_true", help="add the network as model.onnx")
     parser.add_argument("--register", metavar="MODEL", help="register it in MLflow under this name, too")
     parser.add_argument("--alias", metavar="ALIAS", help="what to call the registered version (default: best)")
@@ -55,7 +57,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 where nothing could be written, or 2 on a user's mistake."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     try:
         options = _options(arguments)
         directory = existing_run(options.runs_dir, options.name)
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
             # Torch and MLflow take seconds to import; the list and a mistake do without.
             from nas.driver.bundle_export import export_bundle
 
+            prepare_temporary_directory()
             export_bundle(console, plan, directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
@@ -100,4 +103,4 @@ def print_front(console: Console, records: Sequence[TrialRecord]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

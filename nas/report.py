@@ -17,9 +17,11 @@ from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import TrackingSettings
-from search_spaces.arguments import ArgumentParser
+from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
+from search_spaces.machine import prepare_temporary_directory
+from search_spaces.standard_streams import run_program
 
 # The other imports take seconds; a mistake on the command line is reported before them.
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ def argument_parser() -> argparse.ArgumentParser:
     add_existing_search(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--open", action="store_true", help="open the page in a browser, and leave MLflow alone")
-    where.add_argument("--out", metavar="DIR", help="where to write it (default: the search's own report directory)")
+    where.add_argument(
+        "--out", type=path, metavar="DIR", help="where to write it (default: the search's own report directory)"
+    )
     where.add_argument(
         "--tracking-uri", metavar="URI", help="the MLflow store to write (default: that which the search wrote)"
     )
@@ -60,6 +64,7 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     from nas.ledger.location import read_ledger
     from nas.reporting.write import write_report
 
+    prepare_temporary_directory()
     ledger = read_ledger(directory, options.ledger_url)
     facts = ledger.header.facts(directory.name, ledger.most_latency_ms)
     out = Path(options.out) if options.out else directory.report
@@ -107,4 +112,4 @@ def _bring_up_mlflow(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

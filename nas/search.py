@@ -3,6 +3,7 @@
 python nas/search.py --space resnet_stages [--help]
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,7 +19,12 @@ from nas.settings.run_directory import check_writable, run_directory
 from nas.workers.ray_environment import set_ray_environment
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.machine import Needs, prepare_machine
+from search_spaces.standard_streams import run_program
 
+# Twice of what Ray's processes were seen to take, and of what each trial adds that runs at a time.
+CPUS = os.cpu_count() or 1
+SEARCH_NEEDS = Needs(open_files=128 + 16 * CPUS, threads=200 + 40 * CPUS)
 # Loading takes some seconds everywhere, and a mistake that is found right after it is all that shall be said then.
 LOADING_SECONDS = 8.0
 
@@ -29,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     The exit code: 0, 1 where the storage is full or the ledger gone, 2 on a user's mistake, 130 after Ctrl-C, 143 after
     SIGTERM.
     """
-    console, asked = Console(highlight=False), None
+    console, asked = Console(highlight=False, markup=False, emoji=False), None
     try:
         command = read_command(arguments)
         directory = run_directory(command.runs_dir, command.name)
@@ -42,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         # Torch, Ray and MLflow take seconds to import: whatever can be found wrong is said before.
         with step(console, "looking at the data and for room to write"):
             data = check_search(command, directory)
+        prepare_machine(SEARCH_NEEDS)
         set_ray_environment(command.cluster)
         with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS):
             from nas.driver.session import run_search
@@ -63,4 +70,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.paths import user_path
 
 Number = TypeVar("Number", int, float)
 
@@ -33,3 +34,13 @@ def number(kind: type[Number], expected: str) -> Callable[[str], Number]:
             raise argparse.ArgumentTypeError(f"is {text!r}: expected {expected}") from None
 
     return read
+
+
+def path(text: str) -> str:
+    """An argparse type: the path of a file or directory, `~` at its beginning being a home."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: expected a path")
+    try:
+        return user_path(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

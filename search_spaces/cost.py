@@ -28,9 +28,10 @@ from search_spaces.architecture import (
     Stem,
     stem_stride,
 )
-from search_spaces.arguments import ArgumentParser, number
+from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
+from search_spaces.standard_streams import run_program
 
 CONVENTION = "2 FLOPs per multiply-add; convolutions, linear layers, projections and attention products; batch 1"
 
@@ -153,7 +154,9 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m search_spaces.cost", description="FLOPs and parameters of an architecture, by part."
     )
     whole = number(int, "a whole number")
-    parser.add_argument("architecture", metavar="NAME|FILE.json", help="as resnet50-attention, or a description's file")
+    parser.add_argument(
+        "architecture", type=path, metavar="NAME|FILE.json", help="as resnet50-attention, or a description's file"
+    )
     parser.add_argument("--image-size", type=whole, default=224, metavar="N", help="pixels a side (default 224)")
     parser.add_argument("--in-channels", type=whole, default=3, metavar="N", help="colours of the images (default 3)")
     parser.add_argument("--classes", type=whole, default=1000, metavar="N", help="outputs of the head (default 1000)")
@@ -198,4 +201,4 @@ def _table(architecture_cost: Cost) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

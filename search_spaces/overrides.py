@@ -7,7 +7,6 @@ or directory a `~` at the beginning is the user's home.
 """
 
 import dataclasses
-import os.path
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, get_args
 
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import KINDS, field_kinds
+from search_spaces.paths import user_path
 
 # The metadata of a dataclass field that holds a path.
 PATH = {"is_path": True}
@@ -76,7 +76,12 @@ def field_value(cls: type, name: str, override: Override) -> Any:
         [kind] = set(get_args(kind)) - {NoneType}
     if kind is str:
         plain = _unquoted(text)
-        return os.path.expanduser(plain) if field.metadata.get("is_path") else plain
+        if not field.metadata.get("is_path"):
+            return plain
+        try:
+            return user_path(plain)
+        except UserError as error:
+            raise UserError(f"{override.key}: {error}") from None
     try:
         return _READERS[kind](text)
     except ValueError:

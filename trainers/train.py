@@ -7,14 +7,16 @@ torchrun --nproc-per-node 8 trainers/train.py BUNDLE ...
 import argparse
 import logging
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces.arguments import ArgumentParser, number
+from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.machine import Needs, prepare_machine
+from search_spaces.pasted_commands import shell_word, stands_in_project
+from search_spaces.standard_streams import run_program
 
 if TYPE_CHECKING:
     from trainers.full.plan import Plan
@@ -50,6 +52,10 @@ Each epoch is checkpointed. After an interruption the same command goes on where
 it was. The output directory ends up with result.json and the trained network, bundle/."""
 
 
+# What a process with eight loader processes was seen to take, and twice as much again.
+TRAINING_NEEDS = Needs(open_files=256, threads=64)
+
+
 def main(arguments: list[str]) -> int:
     """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
@@ -77,9 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path, help="directory that an export wrote")
+    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=path, help="directory that an export wrote")
     parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="see below")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="output directory (default: BUNDLE-trained)")
+    parser.add_argument("--out", metavar="DIR", type=path, help="output directory (default: BUNDLE-trained)")
     parser.add_argument(
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
     )
@@ -100,9 +106,11 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 
     if options.bundle is None:
         raise UserError("BUNDLE is missing: the directory that an export wrote (see --help).")
-    bundle = read_bundle(options.bundle)
+    directory = Path(options.bundle)
+    bundle = read_bundle(directory)
+    prepare_machine(TRAINING_NEEDS)
     settings = settings_of(bundle, options.settings, options.seed)
-    out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + "-trained")
+    out = Path(options.out or f"{directory.resolve()}-trained")
     return prepare(bundle, settings, out, options.device)
 
 
@@ -110,6 +118,7 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
     from torch.cuda import OutOfMemoryError
 
     from search_spaces.units import readable_duration
+    from trainers.data.loader_processes import LoadersStopped
     from trainers.full.full_training import finished_result, run
     from trainers.full.readout import announce
     from trainers.loop import Diverged
@@ -128,6 +137,9 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
         if processes.is_first:
             print(f"error: {error}: try a lower recipe.learning_rate, in another --out.", file=sys.stderr)
         return FAILURE
+    except LoadersStopped as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILURE
     except OutOfMemoryError:
         print("error: the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs.", file=sys.stderr)
         return FAILURE
@@ -145,10 +157,12 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> str:
+    """The command as it was typed, from where it was: its paths may be relative."""
     processes = os.environ.get("LOCAL_WORLD_SIZE")
     program = f"torchrun --nproc-per-node {processes}" if processes else "python"
-    return f"{program} {shlex.join([sys.argv[0], *arguments])}"
+    there = "" if stands_in_project() else f"cd {shell_word(os.getcwd())} && "
+    return there + " ".join([program, *map(shell_word, [sys.argv[0], *arguments])])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

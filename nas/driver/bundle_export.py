@@ -7,10 +7,12 @@ from rich.console import Console
 from torch import Tensor
 
 from nas.driver.export_plan import ExportPlan, weights_gone
+from nas.driver.texts import print_pasted, print_text
 from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, printable
+from search_spaces.pasted_commands import python_command, stands_in_project
 from search_spaces.units import readable_flops
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import model_of, read_model, write_bundle
@@ -35,27 +37,28 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
     bundle, weights = found_network(directory, ledger, record, plan.choice)
     onnx = onnx_model(model_of(bundle, weights), bundle.data_summary) if plan.onnx else None
     write_bundle(out, bundle, weights, onnx)
-    console.print(
-        f"{out}: trial {record.number}, {record.architecture.label}, {readable_flops(record.flops)}, "
+    print_pasted(
+        console,
+        f"{printable(str(out))}: trial {record.number}, {record.architecture.label}, {readable_flops(record.flops)}, "
         f"{record.params:,} parameters, validation accuracy {record.point[0]:.2%}",
-        soft_wrap=True,
     )
     if plan.remark is not None:
-        console.print(plan.remark, soft_wrap=True)
+        print_text(console, plan.remark)
     if registration is not None:
         model, alias = registration.model, registration.alias
         try:
             version = registry.register(run, read_model(out), bundle.data_summary, model, alias)
         except UserError as error:
             raise UserError(f"{error} (the bundle {str(out)!r} is written)") from None
-        console.print(f"models:/{model}@{alias}: version {version}", soft_wrap=True)
+        print_pasted(console, f"models:/{model}@{alias}: version {version}")
     _print_next(console, bundle, out)
 
 
 def _print_next(console: Console, bundle: Bundle, out: Path) -> None:
-    root = f" data.root={bundle.data.root}" if bundle.data.root else ""
-    console.print("\nnext: train it fully, from scratch, and evaluate it on the test split")
-    console.print(f"  python trainers/train.py {out} data={bundle.data.name}{root}", soft_wrap=True)
+    root = [f"data.root={bundle.data.root}"] if bundle.data.root else []
+    shown = out if stands_in_project() else out.resolve()
+    print_text(console, "\nnext: train it fully, from scratch, and evaluate it on the test split")
+    print_pasted(console, f"  {python_command('trainers/train.py', str(shown), f'data={bundle.data.name}', *root)}")
 
 
 def found_network(

@@ -15,8 +15,10 @@ from nas.settings.run_directory import existing_run
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
+from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError
 from search_spaces.overrides import Override, field_value
+from search_spaces.paths import user_path
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DataConfig
 from trainers.recipe import Recipe
@@ -51,7 +53,7 @@ def read_command(arguments: Sequence[str]) -> Command:
         training=Recipe.from_json(config["training"]),
         search=SearchSettings.from_json(config["search"]),
         cluster=ClusterSettings.from_json(config["cluster"]),
-        tracking=TrackingSettings.from_json(config["tracking"]),
+        tracking=_absolute_store(TrackingSettings.from_json(config["tracking"])),
         ledger=LedgerSettings.from_json(config["ledger"]),
     )
 
@@ -59,6 +61,12 @@ def read_command(arguments: Sequence[str]) -> Command:
 def _absolute_root(data: DataConfig) -> DataConfig:
     """Workers run in other directories, so a relative data.root is taken from where the user stands."""
     return data if data.root is None else replace(data, root=str(Path(data.root).resolve()))
+
+
+def _absolute_store(tracking: TrackingSettings) -> TrackingSettings:
+    """A relative SQLite file is taken from where the user stands, too, whoever goes on from elsewhere."""
+    path = None if tracking.uri is None or "?" in tracking.uri else sqlite_path(tracking.uri)
+    return tracking if path is None else replace(tracking, uri=sqlite_url(Path(user_path(str(path)))))
 
 
 def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Command:
@@ -116,7 +124,7 @@ def _tracking_to_go_on_with(
     named = [override.key for override in overrides]
     experiment = given["experiment"] if "tracking.experiment" in named else kept["experiment"]
     if "tracking.uri" in named:
-        return TrackingSettings.from_json({"uri": given["uri"], "experiment": experiment})
+        return _absolute_store(TrackingSettings.from_json({"uri": given["uri"], "experiment": experiment}))
     return replace(TrackingSettings.from_kept(kept, None, "tracking.uri=URI"), experiment=experiment)
 
 

@@ -6,7 +6,7 @@ from nas.driver.commands import export_command
 from nas.driver.front_table import front_table, measurement_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.texts import print_pasted, print_table, print_text
-from nas.records.objectives import COSTS, CostName, readable_cost
+from nas.records.objectives import COSTS, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import AnchorGain, Summary
 from nas.records.trial import FAILURES
@@ -14,6 +14,8 @@ from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
+from search_spaces.errors import printable
+from search_spaces.pasted_commands import shell_word
 from search_spaces.units import readable_duration
 
 # So many reasons of failed trials are listed.
@@ -35,10 +37,10 @@ def print_conclusion(
         for line in measurement_lines(summary.front):
             print_text(console, line)
         for gain in summary.anchor_gains:
-            print_text(console, _gain_text(gain, summary.cost_name))
+            print_text(console, _gain_text(gain, summary))
     else:
         print_text(console, "\nno architecture was trained to the end, so there is no front yet")
-    print_pasted(console, f"\nreport   {directory.report / REPORT_PAGE}")
+    print_pasted(console, f"\nreport   {printable(str(directory.report / REPORT_PAGE))}")
     for line in mlflow_lines:
         print_pasted(console, line)
     unfinished = summary.counts["running"] + summary.counts["held"]
@@ -77,11 +79,12 @@ def _failure_lines(summary: Summary) -> list[str]:
     return [*lines, f"  {more} for other reasons, which summary.json has"] if more else lines
 
 
-def _gain_text(gain: AnchorGain, cost_name: CostName) -> str:
-    words = COSTS[cost_name]
-    against = f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_cost(gain.cost, cost_name)}): "
+def _gain_text(gain: AnchorGain, summary: Summary) -> str:
+    words = COSTS[summary.cost_name]
+    against = f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_cost(gain.cost, summary.cost_name)}): "
     if not gain.cost_saved and not gain.accuracy_gained:
-        return against + "nothing beats it"
+        failed = sum(summary.counts[outcome] for outcome in FAILURES)
+        return against + (f"nothing that was trained beats it, and {failed} failed" if failed else "nothing beats it")
     return (
         against + f"its accuracy for {gain.cost_saved:.0%} {words.less}, "
         f"{100 * gain.accuracy_gained:+.2f} points of accuracy for {words.no_more}"
@@ -97,4 +100,4 @@ def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str, report:
     lines = [f"front    {server}/{tracker.front_path}", f"report   {server}/{tracker.report_path}"]
     if uri.startswith("http"):
         return ["MLflow", *(f"  {line}" for line in lines)]
-    return [f"MLflow   mlflow server --backend-store-uri {shown}", *(f"  {line}" for line in lines)]
+    return [f"MLflow   mlflow server --backend-store-uri {shell_word(shown)}", *(f"  {line}" for line in lines)]

@@ -23,7 +23,7 @@ def print_text(console: Console, text: str) -> None:
 
 def print_pasted(console: Console, text: str) -> None:
     """Prints commands and addresses, which have to be one line wherever they are pasted."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_table(console: Console, table: Table) -> None:

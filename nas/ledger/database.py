@@ -12,11 +12,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.ledger.checksums import with_checksum
 from nas.settings.addresses import without_secrets
+from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
 
 LEDGER_FORMAT = 3
-SQLITE = "sqlite:///"
 
 _MAGIC = b"SQLite format 3\0"
 # Bytes 18 and 19 of the file are the versions needed to write and to read it: 1 with a journal, 2 with a log.
@@ -25,7 +25,7 @@ _VERSIONS = slice(18, 20)
 
 def ledger_url(path: Path) -> str:
     """The URL of the SQLite ledger at `path`."""
-    return f"{SQLITE}{path.resolve()}"
+    return sqlite_url(path)
 
 
 @contextlib.contextmanager
@@ -34,14 +34,14 @@ def new_study(url: str, name: str, header: dict[str, Any]) -> Iterator[optuna.St
 
     Raises UserError where it cannot be made.
     """
-    if not url.startswith(SQLITE):
+    path = sqlite_path(url)
+    if path is None:
         try:
             storage = _storage(url)
         except Exception as error:  # Each database has errors of its own.
             raise UserError(f"the ledger of search {name!r} cannot be made: {reason(error, url)}.") from error
         yield _created(storage, name, header)
         return
-    path = Path(url.removeprefix(SQLITE))
     if path.exists():
         raise _taken(name)
     part = path.with_name(f"{path.name}.part")
@@ -57,8 +57,9 @@ def new_study(url: str, name: str, header: dict[str, Any]) -> Iterator[optuna.St
 
 def existing_study(url: str, name: str) -> optuna.Study:
     """The study of an existing ledger. Raises whatever a damaged database may bring about."""
-    if url.startswith(SQLITE):
-        check_sqlite(Path(url.removeprefix(SQLITE)))
+    path = sqlite_path(url)
+    if path is not None:
+        check_sqlite(path)
     return optuna.load_study(storage=_storage(url, create_tables=False), study_name=name)
 
 
@@ -120,7 +121,7 @@ def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, A
 def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStorage:
     # Optuna announces every study and trial; what a user has to know is said by the search.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if url.startswith(SQLITE):
+    if sqlite_path(url) is not None:
         return optuna.storages.RDBStorage(url, skip_table_creation=not create_tables)
     # Of PostgreSQL's drivers this is the one that the project names. The server may have been away in the meantime.
     url = url.replace("postgresql://", "postgresql+psycopg://", 1)

@@ -4,12 +4,14 @@ import argparse
 
 from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY
 from nas.settings.search_settings import LEDGER_VARIABLE
+from search_spaces.arguments import path
 
 
 def add_runs_directory(parser: argparse.ArgumentParser) -> None:
     """The flag `--runs-dir`."""
     parser.add_argument(
         "--runs-dir",
+        type=path,
         default=DEFAULT_RUNS_DIRECTORY,
         metavar="DIR",
         help="where searches are kept (default %(default)s)",

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from nas.settings.arguments import add_runs_directory
-from search_spaces.arguments import ArgumentParser, number
+from search_spaces.arguments import ArgumentParser, number, path
 
 # Flags that are another spelling of an override.
 FLAG_OVERRIDES = {
@@ -57,7 +57,9 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--space", metavar="NAME|FILE", help=f"what to search: {', '.join(spaces)}, or a YAML file")
+    parser.add_argument(
+        "--space", type=path, metavar="NAME|FILE", help=f"what to search: {', '.join(spaces)}, or a YAML file"
+    )
     _add_limits(parser)
     _add_machines(parser)
     _add_names(parser)

@@ -5,6 +5,7 @@ reference implementation, and the batch may be of any size.
 """
 
 import os
+import sqlite3
 from importlib.metadata import version
 
 import mlflow
@@ -17,7 +18,9 @@ from mlflow.types import Schema, TensorSpec
 from torch import nn
 
 from nas.settings.addresses import redacted, without_secrets
-from nas.tracking.environment import quiet_mlflow
+from nas.settings.sqlite_addresses import sqlite_path
+from nas.tracking.environment import quiet_mlflow, remove_mistaken_directory
+from nas.tracking.moved_store import bring_artifacts_home
 from nas.tracking.store_address import check_there
 from search_spaces.errors import UserError, first_line
 from trainers.data.config import DataSummary
@@ -28,12 +31,18 @@ class ModelRegistry:
     """The registry of the MLflow store at `uri`, as far as the search `search_id` is in it."""
 
     def __init__(self, uri: str, search_id: str) -> None:
-        """Raises UserError where there is no SQLite store at `uri`."""
+        """Raises UserError where there is no SQLite store at `uri`, or it cannot be read."""
         check_there(uri)
         quiet_mlflow()
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        path = sqlite_path(uri)
         self._uri = uri
         self._search_id = search_id
+        try:
+            if path is not None:
+                bring_artifacts_home(path)
+        except sqlite3.Error as error:
+            raise self._unavailable("read", error) from error
 
     def run_of(self, trial: int) -> Run:
         """The run of a trial. Raises UserError where MLflow cannot be read or has none."""
@@ -88,7 +97,9 @@ class ModelRegistry:
         return registered
 
     def _client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        remove_mistaken_directory(self._uri)
+        return client
 
     def _unavailable(self, done: str, error: Exception) -> UserError:
         reason = without_secrets(first_line(error), self._uri)

@@ -10,7 +10,9 @@ from nas.records.summary import Summary, summarise
 from nas.records.trial import latest_moment
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import TrackingSettings
+from nas.settings.sqlite_addresses import sqlite_path
 from nas.strategy.halving import rung_epochs
+from nas.tracking.moved_store import ARTIFACTS, bring_artifacts_home
 from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
 
@@ -21,10 +23,14 @@ def described_tracker(
     """A tracker of the search, with what the search was started with written. Raises where MLflow cannot be written."""
     header = ledger.header
     search = header.search
+    uri = store_uri(tracking, directory)
+    store = sqlite_path(uri)
+    if store is not None:
+        bring_artifacts_home(store)
     own = [record for record in ledger.records if record.imported_from is None]
     tracker = Tracker(
-        store_uri(tracking, directory),
-        directory.runs / "mlflow-artifacts" if tracking.uri is None else None,
+        uri,
+        None if store is None else store.parent / ARTIFACTS,
         tracking.experiment,
         directory.name,
         ledger.search_id,

@@ -20,7 +20,7 @@ from nas.records.front import front_of
 from nas.records.objectives import CostName
 from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
-from nas.tracking.environment import check_store
+from nas.tracking.environment import check_store, remove_mistaken_directory
 from nas.tracking.run_fields import (
     changing_tags,
     cost_metrics,
@@ -88,6 +88,7 @@ class Tracker:
     ) -> None:
         check_store(uri)
         self._client = MlflowClient(tracking_uri=uri)
+        remove_mistaken_directory(uri)
         self._search_id = search_id
         self._name = name
         self._rungs = tuple(rungs)

@@ -6,6 +6,8 @@ Without a Ray that lives the search would wait for ever.
 import contextlib
 import logging
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +37,10 @@ DRIVER_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+# Ray asks for no less. Nothing that passes between the processes of a search is larger than a trial's configuration.
+OBJECT_STORE_BYTES = 80_000_000
+SHARED_MEMORY = "/dev/shm"
+
 SECONDS_BETWEEN_LOOKS = 0.5
 # The processes without which no trial can be trained. The workers end with the second.
 _NEEDED = ("raylet", "gcs_server")
@@ -50,7 +56,13 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
     runtime_env: dict[str, Any] = {"env_vars": WORKER_ENVIRONMENT}
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if cluster.address is None:
-        options |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options |= {
+            "address": "local",
+            "include_dashboard": False,
+            "_node_ip_address": "127.0.0.1",
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_plasma_directory": _object_store_directory(),
+        }
     else:
         # Workers elsewhere need the code of this checkout, and nothing that lies beside it.
         runtime_env |= {"working_dir": str(PROJECT), "excludes": _excludes()}
@@ -104,6 +116,15 @@ def _slots(cluster: ClusterSettings) -> int:
             f"and the cluster has {cpus:g} and {gpus:g}: lower --cpus-per-trial or --gpus-per-trial."
         )
     return slots
+
+
+def _object_store_directory() -> str:
+    """Where Ray keeps objects: in shared memory, or, where that is missing or small as in containers, on disk."""
+    try:
+        roomy = shutil.disk_usage(SHARED_MEMORY).free > 2 * OBJECT_STORE_BYTES and os.access(SHARED_MEMORY, os.W_OK)
+    except OSError:
+        roomy = False
+    return SHARED_MEMORY if roomy else tempfile.gettempdir()
 
 
 def _excludes() -> list[str]:

@@ -11,12 +11,15 @@ channel, lane) and computes there, one row of pixels after the other. Nothing of
 Offsets count elements. Shapes: (B, H, W, N, D) of images, height, width, heads and channels a head; K spatial extent.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.caching import FunctionCache
 
 from search_spaces.attention.simd import (
     LANES,
@@ -39,7 +42,23 @@ from search_spaces.attention.simd import (
 # Inside a kernel: an address of numbers.
 Pointer = Any
 
-jit: Callable[[Callable[..., Any]], Any] = njit(nogil=True, cache=True, error_model="numpy")
+
+class _KernelCache(FunctionCache):
+    """Compiled kernels on disk, as Numba keeps them. What cannot be read or kept there is compiled by each process."""
+
+    @contextlib.contextmanager
+    def _guard_against_spurious_io_errors(self) -> Iterator[None]:
+        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+            yield
+
+
+def jit(kernel: Callable[..., Any]) -> Any:
+    """The kernel, compiled for the types that it is called with."""
+    compiled: Any = njit(nogil=True, error_model="numpy")(kernel)
+    # No place can be written, as in a container whose files are read-only.
+    with contextlib.suppress(RuntimeError):
+        compiled._cache = _KernelCache(kernel)  # type: ignore[no-untyped-call]
+    return compiled
 
 
 def _source_digest() -> int:

@@ -51,7 +51,7 @@ def test_a_search_ends_with_a_front_and_says_what_is_next(searched: Searched) ->
     directory, done = searched
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "the front:" in done.stdout and "python nas/export.py first --pick knee" in done.stdout
+    assert "the front:" in done.stdout and "nas/export.py first --pick knee --runs-dir" in done.stdout
     assert "mlflow server --backend-store-uri sqlite:///" in done.stdout
     assert "/artifacts/front.html?workflowType=machine_learning" in done.stdout
     result = summary(directory, "first")
@@ -91,7 +91,7 @@ def test_a_front_member_is_exported_and_trained_fully(searched: Searched) -> Non
     directory, _ = searched
     exported = run(directory, "nas/export.py", "first", "--pick", "knee", "--out", "bundle")
     assert exported.returncode == 0, exported.stderr
-    assert "python trainers/train.py bundle data=digits" in exported.stdout
+    assert f"trainers/train.py {directory / 'bundle'} data=digits" in exported.stdout
     bundle = json.loads((directory / "bundle" / "bundle.json").read_text(encoding="utf-8"))
     assert bundle["provenance"]["search"] == "first" and bundle["provenance"]["pick"] == "knee"
     trained = run(
@@ -115,7 +115,7 @@ def test_an_interrupted_search_is_resumed_where_it_was(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 130
-    assert "python nas/search.py --resume broken" in output
+    assert "nas/search.py --resume broken" in output
     before = summary(tmp_path, "broken")
     assert before["interrupted"] and before["counts"]["running"] > 0
     resumed = run(tmp_path, "nas/search.py", "--resume", "broken")

@@ -92,7 +92,8 @@ def test_a_search_whose_disk_fills_up_goes_on_once_there_is_space(small_disk: Sm
     small_disk.fill()
     _, error = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 1, error
-    assert error.count("is full: make space there, then go on with it: python nas/search.py --resume one\n") == 1
+    way_on = f"python {PROJECT / 'nas/search.py'} --resume one --runs-dir {small_disk.path}\n"
+    assert error.count(f"is full: make space there, then go on with it: {way_on}") == 1
     assert "Traceback" not in error
     cut_off = small_disk.records()
     assert {record.outcome for record in cut_off} <= {"running", "held", "finished"}

@@ -113,7 +113,7 @@ def test_the_report_is_written_though_mlflow_cannot_be_reached(
     printed = capsys.readouterr()
     page, line = printed.out.splitlines()
     assert Path(page).is_file() and "secret" not in printed.out + printed.err
-    assert line.startswith("MLflow   is not up to date") and "python nas/report.py small" in line
+    assert line.startswith("MLflow   is not up to date") and "nas/report.py small" in line
     # The address is kept without its password, which may come from the environment.
     assert main(where) == 2
     printed = capsys.readouterr()
@@ -271,7 +271,7 @@ def test_a_search_without_mlflow_is_brought_in_later(tmp_path: Path) -> None:
     process = start_search(tmp_path, "one", "--trials", "3", f"tracking.uri={uri}")
     output, error = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 0, error
-    assert "MLflow   is not up to date" in output and "python nas/report.py one brings it in" in output
+    assert "MLflow   is not up to date" in output and "nas/report.py one --runs-dir" in output
     assert "Traceback" not in error and error.count("MLflow cannot be written") == 1
 
     def report() -> subprocess.CompletedProcess[str]:

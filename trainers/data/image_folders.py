@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation, crop_box, reach
 from trainers.data.decoding import read_image
 from trainers.data.folder_sets import Part
 from trainers.data.images import normalise
+from trainers.data.loader_processes import read_batches
 from trainers.data.torchvision_import import torchvision
 
 # ImageNet's channel statistics, by which all folders are normalised.
@@ -65,14 +66,17 @@ class FolderImages:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
         torchvision()
-        loader: DataLoader[Any] = DataLoader(
-            _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable),
-            batch_sampler=[index_B.tolist() for index_B in indices],
-            num_workers=self.workers,
-            collate_fn=_collate,
+        dataset = _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable)
+        numbers = [index_B.tolist() for index_B in indices]
+        read = read_batches(
+            dataset,
+            numbers,
+            _collate,
+            processes=self.workers,
+            batch_bytes=3 * self.image_size**2 * max(map(len, numbers), default=0),
             pin_memory=device.type == "cuda",
         )
-        for images_BCHW, index_B, problems in loader:
+        for images_BCHW, index_B, problems in read:
             self._count(problems)
             images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, STD)
             yield images, self.labels_I[index_B].to(device, non_blocking=True)

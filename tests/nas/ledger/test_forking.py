@@ -230,5 +230,5 @@ def test_a_search_is_forked_and_a_result_that_it_took_over_exported(tmp_path: Pa
     again = run(tmp_path, "nas/search.py", "--resume", "new", "--trials", "2", "search.keep_checkpoints=none")
     assert again.returncode == 0, again.stderr
     assert summary(tmp_path, "new")["architectures_trained"] == 2
-    assert "python nas/export.py" not in again.stdout
+    assert "nas/export.py" not in again.stdout
     assert list((tmp_path / "runs" / "new").glob("checkpoints/*")) == []

@@ -1,0 +1,111 @@
+"""What a program needs of its machine, looked at before it starts: room for temporary files, open files, threads.
+
+Where there is another way it is taken, and said; else an error names what to set.
+"""
+
+import errno
+import logging
+import os
+import resource
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.errors import UserError
+
+# What temporary files take: logs, sockets, copies of a ledger.
+LEAST_TEMPORARY_BYTES = 50_000_000
+# A socket's path has 107 bytes, of which Ray takes 68 for its own names.
+LONGEST_TEMPORARY_PATH = 39
+_TEMPORARY_DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """How many files a program's largest process has open at a time, and how many threads it has with its children."""
+
+    open_files: int
+    threads: int
+
+
+def prepare_machine(needs: Needs) -> None:
+    """Raises the limit of open files where that is allowed, and sees that there are a place for temporary files and
+    room for threads. Raises UserError where there is not enough."""
+    prepare_temporary_directory()
+    _allow_open_files(needs.open_files)
+    for limit, used, name in _thread_limits():
+        if limit - used < needs.threads:
+            raise UserError(
+                f"{name} allows {limit} threads, {used} of which are there, and this takes {needs.threads} more: "
+                "raise that limit."
+            )
+
+
+def prepare_temporary_directory() -> None:
+    """Has this program and its children keep temporary files where they can be, by TMPDIR, and warns where that is not
+    the place that was named. Raises UserError where there is none."""
+    named = os.environ.get("TMPDIR")
+    found: list[str] = []
+    for directory in dict.fromkeys([*([named] if named else []), *_TEMPORARY_DIRECTORIES]):
+        trouble = temporary_trouble(directory)
+        if trouble is None:
+            if found:
+                logger.warning("%s; temporary files go to %s", "; ".join(found), directory)
+                os.environ["TMPDIR"] = tempfile.tempdir = directory
+            return
+        found.append(f"{directory} {trouble}")
+    raise UserError(
+        f"there is no place for temporary files: {'; '.join(found)}. Set TMPDIR to a directory that can be written."
+    )
+
+
+def temporary_trouble(directory: str) -> str | None:
+    """Why temporary files cannot be in a directory; None where they can."""
+    if len(os.fsencode(directory)) > LONGEST_TEMPORARY_PATH:
+        return f"is over {LONGEST_TEMPORARY_PATH} characters long, too long for sockets"
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"x")
+            file.flush()
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        return "is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"cannot be written ({error.strerror})"
+    return None if free >= LEAST_TEMPORARY_BYTES else f"has {free / 1e6:.1f} MB free"
+
+
+def _allow_open_files(needed: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise UserError(f"{hard} open files are allowed, and this takes {needed}: raise that limit (ulimit -n).")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _thread_limits() -> Iterator[tuple[int, int, str]]:
+    """(threads allowed, threads there are, what limits them) for each limit that there is."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    # The kernel counts no threads of root's.
+    if soft != resource.RLIM_INFINITY and os.getuid() != 0:
+        yield soft, _threads_of_user(), "`ulimit -u`"
+    for directory in ("/sys/fs/cgroup", "/sys/fs/cgroup/pids"):
+        try:
+            allowed, used = (Path(directory, name).read_text(encoding="ascii") for name in ("pids.max", "pids.current"))
+        except OSError:
+            continue  # No such group, or none that can be seen.
+        if allowed.strip() != "max":
+            yield int(allowed), int(used), "this container (--pids-limit)"
+
+
+def _threads_of_user() -> int:
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid == os.getuid():
+                count += len(list((process / "task").iterdir()))
+        except OSError:
+            continue  # It has ended.
+    return count

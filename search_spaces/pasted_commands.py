@@ -1,0 +1,32 @@
+"""Commands that are printed to be pasted: they mean the same in any directory, whatever characters their paths hold."""
+
+import shlex
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def shell_word(text: str) -> str:
+    """The text as one word of bash, in one line, quoted where it has to be."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(_escaped(character) for character in text) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode(errors="surrogateescape"))
+
+
+def python_command(script: str, *words: str) -> str:
+    """The command that runs a script of this project, as `nas/search.py`: short in the project's own directory."""
+    path = script if stands_in_project() else str(PROJECT / script)
+    return " ".join(["python", shell_word(path), *map(shell_word, words)])
+
+
+def stands_in_project() -> bool:
+    """Whether the program was started in the project's directory, from where its commands and defaults are short."""
+    return Path.cwd() == PROJECT

@@ -1,0 +1,29 @@
+"""Paths as they are typed: `~` is a home, and what cannot be a path of this machine is said at once."""
+
+import errno
+import os
+
+from search_spaces.errors import UserError
+
+_IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def user_path(text: str) -> str:
+    """The path that a user typed, with `~` or `~NAME` at its beginning taken for that home.
+
+    Raises UserError where no home is known, its bytes are no text, or it is too long or leads in a circle.
+    """
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        home = path.partition("/")[0]
+        raise UserError(f"path {text!r}: no home of {home!r} is known: expected ./{home} for what is called so.")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"path {text!r} is no text: expected a name in UTF-8, or PYTHONUTF8=1 if it is.") from None
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in _IMPOSSIBLE:
+            raise UserError(f"path {text!r} cannot be: {error.strerror}.") from None
+    return path

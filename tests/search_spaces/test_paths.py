@@ -1,0 +1,36 @@
+"""Paths as they are typed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from search_spaces.arguments import ArgumentParser, path
+from search_spaces.errors import UserError
+from search_spaces.paths import user_path
+
+
+def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/jörg")
+    assert user_path("~") == "/home/jörg" and user_path("~/a b?") == "/home/jörg/a b?"
+    assert user_path("./~/x") == "./~/x" and user_path("a~") == "a~"
+
+
+def test_what_can_be_no_path_is_said(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for text, message in (
+        ("~nobody-of-that-name/x", "no home of '~nobody-of-that-name' is known: expected ./~nobody-of-that-name"),
+        ("x" * 300, "File name too long"),
+        (str(tmp_path / "loop"), "Too many levels of symbolic links"),
+        (os.fsdecode(b"runs\xff"), "is no text: expected a name in UTF-8"),
+    ):
+        with pytest.raises(UserError, match=message):
+            user_path(text)
+
+
+def test_a_flag_says_which_it_is() -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--out", type=path)
+    for text, message in (("", "argument --out: is empty"), ("y" * 300, "argument --out: path 'yyy")):
+        with pytest.raises(UserError, match=message):
+            parser.parse_args(["--out", text])
