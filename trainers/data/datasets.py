@@ -3,6 +3,7 @@
 The search sees the train and the validation split; the test split is for the last evaluation alone.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
 from trainers.data.image_folders import FolderImages
-from trainers.data.images import Images, MemoryImages
+from trainers.data.images import Images
+
+# Both by image size, validation fraction and split seed.
+DIGITS: dict[str, Callable[[int, float, int], Sequence[Images]]] = {
+    "digits": memory_sets.digits_splits,
+    "cluttered_digits": memory_sets.cluttered_digits_splits,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,10 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
     missing. Raises UserError where a directory is missing, folders can be read in several ways, a class folder is
     empty, an archive is damaged, or the first image of a class cannot be read.
     """
-    if config.name == "digits":
+    if config.name in DIGITS:
         sizes = tuple(len(images) for images in _digits(config))
-        return ExaminedData(DataSummary("digits", 10, 1, config.image_size, *sizes), memory_sets.digits_fingerprint())
+        summary = DataSummary(config.name, 10, 1, config.image_size, *sizes)
+        return ExaminedData(summary, memory_sets.digits_fingerprint())
     if config.name == "cifar10":
         fingerprint = memory_sets.check_cifar10(_root(config))
         # The classes of CIFAR-10 are of equal size, so the stratified split takes exactly this many.
@@ -68,7 +76,7 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
 
 def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -> tuple[Images, Images]:
     """The train and the validation split. Raises UserError where they cannot be read, or are not the `known` ones."""
-    if config.name == "digits":
+    if config.name in DIGITS:
         train, validation, _ = _digits(config)
         return train, validation
     if config.name == "cifar10":
@@ -81,7 +89,7 @@ def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -
 
 def load_test(config: DataConfig, known: KnownFiles | None = None) -> Images:
     """The test split. Raises UserError where there is none, or it is not the `known` one."""
-    if config.name == "digits":
+    if config.name in DIGITS:
         return _digits(config)[2]
     if config.name == "cifar10":
         return memory_sets.cifar10_test(_root(config), config.image_size)
@@ -125,8 +133,8 @@ def _current_index(config: DataConfig, path: Path | None, *, contents: bool) -> 
     return index if is_current(index, contents=contents) else None
 
 
-def _digits(config: DataConfig) -> tuple[MemoryImages, ...]:
-    return memory_sets.digits_splits(config.image_size, config.validation_fraction, config.split_seed)
+def _digits(config: DataConfig) -> Sequence[Images]:
+    return DIGITS[config.name](config.image_size, config.validation_fraction, config.split_seed)
 
 
 def _root(config: DataConfig) -> Path:
