@@ -41,6 +41,10 @@ class Diverged(Exception):
         return f"the loss is not finite in epoch {self.epoch}"
 
 
+# How a training that could start can fail.
+TRAINING_FAILURES = (Diverged, torch.cuda.OutOfMemoryError)
+
+
 class Training:
     """A network on its way through a recipe.
 

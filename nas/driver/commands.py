@@ -22,6 +22,11 @@ def export_command(directory: RunDirectory) -> str:
     return f"python nas/export.py {directory.name} --pick knee{_runs_flag(directory)}"
 
 
+def train_fully_command(directory: RunDirectory) -> str:
+    """The command that trains the best of a front and the anchors fully, and compares them."""
+    return f"python nas/train_fully.py {directory.name}{_runs_flag(directory)}"
+
+
 def _cluster_flags(cluster: ClusterSettings) -> str:
     address = "" if cluster.address is None else f" --address {shlex.quote(cluster.address)}"
     gpus = f" --gpus-per-trial {cluster.gpus_per_trial:g}" if cluster.gpus_per_trial else ""
