@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
-from search_spaces.machine import Needs, prepare_machine
+from search_spaces.machine import TRAINING_NEEDS, prepare_machine
 from search_spaces.pasted_commands import shell_word, stands_in_project
 from search_spaces.standard_streams import run_program
 
@@ -32,7 +32,7 @@ top of both."""
 
 EPILOG = """\
 settings:
-  data=digits | cifar10 | image_folder | imagenet
+  data=cluttered_digits | digits | cifar10 | image_folder | imagenet
   data.root=DIR     where the images are: image_folder has class folders alone, or train/ and perhaps
                     val/ and test/ that hold them; imagenet has train/ and val/, which is its test
                     split; cifar10 is downloaded there
@@ -50,10 +50,6 @@ examples:
 
 Each epoch is checkpointed. After an interruption the same command goes on where
 it was. The output directory ends up with result.json and the trained network, bundle/."""
-
-
-# What a process with eight loader processes was seen to take, and twice as much again.
-TRAINING_NEEDS = Needs(open_files=256, threads=64)
 
 
 def main(arguments: list[str]) -> int:
@@ -115,13 +111,10 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 
 
 def _run(plan: "Plan", arguments: list[str]) -> int:
-    from torch.cuda import OutOfMemoryError
-
     from search_spaces.units import readable_duration
-    from trainers.data.loader_processes import LoadersStopped
     from trainers.full.full_training import finished_result, run
-    from trainers.full.readout import announce
-    from trainers.loop import Diverged
+    from trainers.full.readout import announce, failure_line
+    from trainers.loop import TRAINING_FAILURES, Diverged
 
     processes = plan.processes
     try:
@@ -133,15 +126,10 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
         if processes.is_first:
             print(f"\ninterrupted; to go on: {_command(arguments)}", file=sys.stderr)
         return INTERRUPTED
-    except Diverged as error:
-        if processes.is_first:
-            print(f"error: {error}: try a lower recipe.learning_rate, in another --out.", file=sys.stderr)
-        return FAILURE
-    except LoadersStopped as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILURE
-    except OutOfMemoryError:
-        print("error: the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs.", file=sys.stderr)
+    except TRAINING_FAILURES as error:
+        # A loss is that of all processes; memory may be short in one alone.
+        if processes.is_first or not isinstance(error, Diverged):
+            print(f"error: {failure_line(error)}", file=sys.stderr)
         return FAILURE
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -16,7 +16,13 @@ from tests.support.present import present
 
 PROJECT = Path(__file__).resolve().parents[2]
 Searched = tuple[Path, subprocess.CompletedProcess[str]]
-SMALL = ["space.depth=[14]", "space.width=[0.125]", "space.stages.spatial_extent=[3]", "training.epochs=2"]
+SMALL = [
+    "data=digits",
+    "space.depth=[14]",
+    "space.width=[0.125]",
+    "space.stages.spatial_extent=[3]",
+    "training.epochs=2",
+]
 
 
 def start(directory: Path, script: str, *arguments: str) -> subprocess.Popen[str]:
@@ -52,6 +58,8 @@ def test_a_search_ends_with_a_front_and_says_what_is_next(searched: Searched) ->
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "the front:" in done.stdout and "nas/export.py first --pick knee --runs-dir" in done.stdout
+    assert "accuracies after 2 epochs" in done.stdout and "a full training of 40" in done.stdout
+    assert "nas/train_fully.py first --runs-dir" in done.stdout
     assert "mlflow server --backend-store-uri sqlite:///" in done.stdout
     assert "/artifacts/front.html?workflowType=machine_learning" in done.stdout
     result = summary(directory, "first")
@@ -96,17 +104,17 @@ def test_a_front_member_is_exported_and_trained_fully(searched: Searched) -> Non
     assert bundle["provenance"]["search"] == "first" and bundle["provenance"]["pick"] == "knee"
     trained = run(
         directory, "trainers/train.py", "bundle",
-        "data=digits", "recipe.epochs=1", "recipe.warmup_epochs=0", "--out", "full",
+        "data=cluttered_digits", "recipe.epochs=1", "recipe.warmup_epochs=0", "--out", "full",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     result = json.loads((directory / "full" / "result.json").read_text(encoding="utf-8"))
-    assert 0 < result["test_accuracy"] <= 1 and result["epochs"] == 1
+    assert 0 < result["test_accuracy"] <= 1 and result["epochs"] == 1 and result["data"] == "cluttered_digits"
     twice = run(directory, "nas/export.py", "first", "--pick", "knee", "--out", "bundle")
     assert twice.returncode == 2 and "bundle" in twice.stderr
 
 
 def test_an_interrupted_search_is_resumed_where_it_was(tmp_path: Path) -> None:
-    arguments = ["--space", "resnet_stages", "--name", "broken", "--trials", "3", *SMALL[:3], "training.epochs=4"]
+    arguments = ["--space", "resnet_stages", "--name", "broken", "--trials", "3", *SMALL[:-1], "training.epochs=4"]
     process = start(tmp_path, "nas/search.py", *arguments)
     ledger = tmp_path / "runs" / "broken" / "ledger.db"
     deadline = time.monotonic() + 120
