@@ -1,7 +1,7 @@
 """The one exception for a user's mistake, the sentence that helps them mend it, and any error in one line."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 # What was supplied stands in the message, and may be a whole file.
 LONGEST_MESSAGE = 10_000
@@ -30,12 +30,17 @@ def message_lines(error: BaseException) -> list[str]:
     return str(error).strip().splitlines() or [type(error).__name__]
 
 
-def unknown_name(kind: str, value: object, accepted: Iterable[object], *, others: Iterable[object] = ()) -> UserError:
+def unknown_name(kind: str, value: object, accepted: Collection[object], *, others: Iterable[object] = ()) -> UserError:
     """The error for a name that is none of `accepted`: names the value, the accepted ones and the nearest.
 
     `others` are too many to be listed, and may be the nearest, too.
     """
     names = [str(name) for name in accepted]
     nearest = difflib.get_close_matches(str(value), [*names, *map(str, others)], n=1, cutoff=0.5)
+    if str(value) in names:
+        # Such as the text '26', where numbers are accepted.
+        return UserError(
+            f"{kind} is {value!r}, a {type(value).__name__}: expected one of {', '.join(map(repr, accepted))}."
+        )
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return UserError(f"unknown {kind} {str(value)!r}: expected one of {', '.join(names)}.{hint}")

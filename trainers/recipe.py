@@ -11,6 +11,8 @@ from search_spaces.json_fields import read_dataclass
 # What `trainers.data.augmentation` does to training images, and what `trainers.evaluation.autocast` computes in.
 AUGMENTS = ("none", "shift", "flip_crop", "resized_crop")
 PRECISIONS = ("float32", "bfloat16")
+# Of epochs and of images in a batch: more than that is a slip of the finger.
+MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,13 @@ class Recipe:
     precision: str
 
     def __post_init__(self) -> None:
-        self._check("epochs", self.epochs >= 1, "at least 1")
-        self._check("batch_size", self.batch_size >= 2, "at least 2, which batch norm needs")
+        self._check("epochs", 1 <= self.epochs <= MOST, f"1 to {MOST:,}")
+        self._check("batch_size", 2 <= self.batch_size <= MOST, f"2, which batch norm needs, to {MOST:,}")
         self._check("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
         self._check("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
         for name in ("momentum", "label_smoothing", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._check("warmup_epochs", 0 <= self.warmup_epochs < math.inf, "a number of at least 0")
+        self._check("warmup_epochs", 0 <= self.warmup_epochs <= MOST, f"a number from 0 to {MOST:,}")
         if self.augment not in AUGMENTS:
             raise unknown_name("recipe augment", self.augment, AUGMENTS)
         if self.precision not in PRECISIONS:
@@ -49,7 +51,10 @@ class Recipe:
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
-            raise UserError(f"recipe {name} is {getattr(self, name)!r}: expected {expected}.")
+            raise UserError(
+                f"recipe {name} is {getattr(self, name)!r}: expected {expected} (training.{name} of a search, "
+                f"recipe.{name} of a full training)."
+            )
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

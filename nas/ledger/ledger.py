@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from nas.ledger.checksums import ChecksumMismatch, checked, with_checksum
@@ -59,6 +60,8 @@ class Ledger:
         if (fingerprint := self._attributes.get("data_fingerprint")) is not None:
             self.header = replace(self.header, data_fingerprint=DataFingerprint.from_json(fingerprint))
         self._cost_name = self.header.search.cost_name
+        if study.directions != [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]:
+            raise ChecksumMismatch("the objectives are not to be maximised and minimised")
         trials = study.get_trials(deepcopy=False)
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise ChecksumMismatch("the trials are not numbered one after the other")
@@ -97,7 +100,9 @@ class Ledger:
                     # Optuna reads a trial in several queries, and its driver may just have ended it in between.
                     return cls(existing_study(url, name))
         except Exception as error:  # Whatever a damaged database may bring about.
-            raise UserError(f"the ledger of search {name!r} cannot be read: {reason(error, url)}.") from error
+            missing = isinstance(error, (LookupError, TypeError, AttributeError, AssertionError))
+            said = f"a value is missing or damaged ({type(error).__name__}: {reason(error, url)})" if missing else None
+            raise UserError(f"the ledger of search {name!r} cannot be read: {said or reason(error, url)}.") from error
         raise UserError(f"the ledger of search {name!r} has format {found!r}: expected {LEDGER_FORMAT}.")
 
     def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:

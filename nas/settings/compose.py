@@ -45,5 +45,8 @@ def compose_settings(space: Mapping[str, Any], overrides: Sequence[Override]) ->
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose("search", named[-1:]), resolve=False)
     settings = [override for override in overrides if override.key != "data"]
+    # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
     data = DATA_DEFAULTS[composed["data"]["name"]].to_json()
-    return with_overrides({**composed, "data": data, "space": space}, settings, SECTIONS)
+    name = data.pop("name")
+    changed = with_overrides({**composed, "data": data, "space": space}, settings, SECTIONS)
+    return {**changed, "data": {"name": name, **changed["data"]}}

@@ -10,6 +10,7 @@ from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
 from nas.settings.addresses import MLFLOW_VARIABLE, redacted, whole_address
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
+from trainers.data.config import MOST_SEEDS
 
 SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
 SCHEDULERS = ("pareto", "asha", "none")
@@ -61,7 +62,7 @@ class SearchSettings:
         self._check("trials", self.trials >= 1, "at least 1")
         self._check("minimum_epochs", self.minimum_epochs >= 1, "at least 1")
         self._check("reduction_factor", self.reduction_factor >= 2, "at least 2")
-        self._check("seed", self.seed >= 0, "at least 0")
+        self._check("seed", 0 <= self.seed < MOST_SEEDS, f"0 to {MOST_SEEDS - 1:,}")
         self._check("max_flops", self.max_flops is None or 0 < self.max_flops < math.inf, "a number above 0, as 4e9")
         if self.sampler not in SAMPLERS:
             raise unknown_name("search.sampler", self.sampler, SAMPLERS)

@@ -10,6 +10,9 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 from search_spaces.overrides import PATH
 
+# Seeds are whole numbers below this, as torch takes them.
+MOST_SEEDS = 2**63
+
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
@@ -31,8 +34,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         self._check("image_size", 8 <= self.image_size <= 4096, "8 to 4096 pixels")
         self._check("validation_fraction", 0 < self.validation_fraction < 1, "above 0 and below 1")
-        self._check("split_seed", self.split_seed >= 0, "at least 0")
-        self._check("loader_workers", self.loader_workers >= 0, "at least 0")
+        self._check("split_seed", 0 <= self.split_seed < MOST_SEEDS, f"0 to {MOST_SEEDS - 1:,}")
+        self._check("loader_workers", 0 <= self.loader_workers <= 1024, "0 to 1,024 processes")
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:

@@ -9,7 +9,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.overrides import read_override, with_overrides
 from trainers.bundle.contents import Bundle
-from trainers.data.config import DATA_DEFAULTS, DataConfig
+from trainers.data.config import DATA_DEFAULTS, MOST_SEEDS, DataConfig
 from trainers.recipe import FULL_TRAINING, Recipe
 
 SETTINGS_FORMAT = "full-training/1"
@@ -43,8 +43,8 @@ def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSet
     The recipe is the bundle's own on the bundle's own data set, and that data set's full training on any other.
     Raises UserError on an override that is none.
     """
-    if not 0 <= seed < 2**63:
-        raise UserError(f"--seed is {seed}: expected a whole number of at least 0.")
+    if not 0 <= seed < MOST_SEEDS:
+        raise UserError(f"--seed is {seed}: expected a whole number from 0 to {MOST_SEEDS - 1:,}.")
     read = [read_override(text, "data=cifar10 or recipe.epochs=5") for text in overrides]
     data, recipe, source = bundle.data, bundle.recipe, "the bundle's"
     name = next((override.text for override in reversed(read) if override.key == "data"), data.name)
