@@ -96,6 +96,18 @@ FULL_TRAINING: dict[str, Recipe] = {
         augment="shift",
         precision="float32",
     ),
+    "cluttered_digits": Recipe(
+        epochs=40,
+        batch_size=64,
+        learning_rate=0.1,
+        momentum=0.9,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        warmup_epochs=3.0,
+        ema_decay=0.99,
+        augment="none",
+        precision="float32",
+    ),
     "cifar10": Recipe(
         epochs=200,
         batch_size=128,

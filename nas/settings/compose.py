@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.overrides import Override, read_override, with_overrides
-from trainers.data.config import DATA_DEFAULTS, DATA_NAMES, DataConfig
+from trainers.data.config import DATA_DEFAULTS, DataConfig
 from trainers.recipe import Recipe
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
@@ -29,8 +29,8 @@ SECTIONS: dict[str, type] = {
 def override_of(argument: str) -> Override:
     """What was typed as KEY=VALUE. Raises UserError where it is anything else, or names an unknown data set."""
     override = read_override(argument, "training.epochs=20")
-    if override.key == "data" and override.text not in DATA_NAMES:
-        raise unknown_name("data set", override.text, DATA_NAMES)
+    if override.key == "data" and override.text not in DATA_DEFAULTS:
+        raise unknown_name("data set", override.text, DATA_DEFAULTS)
     if override.key == "space":
         raise UserError(f"override {argument!r}: a space is named by --space, expected space.KEY=VALUE.")
     return override

@@ -36,7 +36,9 @@ examples:
   python nas/search.py --resume NAME --fork NEW space.depth=[26]     begin another with its results
 
 overrides (KEY=VALUE, before or after the flags):
-  data=digits|cifar10|image_folder|imagenet      the data set, with the training that suits it
+  data=cluttered_digits|digits|cifar10|image_folder|imagenet
+                                                 the data set, with the training that suits it; the first comes with
+                                                 the installation and is the default
   data.root=DIR data.image_size=N                where it is, and the side of its images in pixels
   training.epochs=N training.batch_size=N …      how each trial is trained (nas/conf/data/)
   search.objectives=[val_accuracy,latency_ms]    latency as it is measured, instead of FLOPs

@@ -33,7 +33,7 @@ from tests.support.searches import DIGITS, epoch_result, search_header, search_s
 PROJECT = Path(__file__).resolve().parents[2]
 REFERENCE = (0.1, 2e7)
 EPOCHS = 4
-SMALL = ["space.depth=[14]", "space.width=[0.125]", f"training.epochs={EPOCHS}"]
+SMALL = ["data=digits", "space.depth=[14]", "space.width=[0.125]", f"training.epochs={EPOCHS}"]
 
 
 @contextmanager

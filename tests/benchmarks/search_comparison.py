@@ -27,7 +27,7 @@ def search(sampler: str, seed: int, seconds: int, runs: Path, overrides: list[st
     command = [
         *(sys.executable, str(PROJECT / "nas" / "search.py"), "--space", "resnet_stages", "--name", name),
         *("--runs-dir", str(runs), "--seed", str(seed), "--time-budget", f"{seconds}s", "--trials", str(MOST_TRIALS)),
-        *(f"search.sampler={sampler}", *overrides),
+        *("data=digits", f"search.sampler={sampler}", *overrides),
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return dict(json.loads((runs / name / "summary.json").read_text(encoding="utf-8")))

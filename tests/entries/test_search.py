@@ -16,7 +16,13 @@ from tests.support.present import present
 
 PROJECT = Path(__file__).resolve().parents[2]
 Searched = tuple[Path, subprocess.CompletedProcess[str]]
-SMALL = ["space.depth=[14]", "space.width=[0.125]", "space.stages.spatial_extent=[3]", "training.epochs=2"]
+SMALL = [
+    "data=digits",
+    "space.depth=[14]",
+    "space.width=[0.125]",
+    "space.stages.spatial_extent=[3]",
+    "training.epochs=2",
+]
 
 
 def start(directory: Path, script: str, *arguments: str) -> subprocess.Popen[str]:
@@ -106,7 +112,7 @@ def test_a_front_member_is_exported_and_trained_fully(searched: Searched) -> Non
 
 
 def test_an_interrupted_search_is_resumed_where_it_was(tmp_path: Path) -> None:
-    arguments = ["--space", "resnet_stages", "--name", "broken", "--trials", "3", *SMALL[:3], "training.epochs=4"]
+    arguments = ["--space", "resnet_stages", "--name", "broken", "--trials", "3", *SMALL[:-1], "training.epochs=4"]
     process = start(tmp_path, "nas/search.py", *arguments)
     ledger = tmp_path / "runs" / "broken" / "ledger.db"
     deadline = time.monotonic() + 120

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search_spaces.errors import UserError
-from trainers.data.config import DATA_NAMES
+from trainers.data.config import DATA_DEFAULTS
 from trainers.recipe import FULL_TRAINING, Recipe, ema_decay_at, learning_rate_at
 
 RECIPE = Recipe(10, 64, 0.4, 0.9, 1e-4, 0.1, 2.0, 0.99, "shift", "float32")
@@ -20,7 +20,7 @@ def test_json_brings_the_recipe_back(recipe: Recipe) -> None:
 
 
 def test_every_data_set_has_a_full_training() -> None:
-    assert tuple(FULL_TRAINING) == DATA_NAMES
+    assert tuple(FULL_TRAINING) == tuple(DATA_DEFAULTS)
 
 
 def test_imagenet_is_trained_as_in_the_paper() -> None:

@@ -4,8 +4,14 @@ from typing import Any
 
 from search_spaces.architecture import Architecture, Operator
 from trainers.bundle.contents import Bundle
+from trainers.data.cluttered_images import CLUTTERED_MEAN, CLUTTERED_STD
 from trainers.data.image_folders import MEAN, STD
-from trainers.data.memory_sets import CIFAR10_MEAN, CIFAR10_STD, DIGITS_MEAN, DIGITS_STD
+from trainers.data.memory_sets import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    DIGITS_MEAN,
+    DIGITS_STD,
+)
 from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
 
@@ -19,14 +25,18 @@ ENCODINGS = {
 # Each channel's mean and standard deviation, of values in 0 to 1.
 NORMALISATION = {
     "digits": (DIGITS_MEAN, DIGITS_STD),
+    "cluttered_digits": (CLUTTERED_MEAN, CLUTTERED_STD),
     "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
     "image_folder": (MEAN, STD),
     "imagenet": (MEAN, STD),
 }
 
+_DIGITS = (
+    "Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; UCI Machine Learning Repository), CC BY 4.0"
+)
 LICENCES = {
-    "digits": "Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; UCI Machine Learning Repository), "
-    "CC BY 4.0.",
+    "digits": f"{_DIGITS}.",
+    "cluttered_digits": f"Composed of {_DIGITS}: each at a random place over fragments of others.",
     "cifar10": "CIFAR-10 (A. Krizhevsky, 2009). Its authors name no licence.",
     "image_folder": "Images of whoever ran the search. What their licence says of networks trained on them holds here.",
     "imagenet": "ImageNet. Its terms of access allow non-commercial research and education.",

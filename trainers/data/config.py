@@ -13,7 +13,7 @@ from search_spaces.overrides import PATH
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """A data set and how it is read.
+    """A data set, one of `DATA_DEFAULTS`, and how it is read.
 
     `root` is the directory that holds it (None where there is none to name), `image_size` the side in pixels,
     `validation_fraction` the share of the training split that is set apart, stratified, by `split_seed`, and
@@ -29,8 +29,6 @@ class DataConfig:
     loader_workers: int = 0
 
     def __post_init__(self) -> None:
-        if self.name not in DATA_NAMES:
-            raise unknown_name("data set", self.name, DATA_NAMES)
         self._check("image_size", 8 <= self.image_size <= 4096, "8 to 4096 pixels")
         self._check("validation_fraction", 0 < self.validation_fraction < 1, "above 0 and below 1")
         self._check("split_seed", self.split_seed >= 0, "at least 0")
@@ -46,14 +44,16 @@ class DataConfig:
     @classmethod
     def from_json(cls, data: object) -> "DataConfig":
         """The configuration that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "data")
+        config = read_dataclass(cls, data, "data")
+        if config.name not in DATA_DEFAULTS:
+            raise unknown_name("data set", config.name, DATA_DEFAULTS)
+        return config
 
 
-DATA_NAMES = ("digits", "cifar10", "image_folder", "imagenet")
-
-# How each data set is read unless the settings of a search or of a full training say otherwise.
+# The data sets by name, and how each is read unless the settings of a search or of a full training say otherwise.
 DATA_DEFAULTS: dict[str, DataConfig] = {
     "digits": DataConfig("digits", None, image_size=16, validation_fraction=0.25),
+    "cluttered_digits": DataConfig("cluttered_digits", None, image_size=16, validation_fraction=0.25),
     "cifar10": DataConfig("cifar10", "data/", image_size=32, validation_fraction=0.1),
     "image_folder": DataConfig("image_folder", None, image_size=224, validation_fraction=0.15, loader_workers=2),
     # The paper tunes on 4 % of the training images.

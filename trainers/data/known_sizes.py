@@ -11,6 +11,9 @@ from trainers.data.splits import split_validation, stratified_split
 DIGITS_OF_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 # Of the 1,797 digits a fifth are the test split, whatever the seed of the validation split.
 DIGITS_TEST_FRACTION = 0.2
+# So often each digit of the train, the validation and the test split is seen in other clutter: in an epoch of a training,
+# and in an evaluation.
+COMPOSITIONS = (3, 4, 4)
 CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
 
 
@@ -28,6 +31,12 @@ def digits_sizes(validation_fraction: float, split_seed: int) -> tuple[int, int,
     labels = [digit for digit, count in enumerate(DIGITS_OF_CLASS) for _ in range(count)]
     train, validation, test = split_digits(labels, validation_fraction, split_seed)
     return len(train), len(validation), len(test)
+
+
+def cluttered_digits_sizes(validation_fraction: float, split_seed: int) -> tuple[int, int, int]:
+    """The images of each split of the digits in clutter; of the train split, those of one epoch."""
+    train, validation, test = digits_sizes(validation_fraction, split_seed)
+    return COMPOSITIONS[0] * train, COMPOSITIONS[1] * validation, COMPOSITIONS[2] * test
 
 
 def cifar10_sizes(validation_fraction: float) -> tuple[int, int, int]:

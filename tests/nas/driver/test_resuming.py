@@ -56,7 +56,7 @@ def again(directory: Path, *arguments: str) -> Command:
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runs directory of a search of the defaults, which the tests only look at."""
     directory = tmp_path_factory.mktemp("begun")
-    begin(directory, "--space", "resnet_stages", "training.epochs=18")
+    begin(directory, "--space", "resnet_stages", "data=digits", "training.epochs=18")
     return directory
 
 
@@ -66,7 +66,9 @@ def write(path: Path, space: Mapping[str, Any]) -> str:
 
 
 def test_a_search_goes_on_as_it_was_started(tmp_path: Path) -> None:
-    begun = begin(tmp_path, "--space", "resnet_stages", "training.epochs=3", "space.depth=[14]", "--seed", "4")
+    begun = begin(
+        tmp_path, "--space", "resnet_stages", "data=digits", "training.epochs=3", "space.depth=[14]", "--seed", "4"
+    )
     command = again(tmp_path)
     assert (command.resume, command.fork_of, command.name) == (True, None, "one")
     assert asked(command) == asked(begun)

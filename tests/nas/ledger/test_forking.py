@@ -30,8 +30,8 @@ from trainers.data.datasets import check_data, examine_data
 
 # `tests.support.searches.tiny_space` on the command line, and its half without attention in the first stage.
 TINY = [
-    "space.stem=[convolution]", "space.depth=[14]", "space.width=[0.125]", "space.stages.spatial_extent=[3]",
-    "space.stages.heads=[2]", "space.stages.positional_encoding=[none]",
+    "data=digits", "space.stem=[convolution]", "space.depth=[14]", "space.width=[0.125]",
+    "space.stages.spatial_extent=[3]", "space.stages.heads=[2]", "space.stages.positional_encoding=[none]",
 ]  # fmt: skip
 HALF = "space.stage1.operator=[convolution]"
 EPOCHS, OLD = 2, 5

@@ -7,7 +7,7 @@ from nas.driver.command_line import read_command
 from nas.settings.command import Command
 from nas.settings.space_files import space_names
 from search_spaces.errors import UserError
-from trainers.data.config import DATA_DEFAULTS, DATA_NAMES
+from trainers.data.config import DATA_DEFAULTS
 
 
 def read(*arguments: str) -> Command:
@@ -16,19 +16,19 @@ def read(*arguments: str) -> Command:
 
 def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
     command = read()
-    assert command.data.name == "digits" and command.space.name == "resnet_stages"
+    assert command.data.name == "cluttered_digits" and command.space.name == "resnet_stages"
     assert command.search.trials == 50 and command.cluster.address is None
     assert command.name.startswith("resnet_stages-2") and not command.resume and not command.plan
 
 
-@pytest.mark.parametrize("name", DATA_NAMES)
+@pytest.mark.parametrize("name", DATA_DEFAULTS)
 @pytest.mark.parametrize("space", space_names())
 def test_every_data_set_composes_with_every_space(name: str, space: str) -> None:
     command = read_command(["--space", space, f"data={name}"])
     assert command.data.name == name and command.space.granularity in space.removesuffix("s")
 
 
-@pytest.mark.parametrize("name", DATA_NAMES)
+@pytest.mark.parametrize("name", DATA_DEFAULTS)
 def test_a_data_set_is_read_as_full_training_reads_it(name: str) -> None:
     expected = DATA_DEFAULTS[name]
     root = None if expected.root is None else str(Path(expected.root).resolve())

@@ -11,7 +11,7 @@ from tests.support.bundles import SUMMARY, inference_cost, provenance
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.bundle.model_card import NORMALISATION, model_card
-from trainers.data.config import DATA_DEFAULTS, DATA_NAMES
+from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import load_test
 from trainers.data.memory_sets import DIGITS_MEAN, DIGITS_STD
 from trainers.model import seeded_model
@@ -72,7 +72,7 @@ def test_the_card_of_a_full_training_says_its_result(accuracy: float | None, tex
     assert "those of its full training" in card and "It is meant to be trained fully" not in card
 
 
-@pytest.mark.parametrize("name", DATA_NAMES)
+@pytest.mark.parametrize("name", DATA_DEFAULTS)
 def test_every_data_set_has_a_card(name: str) -> None:
     channels = len(NORMALISATION[name][0])
     summary = dataclasses.replace(SUMMARY, name=name, in_channels=channels)
