@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation
 from trainers.data.images import Images
+from trainers.data.loader_processes import LoadersStopped
 from trainers.data.random_draws import uniform_draws
 from trainers.epoch_result import EpochResult
 from trainers.evaluation import autocast, evaluate, sum_over_processes
@@ -39,6 +40,10 @@ class Diverged(Exception):
 
     def __str__(self) -> str:
         return f"the loss is not finite in epoch {self.epoch}"
+
+
+# How a training that could start can fail.
+TRAINING_FAILURES = (Diverged, LoadersStopped, torch.cuda.OutOfMemoryError)
 
 
 class Training:

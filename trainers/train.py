@@ -32,7 +32,7 @@ top of both."""
 
 EPILOG = """\
 settings:
-  data=digits | cifar10 | image_folder | imagenet
+  data=cluttered_digits | digits | cifar10 | image_folder | imagenet
   data.root=DIR     where the images are: image_folder has class folders alone, or train/ and perhaps
                     val/ and test/ that hold them; imagenet has train/ and val/, which is its test
                     split; cifar10 is downloaded there
@@ -115,13 +115,10 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 
 
 def _run(plan: "Plan", arguments: list[str]) -> int:
-    from torch.cuda import OutOfMemoryError
-
     from search_spaces.units import readable_duration
-    from trainers.data.loader_processes import LoadersStopped
     from trainers.full.full_training import finished_result, run
-    from trainers.full.readout import announce
-    from trainers.loop import Diverged
+    from trainers.full.readout import announce, failure_line
+    from trainers.loop import TRAINING_FAILURES, Diverged
 
     processes = plan.processes
     try:
@@ -133,15 +130,10 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
         if processes.is_first:
             print(f"\ninterrupted; to go on: {_command(arguments)}", file=sys.stderr)
         return INTERRUPTED
-    except Diverged as error:
-        if processes.is_first:
-            print(f"error: {error}: try a lower recipe.learning_rate, in another --out.", file=sys.stderr)
-        return FAILURE
-    except LoadersStopped as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILURE
-    except OutOfMemoryError:
-        print("error: the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs.", file=sys.stderr)
+    except TRAINING_FAILURES as error:
+        # A loss is that of all processes; what else fails may do so in one alone.
+        if processes.is_first or not isinstance(error, Diverged):
+            print(f"error: {failure_line(error)}", file=sys.stderr)
         return FAILURE
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -65,11 +65,16 @@ def found_network(
     directory: RunDirectory, ledger: Ledger, record: TrialRecord, choice: str
 ) -> tuple[Bundle, dict[str, Tensor]]:
     """A finished trial as a bundle, and its weights. Raises UserError where its weights are gone."""
-    header = ledger.header
     checkpoint = newest_sound_checkpoint(directory.checkpoints(record.number))
     if checkpoint is None or checkpoint[0] != len(record.epochs):
         raise weights_gone(directory, record)
     state = checkpoint[1]["training"]
+    return found_bundle(directory, ledger, record, choice), state["averaged"] or state["model"]
+
+
+def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, choice: str) -> Bundle:
+    """A finished trial as a bundle; `choice` says how it was picked."""
+    header = ledger.header
     last = record.epochs[-1]
     provenance = Provenance(
         search=directory.name,
@@ -90,7 +95,7 @@ def found_network(
         params=record.params,
         inference=None if record.inference is None else record.inference.to_json(),
     )
-    bundle = Bundle(
+    return Bundle(
         record.architecture,
         FULL_TRAINING[header.data.name],
         header.data,
@@ -98,4 +103,3 @@ def found_network(
         provenance,
         header.data_fingerprint,
     )
-    return bundle, state["averaged"] or state["model"]

@@ -20,6 +20,11 @@ def export_command(directory: RunDirectory) -> str:
     return python_command("nas/export.py", directory.name, "--pick", "knee", *_runs_flag(directory))
 
 
+def train_fully_command(directory: RunDirectory) -> str:
+    """The command that trains the best of a front and the anchors fully, and compares them."""
+    return python_command("nas/train_fully.py", directory.name, *_runs_flag(directory))
+
+
 def _cluster_flags(cluster: ClusterSettings) -> list[str]:
     address = [] if cluster.address is None else ["--address", cluster.address]
     gpus = ["--gpus-per-trial", f"{cluster.gpus_per_trial:g}"] if cluster.gpus_per_trial else []

@@ -1,15 +1,17 @@
 """What the terminal says at the end of a search: its front, what it gained, where to look and what to type next."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
-from nas.driver.commands import export_command
+from nas.driver.commands import export_command, train_fully_command
 from nas.driver.front_table import front_table, measurement_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.objectives import COSTS, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import AnchorGain, Summary
-from nas.records.trial import FAILURES
+from nas.records.trial import FAILURES, TrialRecord
 from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
@@ -17,6 +19,7 @@ from nas.tracking.tracker import Tracker
 from search_spaces.errors import printable
 from search_spaces.pasted_commands import shell_word
 from search_spaces.units import readable_duration
+from trainers.recipe import FULL_TRAINING
 
 # So many reasons of failed trials are listed.
 MOST_REASONS = 5
@@ -38,6 +41,7 @@ def print_conclusion(
             print_text(console, line)
         for gain in summary.anchor_gains:
             print_text(console, _gain_text(gain, summary))
+        print_text(console, _full_training_text(summary.front, end.data))
     else:
         print_text(console, "\nno architecture was trained to the end, so there is no front yet")
     print_pasted(console, f"\nreport   {printable(str(directory.report / REPORT_PAGE))}")
@@ -48,6 +52,8 @@ def print_conclusion(
     # There is nothing to export of an architecture whose weights are not kept.
     if knee_number is not None and directory.checkpoints(knee_number).is_dir():
         following.append(export_command(directory))
+    if knee_number is not None:
+        following.append(train_fully_command(directory))
     if following:
         print_pasted(console, "\n  ".join(["\nnext", *following]))
 
@@ -88,6 +94,14 @@ def _gain_text(gain: AnchorGain, summary: Summary) -> str:
     return (
         against + f"its accuracy for {gain.cost_saved:.0%} {words.less}, "
         f"{100 * gain.accuracy_gained:+.2f} points of accuracy for {words.no_more}"
+    )
+
+
+def _full_training_text(front: Sequence[TrialRecord], data: str) -> str:
+    """What is to be kept in mind of the accuracies of a front."""
+    return (
+        f"these are accuracies after {len(front[0].epochs)} epochs; train_fully.py shows what its most accurate member "
+        f"and the anchors reach in a full training of {FULL_TRAINING[data].epochs}"
     )
 
 

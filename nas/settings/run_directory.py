@@ -58,6 +58,11 @@ class RunDirectory:
         return self.path / "data.index"
 
     @property
+    def full_trainings(self) -> Path:
+        """Where `nas/train_fully.py` trains, a directory for each trial."""
+        return self.path / "full"
+
+    @property
     def ray(self) -> Path:
         return self.path / "ray"
 

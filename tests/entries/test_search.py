@@ -58,6 +58,8 @@ def test_a_search_ends_with_a_front_and_says_what_is_next(searched: Searched) ->
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "the front:" in done.stdout and "nas/export.py first --pick knee --runs-dir" in done.stdout
+    assert "accuracies after 2 epochs" in done.stdout and "a full training of 40" in done.stdout
+    assert "nas/train_fully.py first --runs-dir" in done.stdout
     assert "mlflow server --backend-store-uri sqlite:///" in done.stdout
     assert "/artifacts/front.html?workflowType=machine_learning" in done.stdout
     result = summary(directory, "first")

@@ -44,19 +44,20 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "nas.driver": frozenset(
         {
-            "search_spaces", "trainers.data", "trainers", "trainers.bundle",
+            "search_spaces", "trainers.data", "trainers", "trainers.bundle", "trainers.full",
             "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting", "nas.engine", "nas.tracking",
             "nas.workers",
         }
     ),
     "nas.search": frozenset({"search_spaces", "nas.settings", "nas.workers", "nas.driver"}),
     "nas.export": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.report": frozenset(
         {"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.reporting", "nas.tracking", "nas.driver"}
     ),
 }  # fmt: skip
 
-ENTRIES = ("nas.search", "nas.export", "nas.report", "trainers.train")
+ENTRIES = ("nas.search", "nas.export", "nas.report", "nas.train_fully", "trainers.train")
 
 # A framework, and where it may be imported: a room, or a file of one.
 FRAMEWORKS: dict[str, frozenset[str]] = {
@@ -71,7 +72,7 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "plotly": frozenset({"nas/reporting"}),
     "psutil": frozenset({"nas/driver/interruption.py"}),
     "ray": frozenset({"nas/workers", "cluster"}),
-    "rich": frozenset({"nas/driver", "nas/search.py", "nas/export.py"}),
+    "rich": frozenset({"nas/driver", "nas/search.py", "nas/export.py", "nas/train_fully.py"}),
     "safetensors": frozenset({"trainers/bundle/files.py"}),
     "scipy": frozenset({"nas/records", "nas/strategy"}),
     "sklearn": frozenset({"trainers/data/memory_sets.py"}),

@@ -38,7 +38,8 @@ def finished_search(runs: Path, name: str = "found") -> tuple[RunDirectory, Ledg
         number = ledger.next_number
         architecture = ledger.propose(tiny_space(), "random", 0) if number else anchors[0]
         flops = {0: 2000, 1: 1000, 2: 3000, 3: 4000}[number]
-        ledger.register(TrialRecord(number, architecture, flops, 100 - number, 11 + number, "running"), tiny_space())
+        record = TrialRecord(number, architecture, flops, 100 - number, 11 + number, "running", anchor=number == 0)
+        ledger.register(record, tiny_space())
         for epoch in (1, 2):
             ledger.record_epoch(number, epoch_result(epoch, accuracy - 0.2 * (2 - epoch)))
         ledger.end(number, "finished")

@@ -3,8 +3,10 @@
 from search_spaces.errors import printable
 from search_spaces.units import readable_count, readable_duration
 from trainers.data.findings import DataFindings
+from trainers.data.loader_processes import LoadersStopped
 from trainers.epoch_result import EpochResult
 from trainers.full.plan import Plan
+from trainers.loop import Diverged
 
 
 def announce(plan: Plan) -> None:
@@ -24,6 +26,15 @@ def announce(plan: Plan) -> None:
     print(f"         {recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)
+
+
+def failure_line(error: Exception) -> str:
+    """What one of `TRAINING_FAILURES` means, and what to try."""
+    if isinstance(error, Diverged):
+        return f"{error}: try a lower recipe.learning_rate, in another --out."
+    if isinstance(error, LoadersStopped):
+        return str(error)
+    return "the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs."
 
 
 def findings_lines(findings: DataFindings | None) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nas.driver.command_line import read_command
-from nas.driver.commands import export_command, report_command, resume_command
+from nas.driver.commands import export_command, report_command, resume_command, train_fully_command
 from nas.settings.run_directory import run_directory
 from nas.settings.search_settings import ClusterSettings
 from search_spaces.errors import UserError
@@ -19,6 +19,7 @@ def test_what_is_the_default_is_left_out() -> None:
     assert resume_command(directory, HERE) == "python nas/search.py --resume mine"
     assert report_command(directory) == "python nas/report.py mine"
     assert export_command(directory) == "python nas/export.py mine --pick knee"
+    assert train_fully_command(directory) == "python nas/train_fully.py mine"
 
 
 def test_a_search_goes_on_on_the_machines_that_it_ran_on() -> None:

@@ -1,0 +1,109 @@
+"""What the most accurate member of a front and the anchors reach in their full training, beside that front."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nas.driver.bundle_export import found_bundle
+from nas.driver.front_table import front_table
+from nas.driver.texts import print_pasted, print_table, print_text
+from nas.ledger.ledger import Ledger
+from nas.records.front import finished, front_of
+from nas.records.trial import TrialRecord
+from nas.settings.run_directory import RunDirectory
+from search_spaces.errors import UserError, printable
+from search_spaces.exit_codes import FAILURE, SUCCESS
+from search_spaces.units import readable_flops
+from trainers.distributed import join_processes
+from trainers.full.full_training import finished_result, run
+from trainers.full.plan import Plan, prepare
+from trainers.full.readout import announce, failure_line
+from trainers.full.train_settings import settings_of
+from trainers.loop import TRAINING_FAILURES
+
+# Of weights, order and augmentation, as trainers/train.py has it.
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FullTraining:
+    """A trial of a search, why it is trained fully, and what came of that: a result of `trainers.full`."""
+
+    record: TrialRecord
+    role: str
+    result: dict[str, Any]
+
+
+def compared(records: Sequence[TrialRecord]) -> list[tuple[TrialRecord, str]]:
+    """The trials that are trained fully, each once, with what they are in the search. Raises UserError without any."""
+    members = front_of(records)
+    if not members:
+        raise UserError("no architecture of this search was trained to the end, so there is no front yet.")
+    anchors = [record for record in finished(records) if record.anchor]
+    best = members[-1]
+    found = {best.number: (best, "most accurate, an anchor" if best in anchors else "most accurate")}
+    for anchor in anchors:
+        found.setdefault(anchor.number, (anchor, "anchor"))
+    return list(found.values())
+
+
+def train_fully(console: Console, options: argparse.Namespace, directory: RunDirectory, ledger: Ledger) -> int:
+    """Trains them one after the other and prints the front and what they reached. The exit code.
+
+    What was trained before is not trained again. Raises UserError before anything is written where that can be, and
+    OSError where nothing can be written.
+    """
+    out = Path(options.out) if options.out else directory.full_trainings
+    chosen = compared(ledger.records)
+    processes = join_processes(options.device)
+    plans: list[Plan] = []
+    for record, _ in chosen:
+        bundle = found_bundle(directory, ledger, record, f"trial={record.number}")
+        settings = settings_of(bundle, options.overrides, SEED)
+        plans.append(prepare(bundle, settings, out / f"{record.number:04d}", processes))
+    trained = []
+    for plan, (record, role) in zip(plans, chosen, strict=True):
+        try:
+            result = finished_result(plan)
+            if result is None:
+                announce(plan)
+                result = run(plan)
+        except TRAINING_FAILURES as error:
+            print(f"error: trial {record.number}: {failure_line(error)}", file=sys.stderr)
+            return FAILURE
+        trained.append(FullTraining(record, role, result))
+    _print_results(console, front_of(ledger.records), trained, out)
+    return SUCCESS
+
+
+def _print_results(console: Console, front: Sequence[TrialRecord], trained: Sequence[FullTraining], out: Path) -> None:
+    print_text(console, f"\nthe front, after the {len(front[-1].epochs)} epochs of the search\n")
+    print_table(console, front_table(front, None))
+    epochs = trained[0].result["epochs"]
+    print_text(console, f"\nfully trained: {epochs} epochs from scratch on {trained[0].result['data']}, one seed\n")
+    print_table(console, _table(trained))
+    print_pasted(console, f"\nresults  {printable(str(out))}")
+
+
+def _table(trained: Sequence[FullTraining]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+    for header in ("trial", "in the search", "fully trained", "test", "FLOPs"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column()
+    for entry in trained:
+        result, test = entry.result, entry.result["test_accuracy"]
+        table.add_row(
+            str(entry.record.number),
+            f"{entry.record.point[0]:.2%}",
+            f"{result['val_accuracy']:.2%}",
+            "–" if test is None else f"{test:.2%}",
+            readable_flops(result["flops"]).removesuffix("FLOPs").strip(),
+            f"{entry.record.architecture.label}  ← {entry.role}",
+        )
+    return table

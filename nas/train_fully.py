@@ -1,0 +1,72 @@
+"""Trains the most accurate member of a front and the anchors fully, and says what they reach beside that front.
+
+python nas/train_fully.py NAME [recipe.epochs=100] [--out DIR] [--device DEVICE]
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from nas.ledger.location import read_ledger
+from nas.settings.addresses import redacted
+from nas.settings.arguments import add_existing_search
+from nas.settings.run_directory import existing_run
+from search_spaces.arguments import ArgumentParser, path
+from search_spaces.errors import UserError
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE
+from search_spaces.machine import prepare_temporary_directory
+from search_spaces.pasted_commands import shell_word
+from search_spaces.standard_streams import run_program
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The flags of `nas/train_fully.py`."""
+    parser = ArgumentParser(
+        prog="python nas/train_fully.py",
+        usage="%(prog)s NAME [SETTING=VALUE ...] [flags]",
+        description="Train the most accurate member of a search's front and both anchors fully, from scratch, one "
+        "after another, evaluate each once on the test split, and show what they reach beside the front. After an "
+        "interruption the same command goes on. trainers/train.py trains a single network, on several GPUs too.",
+        allow_abbrev=False,
+    )
+    add_existing_search(parser)
+    parser.add_argument(
+        "overrides", metavar="SETTING=VALUE", nargs="*", help="recipe.epochs=100 and others of trainers/train.py"
+    )
+    parser.add_argument("--out", type=path, metavar="DIR", help="where to train (default: the search's own directory)")
+    parser.add_argument(
+        "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command line. The exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    try:
+        options = argument_parser().parse_intermixed_args(list(arguments))
+        directory = existing_run(options.runs_dir, options.name)
+        ledger = read_ledger(directory, options.ledger_url)
+        # Torch takes seconds to import; a mistake on the command line does without.
+        from nas.driver.full_trainings import train_fully
+
+        prepare_temporary_directory()
+        return train_fully(console, options, directory, ledger)
+    except UserError as error:
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print(
+            f"\ninterrupted; to go on: {' '.join(map(shell_word, ['python', sys.argv[0], *arguments]))}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    except OSError as error:
+        print(f"error: the training cannot be written: {error}", file=sys.stderr)
+        return FAILURE
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
