@@ -104,11 +104,11 @@ def test_a_front_member_is_exported_and_trained_fully(searched: Searched) -> Non
     assert bundle["provenance"]["search"] == "first" and bundle["provenance"]["pick"] == "knee"
     trained = run(
         directory, "trainers/train.py", "bundle",
-        "data=digits", "recipe.epochs=1", "recipe.warmup_epochs=0", "--out", "full",
+        "data=cluttered_digits", "recipe.epochs=1", "recipe.warmup_epochs=0", "--out", "full",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     result = json.loads((directory / "full" / "result.json").read_text(encoding="utf-8"))
-    assert 0 < result["test_accuracy"] <= 1 and result["epochs"] == 1
+    assert 0 < result["test_accuracy"] <= 1 and result["epochs"] == 1 and result["data"] == "cluttered_digits"
     twice = run(directory, "nas/export.py", "first", "--pick", "knee", "--out", "bundle")
     assert twice.returncode == 2 and "bundle" in twice.stderr
 
