@@ -116,9 +116,10 @@ def main() -> None:
         "full": Recipe.from_json(with_overrides(full, changes, {"recipe": Recipe})["recipe"]),
     }
     data = check_data(command.data)
-    architectures = across(command.space, data, arguments.architectures, arguments.seed)
+    chosen = across(command.space, data, arguments.architectures, arguments.seed)
+    architectures = sorted(chosen, key=lambda architecture: data.cost(architecture).flops)
     task = partial(Task, data=command.data, seed=arguments.seed)
-    tasks = {(kind, a.id): task(kind, a, recipes[kind]) for kind in recipes for a in architectures}
+    tasks = {(kind, a.id): task(kind, a, recipes[kind]) for a in architectures for kind in recipes}
     results = all_trained(list(tasks.values()), arguments.processes, arguments.results)
     print_table(architectures, data, {place: results[one.key] for place, one in tasks.items()})
 
@@ -126,12 +127,11 @@ def main() -> None:
 def print_table(
     architectures: list[Architecture], data: DataSummary, results: dict[tuple[str, str], dict[str, Any]]
 ) -> None:
-    """The accuracies by rising FLOPs, the CPU seconds of both trainings, and the correlation."""
+    """The accuracies of the architectures, the CPU seconds of both trainings, and the correlation."""
     print(f"\n{data.name}: {data.train_images} images to train on, {data.validation_images} to validate")
     print("MFLOPs  search: val  test  full: val  test  CPU s  architecture")
-    by_flops = sorted(architectures, key=lambda architecture: data.cost(architecture).flops)
-    rows = [(results["search", a.id], results["full", a.id]) for a in by_flops]
-    for architecture, (search, full) in zip(by_flops, rows, strict=True):
+    rows = [(results["search", a.id], results["full", a.id]) for a in architectures]
+    for architecture, (search, full) in zip(architectures, rows, strict=True):
         print(
             f"{data.cost(architecture).flops / 1e6:6.2f}"
             f"  {search['val_accuracy'][-1]:11.1%} {search['test_accuracy']:5.1%}"
