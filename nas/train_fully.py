@@ -16,7 +16,6 @@ from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE
-from search_spaces.machine import prepare_temporary_directory
 from search_spaces.pasted_commands import shell_word
 from search_spaces.standard_streams import run_program
 
@@ -52,16 +51,13 @@ def main(arguments: Sequence[str]) -> int:
         # Torch takes seconds to import; a mistake on the command line does without.
         from nas.driver.full_trainings import train_fully
 
-        prepare_temporary_directory()
         return train_fully(console, options, directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        print(
-            f"\ninterrupted; to go on: {' '.join(map(shell_word, ['python', sys.argv[0], *arguments]))}",
-            file=sys.stderr,
-        )
+        command = " ".join(map(shell_word, ["python", sys.argv[0], *arguments]))
+        print(f"\ninterrupted; to go on: {command}", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         print(f"error: the training cannot be written: {error}", file=sys.stderr)

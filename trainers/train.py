@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
-from search_spaces.machine import Needs, prepare_machine
+from search_spaces.machine import prepare_machine
 from search_spaces.pasted_commands import shell_word, stands_in_project
 from search_spaces.standard_streams import run_program
 
@@ -50,10 +50,6 @@ examples:
 
 Each epoch is checkpointed. After an interruption the same command goes on where
 it was. The output directory ends up with result.json and the trained network, bundle/."""
-
-
-# What a process with eight loader processes was seen to take, and twice as much again.
-TRAINING_NEEDS = Needs(open_files=256, threads=64)
 
 
 def main(arguments: list[str]) -> int:
@@ -101,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prepare(options: argparse.Namespace) -> "Plan":
     from trainers.bundle.document import read_bundle
-    from trainers.full.plan import prepare
+    from trainers.full.plan import TRAINING_NEEDS, prepare
     from trainers.full.train_settings import settings_of
 
     if options.bundle is None:

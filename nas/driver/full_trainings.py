@@ -19,10 +19,10 @@ from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, SUCCESS
+from search_spaces.machine import prepare_machine
 from search_spaces.units import readable_flops
-from trainers.distributed import join_processes
 from trainers.full.full_training import finished_result, run
-from trainers.full.plan import Plan, prepare
+from trainers.full.plan import TRAINING_NEEDS, Plan, prepare
 from trainers.full.readout import announce, failure_line
 from trainers.full.train_settings import settings_of
 from trainers.loop import TRAINING_FAILURES
@@ -61,12 +61,12 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
     """
     out = Path(options.out) if options.out else directory.full_trainings
     chosen = compared(ledger.records)
-    processes = join_processes(options.device)
+    prepare_machine(TRAINING_NEEDS)
     plans: list[Plan] = []
     for record, _ in chosen:
         bundle = found_bundle(directory, ledger, record, f"trial={record.number}")
         settings = settings_of(bundle, options.overrides, SEED)
-        plans.append(prepare(bundle, settings, out / f"{record.number:04d}", processes))
+        plans.append(prepare(bundle, settings, out / f"{record.number:04d}", options.device))
     trained = []
     for plan, (record, role) in zip(plans, chosen, strict=True):
         try:

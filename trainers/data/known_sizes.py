@@ -11,8 +11,8 @@ from trainers.data.splits import split_validation, stratified_split
 DIGITS_OF_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 # Of the 1,797 digits a fifth are the test split, whatever the seed of the validation split.
 DIGITS_TEST_FRACTION = 0.2
-# So often each digit of the train, the validation and the test split is seen in other clutter: in an epoch of a training,
-# and in an evaluation.
+# So often each digit of the train, the validation and the test split is seen, every time in other clutter: in an epoch
+# of a training, and in an evaluation.
 COMPOSITIONS = (3, 4, 4)
 CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
 
