@@ -10,7 +10,7 @@ import torch
 
 from nas.train_fully import main
 from tests.support.exported_search import finished_search
-from trainers.bundle.files import read_bundle
+from trainers.bundle.document import read_bundle
 
 # The front of that search is trials 1, 0 and 3; trial 0 is its one anchor, and the weights of trial 2 are gone.
 QUICK = ("recipe.epochs=1", "recipe.warmup_epochs=0", "recipe.batch_size=256", "data.image_size=8", "--device", "cpu")
