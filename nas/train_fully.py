@@ -16,8 +16,7 @@ from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE
-from search_spaces.machine import TRAINING_NEEDS, prepare_machine
-from search_spaces.pasted_commands import python_command
+from search_spaces.pasted_commands import shell_word
 from search_spaces.standard_streams import run_program
 
 
@@ -44,12 +43,11 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     try:
         options = argument_parser().parse_intermixed_args(list(arguments))
         directory = existing_run(options.runs_dir, options.name)
         ledger = read_ledger(directory, options.ledger_url)
-        prepare_machine(TRAINING_NEEDS)
         # Torch takes seconds to import; a mistake on the command line does without.
         from nas.driver.full_trainings import train_fully
 
@@ -58,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        print(f"\ninterrupted; to go on: {python_command('nas/train_fully.py', *arguments)}", file=sys.stderr)
+        command = " ".join(map(shell_word, ["python", sys.argv[0], *arguments]))
+        print(f"\ninterrupted; to go on: {command}", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         print(f"error: the training cannot be written: {error}", file=sys.stderr)

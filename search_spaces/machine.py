@@ -32,10 +32,6 @@ class Needs:
     threads: int
 
 
-# What a process with eight loader processes was seen to take, and twice as much again.
-TRAINING_NEEDS = Needs(open_files=256, threads=64)
-
-
 def prepare_machine(needs: Needs) -> None:
     """Raises the limit of open files where that is allowed, and sees that there are a place for temporary files and
     room for threads. Raises UserError where there is not enough."""

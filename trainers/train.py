@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
-from search_spaces.machine import TRAINING_NEEDS, prepare_machine
+from search_spaces.machine import prepare_machine
 from search_spaces.pasted_commands import shell_word, stands_in_project
 from search_spaces.standard_streams import run_program
 
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prepare(options: argparse.Namespace) -> "Plan":
     from trainers.bundle.document import read_bundle
-    from trainers.full.plan import prepare
+    from trainers.full.plan import TRAINING_NEEDS, prepare
     from trainers.full.train_settings import settings_of
 
     if options.bundle is None:
@@ -127,7 +127,7 @@ def _run(plan: "Plan", arguments: list[str]) -> int:
             print(f"\ninterrupted; to go on: {_command(arguments)}", file=sys.stderr)
         return INTERRUPTED
     except TRAINING_FAILURES as error:
-        # A loss is that of all processes; memory may be short in one alone.
+        # A loss is that of all processes; what else fails may do so in one alone.
         if processes.is_first or not isinstance(error, Diverged):
             print(f"error: {failure_line(error)}", file=sys.stderr)
         return FAILURE

@@ -19,9 +19,10 @@ from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, SUCCESS
+from search_spaces.machine import prepare_machine
 from search_spaces.units import readable_flops
 from trainers.full.full_training import finished_result, run
-from trainers.full.plan import Plan, prepare
+from trainers.full.plan import TRAINING_NEEDS, Plan, prepare
 from trainers.full.readout import announce, failure_line
 from trainers.full.train_settings import settings_of
 from trainers.loop import TRAINING_FAILURES
@@ -60,6 +61,7 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
     """
     out = Path(options.out) if options.out else directory.full_trainings
     chosen = compared(ledger.records)
+    prepare_machine(TRAINING_NEEDS)
     plans: list[Plan] = []
     for record, _ in chosen:
         bundle = found_bundle(directory, ledger, record, f"trial={record.number}")

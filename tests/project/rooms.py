@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers": frozenset({"search_spaces", "search_spaces.attention", "trainers.data"}),
     "trainers.bundle": frozenset({"search_spaces", "trainers.data", "trainers"}),
     "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
-    "trainers.train": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle", "trainers.full"}),
+    "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
     "cluster": frozenset({"search_spaces", "trainers.data"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
     "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),

@@ -17,11 +17,14 @@ from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
-from trainers.data.known_sizes import DIGITS_SIZES, cifar10_sizes
+from trainers.data.known_sizes import cifar10_sizes, cluttered_digits_sizes, digits_sizes
 
 if TYPE_CHECKING:
     from trainers.data.image_folders import FolderImages
     from trainers.data.images import Images
+
+# The images of each split of what is made of the digits.
+DIGITS = {"digits": digits_sizes, "cluttered_digits": cluttered_digits_sizes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
     missing. Raises UserError where a directory is missing, folders can be read in several ways, a class folder is
     empty, an archive is damaged, or the first image of a class cannot be read.
     """
-    if config.name in DIGITS_SIZES:
-        sizes = DIGITS_SIZES[config.name](config.validation_fraction, config.split_seed)
+    if config.name in DIGITS:
+        sizes = DIGITS[config.name](config.validation_fraction, config.split_seed)
         return ExaminedData(DataSummary(config.name, 10, 1, config.image_size, *sizes), digits_fingerprint())
     if config.name == "cifar10":
         from trainers.data.memory_sets import check_cifar10
@@ -73,7 +76,7 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
 
 def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -> "tuple[Images, Images]":
     """The train and the validation split. Raises UserError where they cannot be read, or are not the `known` ones."""
-    if config.name in DIGITS_SIZES:
+    if config.name in DIGITS:
         train, validation, _ = _digits(config)
         return train, validation
     if config.name == "cifar10":
@@ -86,7 +89,7 @@ def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -
 
 def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
     """The test split. Raises UserError where there is none, or it is not the `known` one."""
-    if config.name in DIGITS_SIZES:
+    if config.name in DIGITS:
         return _digits(config)[2]
     if config.name == "cifar10":
         from trainers.data.memory_sets import cifar10_test
@@ -135,9 +138,8 @@ def _current_index(config: DataConfig, path: Path | None, *, contents: bool) -> 
 def _digits(config: DataConfig) -> "Sequence[Images]":
     from trainers.data.memory_sets import cluttered_digits_splits, digits_splits
 
-    if config.name == "digits":
-        return digits_splits(config.image_size, config.validation_fraction, config.split_seed)
-    return cluttered_digits_splits(config.image_size, config.validation_fraction, config.split_seed)
+    splits = digits_splits if config.name == "digits" else cluttered_digits_splits
+    return splits(config.image_size, config.validation_fraction, config.split_seed)
 
 
 def _root(config: DataConfig) -> Path:

@@ -3,7 +3,7 @@
 Imports no framework, so that a look at a data set is quick.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from trainers.data.splits import split_validation, stratified_split
 
@@ -11,8 +11,8 @@ from trainers.data.splits import split_validation, stratified_split
 DIGITS_OF_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 # Of the 1,797 digits a fifth are the test split, whatever the seed of the validation split.
 DIGITS_TEST_FRACTION = 0.2
-# So often each digit in clutter is seen in an epoch of a training, and in the validation and the test split, every time
-# in other clutter.
+# So often each digit of the train, the validation and the test split is seen, every time in other clutter: in an epoch
+# of a training, and in an evaluation.
 COMPOSITIONS = (3, 4, 4)
 CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
 
@@ -34,16 +34,9 @@ def digits_sizes(validation_fraction: float, split_seed: int) -> tuple[int, int,
 
 
 def cluttered_digits_sizes(validation_fraction: float, split_seed: int) -> tuple[int, int, int]:
-    """The images of each split of the digits in clutter."""
+    """The images of each split of the digits in clutter; of the train split, those of one epoch."""
     train, validation, test = digits_sizes(validation_fraction, split_seed)
     return COMPOSITIONS[0] * train, COMPOSITIONS[1] * validation, COMPOSITIONS[2] * test
-
-
-# The sizes of the splits of all that is made of the digits, by validation fraction and split seed.
-DIGITS_SIZES: dict[str, Callable[[float, int], tuple[int, int, int]]] = {
-    "digits": digits_sizes,
-    "cluttered_digits": cluttered_digits_sizes,
-}
 
 
 def cifar10_sizes(validation_fraction: float) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
+from search_spaces.machine import Needs
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DataSummary, KnownFiles
 from trainers.data.data_changes import data_changes
@@ -22,6 +23,8 @@ from trainers.recipe import Recipe
 if TYPE_CHECKING:
     from trainers.distributed import Processes
 
+# What a process with eight loader processes was seen to take, and twice as much again.
+TRAINING_NEEDS = Needs(open_files=256, threads=64)
 # The index of the images, in the output directory.
 INDEX = "data.index"
 # The images that it could not get past, by their paths below data.root. They may be mended before it goes on.
