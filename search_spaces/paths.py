@@ -11,8 +11,11 @@ _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
 def user_path(text: str) -> str:
     """The path that a user typed, with `~` or `~NAME` at its beginning taken for that home.
 
-    Raises UserError where no home is known, its bytes are no text, or it is too long or leads in a circle.
+    Raises UserError where no home is known, its bytes are no text or hold a zero, or it is too long or leads in a
+    circle.
     """
+    if "\0" in text:
+        raise UserError(f"path {text!r} cannot be: no path holds a zero byte.")
     path = os.path.expanduser(text)
     if path.startswith("~"):
         home = path.partition("/")[0]

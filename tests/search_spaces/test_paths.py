@@ -34,3 +34,8 @@ def test_a_flag_says_which_it_is() -> None:
     for text, message in (("", "argument --out: is empty"), ("y" * 300, "argument --out: path 'yyy")):
         with pytest.raises(UserError, match=message):
             parser.parse_args(["--out", text])
+
+
+def test_a_zero_byte_is_in_no_path() -> None:
+    with pytest.raises(UserError, match=r"'images\\x00' cannot be: no path holds a zero byte"):
+        user_path("images\0")
