@@ -17,7 +17,7 @@ def read(*arguments: str) -> Command:
 def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
     command = read()
     assert command.data.name == "cluttered_digits" and command.space.name == "resnet_stages"
-    assert command.search.trials == 30 and command.cluster.address is None
+    assert command.search.trials == 24 and command.cluster.address is None
     assert command.name.startswith("resnet_stages-2") and not command.resume and not command.plan
 
 
