@@ -49,18 +49,13 @@ def read_command(arguments: Sequence[str]) -> Command:
         runs_dir=options.runs_dir,
         space=space_from_mapping(space_name, config["space"]),
         space_file=space_file_of(options.space, overrides),
-        data=_absolute_root(DataConfig.from_json(config["data"])),
+        data=DataConfig.from_json(config["data"]).located(),
         training=Recipe.from_json(config["training"]),
         search=SearchSettings.from_json(config["search"]),
         cluster=ClusterSettings.from_json(config["cluster"]),
         tracking=_absolute_store(TrackingSettings.from_json(config["tracking"])),
         ledger=LedgerSettings.from_json(config["ledger"]),
     )
-
-
-def _absolute_root(data: DataConfig) -> DataConfig:
-    """Workers run in other directories, so a relative data.root is taken from where the user stands."""
-    return data if data.root is None else replace(data, root=str(Path(data.root).resolve()))
 
 
 def _absolute_store(tracking: TrackingSettings) -> TrackingSettings:
@@ -95,7 +90,7 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Comm
         runs_dir=options.runs_dir,
         space=space_from_mapping(space_name, given["space"]),
         space_file=space_file,
-        data=_absolute_root(DataConfig.from_json(settings["data"])),
+        data=DataConfig.from_json(settings["data"]).located(),
         training=Recipe.from_json(settings["training"]),
         search=SearchSettings.from_json(settings["search"]),
         cluster=ClusterSettings.from_json(given["cluster"]),

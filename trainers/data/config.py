@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from search_spaces.architecture import Architecture
@@ -40,6 +41,10 @@ class DataConfig:
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
             raise UserError(f"data {name} is {getattr(self, name)!r}: expected {expected}.")
+
+    def located(self) -> "DataConfig":
+        """The same with `root` taken from where the user stands: workers run, and a training goes on, elsewhere."""
+        return self if self.root is None else dataclasses.replace(self, root=str(Path(self.root).resolve()))
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from search_spaces.architecture import Architecture
@@ -59,7 +60,7 @@ def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSet
     values = with_overrides(settings, changes, {"data": DataConfig, "recipe": Recipe})
     return TrainSettings(
         architecture=bundle.architecture,
-        data=dataclasses.replace(data, **values["data"]),
+        data=dataclasses.replace(data, **values["data"]).located(),
         recipe=dataclasses.replace(recipe, **values["recipe"]),
         seed=seed,
         recipe_source=source + (" with changes" if any(change.key.startswith("recipe.") for change in changes) else ""),
@@ -73,6 +74,9 @@ def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
     whose fingerprint was saved.
     """
     before, after, free = _flat(saved), _flat(wanted), ["data.loader_workers"]
+    if before.get("data.root") is not None:
+        # Earlier code kept it as it was typed.
+        before["data.root"] = str(Path(before["data.root"]).resolve())
     if isinstance(saved, dict) and FINGERPRINT in saved:
         before, free = _flat({key: saved[key] for key in saved if key != FINGERPRINT}), [*free, "data.root"]
     for key in [*after, *before]:

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,16 @@ def test_differences_are_named_and_loader_processes_are_none() -> None:
     assert difference(settings, settings_of(BUNDLE, [], 1).to_json()) == "seed is 0 there and 1 here"
     assert difference(settings | {"extra": 1}, settings) == "extra is 1 there and None here"
     assert difference([], settings) is not None
+
+
+def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So the same command from another folder means other images, and what earlier code kept as typed still fits."""
+    monkeypatch.chdir(tmp_path)
+    settings = settings_of(BUNDLE, ["data=imagenet", "data.root=images"], 0)
+    assert settings.data.root == str(tmp_path / "images")
+    typed = settings.to_json() | {"data": settings.data.to_json() | {"root": "images"}}
+    assert difference(typed, settings.to_json()) is None
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    elsewhere = settings_of(BUNDLE, ["data=imagenet", "data.root=images"], 0)
+    assert difference(settings.to_json(), elsewhere.to_json()) is not None
