@@ -53,7 +53,7 @@ def front_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:
             _mark_reference_models(axes, facts, trained)
         axes.set_ylim(accuracy_range(list(records)))
         axes.set_xscale("log")
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
     axes.set(xlabel=COSTS[facts.cost_name].title, ylabel="validation accuracy", title=facts.name)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)
