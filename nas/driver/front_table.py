@@ -14,9 +14,8 @@ NARROWEST_LABEL = 8
 def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     """The front as a table, by rising cost; the knee is marked.
 
-    ms is the latency of one batch, its range where it was not steady, and MB its peak memory, a dash where they
-    were not measured. Where the cost is
-    latency, it has a column of its own.
+    ms is the latency of one batch, its range where it was not steady, and MB its peak memory, a dash where they were
+    not measured. Where the cost is latency, it has a column of its own.
     """
     on_latency = any(record.cost_name == "latency_ms" for record in front)
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")

@@ -5,6 +5,7 @@ import pytest
 
 from nas.driver.command_line import read_command
 from nas.settings.command import Command
+from nas.settings.search_arguments import argument_parser
 from nas.settings.space_files import space_names
 from search_spaces.errors import UserError
 from trainers.data.config import DATA_DEFAULTS
@@ -18,6 +19,7 @@ def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
     command = read()
     assert command.data.name == "cluttered_digits" and command.space.name == "resnet_stages"
     assert command.search.trials == 24 and command.cluster.address is None
+    assert "architectures to train (default 24)" in " ".join(argument_parser([]).format_help().split())
     assert command.name.startswith("resnet_stages-2") and not command.resume and not command.plan
 
 
