@@ -10,7 +10,7 @@ from nas.records.time_left import TimeLeft, time_left
 from nas.records.trial import TrialRecord
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.halving import rung_epochs
-from nas.strategy.proposals import INITIAL_PROPOSALS
+from nas.strategy.proposals import INITIAL_PROPOSALS, radical_inverse
 from search_spaces.space import Space
 from trainers.data.config import DataSummary
 
@@ -42,10 +42,10 @@ def search_plan(settings: SearchSettings, full_epochs: int, space: Space, data: 
         full_epochs=full_epochs,
         rungs=rungs,
         slots=slots,
-        typical_flops=_typical_flops(space, data, settings.max_flops),
+        typical_flops=_typical_flops(space, data, settings),
         going_on_prior=GOING_ON_BY_FRONT if settings.scheduler == "pareto" else 1 / settings.reduction_factor,
         first_judged=INITIAL_PROPOSALS if settings.scheduler == "pareto" else 0,
-        promotes=settings.scheduler == "pareto",
+        by_front=settings.scheduler == "pareto",
         most_epochs=settings.epochs,
         time_budget_seconds=settings.time_budget_seconds,
         replicates=settings.replicates,
@@ -54,10 +54,15 @@ def search_plan(settings: SearchSettings, full_epochs: int, space: Space, data: 
     )
 
 
-def _typical_flops(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, ...]:
+def _typical_flops(space: Space, data: DataSummary, settings: SearchSettings) -> tuple[int, ...]:
+    """Those of random architectures, or at even ratios over their range where the sampler looks for a front."""
     rng = random.Random(0)
     drawn = [data.cost(space.sample(rng)).flops for _ in range(ARCHITECTURES_DRAWN)]
-    return tuple(flops for flops in drawn if max_flops is None or flops <= max_flops)
+    drawn = [flops for flops in drawn if settings.max_flops is None or flops <= settings.max_flops]
+    if settings.sampler != "ehvi" or not drawn:
+        return tuple(drawn)
+    least, most = min(drawn), max(drawn)
+    return tuple(round(least * (most / least) ** radical_inverse(index)) for index in range(len(drawn)))
 
 
 class TimeLeftWatch:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from nas.records.epoch_pace import EpochPace
 from nas.records.front import front_of
+from nas.records.rung_survival import share_later
 from nas.records.trial import TrialRecord, architectures_started
 
 # The latest so many trials tell what fresh architectures will cost, with so many of the space while they are few.
-LATEST_TRIALS, LEAST_COSTS = 20, 12
+LATEST_TRIALS, LEAST_COSTS = 20, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,9 @@ class SearchPlan:
     `trials` counts architectures, of up to `full_epochs` epochs each, decided upon at `rungs`, where a share of
     `going_on_prior` goes on as far as anybody knows beforehand; the trials before number `first_judged` all do.
     `typical_flops` are those of some architectures of the space. `replicates` and `confirm_front` are the trainings of
-    each finished architecture, and of each member of the front. Those that wait at a rung may be promoted where
-    `promotes`; where it `may_stagnate` a search may end at any time.
+    each finished architecture, and of each member of the front. Where a rung is passed `by_front`, by what may still be
+    added to it, fewer and fewer pass, and those that wait may be promoted; where it `may_stagnate` a search may end at
+    any time.
     """
 
     trials: int
@@ -31,7 +33,7 @@ class SearchPlan:
     typical_flops: tuple[int, ...] = ()
     going_on_prior: float = 0.5
     first_judged: int = 0
-    promotes: bool = True
+    by_front: bool = True
     most_epochs: int | None = None
     time_budget_seconds: float | None = None
     replicates: int = 1
@@ -85,7 +87,7 @@ class RestOfSearch:
 
     def seconds(self, luck: Luck) -> float:
         """How long it takes by this luck."""
-        play = _Play(self._plan, luck, self._epochs_trained)
+        play = _Play(self._plan, luck, self._epochs_trained, self._next_number)
         costs = sorted(self._epoch_seconds[int(one * len(self._epoch_seconds))] for one in luck.costs)
         for record in self._held:
             play.hold(len(record.epochs), self._pace.epoch_seconds(record))
@@ -125,9 +127,10 @@ class RestOfSearch:
 class _Play:
     """One draw of a search's rest, as far as it has been played."""
 
-    def __init__(self, plan: SearchPlan, luck: Luck, epochs_trained: int) -> None:
+    def __init__(self, plan: SearchPlan, luck: Luck, epochs_trained: int, next_number: int) -> None:
         self._plan = plan
         self._luck = luck
+        self._next_number = next_number
         self._free_at = [0.0] * plan.slots
         # Trials that wait at a rung: epoch, epoch seconds.
         self._held: list[tuple[int, float]] = []
@@ -142,7 +145,7 @@ class _Play:
     def start(self, number: int, epoch_seconds: float, epochs_before_failure: float) -> None:
         """A fresh trial, and before it perhaps the promotion of one that is held, the latest."""
         numbers = self._luck.of(number)
-        if self._plan.promotes and self._held and numbers[PROMOTION] < self._luck.promotions:
+        if self._plan.by_front and self._held and numbers[PROMOTION] < self._luck.promotions:
             self._finish(*self._held.pop())
         if numbers[FAILURE] < self._luck.failing:
             self._train(epochs_before_failure, epoch_seconds)
@@ -152,9 +155,10 @@ class _Play:
     def go_on(self, number: int, epoch: int, sure: bool, epoch_seconds: float, under_way: bool = False) -> None:
         """A trial trains on from an epoch, to the rung that it does not pass. The next epoch may be half done."""
         end = self._plan.full_epochs
+        later = share_later(number, self._next_number) if self._plan.by_front and number > self._next_number else 1.0
         chances = zip(self._plan.rungs, self._luck.of(number)[RUNGS:], self._luck.going_on, strict=True)
         for rung, luck, share in chances if not sure else ():
-            if rung > epoch and luck >= share:
+            if rung > epoch and luck >= share * later:
                 end = rung
                 break
         self._train(end - epoch - (0.5 if under_way and end > epoch else 0.0), epoch_seconds)
@@ -169,7 +173,7 @@ class _Play:
 
     def use_up_epochs(self) -> None:
         """Where too few epochs are left for anything fresh, the held trials are promoted that they suffice for."""
-        if self._plan.promotes and self.epochs_left < self._plan.full_epochs:
+        if self._plan.by_front and self.epochs_left < self._plan.full_epochs:
             for epoch, epoch_seconds in self._held:
                 if self._plan.full_epochs - epoch <= self.epochs_left:
                     self._finish(epoch, epoch_seconds)

@@ -1,5 +1,6 @@
 """How many trials go on past each rung, as far as a search has shown. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from nas.records.trial import FAILURES, TrialRecord
 
 # What is believed before anything was decided counts as much as so many decisions.
 PRIOR_DECISIONS = 2.0
-# The front rises while it is searched for, and fewer go on: each decision counts so much of the one after it.
+# What was decided lately tells more: each decision counts so much of the one after it.
 FADING = 0.93
 # Before anything is known of it, so many of so many new trainings are promotions of held trials.
 PRIOR_PROMOTIONS, PRIOR_TRAININGS = 0.2, 4.0
@@ -40,9 +41,9 @@ class Survival:
 
 
 def survival(
-    records: Sequence[TrialRecord], rungs: Sequence[int], going_on_prior: float, first_judged: int
+    records: Sequence[TrialRecord], rungs: Sequence[int], going_on_prior: float, first_judged: int, fewer_go_on: bool
 ) -> Survival:
-    """The shares so far.
+    """The shares so far, those that go on as they are for the trial after `records`: `share_later` has the next ones.
 
     Anchors, repeated trainings and the trials before number `first_judged` pass every rung, and tell nothing of others.
     """
@@ -52,21 +53,33 @@ def survival(
     failures = [record for record in first if record.outcome in FAILURES]
     ended = sum(record.outcome != "running" for record in first)
     return Survival(
-        tuple(_going_on(judged, rung, going_on_prior) for rung in rungs),
+        tuple(_going_on(judged, rung, going_on_prior, len(records) if fewer_go_on else None) for rung in rungs),
         Share(promoted + PRIOR_PROMOTIONS, len(judged) + PRIOR_TRAININGS - PRIOR_PROMOTIONS),
         Share(len(failures) + 0.02, ended - len(failures) + 1.0),
         sum(len(record.epochs) for record in failures) / len(failures) if failures else 0.0,
     )
 
 
-def _going_on(judged: Sequence[TrialRecord], rung: int, prior: float) -> Share:
+def share_later(number: int, now: int) -> float:
+    """What share of trials goes on at number `number` where the front decides, beside that at number `now`.
+
+    A front grows about with the root of what was trained, so that what the next one adds falls with that root.
+    """
+    return math.sqrt((now + 1) / (number + 1))
+
+
+def _going_on(judged: Sequence[TrialRecord], rung: int, prior: float, now: int | None) -> Share:
+    """The share at number `now`, to which earlier trials that passed are reduced; None where it is always the same."""
     passed, stopped = PRIOR_DECISIONS * prior, PRIOR_DECISIONS * (1 - prior)
     decided = [record for record in judged if record.decided_epoch >= rung]
     for age, record in enumerate(reversed(decided)):
+        counted = FADING**age
+        still = 1.0 if now is None else share_later(now, record.number)
         if _passed(record, rung):
-            passed += FADING**age
+            passed += counted * still
+            stopped += counted * (1 - still)
         else:
-            stopped += FADING**age
+            stopped += counted
     return Share(passed, stopped)
 
 

@@ -59,7 +59,7 @@ def time_left(
 
 
 def _quantiles(records: Sequence[TrialRecord], plan: SearchPlan, pace: EpochPace) -> list[float] | None:
-    known = survival(records, plan.rungs, plan.going_on_prior, plan.first_judged)
+    known = survival(records, plan.rungs, plan.going_on_prior, plan.first_judged, plan.by_front)
     rest = RestOfSearch(records, plan, pace, known.epochs_before_failure)
     draws = max(LEAST_DRAWS, min(MOST_DRAWS, TRIALS_DRAWN // plan.trials))
     # The same numbers at every look, so that an estimate changes by what has happened alone.

@@ -39,10 +39,10 @@ def test_a_plan_holds_what_the_settings_ask_for() -> None:
     # There are but 16 architectures.
     assert (plan.trials, plan.full_epochs, plan.rungs, plan.slots) == (16, 9, (1, 3), 3)
     assert (plan.most_epochs, plan.time_budget_seconds, plan.confirm_front) == (70, 120.0, 3)
-    assert plan.may_stagnate and plan.promotes
+    assert plan.may_stagnate and plan.by_front
     cheap = max(1, statistics.median(plan.typical_flops))
     limited = search_plan(search_settings(scheduler="none", max_flops=cheap), 9, tiny_space(), DIGITS, 3)
-    assert limited.rungs == () and not limited.promotes and max(limited.typical_flops) <= cheap
+    assert limited.rungs == () and not limited.by_front and max(limited.typical_flops) <= cheap
 
 
 @pytest.mark.parametrize("scheduler", ["pareto", "asha", "none"])

@@ -1,5 +1,6 @@
 """The time that a search will still take, on histories whose truth is known."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +10,13 @@ import pytest
 
 from nas.records.epoch_pace import WorkDone, epoch_pace
 from nas.records.rest_of_search import SearchPlan
-from nas.records.rung_survival import survival
+from nas.records.rung_survival import share_later, survival
 from nas.records.time_left import TimeLeft, time_left
 from nas.records.trial import Outcome, TrialRecord
 from tests.support.searches import trial_record
 from trainers.epoch_result import EpochResult
 
-PLAN = SearchPlan(trials=20, full_epochs=9, rungs=(2, 6), slots=2, promotes=False)
+PLAN = SearchPlan(trials=20, full_epochs=9, rungs=(2, 6), slots=2, by_front=False)
 NO_RUNGS = replace(PLAN, rungs=())
 
 
@@ -77,7 +78,7 @@ def test_running_trials_are_promised_to_their_end_where_they_are_sure_of_it() ->
 def test_what_waits_at_a_rung_is_not_promised() -> None:
     held = [trained(number, 2, "held") for number in range(18)]
     records = [trained(18, 9, "finished"), *held, trained(19, 8, "running")]
-    left = estimate(records, replace(PLAN, promotes=True, trials=20))
+    left = estimate(records, replace(PLAN, by_front=True, trials=20))
     assert left.seconds == pytest.approx(0.5 * 2.0, rel=0.1)
 
 
@@ -144,7 +145,7 @@ def test_no_estimate_is_beyond_the_budgets() -> None:
 
 def test_epochs_that_nothing_fresh_can_use_promote_what_is_held() -> None:
     records = [trained(0, 9, "finished"), trained(1, 9, "finished"), trained(2, 6, "held"), trained(3, 2, "held")]
-    plan = replace(PLAN, promotes=True, most_epochs=26 + 3)
+    plan = replace(PLAN, by_front=True, most_epochs=26 + 3)
     assert estimate(records, plan).seconds == pytest.approx(3 * 2.0, rel=0.1)
 
 
@@ -174,11 +175,26 @@ def test_what_passed_a_rung_is_told_from_what_was_held_there() -> None:
         trained(5, 3, "running", decided_epoch=2),
         trained(6, 1, "failed"),
     ]
-    known = survival(records, (2, 6), 0.5, 0)
+    known = survival(records, (2, 6), 0.5, 0, False)
     first, second = known.going_on
     # Before fading: 1, 3 and 5 passed the first rung at once and 2 and 4 did not; 1 and 4 passed the second, 3 did not.
     assert 0.5 < first.mean < 0.65 and 0.5 < second.mean < 0.65
     assert known.epochs_before_failure == 1
     assert known.failing.mean == pytest.approx(1 / 7, abs=0.05)
     # The first trials pass whatever they are, and tell nothing.
-    assert survival(records, (2, 6), 0.5, 7).going_on[0].mean == 0.5
+    assert survival(records, (2, 6), 0.5, 7, False).going_on[0].mean == 0.5
+
+
+def test_fewer_and_fewer_join_a_front() -> None:
+    """Every second trial of the first 16 passed: of those behind them fewer will, by the root of their number."""
+    records = [trained(number, 9 if number % 2 else 2, "finished" if number % 2 else "held") for number in range(16)]
+    same = survival(records, (2, 6), 0.5, 0, False).going_on[0].mean
+    fewer = survival(records, (2, 6), 0.5, 0, True).going_on[0].mean
+    assert same == pytest.approx(0.5, abs=0.05)
+    roots = [math.sqrt((number + 1) / 17) for number in range(16)]
+    assert 0.5 * min(roots) < fewer < 0.5 * max(roots)
+    # Four times as far, half as many.
+    assert share_later(67, 16) == pytest.approx(0.5, rel=0.01)
+    long = replace(PLAN, trials=200, typical_flops=(1000,))
+    ends = [estimate(records, replace(long, by_front=by_front)).seconds for by_front in (False, True)]
+    assert ends[1] < 0.8 * ends[0]
