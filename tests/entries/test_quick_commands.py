@@ -62,7 +62,7 @@ TRAIN = ["trainers/train.py"]
         ([*SPACE, "--name", "found"], 2, "exists already", set()),
         (["nas/search.py", "--resume", "found", "training.epochs=3"], 2, "training.epochs: 40 -> 3", LEDGER),
         ([*EXPORT, "--list"], 0, "knee", LEDGER),
-        ([*EXPORT, "--pick", "trial=2"], 2, "the weights of trial 2 are no longer", LEDGER),
+        ([*EXPORT, "--pick", "trial=2", "--onnx"], 2, "the weights of trial 2 are no longer", LEDGER),
         ([*EXPORT, "--pick", "max-latency=0.1"], 2, "the nearest is trial 1", LEDGER),
         ([*EXPORT, "--pick", "knee", "--out", "bundle"], 2, "exists already", LEDGER),
         ([*EXPORT, "--pick", "knee", "--register", "m"], 2, "there is no MLflow store", LEDGER),
@@ -73,6 +73,9 @@ TRAIN = ["trainers/train.py"]
         ([*TRAIN, "bundle", "recipe.epoch=3"], 2, "Did you mean 'recipe.epochs'", set()),
         ([*TRAIN, "bundle", "data=imagenet", "data.root=nowhere"], 2, "there is no directory", set()),
         ([*TRAIN, "bundle", "--out", "images"], 2, "holds no full training", set()),
+        (["trainers/predict.py", "--help"], 0, "--json", set()),
+        (["trainers/predict.py", "nothing", "picture.png"], 2, "is no bundle", set()),
+        (["trainers/predict.py", "bundle", "picture.png"], 2, "image 'picture.png' is not there", set()),
     ],
 )  # fmt: skip
 def test_a_quick_command_loads_nothing_slow(
