@@ -49,7 +49,8 @@ def test_the_front_is_listed(
     ):  # fmt: skip
         assert " ".join(row.split()).startswith(f"{start} {records[number].architecture.label}")
     assert sum("← knee" in row for row in rows) == 1
-    assert len(rows) == 4 and rows[3].startswith("ms and MB at batch 1") and "A Processor" in rows[3]
+    assert len(rows) == 5 and rows[3].startswith("ms and MB at batch 1") and "A Processor" in rows[3]
+    assert rows[4].startswith("knee: where the front bends, farthest beyond the line between its ends")
 
 
 def test_an_unsteady_latency_is_listed_with_its_range_and_said_where_it_decides(
