@@ -9,30 +9,31 @@ from nas.records.latency_choice import LatencyChoice, choose_within, measured_la
 from nas.records.pareto import knee
 from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.units import readable_flops
+from search_spaces.units import count_of, readable_flops
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A cost that `--pick` can limit. `cost` is None where it was not measured."""
+    """A cost that `--pick` can limit, and what reads a limit. `cost` is None where it was not measured."""
 
     cost: Callable[[TrialRecord], float | None]
+    read: Callable[[str], float]
     expected: str
     readable: Callable[[float], str]
 
 
 LIMITS = {
     "max-flops": Limit(
-        lambda record: record.flops, "a number of FLOPs, as in max-flops=2e9",
+        lambda record: record.flops, count_of, "a number of FLOPs, as in max-flops=2M",
         lambda value: f"{value:.0f} ({readable_flops(value)})",
     ),
     "max-params": Limit(
-        lambda record: record.params, "a number of parameters, as in max-params=5e6",
+        lambda record: record.params, count_of, "a number of parameters, as in max-params=5M",
         lambda value: f"{value:,.0f} parameters",
     ),
     "max-latency": Limit(
         lambda record: latency.middle if (latency := measured_latency(record)) else None,
-        "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
+        float, "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
     ),
 }  # fmt: skip
 
@@ -125,7 +126,7 @@ def _points(text: str, choice: str) -> float:
 
 def _number(text: str, limit: Limit, choice: str) -> float:
     try:
-        value = float(text)
+        value = limit.read(text)
     except ValueError:
         value = math.nan
     if not value > 0:

@@ -45,6 +45,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+VERSION = "vision-architecture-search 0."
+SCRIPTS = {"search.py": set(), "report.py": set(), "export.py": LEDGER, "train_fully.py": LEDGER}
 SPACE = ["nas/search.py", "--space", "resnet_stages"]
 EXPORT = ["nas/export.py", "found"]
 TRAIN = ["trainers/train.py"]
@@ -54,6 +56,10 @@ TRAIN = ["trainers/train.py"]
     ("command", "exit_code", "said", "allowed"),
     [
         (["nas/search.py", "--help"], 0, "--plan", set()),
+        *((["nas/" + script, "--version"], 0, VERSION, allowed) for script, allowed in SCRIPTS.items()),
+        (["trainers/train.py", "--version"], 0, VERSION, set()),
+        (["trainers/predict.py", "--version"], 0, VERSION, set()),
+        ([*SPACE, "--print-config", "--max-flops", "2M"], 0, "max_flops: 2000000.0", set()),
         ([*SPACE, "--plan", "data=digits"], 0, "1,079 to train, 359 to validate", set()),
         ([*SPACE, "--plan", "data=image_folder", "data.root=images"], 0, "2 classes", set()),
         ([*SPACE, "data=digit"], 2, "Did you mean 'digits'", set()),
