@@ -1,7 +1,7 @@
 """Shows the front of a search, and exports an architecture of it as a bundle that `trainers/train.py` trains.
 
 python nas/export.py NAME --list
-python nas/export.py NAME --pick knee|accuracy|max-flops=X|max-params=X|max-latency=MS|trial=N
+python nas/export.py NAME --pick knee|accuracy|within=P%|max-flops=X|max-params=X|max-latency=MS|trial=N
     [--out DIR] [--onnx] [--register MODEL [--alias ALIAS]]
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from nas.driver.export_plan import plan_export
-from nas.driver.front_table import front_table, measurement_lines
+from nas.driver.front_table import front_table, knee_line, measurement_lines
 from nas.driver.texts import print_table, print_text
 from nas.ledger.location import open_ledger
 from nas.records.front import front_of
@@ -42,7 +42,8 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="show the front, and write nothing")
     parser.add_argument(
         "--pick", metavar="CHOICE",
-        help=f"{', '.join(PICKS)}. knee: where the front bends; accuracy: its most accurate; max-…: its most accurate "
+        help=f"{', '.join(PICKS)}. knee: where the front bends; accuracy: its most accurate; within=1%%: the "
+        "cheapest within a point of that; max-…: its most accurate "
         "within a budget of FLOPs, parameters or milliseconds; trial: any trial that was finished",
     )  # fmt: skip
     parser.add_argument("--out", type=path, metavar="DIR", help="where to write it (default: bundles/NAME-TRIAL)")
@@ -98,7 +99,7 @@ def print_front(console: Console, records: Sequence[TrialRecord]) -> None:
         raise UserError("no architecture of this search was trained to the end, so there is no front yet.")
     best = members[knee([record.point for record in members])]
     print_table(console, front_table(members, best.number))
-    for line in measurement_lines(members):
+    for line in [*measurement_lines(members), knee_line(members, members[0].cost_name)]:
         print_text(console, line)
 
 

@@ -2,6 +2,7 @@
 
 python nas/report.py NAME [--tracking-uri URI]      the report in the search's directory, and MLflow
 python nas/report.py NAME --open | --out DIR        the report alone, without MLflow
+python nas/report.py A B ...                        several fronts in one page and one picture, compared
 """
 
 import argparse
@@ -33,15 +34,20 @@ def argument_parser() -> argparse.ArgumentParser:
     """The flags of `nas/report.py`."""
     parser = ArgumentParser(
         prog="python nas/report.py",
+        usage="%(prog)s NAME [NAME ...] [flags]",
         description="Write the report of a search from its ledger: an interactive page, pictures, and tables. Without "
-        "--open and --out, write into the search's MLflow store whatever it lacks of the search, too.",
+        "--open and --out, write into the search's MLflow store whatever it lacks of the search, too. Of several "
+        "searches: compare their fronts in one page, one picture and one box.",
         allow_abbrev=False,
     )
-    add_existing_search(parser)
+    add_existing_search(parser, several=True)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--open", action="store_true", help="open the page in a browser, and leave MLflow alone")
     where.add_argument(
-        "--out", type=path, metavar="DIR", help="where to write it (default: the search's own report directory)"
+        "--out",
+        type=path,
+        metavar="DIR",
+        help="where to write it (default: the search's own report directory, of several RUNS/comparisons/A-B)",
     )
     where.add_argument(
         "--tracking-uri", metavar="URI", help="the MLflow store to write (default: that which the search wrote)"
@@ -53,8 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 where MLflow could not be written, or 2 on a user's mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
-        directory = existing_run(options.runs_dir, options.name)
-        return _report(directory, options)
+        directories = [existing_run(options.runs_dir, name) for name in dict.fromkeys(options.names)]
+        return _report(directories[0], options) if len(options.names) == 1 else _compare(directories, options)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
@@ -73,12 +79,35 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
     print(page)
-    if options.open and not webbrowser.open(page.resolve().as_uri()):
-        raise UserError(f"no browser could be started: open {str(page)!r} yourself.")
+    if options.open:
+        _open(page)
     if options.open or options.out or ledger.tracking is None:
         return SUCCESS
     tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
     return _bring_up_mlflow(directory, ledger, facts, tracking, [page, *others])
+
+
+def _open(page: Path) -> None:
+    """Opens a page; where there is no browser, as on a server, says so: the page is there all the same."""
+    if not webbrowser.open(page.resolve().as_uri()):
+        print("no browser could be started here: the page above is to be opened elsewhere", file=sys.stderr)
+
+
+def _compare(directories: "list[RunDirectory]", options: argparse.Namespace) -> int:
+    from nas.driver.compared_searches import compare_searches
+
+    if len(directories) == 1:
+        raise UserError(f"search {directories[0].name!r} is named twice: expected several searches, or it alone.")
+    if options.tracking_uri is not None:
+        raise UserError("--tracking-uri is for the report of one search: a comparison is not written into MLflow.")
+    prepare_temporary_directory()
+    page, lines = compare_searches(directories, options.ledger_url, options.out)
+    for line in lines:
+        print(line)
+    print(page)
+    if options.open:
+        _open(page)
+    return SUCCESS
 
 
 def _bring_up_mlflow(

@@ -15,6 +15,7 @@ from nas.driver.lock import check_free
 from nas.driver.plan import plan_search
 from nas.driver.steps import step
 from nas.settings.addresses import redacted
+from nas.settings.config_file import config_text
 from nas.settings.run_directory import check_writable, run_directory
 from nas.workers.ray_environment import set_ray_environment
 from search_spaces.errors import UserError
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     console, asked = Console(highlight=False, markup=False, emoji=False), None
     try:
         command = read_command(arguments)
+        if command.print_config:
+            print(config_text(command), end="")
+            return SUCCESS
         directory = run_directory(command.runs_dir, command.name)
         asked = directory, command.cluster
         check_writable(directory)

@@ -2,16 +2,27 @@
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.paths import user_path
+from search_spaces.units import count_of
+from search_spaces.version import DISTRIBUTION, version
 
 Number = TypeVar("Number", int, float)
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one."""
+    """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one.
+
+    It has the flag `--version`.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.add_argument(
+            "--version", action="version", version=f"{DISTRIBUTION} {version()}", help="show the version and exit"
+        )
 
     def error(self, message: str) -> NoReturn:
         prefix = "unrecognized arguments: "
@@ -34,6 +45,14 @@ def number(kind: type[Number], expected: str) -> Callable[[str], Number]:
             raise argparse.ArgumentTypeError(f"is {text!r}: expected {expected}") from None
 
     return read
+
+
+def count(text: str) -> float:
+    """An argparse type: a count as `2M`, `1.5G` or `3e6`."""
+    try:
+        return count_of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"is {text!r}: expected a number, as 2M, 1.5G or 3e6") from None
 
 
 def path(text: str) -> str:

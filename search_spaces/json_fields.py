@@ -21,6 +21,7 @@ KINDS: dict[Any, str] = {
     str: "a string",
     str | None: "a string or null",
     tuple[str, ...]: "a list of names",
+    tuple[float, ...]: "a list of numbers",
     dict[str, Any]: "an object",
     dict[str, Any] | None: "an object or null",
 }
@@ -50,6 +51,8 @@ def read_dataclass(cls: type[T], data: object, what: str) -> T:
             values[name] = float(values[name])
         if kind == tuple[str, ...]:
             values[name] = tuple(values[name])
+        if kind == tuple[float, ...]:
+            values[name] = tuple(map(float, values[name]))
     return cls(**values)
 
 
@@ -74,6 +77,8 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, int | float) or (value is None and kind is not float)
     if kind == tuple[str, ...]:
         return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    if kind == tuple[float, ...]:
+        return isinstance(value, list | tuple) and all(_fits(number, float) for number in value)
     if kind in (dict[str, Any], dict[str, Any] | None):
         return isinstance(value, dict) or (value is None and kind != dict[str, Any])
     return isinstance(value, kind)

@@ -16,9 +16,12 @@ from typing import Any, get_args
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import KINDS, field_kinds
 from search_spaces.paths import user_path
+from search_spaces.units import count_of
 
 # The metadata of a dataclass field that holds a path.
 PATH = {"is_path": True}
+# That of one that holds a count, which may have a unit: 2M.
+COUNT = {"is_count": True}
 
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
@@ -83,7 +86,7 @@ def field_value(cls: type, name: str, override: Override) -> Any:
         except UserError as error:
             raise UserError(f"{override.key}: {error}") from None
     try:
-        return _READERS[kind](text)
+        return count_of(text) if field.metadata.get("is_count") else _READERS[kind](text)
     except ValueError:
         form = ", as [a,b]" if kind == tuple[str, ...] else ""
         raise UserError(f"{override.key} is {text!r}: expected {KINDS[field_kinds(cls)[name]]}{form}.") from None

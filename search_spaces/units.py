@@ -1,5 +1,13 @@
 """Counts and durations in the unit that fits, for people."""
 
+_UNITS = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+def count_of(text: str) -> float:
+    """The number that a count stands for: `2M`, `1.5G`, `3e6`. Raises ValueError."""
+    size = _UNITS.get(text[-1:], 1.0)
+    return float(text[:-1] if text[-1:] in _UNITS else text) * size
+
 
 def readable_count(number: float) -> str:
     """A count, three digits: `1.9 G`, `345 k`, `12`."""

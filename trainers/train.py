@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.arguments import ArgumentParser, number, path
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, unknown_name
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_machine
 from search_spaces.pasted_commands import shell_word, stands_in_project
@@ -28,7 +28,11 @@ Trains the network of a bundle fully, from scratch, and evaluates it once on the
 
 The data set is the bundle's own unless data=NAME says another. The recipe is the bundle's own on the
 bundle's data set, and that data set's full training on any other. Settings on the command line go on
-top of both."""
+top of both.
+
+With --init weights it goes on from the bundle's weights instead, at a tenth of the learning rate and
+the bundle's image size. Where the classes differ, the classifier is made anew."""
+INITS = ("scratch", "weights")
 
 EPILOG = """\
 settings:
@@ -46,6 +50,7 @@ settings:
 examples:
   python trainers/train.py bundles/knee
   python trainers/train.py bundles/knee data=cifar10 recipe.epochs=100 --out runs/knee-cifar10
+  python trainers/train.py bundles/knee --init weights data=image_folder data.root=DIR recipe.epochs=20
   torchrun --nproc-per-node 8 trainers/train.py bundles/knee data=imagenet data.root=/data/imagenet
 
 Each epoch is checkpointed. After an interruption the same command goes on where
@@ -73,7 +78,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
         prog="python trainers/train.py",
-        usage="%(prog)s BUNDLE [SETTING=VALUE ...] [--out DIR] [--device DEVICE] [--seed N]",
+        usage="%(prog)s BUNDLE [SETTING=VALUE ...] [flags]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -81,7 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=path, help="directory that an export wrote")
     parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="see below")
-    parser.add_argument("--out", metavar="DIR", type=path, help="output directory (default: BUNDLE-trained)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=path, help="output directory (default: BUNDLE-trained, or BUNDLE-tuned)"
+    )
+    parser.add_argument(
+        "--init",
+        metavar="INIT",
+        default="scratch",
+        help="scratch, or weights: start from the bundle's, on images of other classes too (default: scratch)",
+    )
     parser.add_argument(
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
     )
@@ -96,18 +109,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(options: argparse.Namespace) -> "Plan":
-    from trainers.bundle.document import read_bundle
+    from trainers.bundle.document import read_bundle, weights_digest
     from trainers.full.plan import TRAINING_NEEDS, prepare
     from trainers.full.train_settings import settings_of
 
     if options.bundle is None:
         raise UserError("BUNDLE is missing: the directory that an export wrote (see --help).")
+    if options.init not in INITS:
+        raise unknown_name("--init", options.init, INITS)
     directory = Path(options.bundle)
     bundle = read_bundle(directory)
     prepare_machine(TRAINING_NEEDS)
-    settings = settings_of(bundle, options.settings, options.seed)
-    out = Path(options.out or f"{directory.resolve()}-trained")
-    return prepare(bundle, settings, out, options.device)
+    initial = weights_digest(directory) if options.init == "weights" else None
+    settings = settings_of(bundle, options.settings, options.seed, initial)
+    out = Path(options.out or f"{directory.resolve()}-{'trained' if initial is None else 'tuned'}")
+    return prepare(bundle, settings, out, options.device, None if initial is None else directory)
 
 
 def _run(plan: "Plan", arguments: list[str]) -> int:

@@ -34,8 +34,10 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
 
         registry = ModelRegistry(registration.uri, ledger.search_id)
         run = registry.run_of(record.number)
-    bundle, weights = found_network(directory, ledger, record, plan.choice)
-    onnx = onnx_model(model_of(bundle, weights), bundle.data_summary) if plan.onnx else None
+    bundle, weights = found_bundle(directory, ledger, record, plan.choice), kept_weights(directory, record)
+    if weights is None and (plan.onnx or registration is not None):
+        raise weights_gone(directory, record)
+    onnx = onnx_model(model_of(bundle, weights), bundle) if plan.onnx and weights is not None else None
     write_bundle(out, bundle, weights, onnx)
     print_pasted(
         console,
@@ -44,10 +46,12 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
     )
     if plan.remark is not None:
         print_text(console, plan.remark)
+    if weights is None:
+        print_text(console, f"without weights: the search has not kept those of trial {record.number}")
     if registration is not None:
         model, alias = registration.model, registration.alias
         try:
-            version = registry.register(run, read_model(out), bundle.data_summary, model, alias)
+            version = registry.register(run, record, read_model(out), bundle, model, alias)
         except UserError as error:
             raise UserError(f"{error} (the bundle {str(out)!r} is written)") from None
         print_pasted(console, f"models:/{model}@{alias}: version {version}")
@@ -61,15 +65,14 @@ def _print_next(console: Console, bundle: Bundle, out: Path) -> None:
     print_pasted(console, f"  {python_command('trainers/train.py', str(shown), f'data={bundle.data.name}', *root)}")
 
 
-def found_network(
-    directory: RunDirectory, ledger: Ledger, record: TrialRecord, choice: str
-) -> tuple[Bundle, dict[str, Tensor]]:
-    """A finished trial as a bundle, and its weights. Raises UserError where its weights are gone."""
+def kept_weights(directory: RunDirectory, record: TrialRecord) -> dict[str, Tensor] | None:
+    """The weights that a finished trial ended with; None where they are gone, or its checkpoint is damaged."""
     checkpoint = newest_sound_checkpoint(directory.checkpoints(record.number))
     if checkpoint is None or checkpoint[0] != len(record.epochs):
-        raise weights_gone(directory, record)
+        return None
     state = checkpoint[1]["training"]
-    return found_bundle(directory, ledger, record, choice), state["averaged"] or state["model"]
+    weights: dict[str, Tensor] = state["averaged"] or state["model"]
+    return weights
 
 
 def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, choice: str) -> Bundle:
@@ -102,4 +105,4 @@ def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, c
         header.data_summary,
         provenance,
         header.data_fingerprint,
-    )
+    ).described()

@@ -10,6 +10,7 @@ from typing import Any
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
 from nas.settings.command import Command
 from nas.settings.compose import compose_settings, override_of
+from nas.settings.config_file import read_config
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import existing_run
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
@@ -31,14 +32,23 @@ def read_command(arguments: Sequence[str]) -> Command:
         raise UserError("--resume and --fork name the search themselves: leave out --name.")
     if options.fork and not options.resume:
         raise UserError(f"--fork {options.fork} begins with the results of a search: expected --resume NAME, too.")
-    if not options.resume and not options.space:
+    if options.resume and options.config:
+        raise UserError(
+            "--config is for a search that begins: leave it out with --resume, which has the settings of the ledger."
+        )
+    loaded = read_config(options.config) if options.config else {}
+    if not options.resume and not options.space and "space" not in loaded:
         raise UserError(f"--space is missing: expected one of {', '.join(space_names())}, or a YAML file.")
     flags = [f"{key}={value}" for flag, key in FLAG_OVERRIDES.items() if (value := getattr(options, flag)) is not None]
     overrides = [override_of(argument) for argument in (*options.overrides, *flags)]
     if options.resume:
         return _resumed(options, overrides)
-    space_name, mapping = space_mapping(options.space)
-    config = compose_settings(mapping, overrides)
+    if options.space:
+        space_name, mapping = space_mapping(options.space)
+    else:
+        mapping = dict(loaded["space"])
+        space_name = mapping.pop("name")
+    config = compose_settings(mapping, overrides, loaded)
     moment = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return Command(
         name=options.name or f"{space_name}-{moment}",
@@ -48,13 +58,14 @@ def read_command(arguments: Sequence[str]) -> Command:
         plan=options.plan,
         runs_dir=options.runs_dir,
         space=space_from_mapping(space_name, config["space"]),
-        space_file=space_file_of(options.space, overrides),
+        space_file=space_file_of(options.space, overrides) if options.space else None,
         data=DataConfig.from_json(config["data"]).located(),
         training=Recipe.from_json(config["training"]),
         search=SearchSettings.from_json(config["search"]),
         cluster=ClusterSettings.from_json(config["cluster"]),
         tracking=_absolute_store(TrackingSettings.from_json(config["tracking"])),
         ledger=LedgerSettings.from_json(config["ledger"]),
+        print_config=options.print_config,
     )
 
 
@@ -97,6 +108,7 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Comm
         tracking=_tracking_to_go_on_with(ledger.tracking, given["tracking"], overrides),
         ledger=LedgerSettings.from_json(given["ledger"]),
         unreadable=ledger.unreadable_images,
+        print_config=options.print_config,
     )
     check = check_resumable if command.resume else check_forkable
     check(options.resume, header, command)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from nas.driver.commands import export_command, train_fully_command
-from nas.driver.front_table import front_table, measurement_lines
+from nas.driver.front_table import front_table, knee_line, measurement_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.texts import print_pasted, print_table, print_text
+from nas.records.anchor_gains import CONFIDENCE, AnchorGain, Comparison
 from nas.records.objectives import COSTS, readable_cost
 from nas.records.pareto import knee
-from nas.records.summary import AnchorGain, Summary
+from nas.records.summary import Summary
 from nas.records.trial import FAILURES, TrialRecord
 from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
@@ -39,8 +40,8 @@ def print_conclusion(
         print_table(console, front_table(summary.front, knee_number))
         for line in measurement_lines(summary.front):
             print_text(console, line)
-        for gain in summary.anchor_gains:
-            print_text(console, _gain_text(gain, summary))
+        for line in [knee_line(summary.front, summary.cost_name), *gain_lines(summary)]:
+            print_text(console, line)
         print_text(console, _full_training_text(summary.front, end.data))
     else:
         print_text(console, "\nno architecture was trained to the end, so there is no front yet")
@@ -49,11 +50,8 @@ def print_conclusion(
         print_pasted(console, line)
     unfinished = summary.counts["running"] + summary.counts["held"]
     following = [resume] if end.interrupted or unfinished else []
-    # There is nothing to export of an architecture whose weights are not kept.
-    if knee_number is not None and directory.checkpoints(knee_number).is_dir():
-        following.append(export_command(directory))
     if knee_number is not None:
-        following.append(train_fully_command(directory))
+        following += [export_command(directory), train_fully_command(directory)]
     if following:
         print_pasted(console, "\n  ".join(["\nnext", *following]))
 
@@ -85,16 +83,59 @@ def _failure_lines(summary: Summary) -> list[str]:
     return [*lines, f"  {more} for other reasons, which summary.json has"] if more else lines
 
 
-def _gain_text(gain: AnchorGain, summary: Summary) -> str:
+def gain_lines(summary: Summary) -> list[str]:
+    """What the front offers over each anchor at equal cost and at equal accuracy, and how sure that is."""
     words = COSTS[summary.cost_name]
-    against = f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_cost(gain.cost, summary.cost_name)}): "
-    if not gain.cost_saved and not gain.accuracy_gained:
-        failed = sum(summary.counts[outcome] for outcome in FAILURES)
-        return against + (f"nothing that was trained beats it, and {failed} failed" if failed else "nothing beats it")
+    lines = []
+    for gain in summary.anchor_gains:
+        lines += [
+            f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_cost(gain.cost, summary.cost_name)}):",
+            f"  at equal {words.noun}: {_more_accurate(gain, summary)}",
+            f"  at equal accuracy: {_cheaper(gain, summary)}",
+        ]
+    if lines and summary.validation_images is not None:
+        lines.append(
+            f"± and ranges: {CONFIDENCE:.0%} intervals, binomial, of the {summary.validation_images:,} validation "
+            "images; the front was chosen on these, too, which flatters it"
+        )
+    return lines
+
+
+def _more_accurate(gain: AnchorGain, summary: Summary) -> str:
+    found, dearer = gain.most_accurate, gain.slightly_dearer
+    better = f"{_points(found)} (trial {found.number})"
+    text = better if found.points > 0 else _nothing("is more accurate", summary)
+    if dearer is None:
+        return text
+    noun = COSTS[summary.cost_name].noun
+    return f"{text}; {_points(dearer)} for {-dearer.saved:.1%} more {noun} (trial {dearer.number})"
+
+
+def _cheaper(gain: AnchorGain, summary: Summary) -> str:
+    found, perhaps, less = gain.cheapest, gain.perhaps_as_accurate, COSTS[summary.cost_name].less
+    if found.saved <= 0:
+        text = _nothing("is cheaper", summary)
+    else:
+        low, high = gain.saved_range or (0.0, 0.0)
+        # A range that is no wider than what is printed says nothing.
+        wide = gain.saved_range is not None and f"{low:.0%}" != f"{high:.0%}"
+        text = f"{found.saved:.0%} {less}{f', {low:.0%} to {high:.0%}' if wide else ''} (trial {found.number})"
+    if perhaps is None or found.saved > 0:
+        return text
     return (
-        against + f"its accuracy for {gain.cost_saved:.0%} {words.less}, "
-        f"{100 * gain.accuracy_gained:+.2f} points of accuracy for {words.no_more}"
+        f"{text}; {perhaps.saved:.0%} {less} at {_points(perhaps)} (trial {perhaps.number}), which so many images "
+        "cannot tell from none"
     )
+
+
+def _nothing(what: str, summary: Summary) -> str:
+    failed = sum(summary.counts[outcome] for outcome in FAILURES)
+    return f"nothing that was trained {what}, and {failed} failed" if failed else f"nothing {what}"
+
+
+def _points(found: Comparison) -> str:
+    margin = "" if found.margin is None else f" ± {100 * found.margin:.2f}"
+    return f"{100 * found.points:+.2f}{margin} points"
 
 
 def _full_training_text(front: Sequence[TrialRecord], data: str) -> str:

@@ -43,6 +43,8 @@ def plan_export(options: argparse.Namespace, directory: RunDirectory, ledger: Le
     picked = pick(ledger.records, options.pick)
     record = picked.record
     out = Path(options.out or f"bundles/{options.name}-{record.number:04d}")
+    if (options.onnx or options.register) and newest_epoch(directory.checkpoints(record.number)) != len(record.epochs):
+        raise weights_gone(directory, record)
     if options.onnx:
         check_onnx()
     registration = None
@@ -54,15 +56,13 @@ def plan_export(options: argparse.Namespace, directory: RunDirectory, ledger: Le
         tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
         registration = Registration(options.register, alias, store_uri(tracking, directory))
         check_there(registration.uri)
-    if newest_epoch(directory.checkpoints(record.number)) != len(record.epochs):
-        raise weights_gone(directory, record)
     check_free(out)
     return ExportPlan(record, options.pick, picked.remark, out, options.onnx, registration)
 
 
 def weights_gone(directory: RunDirectory, record: TrialRecord) -> UserError:
-    """What is said where the weights of a trial are not kept."""
+    """What is said where the weights of a trial are needed and not kept."""
     return UserError(
-        f"the weights of trial {record.number} are no longer in {str(directory.checkpoints(record.number))!r}: "
-        "expected a trial of the front, whose weights are kept."
+        f"the weights of trial {record.number} are no longer in {str(directory.checkpoints(record.number))!r}: --onnx "
+        "and --register need them; expected a trial of the front, or neither flag: the bundle then has all else."
     )

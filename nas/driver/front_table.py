@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from nas.records.objectives import COSTS, CostName
+from nas.records.pareto import knee
 from nas.records.trial import TrialRecord
 from search_spaces.units import readable_flops
 
@@ -37,6 +39,17 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
             record.architecture.label + mark,
         )
     return table
+
+
+def knee_line(front: Sequence[TrialRecord], cost_name: CostName) -> str:
+    """What the knee of a front is."""
+    noun = COSTS[cost_name].noun
+    if knee([record.point for record in front]) == len(front) - 1:
+        return f"knee: the front bends nowhere (accuracy over the logarithm of {noun}): its most accurate member"
+    return (
+        f"knee: where the front bends, farthest beyond the line between its ends (accuracy over the logarithm of "
+        f"{noun}); from there on, accuracy gets dearer"
+    )
 
 
 def measurement_lines(front: Sequence[TrialRecord]) -> list[str]:

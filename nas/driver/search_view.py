@@ -20,7 +20,8 @@ class SearchView:
     report: Path
 
     def summary(self) -> Summary:
-        return summarise(self.engine.records, self.facts.reference, self.facts.cost_name)
+        facts = self.facts
+        return summarise(self.engine.records, facts.reference, facts.cost_name, facts.data.validation_images)
 
     def state(self) -> tuple[Sequence[TrialRecord], Summary]:
         return self.engine.records, self.summary()

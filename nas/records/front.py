@@ -31,6 +31,16 @@ def front_of(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     return [candidates[index] for index in front([record.point for record in candidates])]
 
 
+def cheapest_within(front: Sequence[TrialRecord], points: float) -> TrialRecord:
+    """The cheapest member of a front, which is by rising cost, whose accuracy is at most `points` below the best.
+
+    `points` and accuracies are 0 to 1. Of equal costs the more accurate comes first.
+    """
+    # Rounding aside: 0.93 is within 0.01 of 0.94.
+    enough = max(record.point[0] for record in front) - points - 1e-9
+    return next(record for record in front if record.point[0] >= enough)
+
+
 def front_hypervolume(records: Iterable[TrialRecord], reference: Point) -> float:
     """The hypervolume of the official front, as a fraction of the box between `reference` and (1, cost 0)."""
     points = [record.point for record in finished(records)]

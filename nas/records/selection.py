@@ -4,39 +4,40 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nas.records.front import front_of
+from nas.records.front import cheapest_within, front_of
 from nas.records.latency_choice import LatencyChoice, choose_within, measured_latency
 from nas.records.pareto import knee
 from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.units import readable_flops
+from search_spaces.units import count_of, readable_flops
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A cost that `--pick` can limit. `cost` is None where it was not measured."""
+    """A cost that `--pick` can limit, and what reads a limit. `cost` is None where it was not measured."""
 
     cost: Callable[[TrialRecord], float | None]
+    read: Callable[[str], float]
     expected: str
     readable: Callable[[float], str]
 
 
 LIMITS = {
     "max-flops": Limit(
-        lambda record: record.flops, "a number of FLOPs, as in max-flops=2e9",
+        lambda record: record.flops, count_of, "a number of FLOPs, as in max-flops=2M",
         lambda value: f"{value:.0f} ({readable_flops(value)})",
     ),
     "max-params": Limit(
-        lambda record: record.params, "a number of parameters, as in max-params=5e6",
+        lambda record: record.params, count_of, "a number of parameters, as in max-params=5M",
         lambda value: f"{value:,.0f} parameters",
     ),
     "max-latency": Limit(
         lambda record: latency.middle if (latency := measured_latency(record)) else None,
-        "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
+        float, "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
     ),
 }  # fmt: skip
 
-PICKS = ("knee", "accuracy", "max-flops=X", "max-params=X", "max-latency=MS", "trial=N")
+PICKS = ("knee", "accuracy", "within=P%", "max-flops=X", "max-params=X", "max-latency=MS", "trial=N")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Pick:
 def pick(records: Sequence[TrialRecord], choice: str) -> Pick:
     """The trial that `choice` means.
 
-    `knee` is where the front bends, `accuracy` its most accurate member, `max-flops=X`, `max-params=X` and
+    `knee` is where the front bends, `accuracy` its most accurate member, `within=P%` the cheapest that is at most P
+    points of accuracy below that, `max-flops=X`, `max-params=X` and
     `max-latency=MS` its most accurate one within the limit, `trial=N` any trial that was finished. Of members that are
     equally accurate it is the one of fewer FLOPs, then of fewer parameters, then the earlier one. Latencies are
     measured, so that a limit on them has a rule of its own (`nas.records.latency_choice`). Raises UserError where there
@@ -59,11 +61,14 @@ def pick(records: Sequence[TrialRecord], choice: str) -> Pick:
     kind, equals, argument = choice.partition("=")
     if kind == "trial" and equals:
         return Pick(_trial(records, argument))
-    if choice not in ("knee", "accuracy") and kind not in LIMITS:
+    if choice not in ("knee", "accuracy") and kind not in (*LIMITS, "within"):
         raise unknown_name("--pick", choice, PICKS)
     members = sorted(front_of(records), key=_preference)
     if not members:
         raise UserError("no architecture of this search was trained to the end, so there is no front to pick from.")
+    if kind == "within":
+        # By rising cost, and of equal costs as always.
+        return Pick(cheapest_within(sorted(members, key=lambda record: record.cost), _points(argument, choice)))
     if choice == "knee":
         return Pick(members[knee([record.point for record in members])])
     if choice == "accuracy":
@@ -108,9 +113,20 @@ def _trial(records: Sequence[TrialRecord], argument: str) -> TrialRecord:
     return record
 
 
+def _points(text: str, choice: str) -> float:
+    """The points of accuracy of `within=P%`, as a share of 1."""
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise UserError(f"--pick {choice}: expected points of accuracy from 0 to 100, as in within=1%.")
+    return value / 100
+
+
 def _number(text: str, limit: Limit, choice: str) -> float:
     try:
-        value = float(text)
+        value = limit.read(text)
     except ValueError:
         value = math.nan
     if not value > 0:

@@ -4,29 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nas.records.anchor_gains import AnchorGain, anchor_gain
 from nas.records.failures import failure_reasons
-from nas.records.front import finished, front_hypervolume, front_of
+from nas.records.front import cheapest_within, finished, front_hypervolume, front_of
 from nas.records.front_probability import Result, front_probabilities
 from nas.records.objectives import CostName
 from nas.records.pareto import Point
 from nas.records.trial import Outcome, TrialRecord, counts
 
 SUMMARY_FORMAT = "summary/1"
-
-
-@dataclass(frozen=True, slots=True)
-class AnchorGain:
-    """What the front offers over one anchor; None where the front holds nothing that compares.
-
-    `cost_saved` is the share of the anchor's cost that the cheapest member of at least its accuracy does without,
-    `accuracy_gained` what the best member of at most its cost adds.
-    """
-
-    label: str
-    val_accuracy: float
-    cost: float
-    cost_saved: float
-    accuracy_gained: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +38,7 @@ class Summary:
     front_probabilities: tuple[float, ...] | None = None
     results_imported: int = 0
     cost_name: CostName = "flops"
+    validation_images: int | None = None
     failure_reasons: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -62,10 +49,7 @@ class Summary:
     @property
     def cheapest_near_best(self) -> TrialRecord | None:
         """The cheapest member of the front within one point of its best accuracy."""
-        if self.best is None:
-            return None
-        enough = self.best.point[0] - 0.01
-        return next(record for record in self.front if record.point[0] >= enough)
+        return cheapest_within(self.front, 0.01) if self.front else None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -86,7 +70,11 @@ class Summary:
                     "val_accuracy": gain.val_accuracy,
                     self.cost_name: gain.cost,
                     f"{self.cost_name}_saved": gain.cost_saved,
+                    f"{self.cost_name}_saved_range": gain.saved_range,
+                    f"{self.cost_name}_saved_by": gain.cheapest.number,
                     "accuracy_gained": gain.accuracy_gained,
+                    "accuracy_gained_margin": gain.most_accurate.margin,
+                    "accuracy_gained_by": gain.most_accurate.number,
                 }
                 for gain in self.anchor_gains
             ],
@@ -94,8 +82,16 @@ class Summary:
         }
 
 
-def summarise(records: Sequence[TrialRecord], reference: Point, cost_name: CostName = "flops") -> Summary:
-    """The summary of a search's trials. `reference` is the least accuracy and the most cost that count."""
+def summarise(
+    records: Sequence[TrialRecord],
+    reference: Point,
+    cost_name: CostName = "flops",
+    validation_images: int | None = None,
+) -> Summary:
+    """The summary of a search's trials. `reference` is the least accuracy and the most cost that count.
+
+    Of how many validation images accuracies are says how sure the gains over the anchors are.
+    """
     members = front_of(records)
     anchors = [record for record in records if record.anchor and record.outcome == "finished"]
     trained = [record for record in records if record.trained]
@@ -108,11 +104,12 @@ def summarise(records: Sequence[TrialRecord], reference: Point, cost_name: CostN
         reference=reference,
         hypervolume=front_hypervolume(records, reference),
         anchors_hypervolume=front_hypervolume(anchors, reference),
-        anchor_gains=tuple(_gain(anchor, members) for anchor in anchors),
+        anchor_gains=tuple(anchor_gain(anchor, members, validation_images) for anchor in anchors),
         accelerator_hours=sum(epoch.epoch_seconds for record in trained for epoch in record.epochs) / 3600,
         front_probabilities=_front_probabilities(records, members),
         results_imported=sum(record.imported_from is not None for record in records),
         cost_name=cost_name,
+        validation_images=validation_images,
         failure_reasons=failure_reasons(records),
     )
 
@@ -125,11 +122,3 @@ def _front_probabilities(records: Sequence[TrialRecord], front: Sequence[TrialRe
         return None
     of = {record.number: value for record, value in zip(architectures, probabilities, strict=True)}
     return tuple(of[record.number] for record in front)
-
-
-def _gain(anchor: TrialRecord, front: Sequence[TrialRecord]) -> AnchorGain:
-    """The anchor itself is finished, so some member of the front is as good in each respect."""
-    accuracy, cost = anchor.point
-    cheapest = min(record.cost for record in front if record.point[0] >= accuracy)
-    most_accurate = max(record.point[0] for record in front if record.cost <= cost)
-    return AnchorGain(anchor.architecture.label, accuracy, anchor.cost, 1 - cheapest / cost, most_accurate - accuracy)

@@ -81,10 +81,15 @@ def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances:
             "fullEpochs": facts.full_epochs,
             "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
         },
-        style=_source("page.css"),
+        style=page_style(),
         script=_source("page.js"),
         plotly=get_plotlyjs(),
     )
+
+
+def page_style() -> str:
+    """The style sheet of the report's pages."""
+    return _source("page.css")
 
 
 def _source(name: str) -> str:

@@ -8,16 +8,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from nas.records.comparison import ComparedSearch
 from nas.records.compute_used import hypervolume_steps
 from nas.records.front import finished, front_hypervolume, front_of
 from nas.records.objectives import COSTS
+from nas.records.pareto import Point
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord
 from nas.reporting.choice_figures import CHOICES, READABLE_CELLS, colour_range
 from nas.reporting.importance import Importances
 from nas.reporting.reference_models import is_near, reference_models
 from nas.reporting.stages import stage_choices
-from nas.reporting.style import ACCENT_COLOUR, FRONT_COLOUR, SECOND_COLOUR, STYLES, accuracy_range, by_outcome
+from nas.reporting.style import (
+    ACCENT_COLOUR,
+    FRONT_COLOUR,
+    SECOND_COLOUR,
+    STYLES,
+    accuracy_range,
+    by_outcome,
+    search_styles,
+)
 from search_spaces.architecture import STAGE_COUNT
 
 DOTS_PER_INCH = 120
@@ -55,6 +65,23 @@ def front_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:
         axes.set_xscale("log")
         axes.legend(loc="best")
     axes.set(xlabel=COSTS[facts.cost_name].title, ylabel="validation accuracy", title=facts.name)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def comparison_picture(searches: Sequence[ComparedSearch], box: Point) -> Figure:
+    """The fronts of several searches in one box, with their hypervolumes there."""
+    figure = Figure(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
+    axes = figure.subplots()
+    for search, style in zip(searches, search_styles(len(searches)), strict=True):
+        costs, accuracies = _columns([record.point for record in front_of(search.records)])
+        label = f"{search.name}: {front_hypervolume(search.records, box):.4f}"
+        axes.step(costs, accuracies, where="post", c=style.colour, ls=style.line, marker="o", ms=5, lw=1.5, label=label)
+    if any(front_of(search.records) for search in searches):
+        axes.set_xscale("log")
+    axes.legend(loc="lower right", title="hypervolume")
+    axes.set(xlabel=COSTS[searches[0].facts.cost_name].title, ylabel="validation accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)
     return figure

@@ -42,6 +42,29 @@ STYLES: dict[str, OutcomeStyle] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SearchStyle:
+    """How the front of one of several searches is drawn. `dash` is Plotly's word, `line` Matplotlib's."""
+
+    colour: str
+    dash: str
+    line: str
+
+
+# Told apart by all, in this order; after as many searches the dash changes.
+_SEARCH_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_DASHES = (("solid", "-"), ("dash", "--"), ("dot", ":"), ("dashdot", "-."))
+
+
+def search_styles(count: int) -> list[SearchStyle]:
+    """A style for each of so many searches."""
+    colours = len(_SEARCH_COLOURS)
+    return [
+        SearchStyle(_SEARCH_COLOURS[index % colours], *_DASHES[index // colours % len(_DASHES)])
+        for index in range(count)
+    ]
+
+
 def by_outcome(records: list[TrialRecord]) -> dict[Outcome, list[TrialRecord]]:
     """The trials of each outcome that occurs, in the order of drawing; outcomes without a style come first."""
     styled = list(STYLES)

@@ -18,9 +18,12 @@ def add_runs_directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_existing_search(parser: argparse.ArgumentParser) -> None:
-    """The arguments that name a search and say where it is kept."""
-    parser.add_argument("name", metavar="NAME", help="the search")
+def add_existing_search(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The arguments that name a search, or `several`, and say where it is kept."""
+    if several:
+        parser.add_argument("names", metavar="NAME", nargs="+", help="the search, or several")
+    else:
+        parser.add_argument("name", metavar="NAME", help="the search")
     add_runs_directory(parser)
     parser.add_argument(
         "--ledger-url",

@@ -18,7 +18,7 @@ class Command:
     `name` is the search's own. Where it goes on (`resume`) or begins with the results of another (`fork_of`),
     `previous` is the header of that search's ledger, and `unreadable` the images that it could not read, by their paths
     below data.root, which may have been mended since. `space_file` is where the space came from, with the overrides on
-    top of it; None where it is one of those that come with the project.
+    top of it; None where it is one of those that come with the project. `plan` and `print_config`: nothing is started.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Command:
     tracking: TrackingSettings
     ledger: LedgerSettings
     unreadable: tuple[str, ...] = ()
+    print_config: bool = False
 
     def header(
         self,

@@ -36,17 +36,29 @@ def override_of(argument: str) -> Override:
     return override
 
 
-def compose_settings(space: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
+def compose_settings(
+    space: Mapping[str, Any], overrides: Sequence[Override], config: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
     """The configuration of a search on `space`, the mapping of a YAML file, with overrides on top. Raises UserError.
 
     `data=NAME` among the overrides takes a data set with the training that suits it; the other overrides follow it.
+    The sections of `config`, if there is one, lie between the defaults and the overrides.
     """
+    config = config or {}
     named = [f"data={override.text}" for override in overrides if override.key == "data"]
+    of_file = config.get("data", {}).get("name")
+    if of_file is not None and named and named[-1] != f"data={of_file}":
+        raise UserError(
+            f"{named[-1]}: the file of --config has the settings of {of_file!r}; expected one or the other."
+        )
+    if of_file is not None:
+        named = [str(override_of(f"data={of_file}"))]
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose("search", named[-1:]), resolve=False)
     settings = [override for override in overrides if override.key != "data"]
     # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
-    data = DATA_DEFAULTS[composed["data"]["name"]].to_json()
+    composed = {key: {**value, **config.get(key, {})} for key, value in composed.items()}
+    data = {**DATA_DEFAULTS[composed["data"]["name"]].to_json(), **config.get("data", {})}
     name = data.pop("name")
     changed = with_overrides({**composed, "data": data, "space": space}, settings, SECTIONS)
     return {**changed, "data": {"name": name, **changed["data"]}}

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from nas.settings.arguments import add_runs_directory
-from search_spaces.arguments import ArgumentParser, number, path
+from search_spaces.arguments import ArgumentParser, count, number, path
 
 # Flags that are another spelling of an override.
 FLAG_OVERRIDES = {
@@ -32,6 +32,8 @@ examples:
   python nas/search.py --space my_space.yaml data=image_folder data.root=/images --max-flops 2e9 --time-budget 12h
   python nas/search.py --space resnet_stages --address auto data=imagenet data.root=/data/imagenet \\
       space.width=[0.5,1.0] --gpus-per-trial 1 --runs-dir /shared/runs
+  python nas/search.py --space resnet_stages --max-flops 2M --print-config > mine.yaml
+  python nas/search.py --config mine.yaml training.epochs=20         the same, but for what follows
   python nas/search.py --resume NAME --trials 200                    go on with a search, and further
   python nas/search.py --resume NAME --fork NEW space.depth=[26]     begin another with its results
 
@@ -66,6 +68,14 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
     _add_machines(parser)
     _add_names(parser)
     parser.add_argument("--plan", action="store_true", help="print what would be searched and spent, and start nothing")
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print every setting as YAML, which --config takes, and start nothing",
+    )
+    parser.add_argument(
+        "--config", type=path, metavar="FILE", help="settings, and the space, from a file that --print-config printed"
+    )
     add_runs_directory(parser)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=argparse.SUPPRESS)
     return parser
@@ -78,9 +88,9 @@ def _add_limits(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-flops",
-        type=number(float, "a number"),
+        type=count,
         metavar="X",
-        help="never train an architecture with more FLOPs (2 a multiply-add), as 4e9",
+        help="never train an architecture with more FLOPs (2 a multiply-add), as 2M or 4e9",
     )
     parser.add_argument(
         "--min-accuracy",

@@ -10,6 +10,7 @@ from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
 from nas.settings.addresses import MLFLOW_VARIABLE, redacted, whole_address
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
+from search_spaces.overrides import COUNT
 from trainers.data.config import MOST_SEEDS
 
 SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
@@ -45,7 +46,7 @@ class SearchSettings:
     minimum_epochs: int
     reduction_factor: int
     seed: int
-    max_flops: float | None
+    max_flops: float | None = field(metadata=COUNT)
     time_budget: str | None
     inference_batch: int
     min_accuracy: float | None

@@ -1,30 +1,52 @@
 """Registers a found network in MLflow's model registry, from where it is loaded by name and alias, without pickle.
 
-It is logged as an exported program (torch.export), which holds no code of this project: attention is written out by its
-reference implementation, and the batch may be of any size.
+It takes pictures as they come. What is logged is an exported program (torch.export), attention written out by its
+reference implementation, and the folder `trainers.pictures`, which reads pictures and needs nothing of this project.
 """
 
+import io
+import json
 import os
 import sqlite3
+import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import mlflow
-import numpy as np
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Map
+from PIL import Image
 from torch import nn
 
+from nas.records.trial import TrialRecord
 from nas.settings.addresses import redacted, without_secrets
 from nas.settings.sqlite_addresses import sqlite_path
 from nas.tracking.environment import quiet_mlflow, remove_mistaken_directory
 from nas.tracking.moved_store import bring_artifacts_home
+from nas.tracking.registered_texts import model_description, version_description, version_tags
+from nas.tracking.run_fields import cost_metrics, epoch_metrics
 from nas.tracking.store_address import check_there
 from search_spaces.errors import UserError, first_line
-from trainers.data.config import DataSummary
+from trainers import pictures
+from trainers.bundle.contents import Bundle
+from trainers.pictures.served import CLASS, DOCUMENT, IMAGE, PROBABILITIES, PROBABILITY, PROGRAM
 from trainers.quiet import quiet
+
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.binary, IMAGE)]),
+    outputs=Schema(
+        [
+            ColSpec(DataType.string, CLASS),
+            ColSpec(DataType.double, PROBABILITY),
+            ColSpec(Map(DataType.double), PROBABILITIES),
+        ]
+    ),
+)
 
 
 class ModelRegistry:
@@ -60,41 +82,58 @@ class ModelRegistry:
             )
         return found[0]
 
-    def register(self, run: Run, model: nn.Module, summary: DataSummary, model_name: str, alias: str) -> int:
-        """Logs `model`, which is on the CPU in evaluation mode, with the run, and returns its new version.
+    def register(
+        self, run: Run, record: TrialRecord, model: nn.Module, bundle: Bundle, model_name: str, alias: str
+    ) -> int:
+        """Logs `model`, which is on the CPU in evaluation mode, with the run of its trial. Returns its new version.
 
         The alias points to that version afterwards. Raises UserError where MLflow cannot be written.
         """
-        shape = (summary.in_channels, summary.image_size, summary.image_size)
-        # Of two images: a batch of one would be taken for a constant.
-        example = np.random.default_rng(0).standard_normal((2, *shape), dtype=np.float32)
-        signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))]),
-            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, summary.classes))]),
-        )
+        # Without names its outputs are known by their numbers.
+        classes = bundle.class_names or tuple(map(str, range(bundle.data_summary.classes)))
+        tags = version_tags(bundle)
         mlflow.set_tracking_uri(self._uri)
         try:
             # Named by the run alone, the model would be kept with the default experiment, in the working directory.
             mlflow.set_experiment(experiment_id=run.info.experiment_id)
-            with quiet():
+            with quiet(), tempfile.TemporaryDirectory() as directory:
+                _write_network(Path(directory) / "network", model, bundle, classes)
                 # The run has ended and stays so: it is named, not started again.
-                info = mlflow.pytorch.log_model(
-                    model,
+                info = Model.log(
+                    artifact_path=None,
                     name="model",
-                    registered_model_name=model_name,
-                    signature=signature,
-                    input_example=example,
-                    pip_requirements=[f"numpy=={version('numpy')}", f"torch=={torch.__version__.partition('+')[0]}"],
-                    serialization_format="pt2",
+                    flavor=mlflow.pyfunc,
                     run_id=run.info.run_id,
-                    # MLflow would load what it has just written and run it, only to warn where that fails.
-                    validate_serving_input=False,
+                    registered_model_name=model_name,
+                    loader_module=f"{Path(pictures.__path__[0]).name}.served",
+                    data_path=str(Path(directory) / "network"),
+                    code_paths=[pictures.__path__[0]],
+                    signature=SIGNATURE,
+                    input_example=_example(bundle),
+                    pip_requirements=[
+                        f"{name}=={version(name).partition('+')[0]}" for name in ("numpy", "pillow", "torch")
+                    ],
+                    tags=tags,
                 )
             registered = int(info.registered_model_version)
-            self._client().set_registered_model_alias(model_name, alias, str(registered))
+            client = self._client()
+            if not client.get_registered_model(model_name).description:
+                client.update_registered_model(model_name, description=model_description(bundle, classes))
+            client.update_model_version(model_name, str(registered), version_description(bundle))
+            for key, value in tags.items():
+                client.set_model_version_tag(model_name, str(registered), key, value)
+            self._log_metrics(client, run, record, info.model_id)
+            client.set_registered_model_alias(model_name, alias, str(registered))
         except Exception as error:
             raise self._unavailable("written", error) from error
         return registered
+
+    def _log_metrics(self, client: MlflowClient, run: Run, record: TrialRecord, model_id: str) -> None:
+        """What the trial came to and what its network costs, of the model, too: the run has these points already."""
+        for point in [*epoch_metrics(record, len(record.epochs) - 1), *cost_metrics(record)]:
+            client.log_metric(
+                run.info.run_id, point.name, point.value, point.milliseconds, point.step, model_id=model_id
+            )
 
     def _client(self) -> MlflowClient:
         client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
@@ -104,3 +143,22 @@ class ModelRegistry:
     def _unavailable(self, done: str, error: Exception) -> UserError:
         reason = without_secrets(first_line(error), self._uri)
         return UserError(f"MLflow at {redacted(self._uri)} cannot be {done}: {reason}")
+
+
+def _write_network(directory: Path, model: nn.Module, bundle: Bundle, classes: Sequence[str]) -> None:
+    """The exported program, and what a picture needs before it and its outputs after it."""
+    directory.mkdir()
+    summary = bundle.data_summary
+    # Of two images: a batch of one would be taken for a constant.
+    images_BCHW = torch.zeros(2, summary.in_channels, summary.image_size, summary.image_size)
+    batch = ({0: torch.export.Dim("batch", min=1)},)
+    torch.export.save(torch.export.export(model, (images_BCHW,), dynamic_shapes=batch), directory / PROGRAM)
+    document = {"classes": list(classes), "preprocessing": bundle.input_rule.to_json()}
+    (directory / DOCUMENT).write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+
+
+def _example(bundle: Bundle) -> list[dict[str, bytes]]:
+    """A grey picture, as the file that somebody would post."""
+    size, file = bundle.data_summary.image_size, io.BytesIO()
+    Image.new("RGB", (size, size), (128, 128, 128)).save(file, format="PNG")
+    return [{IMAGE: file.getvalue()}]

@@ -61,7 +61,7 @@ def bring_up_to_date(
     """
     last = latest_moment(ledger.records) or time.time()
     tracker = described_tracker(tracking, directory, ledger, lambda: last)
-    summary = summarise(ledger.records, facts.reference, facts.cost_name)
+    summary = summarise(ledger.records, facts.reference, facts.cost_name, facts.data.validation_images)
     tracker.sync(ledger.records, summary)
     tracker.log_files(files)
     # A search may have ended, as by its time budget, with trials that a resumption would go on with.

@@ -22,6 +22,7 @@ import safetensors.torch
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 
 from tests.support.present import present
 
@@ -159,8 +160,8 @@ def test_the_front_is_the_same(exported: str) -> None:
         is_knee = number == EXPECTED["knee"]
         assert line.split()[0] == str(number)
         assert line.rstrip().endswith(f"  {label}  ← knee" if is_knee else f"  {label}")
-    # Below the table are the conditions that it was measured in.
-    assert [line.split()[0].isdigit() for line in lines[1:]] == [True] * len(EXPECTED["front"]) + [False]
+    # Below the table are the conditions that it was measured in, and what the knee is.
+    assert [line.split()[0].isdigit() for line in lines[1:]] == [True] * len(EXPECTED["front"]) + [False, False]
 
 
 def test_the_knee_is_exported_as_before(untouched: Path, exported: str) -> None:
@@ -286,6 +287,17 @@ def test_an_interrupted_training_goes_on(untouched: Path, trained: tuple[str, st
     assert "resumes  after epoch 1" in gone_on and "epoch 1/4" not in gone_on
     result = result_of(untouched, "earlier-knee-trained")
     assert result["epochs"] == 4 and result["architecture_id"] == EXPECTED["knee_architecture_id"]
+
+
+def test_bundles_without_names_of_classes_predict(untouched: Path, tmp_path: Path) -> None:
+    with tarfile.open(FORMATS / "earlier-fingerprint.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    Image.new("L", (20, 30), 128).save(tmp_path / "picture.png")
+    bundles = (untouched / "bundles" / "earlier-knee", tmp_path / "earlier-fingerprint")
+    answers = run(*(("trainers/predict.py", bundle, tmp_path / "picture.png", "--json") for bundle in bundles))
+    for answer in answers:
+        [prediction] = json.loads(answer)
+        assert sorted(guess["class"] for guess in prediction["predictions"]) == list("0123456789")
 
 
 @same_rounding

@@ -2,13 +2,16 @@ import json
 import resource
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 
 from nas.export import main
 from nas.ledger.ledger import Ledger
 from nas.settings.run_directory import RunDirectory
+from search_spaces.errors import UserError
 from tests.support.bundles import inference_cost
 from tests.support.exported_search import finished_search
 from tests.support.present import present
@@ -17,6 +20,8 @@ from trainers.bundle.files import read_model
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
+from trainers.predict import main as predict
+from trainers.train import main as train
 
 Search = tuple[RunDirectory, Ledger]
 
@@ -44,7 +49,8 @@ def test_the_front_is_listed(
     ):  # fmt: skip
         assert " ".join(row.split()).startswith(f"{start} {records[number].architecture.label}")
     assert sum("← knee" in row for row in rows) == 1
-    assert len(rows) == 4 and rows[3].startswith("ms and MB at batch 1") and "A Processor" in rows[3]
+    assert len(rows) == 5 and rows[3].startswith("ms and MB at batch 1") and "A Processor" in rows[3]
+    assert rows[4].startswith("knee: where the front bends, farthest beyond the line between its ends")
 
 
 def test_an_unsteady_latency_is_listed_with_its_range_and_said_where_it_decides(
@@ -87,16 +93,62 @@ def test_a_bundle_holds_the_weights_and_where_they_come_from(
     assert names == {"bundle.json", "weights.safetensors", "README.md"}
 
 
+def test_any_finished_trial_is_exported_without_weights_where_they_are_gone(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bundle"
+    assert export(search, "--pick", "trial=2", "--out", out) == 0
+    output = capsys.readouterr().out
+    assert "trial 2, " in output and "without weights: the search has not kept those of trial 2" in output
+    assert {path.name for path in out.iterdir()} == {"bundle.json", "README.md"}
+    assert read_bundle(out).architecture == search[1].records[2].architecture
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "had not kept its weights" in card and "weights.safetensors" not in card
+    with pytest.raises(UserError, match=r"holds no weights.*train\.py .*bundle trains its network"):
+        read_model(out)
+    assert train([str(out), "recipe.epochs=1", "recipe.batch_size=512", "--out", str(tmp_path / "trained")]) == 0
+    assert read_model(tmp_path / "trained" / "bundle")
+
+
+def test_a_bundle_says_what_its_classes_are_called_and_what_is_done_to_a_picture(
+    search: Search, tmp_path: Path
+) -> None:
+    assert export(search, "--pick", "trial=0", "--out", tmp_path / "bundle") == 0
+    document = json.loads((tmp_path / "bundle" / "bundle.json").read_bytes())
+    assert document["classes"] == list("0123456789")
+    assert document["preprocessing"] == {
+        "channels": 1, "size": 16, "resize_shorter_side": 16, "interpolation": "bilinear", "crop": "center",
+        "mean": [0.305], "std": [0.318],
+    }  # fmt: skip
+
+
 @pytest.mark.slow
-def test_onnx_is_added_to_the_bundle(search: Search, tmp_path: Path) -> None:
-    assert export(search, "--pick", "trial=0", "--onnx", "--out", tmp_path / "bundle") == 0
-    session = onnxruntime.InferenceSession(tmp_path / "bundle" / "model.onnx", providers=["CPUExecutionProvider"])
-    images = torch.randn(3, 1, 16, 16)
-    with torch.inference_mode():
-        expected = read_model(tmp_path / "bundle")(images)
-    [found] = session.run(None, {"images": images.numpy()})
-    assert torch.allclose(torch.from_numpy(found), expected, atol=1e-4)
-    assert "model.onnx" in json.loads((tmp_path / "bundle" / "bundle.json").read_bytes())["files"]
+def test_onnx_alone_gives_the_class_of_a_picture_by_what_its_metadata_say(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bundle"
+    assert export(search, "--pick", "trial=0", "--onnx", "--out", out) == 0
+    assert "model.onnx" in json.loads((out / "bundle.json").read_bytes())["files"]
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)).save(picture)
+    capsys.readouterr()
+    assert predict([str(out), str(picture), "--json"]) == 0
+    [expected] = json.loads(capsys.readouterr().out)
+
+    session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    rule, classes = json.loads(metadata["preprocessing"]), json.loads(metadata["classes"])
+    assert (rule["interpolation"], rule["crop"], rule["channels"]) == ("bilinear", "center", 1)
+    image = Image.open(picture).convert("L")
+    factor = rule["resize_shorter_side"] / min(image.size)
+    image = image.resize([int(side * factor) for side in image.size], Image.Resampling.BILINEAR)
+    left, top = ((side - rule["size"]) // 2 for side in image.size)
+    pixels = np.asarray(image.crop((left, top, left + rule["size"], top + rule["size"])), np.float32)[None, None] / 255
+    mean, std = (np.asarray(rule[name], np.float32)[:, None, None] for name in ("mean", "std"))
+    [logits] = session.run(None, {"images": (pixels - mean) / std})
+    assert classes[logits[0].argmax()] == expected["class"]
+    exponentials = np.exp(logits[0])
+    assert (exponentials / exponentials.sum()).max() == pytest.approx(expected["probability"], abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +160,7 @@ def test_onnx_is_added_to_the_bundle(search: Search, tmp_path: Path) -> None:
         (["--pick", "nee"], "Did you mean 'knee'"),
         (["--pik", "knee"], "Did you mean '--pick'"),
         (["--pick", "max-latency=0.5"], "the nearest is trial 1 with 1 ms"),
-        (["--pick", "trial=2"], "the weights of trial 2 are no longer"),
+        (["--pick", "trial=2", "--onnx"], "the weights of trial 2 are no longer"),
         (["--pick", "knee", "--alias", "best"], "they need --register"),
         (["--pick", "knee", "--tracking-uri", "x"], "they need --register"),
         (["--pick", "knee", "--register", "a/b"], "--register is 'a/b'"),

@@ -45,6 +45,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+VERSION = "vision-architecture-search 0."
+SCRIPTS = {"search.py": set(), "report.py": set(), "export.py": LEDGER, "train_fully.py": LEDGER}
 SPACE = ["nas/search.py", "--space", "resnet_stages"]
 EXPORT = ["nas/export.py", "found"]
 TRAIN = ["trainers/train.py"]
@@ -54,6 +56,10 @@ TRAIN = ["trainers/train.py"]
     ("command", "exit_code", "said", "allowed"),
     [
         (["nas/search.py", "--help"], 0, "--plan", set()),
+        *((["nas/" + script, "--version"], 0, VERSION, allowed) for script, allowed in SCRIPTS.items()),
+        (["trainers/train.py", "--version"], 0, VERSION, set()),
+        (["trainers/predict.py", "--version"], 0, VERSION, set()),
+        ([*SPACE, "--print-config", "--max-flops", "2M"], 0, "max_flops: 2000000.0", set()),
         ([*SPACE, "--plan", "data=digits"], 0, "1,079 to train, 359 to validate", set()),
         ([*SPACE, "--plan", "data=image_folder", "data.root=images"], 0, "2 classes", set()),
         ([*SPACE, "data=digit"], 2, "Did you mean 'digits'", set()),
@@ -62,7 +68,7 @@ TRAIN = ["trainers/train.py"]
         ([*SPACE, "--name", "found"], 2, "exists already", set()),
         (["nas/search.py", "--resume", "found", "training.epochs=3"], 2, "training.epochs: 40 -> 3", LEDGER),
         ([*EXPORT, "--list"], 0, "knee", LEDGER),
-        ([*EXPORT, "--pick", "trial=2"], 2, "the weights of trial 2 are no longer", LEDGER),
+        ([*EXPORT, "--pick", "trial=2", "--onnx"], 2, "the weights of trial 2 are no longer", LEDGER),
         ([*EXPORT, "--pick", "max-latency=0.1"], 2, "the nearest is trial 1", LEDGER),
         ([*EXPORT, "--pick", "knee", "--out", "bundle"], 2, "exists already", LEDGER),
         ([*EXPORT, "--pick", "knee", "--register", "m"], 2, "there is no MLflow store", LEDGER),
@@ -73,6 +79,9 @@ TRAIN = ["trainers/train.py"]
         ([*TRAIN, "bundle", "recipe.epoch=3"], 2, "Did you mean 'recipe.epochs'", set()),
         ([*TRAIN, "bundle", "data=imagenet", "data.root=nowhere"], 2, "there is no directory", set()),
         ([*TRAIN, "bundle", "--out", "images"], 2, "holds no full training", set()),
+        (["trainers/predict.py", "--help"], 0, "--json", set()),
+        (["trainers/predict.py", "nothing", "picture.png"], 2, "is no bundle", set()),
+        (["trainers/predict.py", "bundle", "picture.png"], 2, "image 'picture.png' is not there", set()),
     ],
 )  # fmt: skip
 def test_a_quick_command_loads_nothing_slow(

@@ -91,8 +91,11 @@ def test_a_page_is_opened_on_demand(
     monkeypatch.setattr(webbrowser, "open", open_once)
     assert main(["small", "--runs-dir", str(runs), "--open"]) == 0
     assert opened == [(runs / "small" / "report" / "front.html").as_uri()]
-    assert main(["small", "--runs-dir", str(runs), "--open"]) == 2
-    assert "no browser could be started" in capsys.readouterr().err
+    capsys.readouterr()
+    # As on a server: the page is there all the same.
+    assert main(["small", "--runs-dir", str(runs), "--open"]) == 0
+    output, error = capsys.readouterr()
+    assert output.strip().endswith("front.html") and error.startswith("no browser could be started here")
 
 
 def test_mistakes_are_one_line(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -180,7 +180,8 @@ def test_a_diverging_training_says_what_to_try(
         ([], "BUNDLE is missing"),
         (
             ["{bundle}", "--sed", "3"],
-            "unknown flag '--sed': expected one of --help, --out, --device, --seed. Did you mean '--seed'?",
+            "unknown flag '--sed': expected one of --help, --version, --out, --init, --device, --seed. "
+            "Did you mean '--seed'?",
         ),
         (["{bundle}", "--seed", "-1"], "--seed is -1"),
         (["{bundle}", "--device", "gpu"], "--device is 'gpu': expected auto, cpu, cuda or cuda:N"),

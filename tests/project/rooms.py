@@ -16,11 +16,13 @@ PACKAGES = ("search_spaces", "trainers", "cluster", "nas")
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "search_spaces.attention": frozenset({"search_spaces"}),
     "search_spaces": frozenset({"search_spaces.attention"}),
-    "trainers.data": frozenset({"search_spaces"}),
+    "trainers.pictures": frozenset(),
+    "trainers.data": frozenset({"search_spaces", "trainers.pictures"}),
     "trainers": frozenset({"search_spaces", "search_spaces.attention", "trainers.data"}),
-    "trainers.bundle": frozenset({"search_spaces", "trainers.data", "trainers"}),
+    "trainers.bundle": frozenset({"search_spaces", "trainers.pictures", "trainers.data", "trainers"}),
     "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
+    "trainers.predict": frozenset({"search_spaces", "trainers.bundle"}),
     "cluster": frozenset({"search_spaces", "trainers.data"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
     "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
@@ -32,7 +34,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "nas.tracking": frozenset(
         {
-            "search_spaces", "trainers.data", "trainers",
+            "search_spaces", "trainers.pictures", "trainers", "trainers.bundle",
             "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting",
         }
     ),
@@ -57,7 +59,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
 }  # fmt: skip
 
-ENTRIES = ("nas.search", "nas.export", "nas.report", "nas.train_fully", "trainers.train")
+ENTRIES = ("nas.search", "nas.export", "nas.report", "nas.train_fully", "trainers.train", "trainers.predict")
 
 # A framework, and where it may be imported: a room, or a file of one.
 FRAMEWORKS: dict[str, frozenset[str]] = {
@@ -79,7 +81,8 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "sqlalchemy": frozenset({"nas/ledger/database.py"}),
     "torch": frozenset(
         {
-            "search_spaces", "search_spaces/attention", "trainers", "trainers/data", "trainers/bundle", "nas/workers",
+            "search_spaces", "search_spaces/attention", "trainers", "trainers/data", "trainers/bundle",
+            "trainers/pictures/served.py", "trainers/full/initial_weights.py", "nas/workers",
             "nas/tracking/model_registry.py", "nas/driver/bundle_export.py",
         }
     ),

@@ -7,7 +7,10 @@ from search_spaces.errors import UserError
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trails", "4"], "unknown flag '--trails': expected one of --help, --trials. Did you mean '--trials'?"),
+        (
+            ["--trails", "4"],
+            "unknown flag '--trails': expected one of --help, --version, --trials. Did you mean '--trials'?",
+        ),
         (["--trails=4"], "unknown flag '--trails'"),
         (["place", "other"], "unexpected argument 'other' (see --help)."),
         (["--trials"], "argument --trials: expected one argument (see --help)."),

@@ -8,6 +8,7 @@ from typing import Any
 from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
+from search_spaces.pasted_commands import python_command
 from trainers.bundle.contents import CONTENTS, OPTIONAL, Bundle
 from trainers.files import json_text
 
@@ -25,6 +26,17 @@ def check_free(directory: Path) -> None:
     """Raises UserError where a bundle cannot become the new directory `directory`."""
     if directory.exists():
         raise UserError(f"{str(directory)!r} exists already: name another directory for the bundle, or remove it.")
+
+
+def weights_digest(directory: Path) -> str:
+    """The SHA-256 that the weights of a bundle have. Raises UserError where it was written without any."""
+    digest = read_document(directory)["files"].get(WEIGHTS)
+    if digest is None:
+        raise UserError(
+            f"{str(directory)!r} holds no weights, as the search had not kept them: "
+            f"{python_command('trainers/train.py', str(directory))} trains its network."
+        )
+    return str(digest)
 
 
 def read_document(directory: Path) -> dict[str, Any]:
@@ -45,8 +57,8 @@ def read_document(directory: Path) -> dict[str, Any]:
     if content != json_text(document) or checksum != checksum_of(fields):
         raise UserError(f"{str(path)!r} is damaged or was edited: its checksum does not fit.")
     files = fields["files"]
-    has_onnx = isinstance(files, dict) and ONNX in files
-    read_object(files, f"bundle {str(path)!r} files", [WEIGHTS, CARD, *([ONNX] if has_onnx else [])])
+    there = [name for name in (WEIGHTS, ONNX) if isinstance(files, dict) and name in files]
+    read_object(files, f"bundle {str(path)!r} files", [CARD, *there])
     return fields
 
 

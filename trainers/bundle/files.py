@@ -1,7 +1,7 @@
 """A found network as data: a directory of files that anyone can read and that execute nothing.
 
 bundle.json          the architecture, how to train it, what it was found on, where it comes from, checksums
-weights.safetensors  its weights
+weights.safetensors  its weights, where they were kept
 README.md            its model card, for people
 model.onnx           the network for other runtimes, where it was asked for
 """
@@ -29,22 +29,26 @@ from trainers.bundle.document import (
     checksum_of,
     read_bundle,
     read_bytes,
-    read_document,
+    weights_digest,
 )
 from trainers.bundle.model_card import model_card
 from trainers.files import json_text, sync_directory, write_durably
 from trainers.model import seeded_model
 
 
-def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tensor], onnx: bytes | None = None) -> None:
+def write_bundle(
+    directory: Path, bundle: Bundle, state_dict: Mapping[str, Tensor] | None, onnx: bytes | None = None
+) -> None:
     """Writes the bundle as the new directory `directory`, which appears whole or not at all.
 
-    `onnx` is the network as an ONNX file, if there is to be one. Raises UserError where `directory` exists already,
-    OSError where it cannot be written.
+    `state_dict` is None where the weights were not kept, `onnx` is the network as an ONNX file, if there is to be one.
+    Raises UserError where `directory` exists already, OSError where it cannot be written.
     """
     check_free(directory)
-    weights = {name: value.detach().cpu().contiguous() for name, value in state_dict.items()}
-    files = {WEIGHTS: safetensors.torch.save(weights), CARD: model_card(bundle).encode()}
+    files = {CARD: model_card(bundle, has_weights=state_dict is not None).encode()}
+    if state_dict is not None:
+        weights = {name: value.detach().cpu().contiguous() for name, value in state_dict.items()}
+        files[WEIGHTS] = safetensors.torch.save(weights)
     if onnx is not None:
         files[ONNX] = onnx
     document = {
@@ -69,8 +73,8 @@ def write_bundle(directory: Path, bundle: Bundle, state_dict: Mapping[str, Tenso
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
-    """The weights by name, on the CPU. Raises UserError in one line where they are missing or damaged."""
-    expected = read_document(directory)["files"][WEIGHTS]
+    """The weights by name, on the CPU. Raises UserError in one line where there are none, or they are damaged."""
+    expected = weights_digest(directory)
     content = read_bytes(directory / WEIGHTS)
     if hashlib.sha256(content).hexdigest() != expected:
         raise UserError(f"{str(directory / WEIGHTS)!r} is damaged: its checksum is not the one in {DOCUMENT}.")

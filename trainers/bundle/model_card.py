@@ -3,15 +3,8 @@
 from typing import Any
 
 from search_spaces.architecture import Architecture, Operator
+from search_spaces.errors import printable
 from trainers.bundle.contents import Bundle
-from trainers.data.cluttered_images import CLUTTERED_MEAN, CLUTTERED_STD
-from trainers.data.image_folders import MEAN, STD
-from trainers.data.memory_sets import (
-    CIFAR10_MEAN,
-    CIFAR10_STD,
-    DIGITS_MEAN,
-    DIGITS_STD,
-)
 from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
 
@@ -20,15 +13,6 @@ ENCODINGS = {
     "absolute": "absolute positions",
     "relative": "relative positions",
     "relative_only": "relative positions alone",
-}
-
-# Each channel's mean and standard deviation, of values in 0 to 1.
-NORMALISATION = {
-    "digits": (DIGITS_MEAN, DIGITS_STD),
-    "cluttered_digits": (CLUTTERED_MEAN, CLUTTERED_STD),
-    "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
-    "image_folder": (MEAN, STD),
-    "imagenet": (MEAN, STD),
 }
 
 _DIGITS = (
@@ -41,6 +25,8 @@ LICENCES = {
     "image_folder": "Images of whoever ran the search. What their licence says of networks trained on them holds here.",
     "imagenet": "ImageNet. Its terms of access allow non-commercial research and education.",
 }
+
+WEIGHTS_GONE = "The search had not kept its weights: it is a description, meant to be trained."
 
 CARD = """# {label}
 
@@ -63,26 +49,7 @@ stages:
 
 ## Use
 
-`weights.safetensors` holds the weights and `bundle.json` all else, both with a checksum. Reading them executes nothing.
-
-```python
-from pathlib import Path
-
-import torch
-
-from trainers.bundle.files import read_bundle, read_model
-
-directory = Path("this/directory")
-model = read_model(directory)
-data = read_bundle(directory).data_summary
-images = torch.zeros(1, data.in_channels, data.image_size, data.image_size)
-with torch.inference_mode():
-    probabilities = model(images).softmax(1)
-```
-
-Images are float32, (batch, {in_channels}, {image_size}, {image_size}), of values 0 to 1 from which each channel's mean
-{mean} is taken and which are then divided by {std}. The output is one logit a class, {classes} of them.
-
+{use}
 To train it from scratch, by the recipe in `bundle.json`, and evaluate it on the test split:
 
 ```
@@ -101,27 +68,64 @@ python trainers/train.py this/directory
 {licence}
 """
 
+WITH_WEIGHTS = """\
+`weights.safetensors` holds the weights and `bundle.json` all else, both with a checksum. Reading them executes
+nothing.
 
-def model_card(bundle: Bundle) -> str:
-    """The card, in Markdown. It follows from the bundle alone."""
+What it makes of pictures, and how it goes on from its weights on images of other classes:
+
+```
+python trainers/predict.py this/directory PICTURE.jpg
+python trainers/train.py this/directory --init weights data=image_folder data.root=DIR
+```
+
+In a program:
+
+```python
+from pathlib import Path
+
+import torch
+
+from trainers.bundle.files import read_bundle, read_model
+
+directory = Path("this/directory")
+model = read_model(directory)
+data = read_bundle(directory).data_summary
+images = torch.zeros(1, data.in_channels, data.image_size, data.image_size)
+with torch.inference_mode():
+    probabilities = model(images).softmax(1)
+```
+"""
+
+WITHOUT_WEIGHTS = """`bundle.json` holds it all, with a checksum. Reading it executes nothing.
+"""
+
+INPUT = """
+Images are float32, (batch, {channels}, {size}, {size}). A picture is taken as {colour}; its shorter side is resized to
+{resize} pixels, bilinear with antialiasing, and {size}×{size} are cut from its middle. Of values 0 to 1 each channel's
+mean {mean} is taken, and they are divided by {std}. The output is one logit a class, {classes} of
+them{names}.
+"""
+# So many names of classes stand in the card. bundle.json has them all.
+MOST_CLASSES = 20
+
+
+def model_card(bundle: Bundle, *, has_weights: bool = True) -> str:
+    """The card, in Markdown. It follows from the bundle alone, and from whether its weights are with it."""
     provenance, data = bundle.provenance, bundle.data_summary
-    mean, std = NORMALISATION[data.name]
     return CARD.format(
         label=bundle.architecture.label,
         trial=provenance.trial,
         search=provenance.search,
         pick=provenance.pick,
-        state=_state(bundle),
+        state=_state(bundle) if has_weights else WEIGHTS_GONE,
         numbers="\n".join(f"| {name} | {value} |" for name, value in _numbers(bundle)),
         depth=bundle.architecture.depth,
         base_channels=bundle.architecture.base_channels,
         stem=bundle.architecture.stem.replace("_", " "),
         stages="\n".join(_stages(bundle.architecture)),
-        in_channels=data.in_channels,
+        use=(WITH_WEIGHTS if has_weights else WITHOUT_WEIGHTS) + _input(bundle),
         image_size=data.image_size,
-        mean=_channels(mean),
-        std=_channels(std),
-        classes=data.classes,
         data=data.name,
         train_images=data.train_images,
         validation_images=data.validation_images,
@@ -130,8 +134,26 @@ def model_card(bundle: Bundle) -> str:
     )
 
 
+def _input(bundle: Bundle) -> str:
+    rule, names = bundle.input_rule, bundle.class_names
+    listed = "" if names is None else f": {', '.join(f'`{printable(name)}`' for name in names[:MOST_CLASSES])}"
+    more = " and others, which `bundle.json` has" if names is not None and len(names) > MOST_CLASSES else ""
+    return INPUT.format(
+        channels=rule.channels,
+        size=rule.size,
+        colour="RGB" if rule.channels == 3 else "grey (ITU-R 601 luma)",
+        resize=rule.resize_shorter_side,
+        mean=_channels(rule.mean),
+        std=_channels(rule.std),
+        classes=bundle.data_summary.classes,
+        names=listed + more,
+    )
+
+
 def _state(bundle: Bundle) -> str:
     provenance = bundle.provenance
+    if provenance.full_training is not None and "initial_weights" in provenance.full_training:
+        return "The weights are those of a training that began with the weights of another bundle."
     if provenance.full_training is not None:
         return "The weights are those of its full training."
     epochs = Recipe.from_json(provenance.search_training).epochs

@@ -1,13 +1,17 @@
 """A network as ONNX, for runtimes that have no torch. Attention is written out by its reference implementation.
 
+The file says in its metadata, as JSON, what its outputs are called (`classes`, null where nobody knows) and what is
+done to a picture before (`preprocessing`, see `trainers.data.preprocessing`), and where it comes from.
+
 Shapes: B batch, C channels, H height, W width.
 """
 
 import importlib
+import json
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError
-from trainers.data.config import DataSummary
+from trainers.bundle.contents import Bundle
 from trainers.quiet import quiet
 
 if TYPE_CHECKING:
@@ -28,8 +32,8 @@ def check_onnx() -> None:
             ) from None
 
 
-def onnx_model(model: "nn.Module", summary: DataSummary) -> bytes:
-    """The ONNX file of a network on the CPU, in evaluation mode: `images` (B, C, H, W) to `logits`, for any B.
+def onnx_model(model: "nn.Module", bundle: Bundle) -> bytes:
+    """The ONNX file of a bundle's network on the CPU, in evaluation mode: `images` (B, C, H, W) to `logits`, for any B.
 
     Raises UserError where a package is missing.
     """
@@ -39,6 +43,7 @@ def onnx_model(model: "nn.Module", summary: DataSummary) -> bytes:
 
     assert not model.training
     # Of two images: a batch of one would be taken for a constant.
+    summary = bundle.data_summary
     images_BCHW = torch.zeros(2, summary.in_channels, summary.image_size, summary.image_size)
     with quiet():
         program = torch.onnx.export(
@@ -52,5 +57,20 @@ def onnx_model(model: "nn.Module", summary: DataSummary) -> bytes:
             verbose=False,
         )
     assert program is not None
-    content: bytes = program.model_proto.SerializeToString()
+    proto = program.model_proto
+    for key, value in onnx_metadata(bundle).items():
+        proto.metadata_props.add(key=key, value=value)
+    content: bytes = proto.SerializeToString()
     return content
+
+
+def onnx_metadata(bundle: Bundle) -> dict[str, str]:
+    """What the file says of itself, as texts: ONNX holds no others."""
+    provenance = bundle.provenance
+    return {
+        "classes": json.dumps(bundle.class_names, ensure_ascii=False),
+        "preprocessing": json.dumps(bundle.input_rule.to_json()),
+        "architecture": bundle.architecture.label,
+        "search": provenance.search,
+        "trial": str(provenance.trial),
+    }

@@ -13,11 +13,10 @@ from torch import Tensor
 from trainers.data.augmentation import Augmentation
 from trainers.data.clutter import DRAWS, compose
 from trainers.data.images import MemoryImages
+from trainers.data.normalisation import CLUTTERED_MEAN, CLUTTERED_STD
 from trainers.data.random_draws import uniform_draws
 
 CANVAS_SIDE = 16
-# Each channel's mean and standard deviation, of values in 0 to 1.
-CLUTTERED_MEAN, CLUTTERED_STD = (0.125,), (0.285,)
 # Keeps these draws apart from those that order a training of the same seed.
 _SEED = int.from_bytes(b"clutter")
 

@@ -1,41 +1,27 @@
-"""One image file as RGB, 8 bits a channel, as it was meant: depth, orientation, transparency and palette.
+"""One image file read as it was meant, or looked at. Whatever cannot be read is refused by name.
 
-The rules, the same for every split:
-- 16-bit grey is scaled by 65,535, whatever an image holds of it, 12-bit grey by 4,095. 32-bit integers are taken for
-  16 bits, if they are 0 to 65,535 and not all below 256. Floating point is 0 to 1.
-- What is transparent is laid over white.
-- An image is turned as its EXIF orientation says.
-- Of several frames or pages the first is taken.
-Whatever else cannot be mapped is refused by name.
-
-Shapes: H height, W width.
+How its values become RGB is in `trainers.pictures.rgb`.
 """
 
-import struct
-import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search_spaces.errors import UserError, first_line
-from trainers.data.image_formats import readable_formats
+from trainers.pictures.image_formats import readable_formats
+from trainers.pictures.rgb import (
+    DAMAGE,
+    SIXTEEN_BITS,
+    full_scale,
+    is_integer_grey,
+    is_white_zero,
+    orientation_of,
+    rgb_image,
+)
 
 T = TypeVar("T")
-
-SIXTEEN_BITS = 65_535
-TWELVE_BITS = 4_095
-_ORIENTATION = 0x0112
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
-_WHITE = (255, 255, 255, 255)
-# What Pillow raises over a damaged file; its less common formats raise whatever their parsing ran into.
-_DAMAGE: tuple[type[Exception], ...] = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, AttributeError,
-    struct.error, zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +34,7 @@ class Look:
 
 def read_image(file: str) -> Any:
     """The RGB image in `file` as a PIL image, read to its end. Raises UserError where it cannot be."""
-    return _opened(file, _rgb)
+    return _opened(file, rgb_image)
 
 
 def look_at(file: str) -> Look:
@@ -59,7 +45,7 @@ def look_at(file: str) -> Look:
 def _opened(file: str, use: Callable[[Any], T]) -> T:
     from PIL import Image
 
-    damage: tuple[type[Exception], ...] = (*_DAMAGE, Image.DecompressionBombError)
+    damage: tuple[type[Exception], ...] = (*DAMAGE, Image.DecompressionBombError)
     try:
         with Image.open(file, formats=readable_formats()) as image:
             return use(image)
@@ -75,10 +61,10 @@ def _look(image: Any) -> Look:
         image.seek(0)
     image.load()
     greatest = None
-    if _is_integer_grey(image):
-        full = _full_scale(image)
+    if is_integer_grey(image):
+        full = full_scale(image)
         particulars.append(f"{full.bit_length()}-bit grey, 0 to {full:,} as black to white")
-        if full == SIXTEEN_BITS and not _is_white_zero(image):
+        if full == SIXTEEN_BITS and not is_white_zero(image):
             greatest = int(np.asarray(image).max())
     elif image.mode == "F":
         particulars.append("floating point, 0 to 1 as black to white")
@@ -86,87 +72,7 @@ def _look(image: Any) -> Look:
         particulars.append(f"{image.mode} as RGB, whatever colour profile it brings")
     if image.has_transparency_data:
         particulars.append("what is transparent as white")
-    if _orientation(image) != 1:
+    if orientation_of(image) != 1:
         particulars.append("turned as its EXIF orientation says")
-    _rgb(image)
+    rgb_image(image)
     return Look(tuple(particulars), greatest)
-
-
-def _rgb(image: Any) -> Any:
-    from PIL import Image
-
-    image.load()
-    orientation = _orientation(image)
-    turns = Image.Transpose
-    turn = {
-        2: turns.FLIP_LEFT_RIGHT,
-        3: turns.ROTATE_180,
-        4: turns.FLIP_TOP_BOTTOM,
-        5: turns.TRANSPOSE,
-        6: turns.ROTATE_270,
-        7: turns.TRANSVERSE,
-        8: turns.ROTATE_90,
-    }.get(orientation)
-    if _is_integer_grey(image) or image.mode == "F":
-        rgb = Image.fromarray(_eight_bits(image)).convert("RGB")
-    elif image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, _WHITE), rgba).convert("RGB")
-    else:
-        rgb = image.convert("RGB")
-    return rgb if turn is None else rgb.transpose(turn)
-
-
-def _eight_bits(image: Any) -> NDArray[np.uint8]:
-    """Grey values of more than 8 bits as 8 bits, (H, W). Raises ValueError where their scale cannot be told."""
-    values_HW = np.asarray(image)
-    lowest, greatest = values_HW.min(), values_HW.max()
-    if image.mode == "F":
-        # Not a number fails both comparisons.
-        if not (lowest >= 0 and greatest <= 1):
-            raise ValueError(f"its floating point values are {lowest:g} to {greatest:g}: expected 0 to 1")
-        full = 1
-    else:
-        if lowest < 0 or greatest > SIXTEEN_BITS:
-            raise ValueError(f"its values are {lowest:,} to {greatest:,}: expected 0 to {SIXTEEN_BITS:,}")
-        # A portable greymap is scaled to 16 bits by Pillow; elsewhere 32 bits may well hold values of 8.
-        if image.mode == "I" and image.format != "PPM" and 0 < greatest < 256:
-            raise ValueError(f"its 32-bit values are {lowest} to {greatest}: expected 16 bits, or a file of 8 bits")
-        full = _full_scale(image)
-    eight_HW = np.rint(values_HW * (255.0 / full)).astype(np.uint8)
-    if _is_white_zero(image):
-        # Pillow turns such images of up to 8 bits, and no others.
-        eight_HW = 255 - eight_HW
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        eight_HW[values_HW == transparent] = 255
-    return eight_HW
-
-
-def _is_integer_grey(image: Any) -> bool:
-    """Whether it is of one channel of 16 or 32 bits."""
-    return image.mode == "I" or image.mode.startswith("I;16")
-
-
-def _full_scale(image: Any) -> int:
-    """What stands for white in an image of integers."""
-    return TWELVE_BITS if _tiff_tag(image, _BITS_PER_SAMPLE, (16,)) == (12,) else SIXTEEN_BITS
-
-
-def _is_white_zero(image: Any) -> bool:
-    return _tiff_tag(image, _PHOTOMETRIC, 1) == 0
-
-
-def _tiff_tag(image: Any, tag: int, default: Any) -> Any:
-    return image.tag_v2.get(tag, default) if image.format == "TIFF" else default
-
-
-def _orientation(image: Any) -> int:
-    with warnings.catch_warnings():
-        # Where EXIF data are damaged Pillow warns or raises, and the image itself may be whole: taken as it lies.
-        warnings.simplefilter("ignore")
-        try:
-            found = image.getexif().get(_ORIENTATION, 1)
-        except _DAMAGE:
-            return 1
-    return found if found in range(1, 9) else 1

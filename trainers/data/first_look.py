@@ -3,10 +3,11 @@
 import os
 
 from search_spaces.errors import UserError
-from trainers.data.decoding import SIXTEEN_BITS, look_at
+from trainers.data.decoding import look_at
 from trainers.data.findings import DataFindings, Noted, SplitFound
 from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet
+from trainers.pictures.rgb import SIXTEEN_BITS
 
 # 16-bit images of which none is brighter than this come out almost black: values of 12 bits or fewer, most likely.
 DARKEST_16_BIT = (SIXTEEN_BITS + 1) // 16

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from search_spaces.errors import UserError, first_line
 from trainers.data.folder_layout import check_class_folder
-from trainers.data.image_formats import readable_suffixes, suffix_of
 from trainers.data.skipped import BROKEN_LINKS, HIDDEN, LEFT, NO_FILES, OUTSIDE, TWICE, Skipped
+from trainers.pictures.image_formats import readable_suffixes, suffix_of
 
 # What operating systems, file servers and tools leave beside images, in lower case. Hidden names are left anyway.
 _LEFT_FOLDERS = frozenset(

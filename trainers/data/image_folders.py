@@ -21,12 +21,11 @@ from trainers.data.decoding import read_image
 from trainers.data.folder_sets import Part
 from trainers.data.images import normalise
 from trainers.data.loader_processes import read_batches
+from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
+from trainers.data.preprocessing import folder_resize
 from trainers.data.torchvision_import import torchvision
+from trainers.pictures.network_input import fitted
 
-# ImageNet's channel statistics, by which all folders are normalised.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Images to be evaluated are resized to this multiple of the side that is then cut from their middle.
-EVALUATION_MARGIN = 256 / 224
 # So many images of a split, or this share of it if that is less, may be unreadable.
 MOST_UNREADABLE, MOST_UNREADABLE_SHARE = 100, 0.01
 
@@ -78,7 +77,7 @@ class FolderImages:
         )
         for images_BCHW, index_B, problems in read:
             self._count(problems)
-            images = normalise(images_BCHW.to(device, non_blocking=True), MEAN, STD)
+            images = normalise(images_BCHW.to(device, non_blocking=True), FOLDER_MEAN, FOLDER_STD)
             yield images, self.labels_I[index_B].to(device, non_blocking=True)
 
     def _count(self, problems: dict[str, str]) -> None:
@@ -140,10 +139,10 @@ def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
 
 def _fit(image: Any, size: int, augmentation: Augmentation | None, index: int) -> Any:
     """The image as a square of `size`, augmented or cut from its middle."""
-    functional = torchvision().transforms.v2.functional
     augment = "none" if augmentation is None else augmentation.augment
     if augmentation is None or augment == "none":
-        return functional.center_crop(functional.resize(image, [round(size * EVALUATION_MARGIN)]), [size, size])
+        return fitted(image, resize_shorter_side=folder_resize(size), size=size)
+    functional = torchvision().transforms.v2.functional
     draws_1R = augmentation.draws(np.array([index]))
     if augment == "resized_crop":
         top, left, height, width = (float(edge) for edge in crop_box(image.height, image.width, draws_1R)[0])

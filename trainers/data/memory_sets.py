@@ -16,11 +16,9 @@ from trainers.data.content_sample import content_digests, file_sizes
 from trainers.data.fingerprint import DataFiles, DataFingerprint
 from trainers.data.images import MemoryImages
 from trainers.data.known_sizes import COMPOSITIONS, split_digits
+from trainers.data.normalisation import CIFAR10_MEAN, CIFAR10_STD, DIGITS_MEAN, DIGITS_STD
 from trainers.data.splits import split_validation
 from trainers.data.torchvision_import import torchvision
-
-DIGITS_MEAN, DIGITS_STD = (0.305,), (0.318,)
-CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 def digits_splits(image_size: int, validation_fraction: float, split_seed: int) -> tuple[MemoryImages, ...]:

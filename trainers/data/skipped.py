@@ -4,7 +4,7 @@ import os
 from collections import Counter
 
 from trainers.data.findings import Noted
-from trainers.data.image_formats import suffix_of
+from trainers.pictures.image_formats import suffix_of
 
 HIDDEN = "hidden"
 LEFT = "left by an operating system or a tool"

@@ -24,6 +24,7 @@ from trainers.data.image_folders import UnreadableImages
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
+from trainers.full.initial_weights import load_initial_weights
 from trainers.full.plan import UNREADABLE_IMAGES, Plan
 from trainers.full.readout import epoch_line
 from trainers.full.train_settings import FINGERPRINT
@@ -91,8 +92,11 @@ def _note_unreadable(plan: Plan, error: UnreadableImages) -> None:
 def _training(plan: Plan) -> Training:
     settings, processes = plan.settings, plan.processes
     train_data, validation_data = load_train_validation(settings.data, plan.known_files)
+    model = seeded_model(settings.architecture, plan.summary, settings.seed)
+    if plan.initial is not None:
+        load_initial_weights(model, plan.initial)
     return Training(
-        seeded_model(settings.architecture, plan.summary, settings.seed),
+        model,
         train_data,
         validation_data,
         settings.recipe,
@@ -128,6 +132,7 @@ def _result(plan: Plan, results: list[EpochResult], test: tuple[float, float] | 
         "flops": plan.cost.flops,
         "params": plan.cost.params,
         "seed": plan.settings.seed,
+        **({} if plan.settings.initial_weights is None else {"initial_weights": plan.settings.initial_weights}),
     }
 
 
@@ -141,5 +146,5 @@ def _keep(plan: Plan, training: Training, result: dict[str, Any]) -> None:
         bundle = Bundle(
             settings.architecture, settings.recipe, settings.data, plan.summary, provenance, plan.fingerprint
         )
-        write_bundle(directory, bundle, training.evaluated_model.state_dict())
+        write_bundle(directory, bundle.described(), training.evaluated_model.state_dict())
     write_json_atomically(plan.result_file, result)

@@ -17,6 +17,7 @@ from trainers.data.datasets import ExaminedData, examine_data
 from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
+from trainers.full.initial_weights import InitialWeights, initial_weights
 from trainers.full.train_settings import FINGERPRINT, TrainSettings, difference
 from trainers.recipe import Recipe
 
@@ -34,7 +35,10 @@ _BEFORE_SETTINGS = re.compile(rf"lock|\.settings\.json\.partial|{re.escape(INDEX
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A full training that has been checked and can start. `data_notes` is what is to be said of its images."""
+    """A full training that has been checked and can start. `data_notes` is what is to be said of its images.
+
+    `initial` are the weights that it starts from, None where it starts from scratch.
+    """
 
     bundle: Bundle
     settings: TrainSettings
@@ -45,6 +49,7 @@ class Plan:
     cost: Cost
     out: Path
     processes: "Processes"
+    initial: InitialWeights | None = None
 
     @property
     def result_file(self) -> Path:
@@ -63,33 +68,48 @@ class _Looked:
     fingerprint: DataFingerprint
     findings: DataFindings | None
     notes: tuple[str, ...]
+    initial: InitialWeights | None
 
 
-def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str) -> Plan:
+def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str, weights_of: Path | None = None) -> Plan:
     """Checks all that can be checked before anything but the index of the images is written, and joins the processes
     that torchrun started.
 
-    `device` is "auto" or a torch device. Raises UserError.
+    `device` is "auto" or a torch device, `weights_of` the bundle's directory where its weights are started from. Raises
+    UserError.
     """
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     if alone:
         # Torch takes seconds to import: a mistake is said before.
-        looked = _look(bundle, settings, out, _check_out(out, settings), 1)
+        looked = _look(bundle, settings, out, _check_out(out, settings), 1, weights_of)
     from trainers.distributed import join_processes
 
     processes = join_processes(device)
     if not alone:
         saved = processes.from_first(lambda: _check_out(out, settings))
-        looked = processes.from_first(lambda: _look(bundle, settings, out, saved, processes.world_size))
+        looked = processes.from_first(lambda: _look(bundle, settings, out, saved, processes.world_size, weights_of))
         # Each process reads the images by itself, perhaps on another machine.
         processes.in_all(lambda: _check_same(settings, out, looked))
     summary, cost = looked.summary, looked.summary.cost(settings.architecture)
-    return Plan(bundle, settings, summary, looked.fingerprint, looked.findings, looked.notes, cost, out, processes)
+    return Plan(
+        bundle, settings, summary, looked.fingerprint, looked.findings, looked.notes, cost, out, processes,
+        looked.initial,
+    )  # fmt: skip
 
 
-def _look(bundle: Bundle, settings: TrainSettings, out: Path, saved: dict[str, Any] | None, world_size: int) -> _Looked:
+def _look(
+    bundle: Bundle,
+    settings: TrainSettings,
+    out: Path,
+    saved: dict[str, Any] | None,
+    world_size: int,
+    weights_of: Path | None,
+) -> _Looked:
     data = examine_data(settings.data, out / INDEX)
     check_batch(settings.recipe, data.summary, world_size)
+    initial = None
+    if weights_of is not None:
+        initial = initial_weights(weights_of, bundle, data.summary, data.fingerprint.classes)
     notes = []
     if saved is not None and FINGERPRINT not in saved:
         notes.append("begun by code that kept no fingerprint of its images: not compared with those")
@@ -102,7 +122,7 @@ def _look(bundle: Bundle, settings: TrainSettings, out: Path, saved: dict[str, A
             notes.append(f"not the images of the bundle: {'; '.join(differing)}")
     if data.index is not None:
         keep_index(out / INDEX, data.index)
-    return _Looked(data.summary, data.fingerprint, data.findings, tuple(notes))
+    return _Looked(data.summary, data.fingerprint, data.findings, tuple(notes), initial)
 
 
 def _check_same_images(out: Path, before: DataFingerprint, data: ExaminedData) -> None:

@@ -15,6 +15,8 @@ def announce(plan: Plan) -> None:
     recipe, count = settings.recipe, processes.world_size
     print(f"network  {settings.architecture.label}")
     print(f"         {readable_count(plan.cost.flops)} FLOPs, {readable_count(plan.cost.params)} parameters")
+    if plan.initial is not None:
+        print(f"weights  {plan.initial.note}")
     print(f"data     {summary.name}, {summary.image_size} px, {summary.classes} classes")
     sizes = f"{summary.train_images} train, {summary.validation_images} validation, {summary.test_images} test"
     print(f"         {sizes}")

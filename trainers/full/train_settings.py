@@ -20,13 +20,17 @@ FINGERPRINT = "data_fingerprint"
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """Everything that decides the outcome of a full training. `recipe_source` says in words whose recipe it is."""
+    """Everything that decides the outcome of a full training. `recipe_source` says in words whose recipe it is.
+
+    `initial_weights` is the SHA-256 of the weights that it starts from, None where it starts from scratch.
+    """
 
     architecture: Architecture
     data: DataConfig
     recipe: Recipe
     seed: int
     recipe_source: str
+    initial_weights: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -35,14 +39,18 @@ class TrainSettings:
             "data": self.data.to_json(),
             "recipe": self.recipe.to_json(),
             "seed": self.seed,
+            **({} if self.initial_weights is None else {"initial_weights": self.initial_weights}),
         }
 
 
-def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSettings:
+def settings_of(
+    bundle: Bundle, overrides: Sequence[str], seed: int, initial_weights: str | None = None
+) -> TrainSettings:
     """The settings for a bundle and overrides as `data=cifar10` or `recipe.epochs=5`.
 
-    The recipe is the bundle's own on the bundle's own data set, and that data set's full training on any other.
-    Raises UserError on an override that is none.
+    The recipe is the bundle's own on the bundle's own data set, and that data set's full training on any other. Where
+    it starts from the bundle's weights, whose SHA-256 is `initial_weights`, images are of the size that these are used
+    to, and the learning rate is a tenth. Raises UserError on an override that is none.
     """
     if not 0 <= seed < MOST_SEEDS:
         raise UserError(f"--seed is {seed}: expected a whole number from 0 to {MOST_SEEDS - 1:,}.")
@@ -53,6 +61,10 @@ def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSet
         raise unknown_name("data set", name, DATA_DEFAULTS)
     if name != data.name:
         data, recipe, source = DATA_DEFAULTS[name], FULL_TRAINING[name], f"the full training of {name}"
+    if initial_weights is not None:
+        data = dataclasses.replace(data, image_size=bundle.data.image_size)
+        recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate / 10)
+        source += " at a tenth of its learning rate"
     # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
     settings = {"data": data.to_json(), "recipe": recipe.to_json()}
     del settings["data"]["name"]
@@ -64,6 +76,7 @@ def settings_of(bundle: Bundle, overrides: Sequence[str], seed: int) -> TrainSet
         recipe=dataclasses.replace(recipe, **values["recipe"]),
         seed=seed,
         recipe_source=source + (" with changes" if any(change.key.startswith("recipe.") for change in changes) else ""),
+        initial_weights=initial_weights,
     )
 
 

@@ -86,7 +86,9 @@ def test_the_terminal_lists_latency_and_gains_of_it(tmp_path: Path) -> None:
     directory, summary = run_directory(str(tmp_path), "name"), summarise(records, REFERENCE, "latency_ms")
     print_conclusion(console, directory, end, summary, [], "the way on")
     text = output.getvalue()
-    assert "(80.00%, 2 ms): its accuracy for 25% less latency, +2.00 points of accuracy for no more latency" in text
+    assert "(80.00%, 2 ms):\n  at equal latency: +2.00 points (trial 5)\n" in text
+    assert "  at equal accuracy: 25% less latency (trial 5)\n" in text
+    assert "knee: the front bends nowhere (accuracy over the logarithm of latency)" in text
 
 
 def test_the_report_opens_on_latency() -> None:

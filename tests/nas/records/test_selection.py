@@ -21,8 +21,10 @@ RECORDS = [
 @pytest.mark.parametrize(
     ("choice", "number"),
     [
-        ("knee", 1), ("accuracy", 2), ("max-flops=1e6", 2), ("max-flops=999999", 1), ("max-flops=1000", 0),
+        ("knee", 1), ("accuracy", 2), ("max-flops=1e6", 2), 
+        ("max-flops=1M", 2), ("max-flops=10k", 1), ("max-flops=999999", 1), ("max-flops=1000", 0),
         ("max-params=30", 2), ("max-params=19", 0), ("max-latency=3", 2), ("max-latency=2.9", 1), ("trial=3", 3),
+        ("within=1%", 2), ("within=1.9%", 2), ("within=2%", 1), ("within=2", 1), ("within=0", 2), ("within=100%", 0),
     ],
 )  # fmt: skip
 def test_picks(choice: str, number: int) -> None:
@@ -44,6 +46,10 @@ def test_picks(choice: str, number: int) -> None:
         ("max-flops", "expected a number of FLOPs"),
         ("max-params=nan", "expected a number of parameters"),
         ("max-latency=-1", "expected milliseconds"),
+        ("within=-1%", "expected points of accuracy from 0 to 100, as in within=1%"),
+        ("within=few", "expected points of accuracy"),
+        ("within", "expected points of accuracy"),
+        ("withn=1%", "Did you mean 'within=P%'"),
         ("trial=9", "expected a number from 0 to 4"),
         ("trial=4", "that trial is stopped"),
         ("trial=", "there is no such trial"),
@@ -64,7 +70,7 @@ def test_a_front_that_nobody_measured_has_no_latency_to_limit() -> None:
 
 
 def test_no_front_is_said() -> None:
-    for choice in ("knee", "accuracy", "max-flops=1", "max-params=1", "max-latency=1"):
+    for choice in ("knee", "accuracy", "within=1%", "max-flops=1", "max-params=1", "max-latency=1"):
         with pytest.raises(UserError, match="no front to pick from"):
             pick(RECORDS[4:], choice)
 
@@ -146,5 +152,5 @@ def test_the_knee_does_not_depend_on_the_order_of_the_trials() -> None:
 
 def test_help_names_every_choice() -> None:
     assert {choice.partition("=")[0] for choice in PICKS} == {
-        "knee", "accuracy", "max-flops", "max-params", "max-latency", "trial",
+        "knee", "accuracy", "within", "max-flops", "max-params", "max-latency", "trial",
     }  # fmt: skip

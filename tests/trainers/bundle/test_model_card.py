@@ -10,10 +10,10 @@ from search_spaces.architecture import Architecture, Attention, Convolution
 from tests.support.bundles import SUMMARY, inference_cost, provenance
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
-from trainers.bundle.model_card import NORMALISATION, model_card
+from trainers.bundle.model_card import model_card
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import load_test
-from trainers.data.memory_sets import DIGITS_MEAN, DIGITS_STD
+from trainers.data.normalisation import DIGITS_MEAN, DIGITS_STD, NORMALISATION
 from trainers.model import seeded_model
 from trainers.recipe import FULL_TRAINING
 

@@ -1,5 +1,6 @@
 """ONNX against torch, by another runtime, with every way in which attention is computed here."""
 
+import dataclasses
 import sys
 
 import onnx
@@ -11,9 +12,12 @@ from torch import nn
 from search_spaces.architecture import Architecture, Attention, Convolution, PositionalEncoding, Stem
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.errors import UserError
+from tests.support.bundles import provenance
+from trainers.bundle.contents import Bundle
 from trainers.bundle.onnx_export import OPSET, check_onnx, onnx_model
-from trainers.data.config import DataSummary
+from trainers.data.config import DATA_DEFAULTS, DataSummary
 from trainers.model import seeded_model
+from trainers.recipe import FULL_TRAINING
 
 
 def architecture_with(stem: Stem, encoding: PositionalEncoding) -> Architecture:
@@ -33,7 +37,8 @@ def network(architecture: Architecture, summary: DataSummary) -> nn.Module:
 
 def compare(architecture: Architecture, summary: DataSummary) -> None:
     model = network(architecture, summary)
-    content = onnx_model(model, summary)
+    data = dataclasses.replace(DATA_DEFAULTS["digits"], name=summary.name, image_size=summary.image_size)
+    content = onnx_model(model, Bundle(architecture, FULL_TRAINING["digits"], data, summary, provenance()))
     graph = onnx.load_from_string(content)
     onnx.checker.check_model(graph, full_check=True)
     assert {entry.domain: entry.version for entry in graph.opset_import}[""] == OPSET

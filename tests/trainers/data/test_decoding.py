@@ -14,7 +14,7 @@ from search_spaces.errors import UserError
 from tests.support.images import folder_config
 from trainers.data.datasets import check_data
 from trainers.data.decoding import look_at, read_image
-from trainers.data.image_formats import readable_suffixes
+from trainers.pictures.image_formats import readable_suffixes
 
 RGB_HW3 = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY_HW = RGB_HW3[:, :, 0]

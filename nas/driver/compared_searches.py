@@ -1,0 +1,60 @@
+"""Several searches read from their ledgers and compared."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas.ledger.location import read_ledger
+from nas.records.comparison import ComparedSearch, check_comparable, common_box, differences, groups
+from nas.reporting.comparison import write_comparison
+from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_rows, difference_lines
+from nas.settings.run_directory import RunDirectory
+from search_spaces.errors import UserError
+
+# A directory's name is no longer than this, of 255 that file systems take.
+LONGEST_NAME = 150
+
+
+def compare_searches(
+    directories: Sequence[RunDirectory], ledger_url: str | None, out: str | None
+) -> tuple[Path, list[str]]:
+    """The page of a comparison, and what the terminal says of it. Raises UserError where there can be none."""
+    searches = [_compared(directory, ledger_url) for directory in directories]
+    notes = check_comparable(searches)
+    target = Path(out) if out else directories[0].runs / "comparisons" / _name([search.name for search in searches])
+    try:
+        page, *_ = write_comparison(target, searches, notes)
+    except OSError as error:
+        raise UserError(f"the comparison cannot be written to {str(target)!r}: {error.strerror or error}.") from None
+    box = common_box(searches)
+    compared = groups(searches, box)
+    table = [COLUMNS, *(row.cells for row in comparison_rows(searches, box))]
+    return page, [
+        *_aligned(table),
+        box_text(searches, box),
+        *difference_lines(compared, differences(compared)),
+        *notes,
+    ]
+
+
+def _compared(directory: RunDirectory, ledger_url: str | None) -> ComparedSearch:
+    ledger = read_ledger(directory, ledger_url)
+    header = ledger.header
+    facts = header.facts(directory.name, ledger.most_latency_ms)
+    return ComparedSearch(facts, ledger.records, header.settings(), header.data_fingerprint)
+
+
+def _name(names: Sequence[str]) -> str:
+    joined = "-".join(names)
+    return (
+        joined
+        if len(joined) <= LONGEST_NAME
+        else f"{names[0][:100]}-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    first = [f"{row[0]:<{widths[0]}}" for row in rows]
+    others = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)) for row in rows]
+    return [f"{name}  {cells}" for name, cells in zip(first, others, strict=True)]

@@ -1,0 +1,61 @@
+"""The settings of a search as one YAML file: printed by --print-config, and read by --config."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.settings.addresses import HIDDEN, redacted
+from nas.settings.changes import shared_stages
+from nas.settings.command import Command
+from nas.settings.compose import SECTIONS
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.json_fields import field_kinds
+
+HEADING = "# Every setting of a search: python nas/search.py --config FILE [flags] [KEY=VALUE ...]\n"
+# Whose user and password are not printed, and where they may be given instead.
+_SECRET = {"ledger.url": "NAS_LEDGER_URL", "tracking.uri": "tracking.uri=URI"}
+
+
+def config_text(command: Command) -> str:
+    """What a search would be begun with, in YAML. Addresses are without their secrets, and a comment says so."""
+    sections = {section: dataclasses.asdict(getattr(command, section)) for section in SECTIONS}
+    space = {"name": command.space.name, **shared_stages(command.space.to_json())}
+    # As JSON, so that a tuple is a list, and a list that stands in several places is written out in each.
+    settings: dict[str, dict[str, Any]] = json.loads(json.dumps({"space": space, **sections}))
+    text = HEADING
+    for key, instead in _SECRET.items():
+        section, _, name = key.partition(".")
+        address = settings[section][name]
+        if address is not None and redacted(address) != address:
+            settings[section][name] = None
+            text += f"# {key} has secrets and is left out ({redacted(address)}): give it as {instead}.\n"
+    return text + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+
+
+def read_config(path: str) -> dict[str, dict[str, Any]]:
+    """The sections of a file that `config_text` wrote, or of some of its lines. Raises UserError where it is none."""
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path!r} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"--config {path!r} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"--config {path!r}: expected a mapping, found {type(found).__name__}.")
+    for section, values in found.items():
+        if section not in ("space", *SECTIONS):
+            raise unknown_name(f"section of --config {path!r}", section, ["space", *SECTIONS])
+        if not isinstance(values, dict):
+            raise UserError(f"--config {path!r}, {section}: expected a mapping, found {type(values).__name__}.")
+        known = field_kinds(SECTIONS[section]) if section in SECTIONS else values
+        for name, value in values.items():
+            if name not in known:
+                raise unknown_name(f"setting of {section} in --config {path!r}", name, list(known))
+            if value == HIDDEN:
+                raise UserError(f"--config {path!r}, {section}.{name} is {HIDDEN!r}: expected the value itself.")
+    if "space" in found and not isinstance(found["space"].get("name"), str):
+        raise UserError(f"--config {path!r}, space: expected a name.")
+    return found

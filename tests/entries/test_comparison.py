@@ -1,0 +1,157 @@
+"""`nas/report.py A B …`: several searches in one page and one picture, against one box."""
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.image import imread
+
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.trial import TrialRecord
+from nas.report import main
+from tests.support.reports import Page
+from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.fingerprint import DataFingerprint
+
+FINGERPRINT = DataFingerprint(tuple("0123456789"), 1, 10, "paths", "contents")
+# Of each search the accuracies of its architectures, which cost more and more.
+BETTER, WORSE = (0.6, 0.8, 0.9), (0.5, 0.6, 0.7)
+
+
+def make_search(
+    runs: Path, name: str, accuracies: Sequence[float], *, replicates: int = 1, seed: int = 0, **changes: Any
+) -> None:
+    """A search of architectures that were all trained to the end, `replicates` times with a little less each."""
+    path = runs / name
+    path.mkdir(parents=True)
+    fields = {"data_fingerprint": FINGERPRINT} | changes
+    search = search_settings(**{"seed": seed, "replicates": replicates, **fields.pop("search", {})})
+    ledger = Ledger.create(ledger_url(path / "ledger.db"), name, search_header(search=search, **fields))
+    anchors = tiny_space().anchors()
+    for index, accuracy in enumerate(accuracies):
+        stages = tuple(anchors[index >> stage & 1].stages[stage] for stage in range(4))
+        architecture = dataclasses.replace(anchors[0], stages=stages)
+        cost = DIGITS.cost(architecture)
+        for replicate in range(replicates):
+            number = ledger.next_number
+            record = TrialRecord(
+                number, architecture, cost.flops + index, cost.params, number, "running",
+                anchor=not index and not replicate, replicate=replicate,
+                cost_name=search.cost_name, latency_ms=None if search.cost_name == "flops" else 1.0,
+            )  # fmt: skip
+            ledger.register(record, tiny_space())
+            for epoch in (1, 2):
+                ledger.record_epoch(number, epoch_result(epoch, accuracy - 0.01 * replicate))
+            ledger.end(number, "finished")
+
+
+def report(runs: Path, *arguments: str) -> int:
+    return main([*arguments, "--runs-dir", str(runs)])
+
+
+def test_two_fronts_are_in_one_page_one_picture_and_one_box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    make_search(runs, "worse", WORSE)
+    # A limit of its own makes its own box smaller; the larger one holds for both.
+    make_search(runs, "better", BETTER, search={"min_accuracy": 0.4})
+    assert report(runs, "worse", "better") == 0
+    output = capsys.readouterr().out
+    out = runs / "comparisons" / "worse-better"
+    header, first, second, box, why, page = output.splitlines()
+    assert header.split()[:3] == ["search", "seed", "members"]
+    assert (first.split()[0], second.split()[0]) == ("better", "worse")
+    assert box.startswith("Hypervolumes are shares of one box for all: above an accuracy of 10.0%")
+    assert "takes several hypervolumes of each" in why and page == str(out / "comparison.html")
+    assert {path.name for path in out.iterdir()} == {"comparison.html", "comparison.png", "comparison.csv"}
+    assert imread(out / "comparison.png").std() > 0.01
+
+    with (out / "comparison.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["search"]: row for row in csv.DictReader(file)}
+    assert len({(row["reference_val_accuracy"], row["reference_flops"]) for row in rows.values()}) == 1
+    assert float(rows["better"]["hypervolume"]) > float(rows["worse"]["hypervolume"])
+    assert first.split()[-2] == f"{float(rows['better']['hypervolume']):.4f}"
+
+    written = Page((out / "comparison.html").read_text(encoding="utf-8"))
+    assert written.texts["title"] == "worse · better"
+    assert [trace["name"] for trace in written.data["data"]] == ["worse", "better"]
+    drawn = [max(trace["y"]) for trace in written.data["data"]]
+    assert drawn == [max(WORSE), max(BETTER)]
+    assert len({trace["line"]["color"] for trace in written.data["data"]}) == 2
+    assert (out / "comparison.html").stat().st_size < 6_000_000
+
+
+def test_seeds_say_whether_the_difference_is_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    names = []
+    for seed in range(4):
+        for name, accuracies, sampler in (("a", BETTER, "random"), ("b", WORSE, "tpe")):
+            shifted = [accuracy - 0.001 * seed for accuracy in accuracies]
+            make_search(runs, f"{name}{seed}", shifted, seed=seed, search={"sampler": sampler})
+            names.append(f"{name}{seed}")
+    assert report(runs, *names) == 0
+    # Of 8 ranks the most extreme of 70 orders, on either side.
+    assert "a0, a1, a2, a3 against b0, b1, b2, b3: +" in (output := capsys.readouterr().out)
+    assert "(4 and 4 seeds), p = 0.029: real\n" in output
+    assert "by the two-sided Mann-Whitney U test of hypervolumes (scipy.stats.mannwhitneyu), real at p < 0.05" in output
+    assert report(runs, *(name for name in names if not name.endswith("3"))) == 0
+    assert "p = 0.1: cannot be told: so few hypervolumes show p = 0.1 at best" in capsys.readouterr().out
+
+
+def test_replicates_say_how_much_trainings_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    make_search(runs, "a", BETTER, replicates=4)
+    make_search(runs, "b", WORSE, replicates=4, search={"sampler": "tpe"})
+    assert report(runs, "a", "b") == 0
+    output = capsys.readouterr().out
+    assert "(4 and 4 replicates), p = 0.029: real" in output and "nothing of other seeds of a search" in output
+
+
+LATENCY = {"objectives": ("val_accuracy", "latency_ms")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"data_fingerprint": dataclasses.replace(FINGERPRINT, files=2)},
+            "images are not the same (one then, other now): 1 files then, 2 now",
+        ),
+        ({"search": LATENCY}, "the objectives of the one is"),
+        ({"data": dataclasses.replace(DATA_DEFAULTS["digits"], split_seed=1)}, "(data.split_seed)"),
+        ({"data": DATA_DEFAULTS["cluttered_digits"]}, "the data set of the one is 'digits'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], reason: str
+) -> None:
+    runs = tmp_path / "runs"
+    make_search(runs, "one", WORSE)
+    make_search(runs, "other", (), **changes)
+    assert report(runs, "one", "other") == 2
+    output, error = capsys.readouterr()
+    assert output == "" and error.count("\n") == 1 and reason in error
+    assert error.startswith("error: searches 'one' and 'other' cannot be compared")
+    assert not (runs / "comparisons").exists()
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    make_search(runs, "one", WORSE)
+    make_search(runs, "other", WORSE, data_fingerprint=None)
+    for arguments, message in (
+        (("one", "othr"), "Did you mean 'other'?"),
+        (("one", "one"), "is named twice"),
+        (("one", "other", "--tracking-uri", "sqlite:///x"), "not written into MLflow"),
+    ):
+        assert report(runs, *arguments) == 2
+        output, error = capsys.readouterr()
+        assert output == "" and error.count("\n") == 1 and message in error
+    # What cannot be known is said, and the comparison made.
+    assert report(runs, "one", "other", "--out", str(tmp_path / "out")) == 0
+    assert "other kept no fingerprint of its images" in capsys.readouterr().out
+    assert (tmp_path / "out" / "comparison.html").is_file()

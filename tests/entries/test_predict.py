@@ -1,0 +1,131 @@
+"""Predictions as a user sees them: those of the network on the very images that it is evaluated on."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.support.bundles import provenance
+from tests.support.images import all_of, folder_config, in_folders, make_images
+from tests.support.tiny_training import RECIPE, TINY
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import write_bundle
+from trainers.data.datasets import examine_data, load_test
+from trainers.model import seeded_model
+from trainers.predict import main
+
+Found = tuple[Path, list[str], torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """A bundle of a network of cats and dogs, the pictures of its test split, and what it makes of them there."""
+    directory = tmp_path_factory.mktemp("predict")
+    config = folder_config(make_images(directory / "images", count=30, size=(20, 33)))
+    data = examine_data(config)
+    model = seeded_model(TINY, data.summary, 3).eval()
+    images = in_folders(load_test(config))
+    with torch.no_grad():
+        # The classifier of a fresh network takes everything for the same.
+        model.get_parameter("head.weight").mul_(50)
+        model.get_parameter("head.bias").sub_(model(all_of(images)[0]).mean(0))
+    bundle = Bundle(TINY, RECIPE, config, data.summary, provenance(), data.fingerprint)
+    write_bundle(directory / "bundle", bundle.described(), model.state_dict())
+    with torch.inference_mode():
+        probabilities = model(all_of(images)[0]).softmax(1)
+    return directory / "bundle", [file.decode() for file in images.files_I], probabilities
+
+
+def predictions(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert main([*map(str, arguments), "--json"]) == 0
+    answer: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+def test_pictures_get_the_probabilities_of_the_evaluation(found: Found, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle, images, probabilities = found
+    answers = predictions(capsys, bundle, *images)
+    assert [answer["image"] for answer in answers] == images
+    for answer, expected in zip(answers, probabilities, strict=True):
+        by_name = {guess["class"]: guess["probability"] for guess in answer["predictions"]}
+        assert by_name == pytest.approx({"cat": expected[0].item(), "dog": expected[1].item()}, abs=1e-5)
+        assert answer["class"] == ("cat", "dog")[expected.argmax()] and answer["probability"] == max(by_name.values())
+    assert {answer["class"] for answer in answers} == {"cat", "dog"}
+
+
+def test_text_is_a_line_for_each_picture(found: Found, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle, images, _ = found
+    [answer] = predictions(capsys, bundle, images[0])
+    assert main([str(bundle), images[0]]) == 0
+    said = ", ".join(f"{guess['class']} {guess['probability']:.2%}" for guess in answer["predictions"])
+    assert capsys.readouterr().out == f"{images[0]}: {said}\n"
+    assert main([str(bundle), images[0], "--top", "1"]) == 0
+    assert capsys.readouterr().out == f"{images[0]}: {said.partition(',')[0]}\n"
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_predicted(
+    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, images, _ = found
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    arguments = [str(bundle), images[0], str(tmp_path / "broken.png"), images[1]]
+    assert main(arguments) == 2
+    output, error = capsys.readouterr()
+    assert [line.partition(": ")[0] for line in output.splitlines()] == images[:2]
+    assert error.startswith("error: image '") and "broken.png' cannot be read" in error and error.count("\n") == 1
+    assert main([*arguments, "--json"]) == 2
+    output, error = capsys.readouterr()
+    assert [list(answer) for answer in json.loads(output)][1] == ["image", "error"] and error.count("\n") == 1
+
+
+def test_classes_that_nobody_knows_have_their_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a bundle of earlier code whose images lay in folders."""
+    config = folder_config(make_images(tmp_path / "images", count=30))
+    data = examine_data(config)
+    model = seeded_model(TINY, data.summary, 3)
+    write_bundle(tmp_path / "bundle", Bundle(TINY, RECIPE, config, data.summary, provenance()), model.state_dict())
+    [answer] = predictions(capsys, tmp_path / "bundle", tmp_path / "images" / "cat" / "0.png")
+    assert {guess["class"] for guess in answer["predictions"]} == {"class 0", "class 1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: BUNDLE, IMAGE"),
+        (["{bundle}"], "the following arguments are required: IMAGE"),
+        (["{nowhere}", "{image}"], "is no bundle"),
+        (["{bundle}", "{nowhere}"], "is not there: expected the file of a picture"),
+        (["{bundle}", "{bundle}"], "is a directory: expected the file of a picture"),
+        (["{bundle}", "{image}", "--top", "0"], "--top is 0: expected 1 or more"),
+        (["{bundle}", "{image}", "--jsn"], "Did you mean '--json'?"),
+        (["{weightless}", "{image}"], "holds no weights"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    bundle, images, _ = found
+    summary = dataclasses.replace(examine_data(folder_config(bundle.parent / "images")).summary)
+    config = folder_config(bundle.parent / "images")
+    write_bundle(tmp_path / "weightless", Bundle(TINY, RECIPE, config, summary, provenance()), None)
+    places = {
+        "bundle": bundle, "image": images[0], "nowhere": tmp_path / "nowhere", "weightless": tmp_path / "weightless",
+    }  # fmt: skip
+    assert main([argument.format(**places) for argument in arguments]) == 2
+    output, error = capsys.readouterr()
+    assert output == "" and error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_a_transparent_picture_of_another_size_is_taken_too(
+    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is transparent is white, whatever colour is hidden there."""
+    for name, colour in (("hidden", (255, 0, 0, 0)), ("white", (255, 255, 255, 255))):
+        Image.new("RGBA", (300, 200), colour).save(tmp_path / f"{name}.png")
+    hidden, white = predictions(capsys, found[0], tmp_path / "hidden.png", tmp_path / "white.png")
+    assert hidden["predictions"] == white["predictions"]

@@ -1,0 +1,54 @@
+"""A picture as a network takes it, by the rule that is kept with the network.
+
+The rule is an object of JSON, as bundles, ONNX files and registered models hold it (`trainers.data.preprocessing`):
+
+channels             1, grey by ITU-R 601 luma, or 3: red, green, blue
+resize_shorter_side  pixels; bilinear, with antialiasing
+size                 pixels, the side of the square that is then cut from the middle
+mean, std            each channel's mean and standard deviation, of values in 0 to 1
+
+Shapes: C channels, H height, W width.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .image_formats import readable_formats
+from .rgb import rgb_image
+
+
+def input_of_bytes(content: bytes, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The input (C, H, W) for what a picture's file holds. Raises one of `rgb.DAMAGE` where it cannot be read."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=readable_formats()) as image:
+        return network_input(rgb_image(image), preprocessing)
+
+
+def network_input(rgb: Any, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The input (C, H, W) for a PIL image in RGB."""
+    square = fitted(rgb if preprocessing["channels"] == 3 else rgb.convert("L"), **_sides(preprocessing))
+    values_HWC = np.asarray(square, np.float32).reshape(*square.size[::-1], -1)
+    mean_C, std_C = (255 * np.asarray(preprocessing[name], np.float32) for name in ("mean", "std"))
+    return np.ascontiguousarray(((values_HWC - mean_C) / std_C).transpose(2, 0, 1))
+
+
+def fitted(image: Any, *, resize_shorter_side: int, size: int) -> Any:
+    """A PIL image resized until its shorter side is `resize_shorter_side`, and the square of `size` from its middle."""
+    from PIL import Image
+
+    shorter, longer = min(image.size), max(image.size)
+    if shorter != resize_shorter_side:
+        longer = int(resize_shorter_side * longer / shorter)
+        sides = (resize_shorter_side, longer) if image.width <= image.height else (longer, resize_shorter_side)
+        image = image.resize(sides, Image.Resampling.BILINEAR)
+    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def _sides(preprocessing: Mapping[str, Any]) -> dict[str, int]:
+    return {name: preprocessing[name] for name in ("resize_shorter_side", "size")}

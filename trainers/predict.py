@@ -1,0 +1,110 @@
+"""Says what a bundle's network takes pictures for.
+
+python trainers/predict.py BUNDLE IMAGE... [--json] [--top N]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.arguments import ArgumentParser, number, path
+from search_spaces.errors import UserError, printable
+from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.machine import prepare_temporary_directory
+from search_spaces.standard_streams import run_program
+from trainers.bundle.document import read_bundle, weights_digest
+
+# Torch takes seconds to import: a mistake is said before.
+if TYPE_CHECKING:
+    from trainers.bundle.prediction import Prediction
+
+# So many classes of a picture are printed.
+SHOWN = 3
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command line. The exit code: 0, 2 on a user's mistake, unreadable images too, 130 for an interruption."""
+    try:
+        options = _parser().parse_args(list(arguments))
+        directory = Path(options.bundle)
+        bundle = read_bundle(directory)
+        weights_digest(directory)
+        _check(options)
+        prepare_temporary_directory()
+        from trainers.bundle.prediction import predict
+
+        predictions = predict(directory, bundle, options.images)
+        return _print_json(predictions, options.top) if options.json else _print_text(predictions, options.top)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = ArgumentParser(
+        prog="python trainers/predict.py",
+        usage="%(prog)s BUNDLE IMAGE [IMAGE ...] [--json] [--top N]",
+        description="Say what the network of a bundle takes pictures for: the most probable classes of each, with "
+        "their probabilities. Pictures are prepared as the images that it was evaluated on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", type=path, help="directory that an export or a training wrote")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=path, help="files of pictures")
+    parser.add_argument("--json", action="store_true", help="print a list of objects, one a picture, as JSON")
+    parser.add_argument(
+        "--top",
+        metavar="N",
+        type=number(int, "a whole number"),
+        help=f"show the N most probable classes (default: {SHOWN}, and all of them as JSON)",
+    )
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.top is not None and options.top < 1:
+        raise UserError(f"--top is {options.top}: expected 1 or more.")
+    for image in options.images:
+        if not Path(image).is_file():
+            what = "is a directory" if Path(image).is_dir() else "is not there"
+            raise UserError(f"image {image!r} {what}: expected the file of a picture.")
+
+
+def _print_text(predictions: "Iterable[Prediction]", top: int | None) -> int:
+    code = SUCCESS
+    for prediction in predictions:
+        if prediction.problem is not None:
+            code = _print_problem(prediction.problem)
+            continue
+        guesses = (
+            f"{printable(guess.name)} {guess.probability:.2%}"
+            for guess in prediction.guesses[: SHOWN if top is None else top]
+        )
+        print(f"{printable(prediction.image)}: {', '.join(guesses)}", flush=True)
+    return code
+
+
+def _print_json(predictions: "Iterable[Prediction]", top: int | None) -> int:
+    code, documents = SUCCESS, []
+    for prediction in predictions:
+        document = prediction.to_json()
+        if prediction.problem is None:
+            document["predictions"] = document["predictions"][:top]
+        else:
+            code = _print_problem(prediction.problem)
+        documents.append(document)
+    print(json.dumps(documents, ensure_ascii=False, indent=2))
+    return code
+
+
+def _print_problem(problem: str) -> int:
+    print(f"error: {problem}", file=sys.stderr)
+    return MISTAKE
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
