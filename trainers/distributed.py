@@ -46,9 +46,19 @@ class Processes:
                 raise UserError(found)
         return value  # type: ignore[return-value]
 
+    def smallest(self, value: int) -> int:
+        """The smallest of the values of all processes."""
+        values: list[int] = [value]
+        if self.world_size > 1:
+            values *= self.world_size
+            torch.distributed.all_gather_object(values, value)
+        return min(values)
+
     def leave(self) -> None:
         """Ends the connection between the processes."""
         if self.world_size > 1:
+            # One that leaves earlier would be taken for dead by those that are still at work.
+            torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
 

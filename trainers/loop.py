@@ -9,6 +9,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces.errors import UserError
+from trainers.batch_layout import BatchLayout, layout_of
+from trainers.batch_norm import finish_step, grouped_norms
 from trainers.data.augmentation import Augmentation
 from trainers.data.images import Images
 from trainers.data.loader_processes import LoadersStopped
 from trainers.data.random_draws import uniform_draws
 from trainers.epoch_result import EpochResult
 from trainers.evaluation import autocast, evaluate, sum_over_processes
+from trainers.exact_sums import ExactGradients, in_batch_order
 from trainers.optimizer import make_optimizer, update_average
 from trainers.recipe import Recipe, ema_decay_at, learning_rate_at
 
@@ -50,10 +54,12 @@ class Training:
     """A network on its way through a recipe.
 
     `model` is trained in place, from the weights that it has; `seed` orders and augments the samples. Of several
-    processes each trains on its share of every global batch and holds the same weights.
+    processes each trains on its share of every global batch and holds the same weights. Their batch norms see together
+    what that of one process would (`trainers.batch_norm`), so that the results differ by rounding alone.
 
-    With `micro_batches` above 1 a batch goes through the network in so many parts, one after the other, which takes
-    less memory. The gradients are those of the whole batch, but batch norm sees each part on its own.
+    With `micro_batches` above 1 the share of a process goes through the network in so many parts, one after the other,
+    which takes less memory. The gradients are those of the whole batch. Batch norm sees the groups of the layout, or
+    each part on its own where a group is larger. `layout` is by default one pass of one process, all in one group.
     """
 
     def __init__(
@@ -66,22 +72,29 @@ class Training:
         seed: int,
         device: torch.device | str,
         rank: int = 0,
-        world_size: int = 1,
+        layout: BatchLayout | None = None,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
         self.epoch = 0
-        self.micro_batches = 1
+        # On how many processes it was before it was taken up; None where it was not, or nobody knows.
+        self.earlier_world_size: int | None = None
+        self._layout = layout_of(recipe.batch_size, len(train_data)) if layout is None else layout
+        self.micro_batches = self._layout.passes
         self._device = torch.device(device)
-        self._rank, self._world_size = rank, world_size
+        self._rank, self._world_size = rank, self._layout.world_size
         self._train_data, self._validation_data = train_data, validation_data
-        # A set smaller than a batch is one batch; what is left over at the end of an epoch is dropped.
-        batch_size = min(recipe.batch_size, len(train_data))
-        self._batch_size = batch_size - batch_size % world_size
+        # What is left over at the end of an epoch is dropped.
+        self._batch_size = self._layout.batch_size
         self.steps_per_epoch = len(train_data) // self._batch_size
         self._model = model.to(self._device)
         self._averaged = copy.deepcopy(self._model) if recipe.ema_decay > 0 else None
-        self._network = DistributedDataParallel(self._model) if world_size > 1 else self._model
+        self._norms = grouped_norms(self._model, self._layout, rank)
+        # Where each pass is a group of batch norm, a CPU computes it alike on any layout; so are the sums, then.
+        in_groups = self._layout.micro_batch == self._layout.norm_batch < self._layout.batch_size
+        self._exact = ExactGradients(self._model) if in_groups and self._device.type == "cpu" else None
+        parallel = self._world_size > 1 and self._exact is None
+        self._network = DistributedDataParallel(self._model) if parallel else self._model
         self._optimizer = make_optimizer(self._model, recipe)
 
     @property
@@ -106,13 +119,8 @@ class Training:
 
     def evaluate(self, data: Images) -> tuple[float, float]:
         """(loss, accuracy) of the evaluated model."""
-        model = self.evaluated_model
-        if self._world_size > 1:
-            # Each process has seen other images, so their batch norms differ; the first one's count.
-            for buffer in model.buffers():
-                torch.distributed.broadcast(buffer, 0)
         return evaluate(
-            model,
+            self.evaluated_model,
             data,
             self._device,
             max(1, self._batch_size // (self._world_size * self.micro_batches)),
@@ -130,6 +138,7 @@ class Training:
                 "recipe": self.recipe.to_json(),
                 "train_images": len(self._train_data),
                 "micro_batches": self.micro_batches,
+                "world_size": self._world_size,
                 "model": self._model.state_dict(),
                 "averaged": None if self._averaged is None else self._averaged.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -143,8 +152,11 @@ class Training:
             if state[name] != value:
                 raise UserError(f"the saved training has {name} {state[name]!r}, this one {value!r}.")
         self.epoch = state["epoch"]
-        # A training goes on as it was, in as many parts at least.
-        self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
+        self.earlier_world_size = state.get("world_size")
+        is_whole = self._layout.norm_batch == self._batch_size
+        if is_whole and state.get("world_size", self._world_size) == self._world_size:
+            # Batch norm goes on seeing what it saw: as many parts at least.
+            self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
         self._model.load_state_dict(state["model"])
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])
@@ -175,14 +187,28 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
         # Batch norm needs two images in a part.
         count = max(1, min(self.micro_batches, len(labels_B) // 2))
-        parts = [
-            self._backward(images, labels, len(labels) / len(labels_B))
-            for images, labels in zip(images_BCHW.chunk(count), labels_B.chunk(count), strict=True)
-        ]
+        # Of which images the loss is the mean: several processes take the mean of theirs, or else the sum.
+        whole = len(labels_B) if self._exact is None else self._batch_size
+        parts: list[Tensor] = []
+        for images, labels in zip(images_BCHW.chunk(count), labels_B.chunk(count), strict=True):
+            with self._gradients_kept_here(until_last=len(parts) + 1 < count):
+                parts.append(self._backward(images, labels, len(labels) / whole))
+            if self._exact is not None:
+                self._exact.add()
+        if self._exact is not None:
+            self._exact.finish(self._world_size)
+            parts = list(in_batch_order(torch.stack(parts)[:, None], self._world_size)[:, 0])
+        finish_step(self._norms, self._world_size, in_order=self._exact is not None)
         self._optimizer.step()
         if self._averaged is not None:
             update_average(self._averaged, self._model, ema_decay)
         return sum(parts[1:], parts[0])
+
+    def _gradients_kept_here(self, *, until_last: bool) -> AbstractContextManager[None]:
+        """The context of a part of a batch; several processes need only share the sum of the gradients of all parts."""
+        if until_last and isinstance(self._network, DistributedDataParallel):
+            return self._network.no_sync()
+        return nullcontext()
 
     def _backward(self, images_BCHW: Tensor, labels_B: Tensor, share: float) -> Tensor:
         """Adds the gradients of a part of a batch to those there are. Its mean loss times its share of the batch."""
@@ -193,12 +219,18 @@ class Training:
         return loss.detach()
 
     def _mean_loss(self, total: Tensor, steps: int) -> float:
+        if self._exact is not None:
+            return total.item() / steps
         return sum_over_processes(total.clone(), self._world_size).item() / (steps * self._world_size)
 
     def _order(self, epoch: int) -> list[Tensor]:
-        """The indices of this process's share of every batch of an epoch."""
+        """The indices of this process's share of every batch of an epoch.
+
+        A batch lies over the processes pass by pass, so that neighbours in it are normalised together on any number.
+        """
         count = len(self._train_data)
         draw_I = uniform_draws(self.seed, epoch, np.arange(count), 1)[:, 0]
         order_I = torch.from_numpy(np.argsort(draw_I, kind="stable"))
         whole = order_I[: self.steps_per_epoch * self._batch_size]
-        return [batch[self._rank :: self._world_size] for batch in torch.split(whole, self._batch_size)]
+        shares = whole.view(self.steps_per_epoch, -1, self._world_size, self._layout.micro_batch)[:, :, self._rank]
+        return list(shares.flatten(1))

@@ -58,7 +58,7 @@ def train_resumably(
 
     def attempt(micro_batches: int) -> Iterator[T]:
         training = make_training()
-        training.micro_batches = micro_batches
+        training.micro_batches *= micro_batches
         yield from follow(_taken_up(training, checkpoints, processes))
 
     return split_where_memory_is_short(attempt) if processes.world_size == 1 else attempt(1)

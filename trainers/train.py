@@ -39,9 +39,14 @@ settings:
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
   recipe.augment=none | shift | flip_crop | resized_crop
   recipe.precision=float32 | bfloat16
-  recipe.batch_size (of all processes together), recipe.epochs, recipe.learning_rate,
-  recipe.momentum, recipe.weight_decay, recipe.label_smoothing, recipe.warmup_epochs,
-  recipe.ema_decay
+  recipe.batch_size (of all processes together; the learning rate changes in proportion, unless it is
+                    given, too), recipe.epochs, recipe.learning_rate, recipe.momentum,
+                    recipe.weight_decay, recipe.label_smoothing, recipe.warmup_epochs, recipe.ema_decay
+  recipe.norm_batch=N   batch norm takes its statistics over N images of a batch, wherever they are
+                    (16 to 32 of them where the recipe leaves it open, 0; as many as the batch has: over
+                    all of it, across processes)
+  recipe.micro_batch=auto | N   images that a process takes through the network at a time; auto: its
+                    share of a batch, on a GPU as much of it as a measured step shows to fit
 
 examples:
   python trainers/train.py bundles/knee

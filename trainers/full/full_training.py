@@ -25,11 +25,12 @@ from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
 from trainers.full.plan import UNREADABLE_IMAGES, Plan
-from trainers.full.readout import epoch_line
+from trainers.full.readout import continuation_lines, epoch_line
 from trainers.full.train_settings import FINGERPRINT
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.resumable import ResumableTraining, train_resumably
+from trainers.threads import choose_threads
 
 RESULT_FORMAT = "full-training-result/1"
 
@@ -43,6 +44,7 @@ def run(plan: Plan) -> dict[str, Any]:
     with ExitStack() as stack:
         if plan.processes.is_first:
             _open_out(plan, stack)
+        choose_threads(plan.processes.device, plan.summary.image_size)
         checkpoints, processes = plan.out / "checkpoints", plan.processes
         try:
             training, results = next(
@@ -99,7 +101,7 @@ def _training(plan: Plan) -> Training:
         seed=settings.seed,
         device=processes.device,
         rank=processes.rank,
-        world_size=processes.world_size,
+        layout=plan.layout,
     )
 
 
@@ -108,6 +110,8 @@ def _followed(plan: Plan, resumed: ResumableTraining) -> Iterator[tuple[Training
     epochs, before, start = plan.settings.recipe.epochs, len(resumed.results), time.perf_counter()
     if before and plan.processes.is_first:
         print(f"resumes  after epoch {before}", flush=True)
+        for line in continuation_lines(plan, resumed.training.earlier_world_size):
+            print(f"         {line}", flush=True)
     for result in resumed.epochs():
         if plan.processes.is_first:
             left = (time.perf_counter() - start) / (result.epoch - before) * (epochs - result.epoch)
