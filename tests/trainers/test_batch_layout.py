@@ -37,7 +37,7 @@ def test_batch_norm_has_groups_of_one_size(processes: int, micro_batch: int | No
 
 @pytest.mark.parametrize(("processes", "micro_batch"), [(1, 8), (2, 4)])
 def test_groups_that_cannot_be_made_are_refused(processes: int, micro_batch: int) -> None:
-    with pytest.raises(UserError, match=r"recipe.norm_batch is 16: .* recipe.micro_batch=16 can"):
+    with pytest.raises(UserError, match=r"recipe.norm_batch is 16: .* recipe.micro_batch=16 may"):
         layout_of(64, TRAIN_IMAGES, processes, micro_batch, 16)
 
 

@@ -167,5 +167,10 @@ def _saved_settings(out: Path) -> dict[str, Any] | None:
 
 def _check_same_training(out: Path, saved: dict[str, Any], settings: TrainSettings) -> None:
     found = difference(saved, settings.to_json())
+    if found and found.startswith("recipe.epochs "):
+        raise UserError(
+            f"{str(out)!r} holds another training ({found}): the learning rate follows the number of epochs from the "
+            "first step on, so that a longer or shorter training begins anew. Name another directory with --out."
+        )
     if found:
         raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")

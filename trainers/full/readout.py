@@ -1,5 +1,7 @@
 """What a full training says of itself: narrow lines to read."""
 
+from typing import Any
+
 from search_spaces.errors import printable
 from search_spaces.units import readable_count, readable_duration
 from trainers.batch_layout import BatchLayout
@@ -58,6 +60,18 @@ def continuation_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
 
 def _processes(count: int) -> str:
     return "1 process" if count == 1 else f"{count} processes"
+
+
+def unreadable_line(result: dict[str, Any]) -> str | None:
+    """How many images a full training could not read and what was done about them, None where it read all."""
+    counts = result.get("unreadable_images", {})  # Results of earlier code have none.
+    others = " and ".join(f"{counts[split]} {split}" for split in ("validation", "test") if counts.get(split))
+    parts = [
+        f"{counts['train']} train, in whose place others stood" if counts.get("train") else "",
+        f"{others}, left out" if others else "",
+    ]
+    said = "; ".join(filter(None, parts))
+    return f"{sum(counts.values())} could not be read: {said}" if said else None
 
 
 def failure_line(error: Exception) -> str:
