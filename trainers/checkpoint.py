@@ -17,15 +17,17 @@ MAGIC = b"checkpoint/1"
 # How many checkpoints of a training are kept: the newest, and one to go back to where it is damaged.
 KEPT = 2
 _HEADER_BYTES = len(MAGIC) + 1 + 64 + 1
-_NAME = re.compile(r"epoch-(\d{6})\.checkpoint")
+# After an epoch, or after so many steps of the next one.
+_NAME = re.compile(r"epoch-(\d{6})(?:-step-(\d{9}))?\.checkpoint")
 
 logger = logging.getLogger(__name__)
 
 
-def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: int = KEPT) -> Path:
-    """Writes the state after `epoch` into `directory`, keeps the newest `keep` checkpoints, and returns the file.
+def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: int = KEPT, step: int = 0) -> Path:
+    """Writes the state after `epoch`, and `step` steps of the next one, into `directory`, and returns the file.
 
-    `state` holds tensors and plain values only. Raises OSError where it cannot be written; the older ones then stay.
+    The newest `keep` checkpoints are kept. `state` holds tensors and plain values only. Raises OSError where it cannot
+    be written; the older ones then stay.
     """
     import torch
 
@@ -35,7 +37,7 @@ def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: in
     torch.save(state, buffer)
     payload = buffer.getvalue()
     header = MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n"
-    path = directory / f"epoch-{epoch:06d}.checkpoint"
+    path = directory / f"epoch-{epoch:06d}{f'-step-{step:09d}' if step else ''}.checkpoint"
     write_atomically(path, header + payload)
     for _, old in _checkpoints(directory)[keep:]:
         old.unlink()
@@ -67,7 +69,8 @@ def _checkpoints(directory: Path) -> list[tuple[int, Path]]:
     if not directory.is_dir():
         return []
     matches = ((_NAME.fullmatch(path.name), path) for path in directory.iterdir())
-    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
+    found = sorted(((int(match[1]), int(match[2] or 0), path) for match, path in matches if match), reverse=True)
+    return [(epoch, path) for epoch, _, path in found]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

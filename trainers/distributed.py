@@ -3,13 +3,19 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_line
 
 T = TypeVar("T")
+_Error = UserError | OSError
+
+# Processes that torchrun starts arrive within seconds of each other; imports from a busy file server take longer.
+LONGEST_MEETING_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +31,17 @@ class Processes:
         return self.rank == 0
 
     def from_first(self, compute: Callable[[], T]) -> T:
-        """What `compute` gives in the first process, in all of them; so does a UserError that it raises."""
-        found: list[tuple[T | None, str | None]] = [_attempt(compute) if self.is_first else (None, None)]
+        """What `compute` gives in the first process, in all of them; so does a UserError or OSError that it raises."""
+        found: list[tuple[T | None, _Error | None]] = [_attempt(compute) if self.is_first else (None, None)]
         if self.world_size > 1:
             torch.distributed.broadcast_object_list(found, 0, device=torch.device("cpu"))
         value, error = found[0]
         if error is not None:
-            raise UserError(error)
+            raise error
         return value  # type: ignore[return-value]
 
     def in_all(self, compute: Callable[[], T]) -> T:
-        """What `compute` gives here. A UserError in any process is raised in all of them."""
+        """What `compute` gives here. A UserError or OSError in any process is raised in all of them."""
         value, error = _attempt(compute)
         errors = [error]
         if self.world_size > 1:
@@ -43,12 +49,38 @@ class Processes:
             torch.distributed.all_gather_object(errors, error)
         for found in errors:
             if found is not None:
-                raise UserError(found)
+                raise found
         return value  # type: ignore[return-value]
+
+    def largest(self, value: int) -> int:
+        """The largest of the values of all processes, without waiting for what a GPU computes."""
+        if self.world_size == 1:
+            return value
+        values = torch.tensor([value])
+        torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX)
+        return int(values.item())
+
+    def all_of(self, names: set[str]) -> set[str]:
+        """The names of all processes."""
+        found = [names]
+        if self.world_size > 1:
+            found *= self.world_size
+            torch.distributed.all_gather_object(found, names)
+        return set().union(*found)
+
+    def smallest(self, value: int) -> int:
+        """The smallest of the values of all processes."""
+        values: list[int] = [value]
+        if self.world_size > 1:
+            values *= self.world_size
+            torch.distributed.all_gather_object(values, value)
+        return min(values)
 
     def leave(self) -> None:
         """Ends the connection between the processes."""
         if self.world_size > 1:
+            # One that leaves earlier would be taken for dead by those that are still at work.
+            torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
 
@@ -63,8 +95,40 @@ def join_processes(device: str) -> Processes:
         torch.cuda.set_device(chosen)
     if world_size > 1:
         # Objects and the CPU go through gloo, tensors on GPUs through NCCL.
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
+        backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+        store = _store(rank, world_size)
+        torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     return Processes(rank, world_size, chosen)
+
+
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Whether an error says that another process has gone. Gloo has no error of its own for that."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+
+
+def _store(rank: int, world_size: int) -> Store:
+    """Where the processes find each other. Raises UserError where not all of them come.
+
+    torchrun keeps one store for all that it starts: processes that are started again must not take up the addresses
+    that those before them left there.
+    """
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    limit = timedelta(seconds=LONGEST_MEETING_SECONDS)
+    try:
+        served = TCPStore(
+            host, port, None if is_torchruns else world_size, rank == 0 and not is_torchruns, timeout=limit
+        )
+        start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = PrefixStore(f"full-training/start-{start}/of-{world_size}", served)
+        if store.add("arrived", 1) == world_size:
+            store.set("all arrived", "")
+        store.wait(["all arrived"], limit)
+    except RuntimeError as error:  # Its own errors, too, are RuntimeErrors.
+        raise UserError(
+            f"the {world_size} processes of this training do not find each other at {host}:{port}: {first_line(error)}."
+        ) from error
+    return store
 
 
 def _device(name: str, local_rank: int, world_size: int) -> torch.device:
@@ -86,8 +150,12 @@ def _device(name: str, local_rank: int, world_size: int) -> torch.device:
     return torch.device("cuda", index)
 
 
-def _attempt(compute: Callable[[], T]) -> tuple[T | None, str | None]:
+def _attempt(compute: Callable[[], T]) -> tuple[T | None, _Error | None]:
     try:
         return compute(), None
     except UserError as error:
-        return None, str(error)
+        # Of what is derived from it another process would need more than its message.
+        return None, UserError(str(error))
+    except OSError as error:
+        known = (error.errno, error.strerror, error.filename)
+        return None, OSError(str(error)) if error.errno is None else OSError(*known)

@@ -3,6 +3,9 @@
 Shapes: B batch, C channels, H height, W width.
 """
 
+import itertools
+import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
@@ -21,23 +24,30 @@ def evaluate(
     precision: str = "float32",
     rank: int = 0,
     world_size: int = 1,
+    between_batches: Callable[[], None] = lambda: None,
 ) -> tuple[float, float]:
     """(loss, accuracy) of `model` in evaluation mode; the accuracy is 0 to 1. The model's own mode is restored.
 
     Of several processes each evaluates every `world_size`-th image with equal weights, and all get the same result.
+    `between_batches` is called equally often in each of them; what it raises ends the evaluation.
     """
     device = torch.device(device)
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     mine = torch.arange(rank, len(data), world_size)
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), autocast(device, precision):
-        for images_BCHW, labels_B in data.batches(torch.split(mine, batch_size), device):
-            logits = model(images_BCHW).float()
-            sums[0] += F.cross_entropy(logits, labels_B, reduction="sum")
-            sums[1] += (logits.argmax(1) == labels_B).sum()
-            sums[2] += len(labels_B)
-    model.train(was_training)
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            batches = iter(data.batches(torch.split(mine, batch_size), device))
+            for _ in range(math.ceil(math.ceil(len(data) / world_size) / batch_size)):
+                for images_BCHW, labels_B in itertools.islice(batches, 1):
+                    logits = model(images_BCHW).float()
+                    sums[0] += F.cross_entropy(logits, labels_B, reduction="sum")
+                    sums[1] += (logits.argmax(1) == labels_B).sum()
+                    sums[2] += len(labels_B)
+                between_batches()
+    finally:
+        model.train(was_training)
     loss, correct, count = sum_over_processes(sums, world_size).tolist()
     return loss / count, correct / count
 

@@ -31,11 +31,14 @@ def json_text(value: Any) -> bytes:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Writes `path` and waits until it is on disk."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    """Writes `path` and waits until it is on disk. Raises OSError, which names the file."""
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync_directory(directory: Path) -> None:

@@ -8,7 +8,8 @@ Shapes: B batch, C channels, H height, W width, I images.
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,16 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces.errors import UserError
+from trainers.batch_layout import BatchLayout, layout_of
+from trainers.batch_norm import finish_step, grouped_norms
 from trainers.data.augmentation import Augmentation
+from trainers.data.image_folders import unreadable_files
 from trainers.data.images import Images
 from trainers.data.loader_processes import LoadersStopped
 from trainers.data.random_draws import uniform_draws
 from trainers.epoch_result import EpochResult
 from trainers.evaluation import autocast, evaluate, sum_over_processes
+from trainers.exact_sums import ExactGradients, in_batch_order
 from trainers.optimizer import make_optimizer, update_average
 from trainers.recipe import Recipe, ema_decay_at, learning_rate_at
 
@@ -50,10 +55,12 @@ class Training:
     """A network on its way through a recipe.
 
     `model` is trained in place, from the weights that it has; `seed` orders and augments the samples. Of several
-    processes each trains on its share of every global batch and holds the same weights.
+    processes each trains on its share of every global batch and holds the same weights. Their batch norms see together
+    what that of one process would (`trainers.batch_norm`), so that the results differ by rounding alone.
 
-    With `micro_batches` above 1 a batch goes through the network in so many parts, one after the other, which takes
-    less memory. The gradients are those of the whole batch, but batch norm sees each part on its own.
+    With `micro_batches` above 1 the share of a process goes through the network in so many parts, one after the other,
+    which takes less memory. The gradients are those of the whole batch. Batch norm sees the groups of the layout, or
+    each part on its own where a group is larger. `layout` is by default one pass of one process, all in one group.
     """
 
     def __init__(
@@ -66,22 +73,35 @@ class Training:
         seed: int,
         device: torch.device | str,
         rank: int = 0,
-        world_size: int = 1,
+        layout: BatchLayout | None = None,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
         self.epoch = 0
-        self.micro_batches = 1
+        # Of the epoch that is running: its steps so far, the sum of their losses in this process, and its seconds.
+        self.step = 0
+        self._loss_sum = torch.zeros((), device=device)
+        self._seconds = 0.0
+        # On how many processes it was before it was taken up; None where it was not, or nobody knows.
+        self.earlier_world_size: int | None = None
+        self._layout = layout_of(recipe.batch_size, len(train_data)) if layout is None else layout
+        self.micro_batches = self._layout.passes
         self._device = torch.device(device)
-        self._rank, self._world_size = rank, world_size
+        self._rank, self._world_size = rank, self._layout.world_size
         self._train_data, self._validation_data = train_data, validation_data
-        # A set smaller than a batch is one batch; what is left over at the end of an epoch is dropped.
-        batch_size = min(recipe.batch_size, len(train_data))
-        self._batch_size = batch_size - batch_size % world_size
+        # Those that were met before the training was taken up.
+        self._unreadable: dict[str, list[str]] = {}
+        # What is left over at the end of an epoch is dropped.
+        self._batch_size = self._layout.batch_size
         self.steps_per_epoch = len(train_data) // self._batch_size
         self._model = model.to(self._device)
         self._averaged = copy.deepcopy(self._model) if recipe.ema_decay > 0 else None
-        self._network = DistributedDataParallel(self._model) if world_size > 1 else self._model
+        self._norms = grouped_norms(self._model, self._layout, rank)
+        # Where each pass is a group of batch norm, a CPU computes it alike on any layout; so are the sums, then.
+        in_groups = self._layout.micro_batch == self._layout.norm_batch < self._layout.batch_size
+        self._exact = ExactGradients(self._model) if in_groups and self._device.type == "cpu" else None
+        parallel = self._world_size > 1 and self._exact is None
+        self._network = DistributedDataParallel(self._model) if parallel else self._model
         self._optimizer = make_optimizer(self._model, recipe)
 
     @property
@@ -89,40 +109,61 @@ class Training:
         """The network that is evaluated and kept: the averaged weights, or the trained ones where none are averaged."""
         return self._model if self._averaged is None else self._averaged
 
-    def epochs(self) -> Iterator[EpochResult]:
+    def epochs(self, between_steps: Callable[[], None] = lambda: None) -> Iterator[EpochResult]:
         """Trains from where the training stands to the recipe's last epoch, with a result after each.
 
-        Raises Diverged where the loss is no longer finite.
+        `between_steps` is called after each step, and each batch of an evaluation, equally often in all processes. What
+        `state_dict` and `position` say there is where a training goes on, whatever is raised. Raises Diverged where
+        the loss is no longer finite.
         """
         while self.epoch < self.recipe.epochs:
-            start = time.perf_counter()
-            train_loss, learning_rate = self._train_epoch(self.epoch + 1)
-            val_loss, val_accuracy = self.evaluate(self._validation_data)
+            start, before = time.perf_counter(), self._seconds
+
+            def timed_between_steps(start: float = start, before: float = before) -> None:
+                self._seconds = before + time.perf_counter() - start
+                between_steps()
+
+            train_loss, learning_rate = self._train_epoch(self.epoch + 1, timed_between_steps)
+            val_loss, val_accuracy = self.evaluate(self._validation_data, timed_between_steps)
             if not math.isfinite(val_loss):
                 raise Diverged(self.epoch + 1)
             self.epoch += 1
-            seconds = time.perf_counter() - start
+            self.step, self._seconds = 0, 0.0
+            self._loss_sum = torch.zeros_like(self._loss_sum)
+            seconds = before + time.perf_counter() - start
             yield EpochResult(self.epoch, train_loss, val_loss, val_accuracy, learning_rate, seconds)
 
-    def evaluate(self, data: Images) -> tuple[float, float]:
-        """(loss, accuracy) of the evaluated model."""
-        model = self.evaluated_model
-        if self._world_size > 1:
-            # Each process has seen other images, so their batch norms differ; the first one's count.
-            for buffer in model.buffers():
-                torch.distributed.broadcast(buffer, 0)
+    def evaluate(self, data: Images, between_batches: Callable[[], None] = lambda: None) -> tuple[float, float]:
+        """(loss, accuracy) of the evaluated model. `between_batches` is called after each batch."""
         return evaluate(
-            model,
+            self.evaluated_model,
             data,
             self._device,
             max(1, self._batch_size // (self._world_size * self.micro_batches)),
             precision=self.recipe.precision,
             rank=self._rank,
             world_size=self._world_size,
+            between_batches=between_batches,
         )
 
+    def unreadable(self) -> dict[str, list[str]]:
+        """The files of the train and the validation split that could not be read so far. All processes must call it."""
+        mine = {"train": unreadable_files(self._train_data), "validation": unreadable_files(self._validation_data)}
+        found: list[dict[str, set[str]]] = [mine] * self._world_size
+        if self._world_size > 1:
+            torch.distributed.all_gather_object(found, mine)
+        earlier = self._unreadable
+        return {split: sorted(set(earlier.get(split, ())).union(*(each[split] for each in found))) for split in mine}
+
+    def position(self) -> dict[str, Any]:
+        """Where the running epoch stands, which `state_dict` lacks. All processes must call it."""
+        sums = [self._loss_sum.item()] * self._world_size
+        if self._world_size > 1:
+            torch.distributed.all_gather_object(sums, sums[0])
+        return {"step": self.step, "loss_sums": sums, "seconds": self._seconds}
+
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on, as copies that later steps leave alone."""
+        """Everything that the epochs after this one depend on, as copies that later steps leave alone."""
         return copy.deepcopy(
             {
                 "epoch": self.epoch,
@@ -130,6 +171,7 @@ class Training:
                 "recipe": self.recipe.to_json(),
                 "train_images": len(self._train_data),
                 "micro_batches": self.micro_batches,
+                "world_size": self._world_size,
                 "model": self._model.state_dict(),
                 "averaged": None if self._averaged is None else self._averaged.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -137,36 +179,49 @@ class Training:
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up the training that `state_dict` left. Raises UserError where that was another one."""
+        """Takes up the training that `state_dict` left, with what `position` said if it was left within an epoch.
+
+        Raises UserError where that was another training.
+        """
         mine = {"seed": self.seed, "recipe": self.recipe.to_json(), "train_images": len(self._train_data)}
         for name, value in mine.items():
             if state[name] != value:
                 raise UserError(f"the saved training has {name} {state[name]!r}, this one {value!r}.")
         self.epoch = state["epoch"]
-        # A training goes on as it was, in as many parts at least.
-        self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
+        self.earlier_world_size = state.get("world_size")
+        self._unreadable = state.get("unreadable", {})
+        self.step, self._seconds = state.get("step", 0), state.get("seconds", 0.0)
+        sums = state.get("loss_sums", [0.0])
+        # On another number of processes each takes an equal part of the whole.
+        loss_sum = sums[self._rank] if len(sums) == self._world_size else math.fsum(sums) / len(sums)
+        self._loss_sum = torch.full_like(self._loss_sum, loss_sum)
+        is_whole = self._layout.norm_batch == self._batch_size
+        if is_whole and state.get("world_size", self._world_size) == self._world_size:
+            # Batch norm goes on seeing what it saw: as many parts at least.
+            self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
         self._model.load_state_dict(state["model"])
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])
         # The optimizer would take the tensors themselves, and its steps would then change `state`.
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float]:
-        """The mean loss and the last learning rate of epoch `epoch`, counted from 1."""
+    def _train_epoch(self, epoch: int, between_steps: Callable[[], None]) -> tuple[float, float]:
+        """The mean loss and the last learning rate of epoch `epoch`, counted from 1, from the step on that it is at."""
         self._network.train()
         augmentation = Augmentation(self.recipe.augment, self.seed, epoch)
-        batches = self._train_data.batches(self._order(epoch), self._device, augmentation)
-        total = torch.zeros((), device=self._device)
-        for step, (images_BCHW, labels_B) in enumerate(batches):
-            done = (epoch - 1) * self.steps_per_epoch + step
+        first = (epoch - 1) * self.steps_per_epoch
+        for images_BCHW, labels_B in self._train_data.batches(
+            self._order(epoch)[self.step :], self._device, augmentation
+        ):
+            done = first + self.step
             learning_rate = learning_rate_at(self.recipe, done, self.steps_per_epoch)
-            total += self._step(images_BCHW, labels_B, learning_rate, ema_decay_at(self.recipe, done))
-            last = step + 1 == self.steps_per_epoch
-            if last or step % STEPS_BETWEEN_CHECKS == 0:
-                mean = self._mean_loss(total, step + 1)
-                if not math.isfinite(mean):
-                    raise Diverged(epoch)
-        return mean, learning_rate
+            self._loss_sum += self._step(images_BCHW, labels_B, learning_rate, ema_decay_at(self.recipe, done))
+            if self.step % STEPS_BETWEEN_CHECKS == 0:
+                self._finite_mean_loss(epoch, self.step + 1)
+            self.step += 1
+            between_steps()
+        last_rate = learning_rate_at(self.recipe, first + self.steps_per_epoch - 1, self.steps_per_epoch)
+        return self._finite_mean_loss(epoch, self.steps_per_epoch), last_rate
 
     def _step(self, images_BCHW: Tensor, labels_B: Tensor, learning_rate: float, ema_decay: float) -> Tensor:
         """One step of the optimizer. The mean loss of the batch before it."""
@@ -175,14 +230,28 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
         # Batch norm needs two images in a part.
         count = max(1, min(self.micro_batches, len(labels_B) // 2))
-        parts = [
-            self._backward(images, labels, len(labels) / len(labels_B))
-            for images, labels in zip(images_BCHW.chunk(count), labels_B.chunk(count), strict=True)
-        ]
+        # Of which images the loss is the mean: several processes take the mean of theirs, or else the sum.
+        whole = len(labels_B) if self._exact is None else self._batch_size
+        parts: list[Tensor] = []
+        for images, labels in zip(images_BCHW.chunk(count), labels_B.chunk(count), strict=True):
+            with self._gradients_kept_here(until_last=len(parts) + 1 < count):
+                parts.append(self._backward(images, labels, len(labels) / whole))
+            if self._exact is not None:
+                self._exact.add()
+        if self._exact is not None:
+            self._exact.finish(self._world_size)
+            parts = list(in_batch_order(torch.stack(parts)[:, None], self._world_size)[:, 0])
+        finish_step(self._norms, self._world_size, in_order=self._exact is not None)
         self._optimizer.step()
         if self._averaged is not None:
             update_average(self._averaged, self._model, ema_decay)
         return sum(parts[1:], parts[0])
+
+    def _gradients_kept_here(self, *, until_last: bool) -> AbstractContextManager[None]:
+        """The context of a part of a batch; several processes need only share the sum of the gradients of all parts."""
+        if until_last and isinstance(self._network, DistributedDataParallel):
+            return self._network.no_sync()
+        return nullcontext()
 
     def _backward(self, images_BCHW: Tensor, labels_B: Tensor, share: float) -> Tensor:
         """Adds the gradients of a part of a batch to those there are. Its mean loss times its share of the batch."""
@@ -192,13 +261,25 @@ class Training:
         torch.autograd.backward(loss)
         return loss.detach()
 
-    def _mean_loss(self, total: Tensor, steps: int) -> float:
-        return sum_over_processes(total.clone(), self._world_size).item() / (steps * self._world_size)
+    def _finite_mean_loss(self, epoch: int, steps: int) -> float:
+        """The mean loss of the running epoch after so many steps. Raises Diverged where it is not finite."""
+        if self._exact is not None:
+            mean = self._loss_sum.item() / steps
+        else:
+            total = sum_over_processes(self._loss_sum.clone(), self._world_size)
+            mean = total.item() / (steps * self._world_size)
+        if not math.isfinite(mean):
+            raise Diverged(epoch)
+        return mean
 
     def _order(self, epoch: int) -> list[Tensor]:
-        """The indices of this process's share of every batch of an epoch."""
+        """The indices of this process's share of every batch of an epoch.
+
+        A batch lies over the processes pass by pass, so that neighbours in it are normalised together on any number.
+        """
         count = len(self._train_data)
         draw_I = uniform_draws(self.seed, epoch, np.arange(count), 1)[:, 0]
         order_I = torch.from_numpy(np.argsort(draw_I, kind="stable"))
         whole = order_I[: self.steps_per_epoch * self._batch_size]
-        return [batch[self._rank :: self._world_size] for batch in torch.split(whole, self._batch_size)]
+        shares = whole.view(self.steps_per_epoch, -1, self._world_size, self._layout.micro_batch)[:, :, self._rank]
+        return list(shares.flatten(1))

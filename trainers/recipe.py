@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ AUGMENTS = ("none", "shift", "flip_crop", "resized_crop")
 PRECISIONS = ("float32", "bfloat16")
 # Of epochs and of images in a batch: more than that is a slip of the finger.
 MOST = 1_000_000
+# Pixels of a side up to which batch norm sees whole batches, if a full training leaves it open.
+SMALL_IMAGE_SIZE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,9 @@ class Recipe:
 
     `batch_size` is the global batch. `weight_decay` applies to the weights of convolutions and linear layers, not to
     norms, biases and position embeddings. `ema_decay` is that of the exponential moving average of the weights, which
-    is what is evaluated and kept; 0 keeps the weights themselves. "bfloat16" is autocast. Raises UserError where a
-    value is out of range.
+    is what is evaluated and kept; 0 keeps the weights themselves. "bfloat16" is autocast. `norm_batch` is over how many
+    images of a batch batch norm takes its statistics, wherever they are computed; 0 leaves it open: it is the whole
+    batch in a search, and `open_norm_batch` in a full training. Raises UserError where a value is out of range.
     """
 
     epochs: int
@@ -35,6 +39,7 @@ class Recipe:
     ema_decay: float
     augment: str
     precision: str
+    norm_batch: int = 0
 
     def __post_init__(self) -> None:
         self._check("epochs", 1 <= self.epochs <= MOST, f"1 to {MOST:,}")
@@ -44,6 +49,11 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("warmup_epochs", 0 <= self.warmup_epochs <= MOST, f"a number from 0 to {MOST:,}")
+        self._check(
+            "norm_batch",
+            self.norm_batch == 0 or (self.norm_batch >= 2 and self.batch_size % self.norm_batch == 0),
+            f"0, or at least 2 that divide the batch of {self.batch_size}",
+        )
         if self.augment not in AUGMENTS:
             raise unknown_name("recipe augment", self.augment, AUGMENTS)
         if self.precision not in PRECISIONS:
@@ -57,12 +67,38 @@ class Recipe:
             )
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The fields; `norm_batch` only where it is set, as files of earlier code have it."""
+        fields = dataclasses.asdict(self)
+        return fields if self.norm_batch else {name: fields[name] for name in fields if name != "norm_batch"}
 
     @classmethod
     def from_json(cls, data: object) -> "Recipe":
         """The recipe that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "recipe")
+        return read_dataclass(cls, {"norm_batch": 0} | dict(data) if isinstance(data, Mapping) else data, "recipe")
+
+
+def scaled_learning_rate(batch_size: int, learning_rate: float, other_batch_size: int) -> float:
+    """The learning rate at another batch: in proportion to it, the rule of arXiv 1706.02677 for SGD."""
+    return learning_rate * other_batch_size / batch_size
+
+
+def open_norm_batch(batch_size: int, image_size: int) -> int:
+    """Over how many images batch norm takes its statistics in a full training whose recipe leaves it open.
+
+    Over the whole batch where images are small, since any device holds that, and small passes would make it slow. Else
+    over a quarter of it, from 16 to 32 images: what a GPU has of a large batch in arXiv 1706.02677. It does not follow
+    the machines, so that a training is the same on any of them.
+    """
+    if image_size <= SMALL_IMAGE_SIZE:
+        return batch_size
+    return nearest_norm_batch(min(max(batch_size // 4, 16), 32), batch_size)
+
+
+def nearest_norm_batch(norm_batch: int, batch_size: int) -> int:
+    """What divides the batch and is nearest to `norm_batch`, as a factor."""
+    pairs = ((size, batch_size // size) for size in range(1, math.isqrt(batch_size) + 1) if batch_size % size == 0)
+    divisors = (divisor for pair in pairs for divisor in pair if divisor >= 2)
+    return min(divisors, key=lambda divisor: (max(divisor / norm_batch, norm_batch / divisor), divisor))
 
 
 def learning_rate_at(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

@@ -1,20 +1,34 @@
 """A training that may be cut off at any moment: it goes on from its newest sound checkpoint and writes one an epoch.
 
-A checkpoint holds `training`, the state of the training, and `results`, those of all its epochs so far.
+A checkpoint holds `training`, the state of the training, and `results`, those of all its epochs so far. One that was
+written within an epoch says where that stands.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
 from trainers.loop import Training
 from trainers.micro_batches import split_where_memory_is_short
+from trainers.stopping import Stopped
 
 T = TypeVar("T")
+
+# What is wanted between two steps, of all that the processes want the largest.
+NOTHING, SAVE, END = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """When a training is checkpointed within an epoch: every so many seconds, and where its end is requested."""
+
+    checkpoint_seconds: float
+    end_requested: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +40,44 @@ class ResumableTraining:
     checkpoints: Path
     processes: Processes
 
-    def epochs(self) -> Iterator[EpochResult]:
+    def epochs(self, pauses: Pauses | None = None) -> Iterator[EpochResult]:
         """Trains on to the last epoch; each one is checkpointed, by the first process, before it is yielded.
 
-        Raises Diverged, and OSError where a checkpoint cannot be written.
+        Raises Diverged, OSError where a checkpoint cannot be written, and Stopped where the pauses say so.
         """
-        for result in self.training.epochs():
+        between_steps = (lambda: None) if pauses is None else self._between_steps(pauses)
+        for result in self.training.epochs(between_steps):
             self.results.append(result)
-            if self.processes.is_first:
-                state = {"training": self.training.state_dict(), "results": [each.to_json() for each in self.results]}
-                save_checkpoint(self.checkpoints, result.epoch, state)
+            self._save(result.epoch, {})
             yield result
+
+    def _between_steps(self, pauses: Pauses) -> Callable[[], None]:
+        saved = time.monotonic()
+
+        def between_steps() -> None:
+            nonlocal saved
+            is_due = time.monotonic() - saved >= pauses.checkpoint_seconds
+            # A process alone cannot leave the others, nor be without them where they save.
+            wanted = self.processes.largest(END if pauses.end_requested() else SAVE if is_due else NOTHING)
+            if wanted == NOTHING:
+                return
+            training = self.training
+            self._save(training.epoch, training.position())
+            saved = time.monotonic()
+            if wanted == END:
+                raise Stopped(training.epoch + 1, training.step)
+
+        return between_steps
+
+    def _save(self, epoch: int, position: dict[str, Any]) -> None:
+        unreadable = self.training.unreadable()
+
+        def save() -> None:
+            state = self.training.state_dict() | position | {"unreadable": unreadable}
+            content = {"training": state, "results": [each.to_json() for each in self.results]}
+            save_checkpoint(self.checkpoints, epoch, content, step=position.get("step", 0))
+
+        self.processes.from_first(save)
 
 
 def train_resumably(
@@ -58,7 +99,7 @@ def train_resumably(
 
     def attempt(micro_batches: int) -> Iterator[T]:
         training = make_training()
-        training.micro_batches = micro_batches
+        training.micro_batches *= micro_batches
         yield from follow(_taken_up(training, checkpoints, processes))
 
     return split_where_memory_is_short(attempt) if processes.world_size == 1 else attempt(1)

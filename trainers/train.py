@@ -17,6 +17,7 @@ from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_machine
 from search_spaces.pasted_commands import shell_word, stands_in_project
 from search_spaces.standard_streams import run_program
+from trainers.stopping import TERMINATED, EndedEarly, Stopped, StopSignals
 
 if TYPE_CHECKING:
     from trainers.full.plan import Plan
@@ -43,9 +44,14 @@ settings:
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
   recipe.augment=none | shift | flip_crop | resized_crop
   recipe.precision=float32 | bfloat16
-  recipe.batch_size (of all processes together), recipe.epochs, recipe.learning_rate,
-  recipe.momentum, recipe.weight_decay, recipe.label_smoothing, recipe.warmup_epochs,
-  recipe.ema_decay
+  recipe.batch_size (of all processes together; the learning rate changes in proportion, unless it is
+                    given, too), recipe.epochs, recipe.learning_rate, recipe.momentum,
+                    recipe.weight_decay, recipe.label_smoothing, recipe.warmup_epochs, recipe.ema_decay
+  recipe.norm_batch=N   batch norm takes its statistics over N images of a batch, wherever they are
+                    (16 to 32 of them where the recipe leaves it open, 0; as many as the batch has: over
+                    all of it, across processes)
+  recipe.micro_batch=auto | N   images that a process takes through the network at a time; auto: its
+                    share of a batch, on a GPU as much of it as a measured step shows to fit
 
 examples:
   python trainers/train.py bundles/knee
@@ -53,26 +59,31 @@ examples:
   python trainers/train.py bundles/knee --init weights data=image_folder data.root=DIR recipe.epochs=20
   torchrun --nproc-per-node 8 trainers/train.py bundles/knee data=imagenet data.root=/data/imagenet
 
-Each epoch is checkpointed. After an interruption the same command goes on where
-it was. The output directory ends up with result.json and the trained network, bundle/."""
+Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and
+SIGUSR1 end it after the next step, checkpointed. After an interruption the same command goes on where
+it was, on any number of processes. The output directory ends up with result.json and the trained network, bundle/."""
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
+    """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after
+    SIGTERM and SIGUSR1.
+    """
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     is_first = os.environ.get("RANK", "0") == "0"
-    try:
-        options = _parser().parse_intermixed_args(arguments)
-        plan = _prepare(options)
-    except UserError as error:
-        if is_first:
-            print(f"error: {error}", file=sys.stderr)
-        return MISTAKE
-    except KeyboardInterrupt:
-        if is_first:
-            print("\ninterrupted before anything was written", file=sys.stderr)
-        return INTERRUPTED
-    return _run(plan, arguments)
+    with StopSignals() as signals:
+        try:
+            options = _parser().parse_intermixed_args(arguments)
+            plan = _prepare(options)
+        except UserError as error:
+            if is_first:
+                print(f"error: {error}", file=sys.stderr)
+            return MISTAKE
+        except (KeyboardInterrupt, EndedEarly) as end:
+            if is_first:
+                print("\ninterrupted before anything was written", file=sys.stderr)
+            return INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED
+        signals.claim()
+        return _run(plan, arguments, signals)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,35 +137,51 @@ def _prepare(options: argparse.Namespace) -> "Plan":
     return prepare(bundle, settings, out, options.device, None if initial is None else directory)
 
 
-def _run(plan: "Plan", arguments: list[str]) -> int:
+def _run(plan: "Plan", arguments: list[str], signals: StopSignals) -> int:
     from search_spaces.units import readable_duration
+    from trainers.distributed import is_lost_connection
     from trainers.full.full_training import finished_result, run
-    from trainers.full.readout import announce, failure_line
+    from trainers.full.readout import announce, failure_line, unreadable_line
     from trainers.loop import TRAINING_FAILURES, Diverged
 
     processes = plan.processes
+    go_on = f"to go on: {_command(arguments)}"
     try:
         result = finished_result(plan)
         if processes.is_first and result is None:
             announce(plan)
-        result = result or run(plan)
-    except KeyboardInterrupt:
+        result = result or run(plan, signals.requested)
+    except (KeyboardInterrupt, Stopped) as end:
         if processes.is_first:
-            print(f"\ninterrupted; to go on: {_command(arguments)}", file=sys.stderr)
-        return INTERRUPTED
+            print(f"\ninterrupted; {go_on}", file=sys.stderr)
+        if isinstance(end, KeyboardInterrupt):
+            return INTERRUPTED
+        processes.leave()
+        return signals.exit_code
     except TRAINING_FAILURES as error:
         # A loss is that of all processes; what else fails may do so in one alone.
         if processes.is_first or not isinstance(error, Diverged):
             print(f"error: {failure_line(error)}", file=sys.stderr)
         return FAILURE
-    except (UserError, OSError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return MISTAKE if isinstance(error, UserError) else FAILURE
+        return MISTAKE
+    except OSError as error:
+        if processes.is_first:
+            print(f"error: {error}; once that is mended, {go_on}", file=sys.stderr)
+        return FAILURE
+    except RuntimeError as error:
+        if not is_lost_connection(error):
+            raise
+        print(f"error: another process of this training has gone; {go_on}", file=sys.stderr)
+        return FAILURE
     processes.leave()
     if processes.is_first:
         test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
         print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
         print(f"trained  {result['epochs']} epochs in {readable_duration(result['seconds'])}")
+        if unreadable := unreadable_line(result):
+            print(f"images   {unreadable}")
         print(f"result   {plan.result_file}")
         print(f"bundle   {plan.out / 'bundle'}")
     return SUCCESS

@@ -18,7 +18,7 @@ from nas.records.front import finished, front_of
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError, printable
-from search_spaces.exit_codes import FAILURE, SUCCESS
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, SUCCESS
 from search_spaces.machine import prepare_machine
 from search_spaces.units import readable_flops
 from trainers.full.full_training import finished_result, run
@@ -26,6 +26,7 @@ from trainers.full.plan import TRAINING_NEEDS, Plan, prepare
 from trainers.full.readout import announce, failure_line
 from trainers.full.train_settings import settings_of
 from trainers.loop import TRAINING_FAILURES
+from trainers.stopping import Stopped, StopSignals
 
 # Of weights, order and augmentation, as trainers/train.py has it.
 SEED = 0
@@ -68,16 +69,23 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
         settings = settings_of(bundle, options.overrides, SEED)
         plans.append(prepare(bundle, settings, out / f"{record.number:04d}", options.device))
     trained = []
-    for plan, (record, role) in zip(plans, chosen, strict=True):
-        try:
-            result = finished_result(plan)
-            if result is None:
-                announce(plan)
-                result = run(plan)
-        except TRAINING_FAILURES as error:
-            print(f"error: trial {record.number}: {failure_line(error)}", file=sys.stderr)
-            return FAILURE
-        trained.append(FullTraining(record, role, result))
+    with StopSignals() as signals:
+        signals.claim()
+        for plan, (record, role) in zip(plans, chosen, strict=True):
+            try:
+                result = finished_result(plan)
+                if result is None:
+                    announce(plan)
+                    result = run(plan, signals.requested)
+            except TRAINING_FAILURES as error:
+                print(f"error: trial {record.number}: {failure_line(error)}", file=sys.stderr)
+                return FAILURE
+            except Stopped:
+                if signals.exit_code == INTERRUPTED:
+                    raise KeyboardInterrupt from None
+                print("\ninterrupted; the same command goes on", file=sys.stderr)
+                return signals.exit_code
+            trained.append(FullTraining(record, role, result))
     _print_results(console, front_of(ledger.records), trained, out)
     return SUCCESS
 

@@ -9,7 +9,15 @@ import pytest
 
 from search_spaces.errors import UserError
 from trainers.data.config import DATA_DEFAULTS
-from trainers.recipe import FULL_TRAINING, Recipe, ema_decay_at, learning_rate_at
+from trainers.recipe import (
+    FULL_TRAINING,
+    Recipe,
+    ema_decay_at,
+    learning_rate_at,
+    nearest_norm_batch,
+    open_norm_batch,
+    scaled_learning_rate,
+)
 
 RECIPE = Recipe(10, 64, 0.4, 0.9, 1e-4, 0.1, 2.0, 0.99, "shift", "float32")
 
@@ -102,3 +110,25 @@ def test_average_forgets_where_it_began_and_ends_at_its_decay() -> None:
     # After 100 updates the first weights count for less than a millionth.
     assert math.prod(decays[:100]) < 1e-6
     assert ema_decay_at(dataclasses.replace(RECIPE, ema_decay=0.0), 5) == 0.0
+
+
+def test_groups_of_batch_norm_are_left_out_of_json_where_there_are_none() -> None:
+    assert "norm_batch" not in RECIPE.to_json() and Recipe.from_json(RECIPE.to_json()).norm_batch == 0
+    with pytest.raises(UserError, match="recipe norm_batch is 24: expected 0, or at least 2 that divide the batch"):
+        dataclasses.replace(RECIPE, norm_batch=24)
+
+
+def test_another_batch_has_a_learning_rate_in_proportion() -> None:
+    """The paper's 1.6 at 4096 is the 0.1 at 256 that ResNets were always trained with."""
+    assert scaled_learning_rate(4096, 1.6, 256) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("batch_size", "found"), [(64, 16), (100, 20), (24, 12), (8, 8), (101, 101), (48, 16)])
+def test_groups_of_batch_norm_divide_any_batch(batch_size: int, found: int) -> None:
+    assert nearest_norm_batch(16, batch_size) == found
+
+
+def test_open_groups_of_batch_norm_follow_the_batch_alone() -> None:
+    sizes = (4096, 256, 128, 64, 32, 8, 2)
+    assert [open_norm_batch(size, 224) for size in sizes] == [32, 32, 32, 16, 16, 8, 2]
+    assert [open_norm_batch(size, 64) for size in sizes] == list(sizes)

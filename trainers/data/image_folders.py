@@ -1,6 +1,7 @@
 """The images of a split in folders: read, augmented and normalised one at a time in loader processes.
 
-In the place of an image that cannot be read stands the next one of its split, up to a limit.
+In training the next image of its split stands in the place of one that cannot be read, so that batches stay whole; in
+an evaluation it is left out. There is a limit for both.
 
 Shapes: B batch, C channels, H height, W width.
 """
@@ -19,7 +20,7 @@ from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation, crop_box, reach
 from trainers.data.decoding import read_image
 from trainers.data.folder_sets import Part
-from trainers.data.images import normalise
+from trainers.data.images import Images, normalise
 from trainers.data.loader_processes import read_batches
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.data.preprocessing import folder_resize
@@ -66,6 +67,7 @@ class FolderImages:
         # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
         torchvision()
         dataset = _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable)
+        remedy = "It is left out." if augmentation is None else "Another stands in its place."
         numbers = [index_B.tolist() for index_B in indices]
         read = read_batches(
             dataset,
@@ -76,11 +78,13 @@ class FolderImages:
             pin_memory=device.type == "cuda",
         )
         for images_BCHW, index_B, problems in read:
-            self._count(problems)
+            self._count(problems, remedy)
+            if not len(index_B):
+                continue
             images = normalise(images_BCHW.to(device, non_blocking=True), FOLDER_MEAN, FOLDER_STD)
             yield images, self.labels_I[index_B].to(device, non_blocking=True)
 
-    def _count(self, problems: dict[str, str]) -> None:
+    def _count(self, problems: dict[str, str], remedy: str) -> None:
         """Takes note of files, and of what is wrong with each. Raises UnreadableImages where they are too many."""
         new = {file: problem for file, problem in problems.items() if file not in self.unreadable}
         self.unreadable |= new
@@ -93,15 +97,22 @@ class FolderImages:
                 tuple(self.unreadable),
             )
         for problem in new.values():
-            logger.warning("%s Another stands in its place.", problem)
+            logger.warning("%s %s", problem, remedy)
 
 
-# A decoded uint8 image (C, H, W) with its index, and what is wrong with each file that was tried before it.
+def unreadable_files(images: Images) -> set[str]:
+    """The files of a split that were met and could not be read."""
+    return set(images.unreadable) if isinstance(images, FolderImages) else set()
+
+
+# A decoded uint8 image (C, H, W) with its index, and what is wrong with each file that was tried before it. The index
+# is LEFT_OUT where there is no image.
 _Item = tuple[Tensor, int, dict[str, str]]
+LEFT_OUT = -1
 
 
 class _Decoded(Dataset[_Item]):
-    """The image at an index, or the next one that can be read.
+    """The image at an index; where it cannot be read, the next one that can in training, and none in an evaluation.
 
     A problem is handed over as a value: an error raised in a loader process would come back wrapped in its trace.
     """
@@ -123,18 +134,24 @@ class _Decoded(Dataset[_Item]):
                 image = read_image(file)
             except UserError as error:
                 problems[file] = str(error)
+                if self.augmentation is None:
+                    break
                 index = (index + 1) % len(self)
                 continue
             functional = torchvision().transforms.v2.functional
             fitted = _fit(image, self.image_size, self.augmentation, index)
             return functional.pil_to_tensor(fitted), index, problems
-        # Too many, so that nobody looks at the image.
-        return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), index, problems
+        return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), LEFT_OUT, problems
 
 
 def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
     images, index, problems = zip(*items, strict=True)
-    return torch.stack(images), torch.tensor(index), {file: each[file] for each in problems for file in each}
+    index_B = torch.tensor(index)
+    is_there_B = index_B != LEFT_OUT
+    noted = {file: each[file] for each in problems for file in each}
+    if is_there_B.all():
+        return torch.stack(images), index_B, noted
+    return torch.stack(images)[is_there_B], index_B[is_there_B], noted
 
 
 def _fit(image: Any, size: int, augmentation: Augmentation | None, index: int) -> Any:

@@ -2,7 +2,7 @@
 
 OUT/settings.json   what is trained and the fingerprint of its images, so that only the same training goes on here
 OUT/data.index      what is in the folders of its images, so that each process need not scan them
-OUT/checkpoints/    the last two epochs
+OUT/checkpoints/    the last two, of an epoch's end or within one
 OUT/result.json     the outcome; it is written last and says that the training is finished
 OUT/bundle/         the trained network
 """
@@ -11,7 +11,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -20,43 +20,47 @@ from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.data.datasets import load_test, load_train_validation
-from trainers.data.image_folders import UnreadableImages
+from trainers.data.image_folders import UnreadableImages, unreadable_files
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
 from trainers.full.initial_weights import load_initial_weights
 from trainers.full.plan import UNREADABLE_IMAGES, Plan
-from trainers.full.readout import epoch_line
+from trainers.full.readout import continuation_lines, epoch_line
 from trainers.full.train_settings import FINGERPRINT
 from trainers.loop import Training
 from trainers.model import seeded_model
-from trainers.resumable import ResumableTraining, train_resumably
+from trainers.resumable import Pauses, ResumableTraining, train_resumably
+from trainers.stopping import Stopped
+from trainers.threads import choose_threads
 
 RESULT_FORMAT = "full-training-result/1"
 
 
-def run(plan: Plan) -> dict[str, Any]:
+def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Trains from the last checkpoint, or from the start, to the end, and returns the result.
 
-    Raises Diverged, UserError where an image cannot be read, OSError where nothing can be written, and
+    `end_requested` is asked between steps; where it says so in any process, the training is checkpointed and Stopped
+    raised. Raises Diverged, UserError where an image cannot be read, OSError where nothing can be written, and
     torch.cuda.OutOfMemoryError where a GPU's memory does not suffice.
     """
     with ExitStack() as stack:
-        if plan.processes.is_first:
-            _open_out(plan, stack)
+        plan.processes.from_first(lambda: _open_out(plan, stack))
+        choose_threads(plan.processes.device, plan.summary.image_size)
         checkpoints, processes = plan.out / "checkpoints", plan.processes
+        pauses = Pauses(60 * plan.settings.conduct.checkpoint_minutes, end_requested)
         try:
             training, results = next(
-                train_resumably(partial(_training, plan), checkpoints, processes, partial(_followed, plan))
+                train_resumably(partial(_training, plan), checkpoints, processes, partial(_followed, plan, pauses))
             )
-            has_test = plan.summary.test_images > 0
-            test = training.evaluate(load_test(plan.settings.data, plan.known_files)) if has_test else None
+            test, unreadable = None, {name: len(files) for name, files in training.unreadable().items()}
+            if plan.summary.test_images > 0:
+                test, unreadable["test"] = _tested(plan, training, pauses)
         except UnreadableImages as error:
             _note_unreadable(plan, error)
             raise
-        result = _result(plan, results, test)
-        if plan.processes.is_first:
-            _keep(plan, training, result)
+        result = _result(plan, results, test, unreadable)
+        plan.processes.from_first(lambda: _keep(plan, training, result))
         return result
 
 
@@ -103,23 +107,44 @@ def _training(plan: Plan) -> Training:
         seed=settings.seed,
         device=processes.device,
         rank=processes.rank,
-        world_size=processes.world_size,
+        layout=plan.layout,
     )
 
 
-def _followed(plan: Plan, resumed: ResumableTraining) -> Iterator[tuple[Training, list[EpochResult]]]:
+def _tested(plan: Plan, training: Training, pauses: Pauses) -> tuple[tuple[float, float], int]:
+    """(loss, accuracy) on the test split, and how many images of it could not be read.
+
+    The training is at its end, and checkpointed.
+    """
+
+    def between_batches() -> None:
+        if plan.processes.largest(pauses.end_requested()):
+            raise Stopped(training.epoch, training.steps_per_epoch)
+
+    data = load_test(plan.settings.data, plan.known_files)
+    found = training.evaluate(data, between_batches)
+    return found, len(plan.processes.all_of(unreadable_files(data)))
+
+
+def _followed(plan: Plan, pauses: Pauses, resumed: ResumableTraining) -> Iterator[tuple[Training, list[EpochResult]]]:
     """The training at its end and all its results, once; on the way there a line an epoch."""
     epochs, before, start = plan.settings.recipe.epochs, len(resumed.results), time.perf_counter()
-    if before and plan.processes.is_first:
-        print(f"resumes  after epoch {before}", flush=True)
-    for result in resumed.epochs():
+    step, steps = resumed.training.step, resumed.training.steps_per_epoch
+    if (before or step) and plan.processes.is_first:
+        within = f", and {step} of {steps} steps" if step else ""
+        print(f"resumes  after epoch {before}{within}", flush=True)
+        for line in continuation_lines(plan, resumed.training.earlier_world_size):
+            print(f"         {line}", flush=True)
+    for result in resumed.epochs(pauses):
         if plan.processes.is_first:
             left = (time.perf_counter() - start) / (result.epoch - before) * (epochs - result.epoch)
             print(epoch_line(result, epochs, left), flush=True)
     yield resumed.training, resumed.results
 
 
-def _result(plan: Plan, results: list[EpochResult], test: tuple[float, float] | None) -> dict[str, Any]:
+def _result(
+    plan: Plan, results: list[EpochResult], test: tuple[float, float] | None, unreadable: dict[str, int]
+) -> dict[str, Any]:
     return {
         "format": RESULT_FORMAT,
         "architecture_id": plan.settings.architecture.id,
@@ -133,6 +158,8 @@ def _result(plan: Plan, results: list[EpochResult], test: tuple[float, float] | 
         "params": plan.cost.params,
         "seed": plan.settings.seed,
         **({} if plan.settings.initial_weights is None else {"initial_weights": plan.settings.initial_weights}),
+        "norm_batch": plan.settings.norm_batch,
+        "unreadable_images": unreadable,
     }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
 from search_spaces.machine import Needs
+from trainers.batch_layout import BatchLayout, layout_of
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DataSummary, KnownFiles
 from trainers.data.data_changes import data_changes
@@ -18,8 +19,7 @@ from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
 from trainers.full.initial_weights import InitialWeights, initial_weights
-from trainers.full.train_settings import FINGERPRINT, TrainSettings, difference
-from trainers.recipe import Recipe
+from trainers.full.train_settings import FINGERPRINT, TrainSettings, as_begun, difference
 
 if TYPE_CHECKING:
     from trainers.distributed import Processes
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TRAINING_NEEDS = Needs(open_files=256, threads=64)
 # The index of the images, in the output directory.
 INDEX = "data.index"
+RESULT = "result.json"
 # The images that it could not get past, by their paths below data.root. They may be mended before it goes on.
 UNREADABLE_IMAGES = "unreadable_images.json"
 _BEFORE_SETTINGS = re.compile(rf"lock|\.settings\.json\.partial|{re.escape(INDEX)}|\.{re.escape(INDEX)}\..*")
@@ -49,11 +50,12 @@ class Plan:
     cost: Cost
     out: Path
     processes: "Processes"
+    layout: BatchLayout
     initial: InitialWeights | None = None
 
     @property
     def result_file(self) -> Path:
-        return self.out / "result.json"
+        return self.out / RESULT
 
     @property
     def known_files(self) -> KnownFiles:
@@ -62,8 +64,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What the first process found of the data, and what it has to say of them."""
+    """The settings as the training was begun, and what the first process found of the data and has to say of them."""
 
+    settings: TrainSettings
     summary: DataSummary
     fingerprint: DataFingerprint
     findings: DataFindings | None
@@ -73,7 +76,7 @@ class _Looked:
 
 def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str, weights_of: Path | None = None) -> Plan:
     """Checks all that can be checked before anything but the index of the images is written, and joins the processes
-    that torchrun started.
+    that torchrun started. Where it is left to a GPU how much of a batch it takes at a time, that is measured.
 
     `device` is "auto" or a torch device, `weights_of` the bundle's directory where its weights are started from. Raises
     UserError.
@@ -81,32 +84,46 @@ def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str, wei
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     if alone:
         # Torch takes seconds to import: a mistake is said before.
-        looked = _look(bundle, settings, out, _check_out(out, settings), 1, weights_of)
+        looked = _look(bundle, settings, out, 1, weights_of)
     from trainers.distributed import join_processes
 
     processes = join_processes(device)
     if not alone:
-        saved = processes.from_first(lambda: _check_out(out, settings))
-        looked = processes.from_first(lambda: _look(bundle, settings, out, saved, processes.world_size, weights_of))
+        looked = processes.from_first(lambda: _look(bundle, settings, out, processes.world_size, weights_of))
         # Each process reads the images by itself, perhaps on another machine.
         processes.in_all(lambda: _check_same(settings, out, looked))
-    summary, cost = looked.summary, looked.summary.cost(settings.architecture)
+    settings, summary, micro_images = looked.settings, looked.summary, looked.settings.conduct.micro_images
+    if processes.device.type == "cpu":
+        # More at a time is hardly faster on a CPU, and a group at a time comes out the same to the bit on any layout.
+        micro_images = min(micro_images or settings.norm_batch, settings.norm_batch)
+    elif micro_images is None and not (out / RESULT).exists():
+        from trainers.fitting_batch import fitting_micro_batch
+
+        found = fitting_micro_batch(settings.architecture, summary, settings.recipe, settings.norm_batch, processes)
+        micro_images = processes.smallest(found)
+    layout = _layout(settings, summary, processes.world_size, micro_images)
     return Plan(
-        bundle, settings, summary, looked.fingerprint, looked.findings, looked.notes, cost, out, processes,
-        looked.initial,
-    )  # fmt: skip
+        bundle=bundle,
+        settings=settings,
+        summary=summary,
+        fingerprint=looked.fingerprint,
+        findings=looked.findings,
+        data_notes=looked.notes,
+        cost=summary.cost(settings.architecture),
+        out=out,
+        processes=processes,
+        layout=layout,
+        initial=looked.initial,
+    )
 
 
-def _look(
-    bundle: Bundle,
-    settings: TrainSettings,
-    out: Path,
-    saved: dict[str, Any] | None,
-    world_size: int,
-    weights_of: Path | None,
-) -> _Looked:
+def _look(bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, weights_of: Path | None) -> _Looked:
+    saved = _saved_settings(out)
+    settings = wanted if saved is None else as_begun(wanted, saved)
+    if saved is not None:
+        _check_same_training(out, saved, settings)
     data = examine_data(settings.data, out / INDEX)
-    check_batch(settings.recipe, data.summary, world_size)
+    _layout(settings, data.summary, world_size, settings.conduct.micro_images)
     initial = None
     if weights_of is not None:
         initial = initial_weights(weights_of, bundle, data.summary, data.fingerprint.classes)
@@ -122,7 +139,12 @@ def _look(
             notes.append(f"not the images of the bundle: {'; '.join(differing)}")
     if data.index is not None:
         keep_index(out / INDEX, data.index)
-    return _Looked(data.summary, data.fingerprint, data.findings, tuple(notes), initial)
+    return _Looked(settings, data.summary, data.fingerprint, data.findings, tuple(notes), initial)
+
+
+def _layout(settings: TrainSettings, summary: DataSummary, world_size: int, micro_images: int | None) -> BatchLayout:
+    batch_size, norm_batch = settings.recipe.batch_size, settings.norm_batch
+    return layout_of(batch_size, summary.train_images, world_size, micro_images, norm_batch)
 
 
 def _check_same_images(out: Path, before: DataFingerprint, data: ExaminedData) -> None:
@@ -142,7 +164,7 @@ def _check_same(settings: TrainSettings, out: Path, looked: _Looked) -> None:
         raise UserError(f"the processes do not see the same images: {differing}.")
 
 
-def _check_out(out: Path, settings: TrainSettings) -> dict[str, Any] | None:
+def _saved_settings(out: Path) -> dict[str, Any] | None:
     """The settings of the training that is to go on here, None where there is none yet."""
     # An interruption may have come before the settings were written.
     if not out.exists() or (out.is_dir() and all(_BEFORE_SETTINGS.fullmatch(path.name) for path in out.iterdir())):
@@ -151,16 +173,15 @@ def _check_out(out: Path, settings: TrainSettings) -> dict[str, Any] | None:
         saved: dict[str, Any] = json.loads((out / "settings.json").read_bytes())
     except (OSError, ValueError):
         raise UserError(f"{str(out)!r} exists and holds no full training: name another directory with --out.") from None
-    found = difference(saved, settings.to_json())
-    if found:
-        raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")
     return saved
 
 
-def check_batch(recipe: Recipe, summary: DataSummary, world_size: int) -> None:
-    """Raises UserError where `world_size` processes cannot have equal shares of a batch, of two images at least."""
-    if recipe.batch_size % world_size or min(recipe.batch_size, summary.train_images) // world_size < 2:
+def _check_same_training(out: Path, saved: dict[str, Any], settings: TrainSettings) -> None:
+    found = difference(saved, settings.to_json())
+    if found and found.startswith("recipe.epochs "):
         raise UserError(
-            f"recipe.batch_size is {recipe.batch_size}: {world_size} processes need a multiple of {world_size} "
-            f"with at least two of the {summary.train_images} images each."
+            f"{str(out)!r} holds another training ({found}): the learning rate follows the number of epochs from the "
+            "first step on, so that a longer or shorter training begins anew. Name another directory with --out."
         )
+    if found:
+        raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")

@@ -1,11 +1,15 @@
 """What a full training says of itself: narrow lines to read."""
 
+from typing import Any
+
 from search_spaces.errors import printable
 from search_spaces.units import readable_count, readable_duration
+from trainers.batch_layout import BatchLayout
 from trainers.data.findings import DataFindings
 from trainers.data.loader_processes import LoadersStopped
 from trainers.epoch_result import EpochResult
 from trainers.full.plan import Plan
+from trainers.full.train_settings import EARLIER_FORMAT
 from trainers.loop import Diverged
 
 
@@ -26,8 +30,50 @@ def announce(plan: Plan) -> None:
         print(f"         {line}")
     print(f"recipe   {settings.recipe_source}")
     print(f"         {recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
+    if settings.unscaled is not None:
+        batch, rate = settings.unscaled
+        print(f"         (learning rate {rate:g} at batch {batch}, in proportion to the batch)")
+    print(f"batch    {batch_line(plan.layout)}")
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)
+
+
+def batch_line(layout: BatchLayout) -> str:
+    """How each batch goes through the network, and what batch norm sees of it."""
+    factors = [
+        f"{layout.world_size} processes × " if layout.world_size > 1 else "",
+        f"{layout.passes} passes × " if layout.passes > 1 else "",
+    ]
+    whole = layout.norm_batch == layout.batch_size
+    return f"{''.join(factors)}{layout.micro_batch} images, batch norm over {'all' if whole else layout.norm_batch}"
+
+
+def continuation_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
+    """What is other than before in a training that goes on, of `earlier_world_size` processes if that is known."""
+    world_size = plan.processes.world_size
+    if earlier_world_size is None:
+        if world_size == 1 or plan.settings.format != EARLIER_FORMAT:
+            return []
+        return ["batch norm, which saw each process alone, sees the whole batch from here on"]
+    if earlier_world_size == world_size:
+        return []
+    return [f"on {_processes(world_size)}, before on {earlier_world_size}: the same batches, rounded otherwise"]
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
+
+
+def unreadable_line(result: dict[str, Any]) -> str | None:
+    """How many images a full training could not read and what was done about them, None where it read all."""
+    counts = result.get("unreadable_images", {})  # Results of earlier code have none.
+    others = " and ".join(f"{counts[split]} {split}" for split in ("validation", "test") if counts.get(split))
+    parts = [
+        f"{counts['train']} train, in whose place others stood" if counts.get("train") else "",
+        f"{others}, left out" if others else "",
+    ]
+    said = "; ".join(filter(None, parts))
+    return f"{sum(counts.values())} could not be read: {said}" if said else None
 
 
 def failure_line(error: Exception) -> str:
@@ -36,7 +82,7 @@ def failure_line(error: Exception) -> str:
         return f"{error}: try a lower recipe.learning_rate, in another --out."
     if isinstance(error, LoadersStopped):
         return str(error)
-    return "the GPU's memory does not suffice: try a lower recipe.batch_size, or more GPUs."
+    return "the GPU's memory does not suffice: try a lower recipe.micro_batch, or more GPUs."
 
 
 def findings_lines(findings: DataFindings | None) -> list[str]:

@@ -8,33 +8,45 @@ from typing import Any
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.json_fields import field_kinds
 from search_spaces.overrides import read_override, with_overrides
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DATA_DEFAULTS, MOST_SEEDS, DataConfig
-from trainers.recipe import FULL_TRAINING, Recipe
+from trainers.full.conduct import Conduct
+from trainers.recipe import FULL_TRAINING, Recipe, nearest_norm_batch, open_norm_batch, scaled_learning_rate
 
-SETTINGS_FORMAT = "full-training/1"
+SETTINGS_FORMAT = "full-training/2"
+# Its code kept the learning rate whatever the batch, all of which batch norm saw.
+EARLIER_FORMAT = "full-training/1"
 # Beside the settings it is kept what the images are known by that they were begun with.
 FINGERPRINT = "data_fingerprint"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """Everything that decides the outcome of a full training. `recipe_source` says in words whose recipe it is.
+    """Everything that decides the outcome of a full training, and its conduct, which does not.
 
-    `initial_weights` is the SHA-256 of the weights that it starts from, None where it starts from scratch.
+    `norm_batch` is the recipe's, or what stands for it where that leaves it open. `recipe_source` says in words whose
+    recipe it is. `unscaled` is the recipe's batch and learning rate where that was scaled with another batch.
+    `initial_weights` is the SHA-256 of the weights that it starts from, None where it starts from scratch. `format` is
+    that of the code by whose rules the training was begun.
     """
 
     architecture: Architecture
     data: DataConfig
     recipe: Recipe
     seed: int
+    norm_batch: int
     recipe_source: str
+    conduct: Conduct
+    unscaled: tuple[int, float] | None = None
     initial_weights: str | None = None
+    format: str = SETTINGS_FORMAT
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "format": SETTINGS_FORMAT,
+            "format": self.format,
+            **({} if self.format == EARLIER_FORMAT else {"norm_batch": self.norm_batch}),
             "architecture": self.architecture.to_json(),
             "data": self.data.to_json(),
             "recipe": self.recipe.to_json(),
@@ -49,8 +61,10 @@ def settings_of(
     """The settings for a bundle and overrides as `data=cifar10` or `recipe.epochs=5`.
 
     The recipe is the bundle's own on the bundle's own data set, and that data set's full training on any other. Where
-    it starts from the bundle's weights, whose SHA-256 is `initial_weights`, images are of the size that these are used
-    to, and the learning rate is a tenth. Raises UserError on an override that is none.
+    its batch is changed, its learning rate changes in proportion, and the groups of batch norm divide it again, unless
+    they are changed themselves. Where it starts from the bundle's weights, whose SHA-256 is `initial_weights`, images
+    are of the size that these are used to, and the learning rate is a tenth. Raises UserError on an override that is
+    none.
     """
     if not 0 <= seed < MOST_SEEDS:
         raise UserError(f"--seed is {seed}: expected a whole number from 0 to {MOST_SEEDS - 1:,}.")
@@ -66,18 +80,48 @@ def settings_of(
         recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate / 10)
         source += " at a tenth of its learning rate"
     # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
-    settings = {"data": data.to_json(), "recipe": recipe.to_json()}
+    settings = {"data": data.to_json(), "recipe": dataclasses.asdict(recipe) | dataclasses.asdict(Conduct())}
     del settings["data"]["name"]
     changes = [override for override in read if override.key != "data"]
-    values = with_overrides(settings, changes, {"data": DataConfig, "recipe": Recipe})
+    sections = {"data": DataConfig, "recipe": Recipe}
+    conducted = [change for change in changes if change.key.removeprefix("recipe.") in field_kinds(Conduct)]
+    conduct = with_overrides({"recipe": dataclasses.asdict(Conduct())}, conducted, {"recipe": Conduct})["recipe"]
+    values = with_overrides(settings, [change for change in changes if change not in conducted], sections)
+    typed = frozenset(change.key.removeprefix("recipe.") for change in changes if change.key.startswith("recipe."))
+    fields, unscaled = {name: values["recipe"][name] for name in field_kinds(Recipe)}, None
+    norm_batch = fields["norm_batch"]
+    if "norm_batch" not in typed and norm_batch:
+        norm_batch = nearest_norm_batch(norm_batch, Recipe(**(fields | {"norm_batch": 0})).batch_size)
+    wanted = Recipe(**(fields | {"norm_batch": norm_batch}))
+    if wanted.batch_size != recipe.batch_size and "learning_rate" not in typed:
+        unscaled = recipe.batch_size, recipe.learning_rate
+        wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(*unscaled, wanted.batch_size))
+    data = dataclasses.replace(data, **values["data"]).located()
     return TrainSettings(
         architecture=bundle.architecture,
-        data=dataclasses.replace(data, **values["data"]).located(),
-        recipe=dataclasses.replace(recipe, **values["recipe"]),
+        data=data,
+        recipe=wanted,
         seed=seed,
-        recipe_source=source + (" with changes" if any(change.key.startswith("recipe.") for change in changes) else ""),
+        norm_batch=wanted.norm_batch or open_norm_batch(wanted.batch_size, data.image_size),
+        recipe_source=source + (" with changes" if typed - set(field_kinds(Conduct)) else ""),
+        conduct=Conduct(**conduct),
+        unscaled=unscaled,
         initial_weights=initial_weights,
     )
+
+
+def as_begun(settings: TrainSettings, saved: Any) -> TrainSettings:
+    """The settings of a training that goes on where `saved` are those that it was begun with.
+
+    By the rules of earlier code where it was begun by that: another batch had the same learning rate, and batch norm
+    saw all of it.
+    """
+    if not isinstance(saved, dict) or saved.get("format") != EARLIER_FORMAT:
+        return settings
+    rate = settings.recipe.learning_rate if settings.unscaled is None else settings.unscaled[1]
+    recipe = dataclasses.replace(settings.recipe, learning_rate=rate)
+    batch = settings.recipe.batch_size
+    return dataclasses.replace(settings, recipe=recipe, norm_batch=batch, unscaled=None, format=EARLIER_FORMAT)
 
 
 def difference(saved: Any, wanted: dict[str, Any]) -> str | None:

@@ -75,6 +75,21 @@ def test_the_next_image_stands_for_one_that_cannot_be_read_up_to_a_limit(
         next(train.batches([torch.tensor([20])], CPU))
 
 
+def test_in_an_evaluation_an_unreadable_image_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train = in_folders(
+        load_train_validation(folder_config(make_images(tmp_path, count=100), validation_fraction=0.1))[0]
+    )
+    whole, labels = all_of(train, batch=1)
+    files = [Path(file.decode()) for file in train.files_I]
+    files[3].write_bytes(b"no image")
+    images, found = all_of(train, batch=1)
+    kept = [index for index in range(len(train)) if index != 3]
+    assert torch.equal(images, whole[kept]) and torch.equal(found, labels[kept])
+    assert list(train.unreadable) == [str(files[3])] and caplog.messages[0].endswith("It is left out.")
+    images, _ = all_of(train, batch=64)
+    assert torch.equal(images, whole[kept])
+
+
 def test_of_a_set_without_one_image_that_can_be_read_the_first_are_named(tmp_path: Path) -> None:
     make_images(tmp_path, count=100)
     train = in_folders(load_train_validation(folder_config(tmp_path))[0])

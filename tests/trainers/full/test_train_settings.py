@@ -9,7 +9,7 @@ from tests.support.tiny_training import DATA, RECIPE, TINY
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
-from trainers.full.train_settings import difference, settings_of
+from trainers.full.train_settings import as_begun, difference, settings_of
 from trainers.recipe import FULL_TRAINING
 
 BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
@@ -72,3 +72,35 @@ def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest
     monkeypatch.chdir(tmp_path / "other")
     elsewhere = settings_of(BUNDLE, ["data=imagenet", "data.root=images"], 0)
     assert difference(settings.to_json(), elsewhere.to_json()) is not None
+
+
+GROUPED = dataclasses.replace(BUNDLE, recipe=dataclasses.replace(RECIPE, norm_batch=32))
+
+
+def test_another_batch_alone_changes_the_learning_rate_in_proportion() -> None:
+    assert (RECIPE.batch_size, RECIPE.learning_rate) == (256, 0.1)
+    scaled = settings_of(BUNDLE, ["recipe.batch_size=64"], 0)
+    assert scaled.recipe.learning_rate == pytest.approx(0.025) and scaled.unscaled == (256, 0.1)
+    named = settings_of(BUNDLE, ["recipe.learning_rate=0.3", "recipe.batch_size=64"], 0)
+    assert named.recipe.learning_rate == 0.3 and named.unscaled is None
+    assert settings_of(GROUPED, ["recipe.batch_size=100"], 0).recipe.norm_batch == 25
+    assert settings_of(GROUPED, ["recipe.norm_batch=256"], 0).norm_batch == 256
+
+
+def test_a_training_that_was_begun_by_earlier_code_keeps_its_rules() -> None:
+    wanted = settings_of(BUNDLE, ["recipe.batch_size=64"], 0)
+    assert (wanted.norm_batch, wanted.recipe.norm_batch) == (64, 0)
+    saved = wanted.to_json() | {"format": "full-training/1", "recipe": RECIPE.to_json() | {"batch_size": 64}}
+    del saved["norm_batch"]
+    assert difference(saved, wanted.to_json()) is not None
+    begun = as_begun(wanted, saved)
+    assert difference(saved, begun.to_json()) is None and begun.norm_batch == 64
+    assert as_begun(wanted, wanted.to_json()) == wanted
+
+
+def test_the_conduct_is_no_part_of_what_is_trained() -> None:
+    plain, other = settings_of(BUNDLE, [], 0), settings_of(BUNDLE, ["recipe.micro_batch=8"], 0)
+    assert (plain.conduct.micro_images, other.conduct.micro_images) == (None, 8)
+    assert plain.to_json() == other.to_json() and other.recipe_source == "the bundle's"
+    with pytest.raises(UserError, match=r"recipe.micro_batch is 'few': expected auto, or a whole number of at least 2"):
+        settings_of(BUNDLE, ["recipe.micro_batch=few"], 0)
