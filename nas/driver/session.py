@@ -70,7 +70,7 @@ def _search(
             keep_index(directory.data_index, examined.index)
         # Before there is a ledger: what a start is refused for can be mended, and the name is still free.
         with step(console, "checking the nodes of the cluster"):
-            check = checked_nodes(command.cluster, template)
+            checked = checked_nodes(command.cluster, template)
         with step(console, "opening the ledger"):
             ledger = search_ledger(command, directory, examined, slots)
         interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
@@ -84,7 +84,7 @@ def _search(
         with said(console, writer, "starting to write to MLflow", "waiting for MLflow") as mlflow:
             plan = search_plan(engine.settings, engine.epochs, command.space, data, slots)
             with ProgressView(console, view.state, plan):
-                run_trials(engine, template, command.cluster, check, should_stop, interrupted.is_set)
+                run_trials(engine, template, command.cluster, checked, should_stop, interrupted.is_set)
             if not should_stop():
                 engine.conclude()
             search_seconds = should_stop.seconds

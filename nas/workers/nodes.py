@@ -12,6 +12,7 @@ from cluster.node_checks import NodeCheck, PendingCheck, node_name
 from nas.engine.faults import FAILURES_UNTIL_LEFT_OUT, Faults
 from nas.records.left_out_nodes import LeftOutNode
 from nas.settings.search_settings import ClusterSettings
+from nas.workers.checked_nodes import CheckedNodes
 from search_spaces.units import readable_duration
 
 LOGGER = logging.getLogger(__name__)
@@ -60,26 +61,39 @@ class Nodes:
         self,
         cluster: ClusterSettings,
         faults: Faults,
-        check: NodeCheck | None,
+        checked: CheckedNodes | None,
         record: Callable[[tuple[LeftOutNode, ...]], None],
         clock: Callable[[], float],
         left_out: tuple[LeftOutNode, ...] = (),
     ) -> None:
-        """`check` is what a node has to pass that was left out or joined later; None where there is but this machine.
+        """`checked` are the nodes that were checked already; None where there is but this machine.
 
         `record` writes the nodes that were left out, `left_out` those of before, at the times of `clock`.
         """
         self._cluster = cluster
         self._faults = faults
-        self._check = check
+        self._check = None if checked is None else checked.check
         self._record = record
         self._clock = clock
         self._left_out = list(left_out)
         self._nodes: dict[str, _Node] = {}
         self._at: dict[str, str] = {}
         self._next_look = 0.0
-        for node, description in living_nodes().items():
-            self._nodes[node] = self._described(description, "trains")
+        for node, description in self._roomy_nodes().items():
+            known = checked is None or node in checked.training or node in checked.left_out
+            self._nodes[node] = self._described(description, "trains" if known else "joining")
+        for node, reason in ({} if checked is None else checked.left_out).items():
+            if node in self._nodes:
+                self._leave_out(node, reason)
+
+    def close(self) -> None:
+        """Leaves nothing of checks that have not ended."""
+        for found in self._nodes.values():
+            _drop_check(found)
+
+    def _roomy_nodes(self) -> dict[str, dict[str, Any]]:
+        """The living nodes that can hold a trial at all."""
+        return {node: found for node, found in living_nodes().items() if slots_on(found["Resources"], self._cluster)}
 
     def _described(self, description: dict[str, Any], standing: Standing) -> _Node:
         return _Node(node_name(description), slots_on(description["Resources"], self._cluster), standing)
@@ -91,7 +105,7 @@ class Nodes:
     @property
     def training(self) -> frozenset[str]:
         """The nodes that may be given a trial."""
-        return frozenset(node for node, found in self._nodes.items() if found.standing == "trains" and found.slots)
+        return frozenset(node for node, found in self._nodes.items() if found.standing == "trains")
 
     @property
     def why_none_trains(self) -> str | None:
@@ -144,28 +158,35 @@ class Nodes:
     def look(self) -> None:
         """Looks who has come and gone, and checks those that wait for it. To be called often."""
         now = time.monotonic()
-        if now < self._next_look:
+        # This machine alone does not change.
+        if self._check is None or now < self._next_look:
             return
         self._next_look = now + SECONDS_BETWEEN_LOOKS
-        living = living_nodes()
+        living = self._roomy_nodes()
         for node in [node for node in self._nodes if node not in living]:
-            del self._nodes[node]
+            _drop_check(self._nodes.pop(node))
         for node, description in living.items():
-            if node not in self._nodes and self._check is not None:
+            if node not in self._nodes:
                 self._nodes[node] = self._described(description, "joining")
         for node, found in self._nodes.items():
-            if found.standing != "trains" and self._check is not None:
-                self._go_on_checking(node, found, self._check, now)
+            if found.standing != "trains":
+                self._go_on_checking(node, living[node], self._check, now)
 
-    def _go_on_checking(self, node: str, found: _Node, check: NodeCheck, now: float) -> None:
+    def _go_on_checking(self, node: str, description: dict[str, Any], check: NodeCheck, now: float) -> None:
+        found = self._nodes[node]
         if found.check is None:
             if now >= found.checked_from:
-                found.check = check.start(node)
+                found.check = check.start(description)
             return
         if not check.is_over(found.check):
             return
-        problem = check.problem(found.check)
-        found.check = None
+        report = check.report(found.check)
+        found.check, problem = None, report.problem
+        for text in report.verdict.warnings if found.standing == "joining" else ():
+            LOGGER.warning("node %s: %s", found.name, text)
+        if problem is not None and found.standing == "joining" and self._cluster.bad_nodes == "warn":
+            LOGGER.warning("node %s: %s", found.name, problem)
+            problem = None
         if problem is None:
             self._take_back(node, "has joined" if found.standing == "joining" else "has passed its check")
         elif found.standing == "joining":
@@ -190,6 +211,7 @@ class Nodes:
 
     def _take_back(self, node: str, why: str) -> None:
         found = self._nodes[node]
+        _drop_check(found)
         was_left_out = found.standing == "left out"
         found.standing = "trains"
         self._faults.node_is_back(node)
@@ -203,3 +225,9 @@ class Nodes:
                 for left in self._left_out
             ]
             self._record(tuple(self._left_out))
+
+
+def _drop_check(found: _Node) -> None:
+    if found.check is not None:
+        found.check.clean_up()
+        found.check = None

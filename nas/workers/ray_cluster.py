@@ -10,18 +10,15 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import ray
 
+from cluster.shipped_code import shipped_code
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.nodes import living_nodes, slots_on
 from search_spaces.errors import UserError, first_line
 from search_spaces.exit_codes import FAILURE
-
-PROJECT = Path(__file__).resolve().parents[2]
-PACKAGES = ("nas", "search_spaces", "trainers", "cluster")
 
 # A reused worker has this long to finish its epoch when its trial is stopped; with Ray's 2 s a search can hang.
 WORKER_ENVIRONMENT = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "30"}
@@ -67,8 +64,7 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
             "_plasma_directory": _object_store_directory(),
         }
     else:
-        # Workers elsewhere need the code of this checkout, and nothing that lies beside it.
-        runtime_env |= {"working_dir": str(PROJECT), "excludes": _excludes()}
+        runtime_env |= shipped_code()
         options["address"] = cluster.address
     try:
         ray.init(runtime_env=runtime_env, **options)
@@ -126,8 +122,3 @@ def _object_store_directory() -> str:
     except OSError:
         roomy = False
     return SHARED_MEMORY if roomy else tempfile.gettempdir()
-
-
-def _excludes() -> list[str]:
-    """Everything in the project's directory but its packages."""
-    return [f"/{path.name}" for path in PROJECT.iterdir() if path.name not in PACKAGES]

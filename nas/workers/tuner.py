@@ -8,10 +8,10 @@ from ray import tune
 from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, Stopper, TuneConfig, Tuner
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
-from cluster.node_checks import NodeCheck
 from nas.engine.engine import Engine
 from nas.engine.faults import Faults
 from nas.settings.search_settings import ClusterSettings
+from nas.workers.checked_nodes import CheckedNodes
 from nas.workers.nodes import Nodes
 from nas.workers.scheduler import EngineScheduler
 from nas.workers.searcher import EngineSearcher
@@ -39,21 +39,21 @@ def run_trials(
     engine: Engine,
     template: TrialTemplate,
     cluster: ClusterSettings,
-    check: NodeCheck | None,
+    checked: CheckedNodes | None,
     should_stop: Callable[[], bool],
     interrupted: Callable[[], bool],
 ) -> None:
     """Trains what the engine assigns, on every node as many trials as fit, until it has no more or `should_stop()`.
 
-    `check` is what a node has to pass that joins, or that was left out; None where there is but this machine. Once
-    `interrupted()` holds, a worker that dies says nothing about its trial. Raises EverythingFails.
+    `checked` are the nodes that were checked; None where there is but this machine. Once `interrupted()` holds, a
+    worker that dies says nothing about its trial. Raises EverythingFails.
     """
     if should_stop():
         return
     halts: list[Exception] = []
     faults = Faults()
     ledger = engine.ledger
-    nodes = Nodes(cluster, faults, check, engine.report_nodes_left_out, ledger.clock, ledger.nodes_left_out)
+    nodes = Nodes(cluster, faults, checked, engine.report_nodes_left_out, ledger.clock, ledger.nodes_left_out)
     tuner = Tuner(
         tune.with_resources(train_trial, functools.partial(_resources, cluster)),
         tune_config=TuneConfig(
@@ -72,7 +72,10 @@ def run_trials(
             failure_config=FailureConfig(max_failures=0),
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    finally:
+        nodes.close()
     if halts:
         raise halts[0]
 

@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
     "cluster": frozenset({"search_spaces", "trainers.data"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
-    "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
+    # The settings of a search name what may be done about a node.
+    "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "cluster", "nas.records"}),
     "nas.strategy": frozenset({"search_spaces", "trainers.data", "nas.records"}),
     "nas.ledger": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings"}),
     "nas.reporting": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
