@@ -17,7 +17,7 @@ from nas.driver.steps import step
 from nas.settings.addresses import redacted
 from nas.settings.config_file import config_text
 from nas.settings.run_directory import check_writable, run_directory
-from nas.workers.ray_environment import set_ray_environment
+from nas.workers.ray_environment import check_cluster, set_ray_environment
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import Needs, prepare_machine
@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
             plan_search(console, command, directory)
             return SUCCESS
         check_free(directory)
+        with step(console, "asking the Ray cluster"):
+            check_cluster(command.cluster)
         # Torch, Ray and MLflow take seconds to import: whatever can be found wrong is said before.
         with step(console, "looking at the data and for room to write"):
             data = check_search(command, directory)

@@ -29,7 +29,8 @@ def _cluster_flags(cluster: ClusterSettings) -> list[str]:
     address = [] if cluster.address is None else ["--address", cluster.address]
     gpus = ["--gpus-per-trial", f"{cluster.gpus_per_trial:g}"] if cluster.gpus_per_trial else []
     cpus = ["--cpus-per-trial", f"{cluster.cpus_per_trial:g}"] if cluster.cpus_per_trial != 1 else []
-    return [*address, *gpus, *cpus]
+    bad = ["--bad-nodes", cluster.bad_nodes] if cluster.bad_nodes != "refuse" else []
+    return [*address, *gpus, *cpus, *bad]
 
 
 def _runs_flag(directory: RunDirectory) -> list[str]:

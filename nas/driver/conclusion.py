@@ -9,6 +9,7 @@ from nas.driver.front_table import front_table, knee_line, measurement_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.anchor_gains import CONFIDENCE, AnchorGain, Comparison
+from nas.records.left_out_nodes import LeftOutNode
 from nas.records.objectives import COSTS, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import Summary
@@ -31,7 +32,7 @@ def print_conclusion(
 ) -> None:
     """Prints the front, what it gained, where to look, and what to type next: `resume` where there is more to do."""
     print_text(console, f"\n{_counts_text(summary, end.seconds)}")
-    for line in _failure_lines(summary):
+    for line in [*_failure_lines(summary), *_node_lines(end)]:
         print_text(console, line)
     knee_number = None
     if summary.front:
@@ -81,6 +82,18 @@ def _failure_lines(summary: Summary) -> list[str]:
     lines = [f"  {count} × {reason}" for reason, count in reasons[:MOST_REASONS]]
     more = sum(count for _, count in reasons[MOST_REASONS:])
     return [*lines, f"  {more} for other reasons, which summary.json has"] if more else lines
+
+
+def _node_lines(end: SearchEnd) -> list[str]:
+    """The nodes that were left out, each once, with what it was for last."""
+    reasons: dict[str, list[LeftOutNode]] = {}
+    for left in end.nodes_left_out:
+        reasons.setdefault(left.node, []).append(left)
+    return [
+        f"node {name} was left out{'' if len(times) == 1 else f' {len(times)} times'}"
+        f"{' and still is' if times[-1].until is None else ''}: {times[-1].reason}"
+        for name, times in reasons.items()
+    ]
 
 
 def gain_lines(summary: Summary) -> list[str]:

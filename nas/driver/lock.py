@@ -30,6 +30,7 @@ def driver_lock(directory: RunDirectory) -> Iterator[None]:
     finally:
         if not directory.has_ledger:
             with contextlib.suppress(OSError):
+                directory.data_index.unlink(missing_ok=True)
                 directory.lock.unlink()
                 directory.path.rmdir()
         os.close(descriptor)

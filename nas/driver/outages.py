@@ -1,6 +1,7 @@
 """What ends a search that is no mistake of the user's and none of ours: a full disk, a database that is gone."""
 
 from nas.driver.commands import resume_command
+from nas.engine.faults import EverythingFails
 from nas.ledger.database import loss_of_ledger
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import ClusterSettings
@@ -11,6 +12,9 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings) 
     """In one line what was in the way and how to go on without it; None where the error is another."""
     if is_full(error):
         trouble = f"the storage {str(directory.path)!r} is full: make space there, then"
+    elif isinstance(error, EverythingFails):
+        kept = f" (what was said of them is in {str(directory.errors)!r})" if directory.errors.is_dir() else ""
+        trouble = f"nothing can be trained: {error}{kept}. Once that is mended,"
     elif (said := loss_of_ledger(error)) is not None:
         trouble = f"the ledger of search {directory.name!r} cannot be written: {said}. Once it is back,"
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.records.left_out_nodes import LeftOutNode
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
@@ -15,7 +16,10 @@ from trainers.files import write_json_atomically
 
 @dataclass(frozen=True, slots=True)
 class SearchEnd:
-    """How a search came to its end. `search_seconds` is the time that trials were being run, `seconds` all of it."""
+    """How a search came to its end. `search_seconds` is the time that trials were being run, `seconds` all of it.
+
+    `nodes_left_out` are those of a cluster on which trials failed for no fault of theirs.
+    """
 
     name: str
     search_id: str
@@ -23,6 +27,7 @@ class SearchEnd:
     interrupted: bool
     search_seconds: float
     seconds: float
+    nodes_left_out: tuple[LeftOutNode, ...] = ()
 
 
 def write_results(
@@ -40,6 +45,7 @@ def write_results(
             "interrupted": end.interrupted,
             "search_seconds": end.search_seconds,
             "seconds": end.seconds,
+            "nodes_left_out": [node.to_json() for node in end.nodes_left_out],
             **summary.to_json(),
         },
     )

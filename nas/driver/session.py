@@ -35,6 +35,7 @@ from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from nas.workers.asha import AccuracyHalving
+from nas.workers.checked_nodes import checked_nodes
 from nas.workers.front_measurement import measure_front, measure_latency_reference
 from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
@@ -63,13 +64,16 @@ def _search(
     quiet_mlflow()
     with _ray(console, command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
+        data = examined.summary
+        template = _trial_template(command, directory, data, examined.fingerprint.digest)
+        if examined.index is not None:
+            keep_index(directory.data_index, examined.index)
+        # Before there is a ledger: what a start is refused for can be mended, and the name is still free.
+        with step(console, "checking the nodes of the cluster"):
+            checked = checked_nodes(command.cluster, template)
         with step(console, "opening the ledger"):
             ledger = search_ledger(command, directory, examined, slots)
-            if examined.index is not None:
-                keep_index(directory.data_index, examined.index)
-        data = examined.summary
         interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
-        template = _trial_template(command, directory, data, examined.fingerprint.digest)
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, template, interrupted)
         with step(console, "taking up the trials of the ledger"):
@@ -80,7 +84,7 @@ def _search(
         with said(console, writer, "starting to write to MLflow", "waiting for MLflow") as mlflow:
             plan = search_plan(engine.settings, engine.epochs, command.space, data, slots)
             with ProgressView(console, view.state, plan):
-                run_trials(engine, template, command.cluster, slots, should_stop, interrupted.is_set)
+                run_trials(engine, template, command.cluster, checked, should_stop, interrupted.is_set)
             if not should_stop():
                 engine.conclude()
             search_seconds = should_stop.seconds
@@ -95,6 +99,7 @@ def _search(
         interrupted=interrupted.is_set(),
         search_seconds=search_seconds,
         seconds=time.monotonic() - started,
+        nodes_left_out=ledger.nodes_left_out,
     )
     _conclude(console, command, directory, view, end, mlflow)
 

@@ -1,5 +1,6 @@
 """A search whose every decision is the same however fast its workers are and however often it is cut off."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from nas.engine.dispatcher import Assignment
@@ -48,12 +49,12 @@ class DeterministicEngine(Engine):
                 self._waiting.append(number)
         self._fill_slots()
 
-    def next_assignment(self) -> Assignment | None:
+    def next_assignment(self, may_run: Callable[[int], bool] = lambda number: True) -> Assignment | None:
         with self._lock:
             self._advance()
-            if not self._waiting:
+            number = self._taken_from_waiting(may_run)
+            if number is None:
                 return None
-            number = self._waiting.popleft()
             self._at_work.add(number)
             return self._assignment(number)
 
@@ -69,13 +70,14 @@ class DeterministicEngine(Engine):
         """Notes that a trial ended otherwise than by its own results; others learn of it when its time has come."""
         with self._lock:
             self._at_work.discard(number)
+            self._leave_waiting(number)
             self._ends[number] = (outcome, reason)
             self._advance()
 
-    def worker_died(self, number: int, reason: str, outcome: Outcome | None) -> None:
+    def give_back(self, number: int) -> None:
         with self._lock:
             self._at_work.discard(number)
-            super().worker_died(number, reason, outcome)
+            super().give_back(number)
 
     def _advance(self) -> None:
         """Decides upon every trial whose time has come and whose result is there."""

@@ -6,20 +6,21 @@ settings and from what the ledger holds, so a search that was cut off goes on by
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Promote, Start, started_architectures
 from nas.engine.policy import AccuracyRule, SearchPolicy
 from nas.engine.virtual_time import next_decision_epoch
 from nas.ledger.ledger import Ledger
+from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord
 from nas.settings.search_settings import SearchSettings
 from search_spaces.space import Space
 from trainers.data.config import DataSummary
 from trainers.epoch_result import EpochResult
 
-# A trial whose worker dies is trained on so many times.
+# A trial whose worker dies, there being no other node to train it, is trained on so many times.
 DEATHS_RETRIED = 1
 # After so many proposals in a row that are known or over a limit a sampler is not asked any more.
 SAMPLER_ATTEMPTS = 3
@@ -91,13 +92,28 @@ class Engine:
         with self._lock:
             return not any(record.outcome == "running" for record in self.ledger.records)
 
-    def next_assignment(self) -> Assignment | None:
-        """The next training for a free worker, first of all of what was cut off. None where there is none (now)."""
+    @property
+    def has_waiting(self) -> bool:
+        """Whether trials that were begun wait for a worker."""
         with self._lock:
-            if self._waiting:
-                return self._assignment(self._waiting.popleft())
-            number = self._dispatch(self.ledger.records, 0)
+            return bool(self._waiting)
+
+    def next_assignment(self, may_run: Callable[[int], bool] = lambda number: True) -> Assignment | None:
+        """The next training for a free worker, first of all of what was cut off. None where there is none (now).
+
+        `may_run` says which of the trials that wait may run there; a new one always may.
+        """
+        with self._lock:
+            number = self._taken_from_waiting(may_run)
+            if number is None:
+                number = self._dispatch(self.ledger.records, 0)
             return None if number is None else self._assignment(number)
+
+    def _taken_from_waiting(self, may_run: Callable[[int], bool]) -> int | None:
+        number = next(filter(may_run, self._waiting), None)
+        if number is not None:
+            self._waiting.remove(number)
+        return number
 
     def _assignment(self, number: int) -> Assignment:
         """The rest of a trial's training."""
@@ -187,7 +203,18 @@ class Engine:
     def end(self, number: int, outcome: Outcome, reason: str) -> None:
         """Records that a trial ended otherwise than by its own results."""
         with self._lock:
+            self._leave_waiting(number)
             self.ledger.end(number, outcome, reason=reason)
+
+    def _leave_waiting(self, number: int) -> None:
+        if number in self._waiting:
+            self._waiting.remove(number)
+
+    def give_back(self, number: int) -> None:
+        """Has a trial trained again, from its checkpoint, that failed for no fault of its own."""
+        with self._lock:
+            if self.ledger.record(number).outcome == "running" and number not in self._waiting:
+                self._waiting.append(number)
 
     def worker_died(self, number: int, reason: str, outcome: Outcome | None) -> None:
         """Has a trial whose worker died trained again from its checkpoint, once; the second time it ends as `outcome`.
@@ -200,7 +227,12 @@ class Engine:
             if outcome is not None and self.ledger.record_death(number) > DEATHS_RETRIED:
                 self.end(number, outcome, reason)
             else:
-                self._waiting.append(number)
+                self.give_back(number)
+
+    def report_nodes_left_out(self, nodes: Sequence[LeftOutNode]) -> None:
+        """Records the nodes that were left out so far."""
+        with self._lock:
+            self.ledger.record_nodes_left_out(nodes)
 
     def conclude(self) -> None:
         """Ends the search: what is still held at a rung will not be promoted any more."""

@@ -7,7 +7,8 @@ in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), s
 ended.
 
 A trial's attributes are `proposal`, `latency_ms`, `epoch_00001` and so on, `standing`, `deaths` and `end`; the study's
-are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `unreadable_images` and `inference_00042`.
+are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `unreadable_images`, `nodes_left_out` and
+`inference_00042`.
 Every one has a checksum (`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself
 keeps of a trial is held against them.
 """
@@ -35,6 +36,7 @@ from nas.ledger.trial_codec import (
     state_of,
 )
 from nas.records.latency_reference import LatencyReference
+from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord, latest_moment
 from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
@@ -153,6 +155,15 @@ class Ledger:
     def record_unreadable_images(self, paths: Sequence[str]) -> None:
         """Adds to the images that no trial gets past."""
         self._write_of_search("unreadable_images", sorted({*self.unreadable_images, *paths}))
+
+    @property
+    def nodes_left_out(self) -> tuple[LeftOutNode, ...]:
+        """The nodes that were left out, in the order in which they were."""
+        return tuple(map(LeftOutNode.from_json, self._attributes.get("nodes_left_out", ())))
+
+    def record_nodes_left_out(self, nodes: Sequence[LeftOutNode]) -> None:
+        """Writes the nodes that were left out so far."""
+        self._write_of_search("nodes_left_out", [node.to_json() for node in nodes])
 
     @property
     def tracking(self) -> dict[str, Any] | None:

@@ -63,6 +63,11 @@ class RunDirectory:
         return self.path / "full"
 
     @property
+    def errors(self) -> Path:
+        """What Python and Ray said of trials that failed, a file for each."""
+        return self.path / "errors"
+
+    @property
     def ray(self) -> Path:
         return self.path / "ray"
 

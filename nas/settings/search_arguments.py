@@ -17,6 +17,7 @@ FLAG_OVERRIDES = {
     "address": "cluster.address",
     "gpus_per_trial": "cluster.gpus_per_trial",
     "cpus_per_trial": "cluster.cpus_per_trial",
+    "bad_nodes": "cluster.bad_nodes",
 }
 
 DESCRIPTION = """\
@@ -123,6 +124,11 @@ def _add_machines(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--address", metavar="ADDRESS", help="join this Ray cluster (`auto`: the one this machine is part of)"
+    )
+    parser.add_argument(
+        "--bad-nodes",
+        metavar="refuse|leave-out|warn",
+        help="what to do about machines of the cluster that do not pass their check (default refuse)",
     )
 
 

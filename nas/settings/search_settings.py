@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.node_findings import BAD_NODES
 from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
 from nas.settings.addresses import MLFLOW_VARIABLE, redacted, whole_address
 from search_spaces.errors import UserError, unknown_name
@@ -123,11 +124,16 @@ class SearchSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """Where trials run and what each takes. `address`: None starts Ray here, "auto" joins the one there is."""
+    """Where trials run and what each takes. `address`: None starts Ray here, "auto" joins the one there is.
+
+    `bad_nodes` says what is done about nodes of a cluster that do not pass their check: the search is refused, goes
+    without them ("leave-out"), or says so and uses them ("warn").
+    """
 
     address: str | None
     gpus_per_trial: float
     cpus_per_trial: float
+    bad_nodes: str = BAD_NODES[0]
 
     def __post_init__(self) -> None:
         if not 0 <= self.gpus_per_trial < math.inf or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
@@ -136,6 +142,8 @@ class ClusterSettings:
             )
         if not 0 < self.cpus_per_trial < math.inf:
             raise UserError(f"--cpus-per-trial is {self.cpus_per_trial:g}: expected a number above 0.")
+        if self.bad_nodes not in BAD_NODES:
+            raise unknown_name("--bad-nodes", self.bad_nodes, BAD_NODES)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -10,17 +10,15 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import ray
 
+from cluster.shipped_code import shipped_code
 from nas.settings.search_settings import ClusterSettings
+from nas.workers.nodes import living_nodes, slots_on
 from search_spaces.errors import UserError, first_line
 from search_spaces.exit_codes import FAILURE
-
-PROJECT = Path(__file__).resolve().parents[2]
-PACKAGES = ("nas", "search_spaces", "trainers", "cluster")
 
 # A reused worker has this long to finish its epoch when its trial is stopped; with Ray's 2 s a search can hang.
 WORKER_ENVIRONMENT = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "30"}
@@ -32,6 +30,8 @@ DRIVER_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # How many trials are assigned at a time is counted by us, for each node.
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",
     # A worker that dies with its node is the engine's to see to, as any other.
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -64,8 +64,7 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
             "_plasma_directory": _object_store_directory(),
         }
     else:
-        # Workers elsewhere need the code of this checkout, and nothing that lies beside it.
-        runtime_env |= {"working_dir": str(PROJECT), "excludes": _excludes()}
+        runtime_env |= shipped_code()
         options["address"] = cluster.address
     try:
         ray.init(runtime_env=runtime_env, **options)
@@ -105,15 +104,13 @@ def watched_ray(cluster: ClusterSettings, end_now: Callable[[str, int], None]) -
 
 
 def _slots(cluster: ClusterSettings) -> int:
-    available = ray.cluster_resources()
-    cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
-    slots = int(cpus // cluster.cpus_per_trial)
-    if cluster.gpus_per_trial:
-        slots = min(slots, int(gpus / cluster.gpus_per_trial))
+    found = [node["Resources"] for node in living_nodes().values()]
+    slots = sum(slots_on(resources, cluster) for resources in found)
     if slots < 1:
+        nodes = " or ".join(sorted({f"{one.get('CPU', 0):g} and {one.get('GPU', 0):g}" for one in found}))
         raise UserError(
-            f"a trial takes {cluster.cpus_per_trial:g} CPUs and {cluster.gpus_per_trial:g} GPUs, "
-            f"and the cluster has {cpus:g} and {gpus:g}: lower --cpus-per-trial or --gpus-per-trial."
+            f"a trial takes {cluster.cpus_per_trial:g} CPUs and {cluster.gpus_per_trial:g} GPUs of one machine, and "
+            f"{'each' if len(found) > 1 else 'this'} has {nodes}: lower --cpus-per-trial or --gpus-per-trial."
         )
     return slots
 
@@ -125,8 +122,3 @@ def _object_store_directory() -> str:
     except OSError:
         roomy = False
     return SHARED_MEMORY if roomy else tempfile.gettempdir()
-
-
-def _excludes() -> list[str]:
-    """Everything in the project's directory but its packages."""
-    return [f"/{path.name}" for path in PROJECT.iterdir() if path.name not in PACKAGES]

@@ -3,11 +3,18 @@
 import os
 import secrets
 
+from cluster.connection import check_connection
 from nas.settings.search_settings import ClusterSettings
 
 # Ray takes this machine's outward address for its processes, and then listens on every interface. Its switch for
 # systems whose firewalls ask at every port keeps it to the loopback interface.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+def check_cluster(cluster: ClusterSettings) -> None:
+    """Raises UserError, within 15 s, where the cluster that a search is to join does not answer or let it in."""
+    if cluster.address is not None:
+        check_connection(cluster.address)
 
 
 def set_ray_environment(cluster: ClusterSettings) -> None:

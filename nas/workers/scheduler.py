@@ -11,7 +11,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from nas.engine.engine import Engine
+from nas.engine.faults import Cause, Failure, Faults
+from nas.records.trial import Outcome
+from nas.workers.failed_trials import FailedTrials
 from nas.workers.hung_trials import HungTrials
+from nas.workers.nodes import Nodes
 from nas.workers.storage_full import StorageFull
 from nas.workers.trial_config import (
     EpochReport,
@@ -20,6 +24,7 @@ from nas.workers.trial_config import (
     SearchHalted,
     TrialConfig,
     TrialEnded,
+    TrialFailed,
     WorkerMessage,
 )
 from nas.workers.worker_deaths import death_of_worker
@@ -29,6 +34,8 @@ LOGGER = logging.getLogger(__name__)
 
 # What a worker found that no trial gets past, and what the search then ends with.
 HALTS: dict[HaltCause, type[Exception]] = {"storage": StorageFull, "images": UserError}
+# What it is where another node may get past it.
+NODE_CAUSE: dict[HaltCause, Cause] = {"storage": "storage", "images": "data"}
 
 
 class EngineScheduler(FIFOScheduler):
@@ -36,20 +43,34 @@ class EngineScheduler(FIFOScheduler):
 
     _supports_buffered_results = False
 
-    def __init__(self, engine: Engine, interrupted: Callable[[], bool], halts: list[Exception]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        nodes: Nodes,
+        faults: Faults,
+        errors: Path,
+        interrupted: Callable[[], bool],
+        halts: list[Exception],
+    ) -> None:
         """Once `interrupted()` holds, a worker that dies says nothing about its trial.
 
-        To `halts` goes what keeps every trial from going on.
+        To `halts` goes what keeps every trial from going on, into the directory `errors` what is said of each failure.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._engine: Engine | None = engine
+        self._nodes: Nodes | None = nodes
+        self._faults: Faults | None = faults
+        self._failed: FailedTrials | None = FailedTrials(engine, nodes, faults, errors)
         self._interrupted: Callable[[], bool] | None = interrupted
         self._halts = halts
         self._hung = HungTrials(
             engine.settings.hung_after_seconds,
             [(record.flops, epoch.epoch_seconds) for record in engine.records for epoch in record.epochs],
         )
-        self._killed: dict[int, str] = {}
+        # What is known already of workers that are about to die.
+        self._doomed: dict[int, Failure] = {}
+        # Ray Tune's trials that have trained an epoch.
+        self._have_trained: set[str] = set()
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Called at every turn of Ray Tune's loop, some ten a second."""
@@ -58,24 +79,40 @@ class EngineScheduler(FIFOScheduler):
         running = {TrialConfig.number_in(trial.config): trial for trial in live if trial.status == Trial.RUNNING}
         flops = {number: self._engine.record(number).flops for number in running}
         for number, reason in self._hung.look(flops).items():
-            actor = running[number].temporary_state.ray_actor
+            trial = running[number]
+            actor = trial.temporary_state.ray_actor
             if actor is not None:
-                self._killed[number] = reason
+                self._doomed[number] = self._failure(trial, "timeout", reason, "crashed")
                 ray.kill(actor)
+        self._give_back_from_lost_nodes(tune_controller)
         chosen: Trial | None = super().choose_trial_to_run(tune_controller)
         return chosen
 
+    def _give_back_from_lost_nodes(self, tune_controller: TuneController) -> None:
+        """Those that had no worker yet: Ray would wait for their node for ever."""
+        assert self._engine is not None and self._nodes is not None
+        for trial in list(tune_controller.get_live_trials()):
+            if trial.status == Trial.PENDING and not self._nodes.is_there(TrialConfig.node_in(trial.config)):
+                tune_controller.stop_trial(trial)
+                self._engine.give_back(TrialConfig.number_in(trial.config))
+
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        assert self._engine is not None
-        number = TrialConfig.number_in(trial.config)
+        assert self._engine is not None and self._failed is not None
+        number, node = TrialConfig.number_in(trial.config), TrialConfig.node_in(trial.config)
         message = WorkerMessage.from_result(result)
         for warning in message.warnings:
             LOGGER.warning("trial %d: %s", number, warning)
         match message.report:
             case SearchHalted(cause, reason, images):
-                if images:
-                    self._engine.report_unreadable_images(images)
-                self._halts.append(HALTS[cause](reason))
+                return self._halted(trial, cause, reason, images)
+            case TrialFailed(cause, reason, traceback):
+                self._failed.keep(number, node, traceback)
+                failure = self._failure(trial, cause, reason, "failed")
+                if cause == "device":
+                    # Its worker ends by itself, and is seen to then.
+                    self._doomed[number] = failure
+                    return TrialScheduler.CONTINUE
+                self._failed.failed(failure)
                 return TrialScheduler.STOP
             case TrialEnded(outcome, reason):
                 self._engine.end(number, outcome, reason)
@@ -85,22 +122,52 @@ class EngineScheduler(FIFOScheduler):
                 return TrialScheduler.CONTINUE
             case EpochReport(epoch):
                 self._hung.progress(number, self._engine.record(number).flops, epoch.epoch_seconds)
+                self._have_trained.add(trial.trial_id)
+                running = frozenset(TrialConfig.number_in(each.config) for each in tune_controller.get_live_trials())
+                self._failed.trained(number, node, running)
                 continues = self._engine.report_epoch(number, epoch)
                 return TrialScheduler.CONTINUE if continues else TrialScheduler.STOP
 
+    def _halted(self, trial: Trial, cause: HaltCause, reason: str, images: tuple[str, ...]) -> str:
+        """What no trial gets past on this node: where there is none that may, it ends the search."""
+        assert self._engine is not None and self._failed is not None
+        number, node = TrialConfig.number_in(trial.config), TrialConfig.node_in(trial.config)
+        if self._failed.has_elsewhere(number, node):
+            self._failed.failed(self._failure(trial, NODE_CAUSE[cause], reason, "failed"))
+            return TrialScheduler.STOP
+        if images:
+            self._engine.report_unreadable_images(images)
+        self._halts.append(HALTS[cause](reason))
+        return TrialScheduler.STOP
+
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
-        assert self._engine is not None and self._interrupted is not None
+        assert self._engine is not None and self._failed is not None and self._interrupted is not None
         if self._interrupted():
             return
-        number = TrialConfig.number_in(trial.config)
-        hung = self._killed.pop(number, None)
+        number, node = TrialConfig.number_in(trial.config), TrialConfig.node_in(trial.config)
+        doomed = self._doomed.pop(number, None)
+        if doomed is not None:
+            self._failed.failed(doomed)
+            return
         error = "" if trial.error_file is None else Path(trial.error_file).read_text(encoding="utf-8")
         death = death_of_worker(error)
-        reason, outcome = (hung, "crashed") if hung else (death.reason, death.outcome)
-        self._engine.worker_died(number, reason, outcome)
-        # One that ends by it is a failed trial, which whoever shows the search says.
-        if self._engine.record(number).outcome == "running":
-            LOGGER.warning("trial %d: %s, it goes on from its checkpoint", number, reason)
+        if death.outcome is None:
+            self._engine.worker_died(number, death.reason, None)
+            LOGGER.warning("trial %d: %s, it goes on from its checkpoint", number, death.reason)
+            return
+        self._failed.keep(number, node, error)
+        if death.outcome == "oom":
+            self._engine.worker_died(number, death.reason, death.outcome)
+            # One that ends by it is a failed trial, which whoever shows the search says.
+            if self._engine.record(number).outcome == "running":
+                LOGGER.warning("trial %d: %s, it goes on from its checkpoint", number, death.reason)
+            return
+        self._failed.failed(self._failure(trial, death.cause, death.reason, death.outcome))
+
+    def _failure(self, trial: Trial, cause: Cause, reason: str, outcome: Outcome) -> Failure:
+        number, node = TrialConfig.number_in(trial.config), TrialConfig.node_in(trial.config)
+        return Failure(number, node, cause, reason, outcome, trial.trial_id not in self._have_trained)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None, "_interrupted": None}
+        kept = ("_engine", "_nodes", "_faults", "_failed", "_interrupted")
+        return {**self.__dict__, **dict.fromkeys(kept), "_halts": []}

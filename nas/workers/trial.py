@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from nas.workers.failure_causes import DataUnusable, StorageMissing, cause_of, reason_of
 from nas.workers.relative_latency import measured_latency
 from nas.workers.storage_full import StorageFull, is_full
 from nas.workers.trial_config import (
@@ -19,10 +20,12 @@ from nas.workers.trial_config import (
     SearchHalted,
     TrialConfig,
     TrialEnded,
+    TrialFailed,
     WorkerMessage,
     WorkerReport,
 )
-from search_spaces.errors import first_line
+from search_spaces.errors import UserError
+from search_spaces.exit_codes import FAILURE
 from trainers.data.config import DataConfig, KnownFiles
 from trainers.data.datasets import ImagesChanged, load_train_validation
 from trainers.data.image_folders import UnreadableImages
@@ -37,8 +40,8 @@ from trainers.resumable import ResumableTraining, train_resumably
 def train_trial(config: Mapping[str, Any]) -> None:
     """Trains the trial of `config`, a TrialConfig as JSON, and reports to Ray Tune what comes of it.
 
-    A trial that cannot go on leaves its worker alive for the next one. With every report goes what the training has
-    warned of.
+    A trial that cannot go on leaves its worker alive for the next one, but after an error of its device, which may
+    stay with the process. With every report goes what the training has warned of.
     """
     _warnings()
     trial = TrialConfig.from_json(config)
@@ -52,6 +55,10 @@ def train_trial(config: Mapping[str, Any]) -> None:
     except Diverged as error:
         _report(TrialEnded("diverged", str(error)))
     except UnreadableImages as error:
+        # What was met before belongs to these images, and they may come back.
+        _parts.cache_clear()
+        if not all(map(os.path.exists, error.files)):
+            return _report_failure(error, trial)
         paths = tuple(os.path.relpath(file, trial.data.root) for file in error.files)
         _report(SearchHalted("images", str(error), paths))
     except ImagesChanged as error:
@@ -59,10 +66,14 @@ def train_trial(config: Mapping[str, Any]) -> None:
     except StorageFull as error:
         _report(SearchHalted("storage", str(error)))
     except Exception as error:
-        directory = Path(trial.checkpoints)
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        _report(TrialEnded("failed", f"{type(error).__name__}: {first_line(error)}"))
+        _report_failure(error, trial)
+
+
+def _report_failure(error: Exception, trial: TrialConfig) -> None:
+    cause = cause_of(error, trial.data.root)
+    _report(TrialFailed(cause, reason_of(error), traceback.format_exc()))
+    if cause == "device":
+        os._exit(FAILURE)
 
 
 def _report(report: WorkerReport) -> None:
@@ -92,6 +103,10 @@ def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
     torch.cuda.OutOfMemoryError is raised.
     """
     torch.set_num_threads(trial.threads)
+    # A file system that has fallen away would be written to, on this machine's own, without a word.
+    search = Path(trial.checkpoints).parents[1]
+    if not search.is_dir():
+        raise StorageMissing(f"the directory of the search, {str(search)!r}, is not there")
     known = trial.recorded_epochs
     checkpoints, alone = Path(trial.checkpoints), Processes(0, 1, torch.device(trial.device))
     try:
@@ -108,7 +123,12 @@ def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
 def _training(trial: TrialConfig) -> Training:
     """The training of a trial as it begins."""
     model = seeded_model(trial.architecture, trial.data_summary, trial.seed)
-    train, validation = _parts(trial.data, trial.known_files)
+    try:
+        train, validation = _parts(trial.data, trial.known_files)
+    except (ImagesChanged, UnreadableImages):
+        raise
+    except (OSError, UserError) as error:
+        raise DataUnusable(str(error)) from error
     device = torch.device(trial.device)
     return Training(model, train, validation, trial.training, seed=trial.seed, device=device)
 

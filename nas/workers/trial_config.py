@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from nas.engine.dispatcher import Assignment
+from nas.engine.faults import Cause
 from nas.records.latency_reference import LatencyReference
 from nas.records.trial import OUTCOMES, Outcome
 from nas.settings.run_directory import RunDirectory
@@ -23,7 +24,8 @@ from trainers.recipe import Recipe
 # The key of a message in a result of Ray Tune's.
 RESULT_KEY = "message"
 
-# What keeps every trial from going on: the storage is full, or images cannot be read or have changed.
+# What keeps every trial from going on, where no other node can: the storage is full, or images cannot be read or have
+# changed.
 HaltCause = Literal["storage", "images"]
 
 
@@ -46,9 +48,10 @@ class TrialTemplate:
     def known_files(self) -> KnownFiles:
         return KnownFiles(str(self.directory.data_index), self.data_digest)
 
-    def trial(self, assignment: Assignment) -> "TrialConfig":
-        """What a worker has to know of one trial."""
+    def trial(self, assignment: Assignment, node: str) -> "TrialConfig":
+        """What a worker on `node` has to know of one trial."""
         return TrialConfig(
+            node=node,
             number=assignment.number,
             architecture=assignment.architecture,
             seed=assignment.seed,
@@ -66,13 +69,14 @@ class TrialTemplate:
 
 @dataclass(frozen=True, slots=True)
 class TrialConfig:
-    """A trial as its worker runs it.
+    """A trial as its worker runs it, on the node of Ray's that has the id `node`.
 
     The ledger holds its first `recorded_epochs` epochs; `checkpoints` is the directory where it goes on from and writes
     to. `known_files` is what to find in the folders of `data`. `latency_reference` is what to measure its latency
     beside first, None where it is not measured.
     """
 
+    node: str
     number: int
     architecture: Architecture
     seed: int
@@ -89,6 +93,7 @@ class TrialConfig:
     def to_json(self) -> dict[str, Any]:
         reference = self.latency_reference
         return {
+            "node": self.node,
             "number": self.number,
             "architecture": self.architecture.to_json(),
             "seed": self.seed,
@@ -108,6 +113,12 @@ class TrialConfig:
         """The number in what `to_json` wrote, for whoever asks often and for nothing else."""
         number: int = data["number"]
         return number
+
+    @staticmethod
+    def node_in(data: Mapping[str, Any]) -> str:
+        """The node in what `to_json` wrote."""
+        node: str = data["node"]
+        return node
 
     @classmethod
     def from_json(cls, data: object) -> "TrialConfig":
@@ -143,7 +154,7 @@ class LatencyReport:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
-    """A trial that cannot go on; its worker is free for the next one."""
+    """A trial that cannot go on, whatever trains it; its worker is free for the next one."""
 
     kind: ClassVar = "ended"
     outcome: Outcome
@@ -151,8 +162,21 @@ class TrialEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialFailed:
+    """A trial that failed, by its own fault or its node's: `traceback` is all that Python says of it.
+
+    The worker is free for the next one, but after a failure of its device, when it ends.
+    """
+
+    kind: ClassVar = "failed"
+    cause: Cause
+    reason: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
 class SearchHalted:
-    """No trial could go on; this one stays as it is, to go on when the search does.
+    """No trial could go on here; this one stays as it is, to go on elsewhere, or when the search does.
 
     `images` are those that cannot be read, by their paths below data.root.
     """
@@ -163,7 +187,7 @@ class SearchHalted:
     images: tuple[str, ...] = ()
 
 
-WorkerReport = EpochReport | LatencyReport | TrialEnded | SearchHalted
+WorkerReport = EpochReport | LatencyReport | TrialEnded | TrialFailed | SearchHalted
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +232,11 @@ def _report(data: object) -> WorkerReport:
         if ended.outcome not in OUTCOMES:
             raise unknown_name("outcome", ended.outcome, OUTCOMES)
         return ended
+    if kind == TrialFailed.kind:
+        failure = TrialFailed(**read_object(fields, "report of a failure", ["cause", "reason", "traceback"]))
+        if failure.cause not in get_args(Cause):
+            raise unknown_name("cause", failure.cause, get_args(Cause))
+        return failure
     halt = read_object(fields, "report of a halt", ["cause", "reason", "images"])
     halted = SearchHalted(**(halt | {"images": tuple(halt["images"])}))
     if halted.cause not in get_args(HaltCause):

@@ -1,14 +1,18 @@
 """Runs a search's trials on Ray Tune, which keeps the slots of the cluster busy."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray import tune
-from ray.tune import FailureConfig, RunConfig, Stopper, TuneConfig, Tuner
+from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, Stopper, TuneConfig, Tuner
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 
-from cluster.node_checks import check_nodes
 from nas.engine.engine import Engine
+from nas.engine.faults import Faults
 from nas.settings.search_settings import ClusterSettings
+from nas.workers.checked_nodes import CheckedNodes
+from nas.workers.nodes import Nodes
 from nas.workers.scheduler import EngineScheduler
 from nas.workers.searcher import EngineSearcher
 from nas.workers.trial import train_trial
@@ -35,27 +39,27 @@ def run_trials(
     engine: Engine,
     template: TrialTemplate,
     cluster: ClusterSettings,
-    slots: int,
+    checked: CheckedNodes | None,
     should_stop: Callable[[], bool],
     interrupted: Callable[[], bool],
 ) -> None:
-    """Trains what the engine assigns, `slots` trials at a time, until it has no more or `should_stop()` holds.
+    """Trains what the engine assigns, on every node as many trials as fit, until it has no more or `should_stop()`.
 
-    Once `interrupted()` holds, a worker that dies says nothing about its trial.
+    `checked` are the nodes that were checked; None where there is but this machine. Once `interrupted()` holds, a
+    worker that dies says nothing about its trial. Raises EverythingFails.
     """
     if should_stop():
         return
-    if cluster.address is not None:
-        check_nodes(template.directory.path, template.data, template.data_summary, template.known_files)
-    resources = {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}
     halts: list[Exception] = []
+    faults = Faults()
+    ledger = engine.ledger
+    nodes = Nodes(cluster, faults, checked, engine.report_nodes_left_out, ledger.clock, ledger.nodes_left_out)
     tuner = Tuner(
-        tune.with_resources(train_trial, resources),
+        tune.with_resources(train_trial, functools.partial(_resources, cluster)),
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(engine, template),
-            scheduler=EngineScheduler(engine, interrupted, halts),
+            search_alg=EngineSearcher(engine, template, nodes, faults, halts, should_stop),
+            scheduler=EngineScheduler(engine, nodes, faults, template.directory.errors, interrupted, halts),
             num_samples=-1,
-            max_concurrent_trials=slots,
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,
@@ -68,9 +72,18 @@ def run_trials(
             failure_config=FailureConfig(max_failures=0),
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    finally:
+        nodes.close()
     if halts:
         raise halts[0]
+
+
+def _resources(cluster: ClusterSettings, config: Mapping[str, Any]) -> PlacementGroupFactory:
+    """What a trial takes, of the node that it was assigned to."""
+    bundle = {"CPU": cluster.cpus_per_trial, "GPU": cluster.gpus_per_trial}
+    return PlacementGroupFactory([bundle], bundle_label_selector=[{NODE_ID_LABEL_KEY: TrialConfig.node_in(config)}])
 
 
 def _trial_name(trial: Any) -> str:

@@ -1,8 +1,11 @@
 """Why a worker died, as far as what Ray says of it tells."""
 
+import re
 from dataclasses import dataclass
 
+from nas.engine.faults import Cause
 from nas.records.trial import Outcome
+from search_spaces.errors import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,7 @@ class WorkerDeath:
 
     reason: str
     outcome: Outcome | None
+    cause: Cause = "death"
 
 
 # What Ray's error says (its text is all that tells these apart), the first that fits.
@@ -20,8 +24,16 @@ _SIGNS = (
     ("low on memory", WorkerDeath("its worker was killed: the machine was short of memory", "oom")),
 )
 CRASHED = WorkerDeath("its worker process died", "crashed")
+# What keeps a worker from starting: a package that is not there or another one than it should be.
+_NO_START = re.compile(r"^.*(ModuleNotFoundError|ImportError|RuntimeEnvSetupError).*$", re.MULTILINE)
 
 
 def death_of_worker(error: str) -> WorkerDeath:
     """The death that Ray's error, as text, tells of."""
-    return next((death for sign, death in _SIGNS if sign in error), CRASHED)
+    for sign, death in _SIGNS:
+        if sign in error:
+            return death
+    lines = [match.group().strip() for match in _NO_START.finditer(error)]
+    if lines:
+        return WorkerDeath(f"its worker could not start: {printable(lines[-1])}", "failed", "import")
+    return CRASHED

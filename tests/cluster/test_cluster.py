@@ -1,12 +1,16 @@
 """Searches on a Ray cluster of two nodes on this machine."""
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -14,13 +18,15 @@ import ray
 from ray._private.state import available_resources_per_node
 from ray.cluster_utils import Cluster
 
-from cluster.node_checks import check_nodes
+from cluster.node_checks import NodeCheck, check_nodes, node_name
 from nas.settings.run_directory import run_directory
-from search_spaces.errors import UserError
-from tests.entries.test_search import SMALL, start, summary
+from tests.entries.test_search import SMALL, run, start, summary
 from tests.faults.searches import records, start_search, wait_for
+from tests.support.images import make_images
+from tests.support.present import present
 from trainers.data.config import DATA_DEFAULTS, KnownFiles
 from trainers.data.datasets import check_data
+from trainers.data.digits_source import digits_fingerprint
 
 pytestmark = pytest.mark.cluster
 
@@ -109,29 +115,127 @@ def test_a_search_that_no_node_can_run_is_refused(two_nodes: Cluster, tmp_path: 
     assert process.returncode == 2 and "a trial takes 1 CPUs and 1 GPUs" in error and error.count("\n") == 1
 
 
-def test_storage_that_a_node_does_not_share_is_refused(tmp_path: Path) -> None:
-    """The second node runs in a mount namespace of its own, where the storage is another, empty directory."""
+def test_a_trial_that_no_single_node_can_hold_is_refused(two_nodes: Cluster, tmp_path: Path) -> None:
+    """Both together could, and it would wait for ever."""
+    arguments = ["--space", "resnet_stages", "--address", two_nodes.address, "--cpus-per-trial", "2"]
+    process = start(tmp_path, "nas/search.py", *arguments)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2 and error == (
+        "error: a trial takes 2 CPUs and 0 GPUs of one machine, and each has 1 and 0: "
+        "lower --cpus-per-trial or --gpus-per-trial.\n"
+    )
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+@contextlib.contextmanager
+def node_with_own_mounts(cluster: Cluster, mounts: str = ":") -> Iterator[int]:
+    """A second node, of one CPU, that sees what `mounts` (shell) mounts, and others do not. Its process."""
     separate = ["unshare", "--mount", "sh", "-c"]
-    mount = f"mount -t tmpfs none {tmp_path}"
-    if shutil.which("unshare") is None or subprocess.run([*separate, mount], capture_output=True).returncode:
+    if shutil.which("unshare") is None or subprocess.run([*separate, mounts], capture_output=True).returncode:
         pytest.skip("needs the right to make a mount namespace")
-    data = DATA_DEFAULTS["digits"]
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     script = Path(sys.executable).parent / "ray"
-    join = f"{mount} && exec {script} start --address {cluster.address} --num-cpus 1 --block"
+    join = f"{mounts} && exec {script} start --address {cluster.address} --num-cpus 1 --block"
     node = subprocess.Popen(
         [*separate, join], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        ray.init(address=cluster.address)
+        ray.init(address=cluster.address, ignore_reinit_error=True)
         deadline = time.monotonic() + 60
         while len([entry for entry in ray.nodes() if entry["Alive"]]) < 2 and time.monotonic() < deadline:
             time.sleep(0.5)
-        with pytest.raises(UserError, match=r"does not see the storage.*expected a --runs-dir"):
-            check_nodes(tmp_path, data, check_data(data), KnownFiles("data.index", ""))
-        assert list(tmp_path.iterdir()) == []
+        yield node.pid
     finally:
-        ray.shutdown()
         os.killpg(node.pid, signal.SIGTERM)
         node.wait(30)
-        cluster.shutdown()
+
+
+@pytest.fixture
+def head() -> Iterator[Cluster]:
+    """A cluster of one node, of one CPU."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_storage_that_a_node_does_not_share_is_noticed(head: Cluster, tmp_path: Path) -> None:
+    """The second node runs in a mount namespace of its own, where the storage is another, empty directory."""
+    data = DATA_DEFAULTS["digits"]
+    with node_with_own_mounts(head, f"mount -t tmpfs none {tmp_path}"):
+        check = NodeCheck(tmp_path, data, check_data(data), KnownFiles("data.index", digits_fingerprint().digest))
+        first, second = (report for _, report in check_nodes(check).values())
+        assert {first.problem, second.problem} > {None}
+        problem = first.problem or second.problem
+        assert "does not see the storage" in str(problem) and "expected a --runs-dir" in str(problem)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_that_lacks_something_is_shown_refused_or_left_out(head: Cluster, tmp_path: Path) -> None:
+    """The second node does not share the storage, and says that its torch is another."""
+    runs, installed = tmp_path / "runs", Path(str(metadata.distribution("torch").locate_file(""))).resolve()
+    runs.mkdir()
+    (described,) = installed.glob("torch-*.dist-info/METADATA")
+    other = tmp_path / "METADATA"
+    text = re.sub(r"(?m)^Version: .*$", "Version: 2.1.0", described.read_text(encoding="utf-8"), count=1)
+    other.write_text(text, encoding="utf-8")
+    search = [
+        "nas/search.py", "--space", "resnet_stages", "--name", "one", "--trials", "2", "--address", head.address, *SMALL
+    ]  # fmt: skip
+    with node_with_own_mounts(head, f"mount --bind {other} {described} && mount -t tmpfs none {runs}"):
+        (second,) = (node_name(node) for node in ray.nodes() if node["NodeID"] != present(head.head_node).node_id)
+        check = [sys.executable, "-m", "cluster.check", "--address", head.address]
+        checked = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        output = checked.stdout
+        assert checked.returncode == 1, checked.stderr
+        rows = {line[: len(second)]: line.split() for line in output.splitlines()}
+        assert "2.1.0" in rows[second] and "FAIL" in rows[second]
+        assert f"node {second}: cannot run trials: it does not see the storage" in output
+        assert f"node {second}: cannot run trials: torch is 2.1.0 there, and" in output
+        assert output.splitlines()[-1] == "1 of 2 nodes can run trials" and list(runs.iterdir()) == []
+        refused = run(tmp_path, *search)
+        assert refused.returncode == 2 and refused.stderr.count("\n") == 1, refused.stderr
+        assert f"node {second} cannot run trials: it does not see the storage" in refused.stderr
+        assert "torch is 2.1.0 there" in refused.stderr and list(runs.iterdir()) == []
+        done = run(tmp_path, *search, "--bad-nodes", "leave-out")
+        assert done.returncode == 0, done.stderr
+        assert f"node {second} is left out: it does not see the storage" in done.stderr
+        assert [left["node"] for left in summary(tmp_path, "one")["nodes_left_out"]] == [second]
+        assert summary(tmp_path, "one")["counts"]["finished"] == 2
+
+
+def test_a_node_that_loses_its_data_is_left_out_and_taken_back_and_costs_nothing(head: Cluster, tmp_path: Path) -> None:
+    """Its images are hidden by a mount once it has trained, and come back once it is left out."""
+    images = make_images(tmp_path / "images", count=20)
+    with node_with_own_mounts(head) as node:
+        there = ["nsenter", "--target", str(node), "--mount"]
+        process = start_search(
+            tmp_path, "lost", "--address", head.address, "--trials", "8", "training.epochs=40",
+            "search.scheduler=none", "data=image_folder", f"data.root={images}", "data.image_size=16",
+            "data.loader_workers=0", "training.batch_size=8",
+        )  # fmt: skip
+        said: list[str] = []
+        stdout, stderr = present(process.stdout), present(process.stderr)
+        reader = threading.Thread(target=lambda: said.extend(stderr), daemon=True)
+        reader.start()
+        try:
+            wait_for(lambda: busy_nodes() == 2 and _fewest_epochs_of_two(tmp_path) >= 2, process)
+            subprocess.run([*there, "mount", "-t", "tmpfs", "none", str(images)], check=True)
+            wait_for(lambda: any("is left out: 3 failures in a row" in line for line in said), process)
+            time.sleep(3)
+            subprocess.run([*there, "umount", str(images)], check=True)
+            wait_for(lambda: any("is given trials again" in line for line in said), process)
+            wait_for(lambda: busy_nodes() == 2, process)
+            output = stdout.read()
+            process.wait(400)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    reader.join()
+    error = "".join(said)
+    assert process.returncode == 0, error
+    ended = [record for record in records(tmp_path, "lost") if record.trained]
+    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 40)] * 8
+    assert error.count("is left out") == 1 and error.count("has passed its check: it is given trials again") == 1
+    assert error.count("it goes on elsewhere, and is not counted as failed") == 3, error
+    (left,) = summary(tmp_path, "lost")["nodes_left_out"]
+    assert left["until"] > left["since"] and left["node"] in output and "was left out" in output

@@ -57,6 +57,9 @@ def test_what_ray_says_tells_deaths_apart() -> None:
     assert death_of_worker(lost).outcome is None
     assert death_of_worker(short).outcome == "oom"
     assert death_of_worker(killed) == death_of_worker("") == CRASHED
+    missing = "ModuleNotFoundError: No module named 'x'"
+    death = death_of_worker(f"ray.exceptions.RaySystemError: System error\nTraceback:\n  File …\n{missing}\n")
+    assert (death.cause, death.reason) == ("import", f"its worker could not start: {missing}")
 
 
 def test_a_trial_is_hung_by_its_own_epochs_or_by_its_flops() -> None:

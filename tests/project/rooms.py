@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers.predict": frozenset({"search_spaces", "trainers.bundle"}),
     "cluster": frozenset({"search_spaces", "trainers.data"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
-    "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
+    # The settings of a search name what may be done about a node.
+    "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "cluster", "nas.records"}),
     "nas.strategy": frozenset({"search_spaces", "trainers.data", "nas.records"}),
     "nas.ledger": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings"}),
     "nas.reporting": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),

@@ -12,6 +12,7 @@ from trainers.recipe import FULL_TRAINING
 def trial_config(**changes: object) -> TrialConfig:
     """A small convolutional network on digits, trained from the start."""
     fields: dict[str, Any] = {
+        "node": "0",
         "number": 0,
         "architecture": Architecture("convolution", 8, ((Convolution(),),) * 4),
         "seed": 1,

@@ -163,6 +163,24 @@ def test_a_worker_that_dies_is_replaced_and_what_dies_twice_is_out(tmp_path: Pat
     assert present(engine.next_assignment()).number == SLOTS
 
 
+def test_a_trial_that_is_given_back_waits_for_where_it_may_run_and_can_be_ended_there(tmp_path: Path) -> None:
+    engine = engine_on(
+        Ledger.create(ledger_url(tmp_path / "search.db"), "search", search_header(slots=SLOTS)),
+        shipped_space(),
+        trials=4,
+    )
+    begun = [present(engine.next_assignment()).number for _ in range(SLOTS)]
+    for number in begun[:2]:
+        engine.give_back(number)
+    engine.give_back(begun[0])
+    assert engine.has_waiting and engine.next_assignment(lambda number: False) is None
+    assert present(engine.next_assignment(lambda number: number != begun[0])).number == begun[1]
+    engine.end(begun[0], "failed", "it failed everywhere")
+    assert engine.record(begun[0]).outcome == "failed" and engine.record(begun[0]).deaths == 0
+    # Its place is another's.
+    assert present(engine.next_assignment()).number == SLOTS
+
+
 def test_measured_latency_cannot_be_the_same_twice() -> None:
     with pytest.raises(UserError, match=r"search\.deterministic"):
         search_settings(deterministic=True, objectives=("val_accuracy", "latency_ms"))

@@ -13,6 +13,7 @@ from nas.workers.trial_config import (
     SearchHalted,
     TrialConfig,
     TrialEnded,
+    TrialFailed,
     WorkerMessage,
     WorkerReport,
 )
@@ -26,6 +27,7 @@ REPORTS = [
     EpochReport(epoch_result(3, 0.25)),
     LatencyReport(1.5),
     TrialEnded("diverged", "the loss is not finite in epoch 2"),
+    TrialFailed("data", "images are gone", "Traceback\n  …"),
     SearchHalted("storage", "No space left on device"),
 ]
 

@@ -1,0 +1,233 @@
+"""The nodes that trials run on: which may be given one, which are left out and checked again, and who runs where."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import ray
+
+from cluster.node_checks import NodeCheck, PendingCheck, node_name
+from nas.engine.faults import FAILURES_UNTIL_LEFT_OUT, Faults
+from nas.records.left_out_nodes import LeftOutNode
+from nas.settings.search_settings import ClusterSettings
+from nas.workers.checked_nodes import CheckedNodes
+from search_spaces.units import readable_duration
+
+LOGGER = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 1.0
+# A node that was left out is checked again after so long, each time after twice as long, up to a limit.
+SECONDS_UNTIL_CHECKED = 15.0
+MOST_SECONDS_UNTIL_CHECKED = 600.0
+# Shares of CPUs and GPUs are not exact.
+ROUNDING = 1e-9
+
+# One that joined later waits for its first check.
+Standing = Literal["trains", "left out", "joining"]
+
+
+def slots_on(resources: dict[str, float], cluster: ClusterSettings) -> int:
+    """How many trials a node of these resources, as Ray names them, runs at a time."""
+    slots = int(resources.get("CPU", 0) / cluster.cpus_per_trial + ROUNDING)
+    share, gpus = cluster.gpus_per_trial, resources.get("GPU", 0)
+    if not share:
+        return slots
+    # What is left of one GPU does for no other trial.
+    return min(slots, int(gpus / share + ROUNDING) if share >= 1 else int(gpus) * int(1 / share + ROUNDING))
+
+
+def living_nodes() -> dict[str, dict[str, Any]]:
+    """The nodes of the cluster that are there, by their ids, as Ray describes them."""
+    return {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+
+
+@dataclass
+class _Node:
+    name: str
+    slots: int
+    standing: Standing
+    reason: str = ""
+    check: PendingCheck | None = None
+    checked_from: float = 0.0
+    wait_seconds: float = SECONDS_UNTIL_CHECKED
+
+
+class Nodes:
+    """The nodes of a search, and which of Ray Tune's trials is where."""
+
+    def __init__(
+        self,
+        cluster: ClusterSettings,
+        faults: Faults,
+        checked: CheckedNodes | None,
+        record: Callable[[tuple[LeftOutNode, ...]], None],
+        clock: Callable[[], float],
+        left_out: tuple[LeftOutNode, ...] = (),
+    ) -> None:
+        """`checked` are the nodes that were checked already; None where there is but this machine.
+
+        `record` writes the nodes that were left out, `left_out` those of before, at the times of `clock`.
+        """
+        self._cluster = cluster
+        self._faults = faults
+        self._check = None if checked is None else checked.check
+        self._record = record
+        self._clock = clock
+        self._left_out = list(left_out)
+        self._nodes: dict[str, _Node] = {}
+        self._at: dict[str, str] = {}
+        self._next_look = 0.0
+        for node, description in self._roomy_nodes().items():
+            known = checked is None or node in checked.training or node in checked.left_out
+            self._nodes[node] = self._described(description, "trains" if known else "joining")
+        for node, reason in ({} if checked is None else checked.left_out).items():
+            if node in self._nodes:
+                self._leave_out(node, reason)
+
+    def close(self) -> None:
+        """Leaves nothing of checks that have not ended."""
+        for found in self._nodes.values():
+            _drop_check(found)
+
+    def _roomy_nodes(self) -> dict[str, dict[str, Any]]:
+        """The living nodes that can hold a trial at all."""
+        return {node: found for node, found in living_nodes().items() if slots_on(found["Resources"], self._cluster)}
+
+    def _described(self, description: dict[str, Any], standing: Standing) -> _Node:
+        return _Node(node_name(description), slots_on(description["Resources"], self._cluster), standing)
+
+    def name(self, node: str) -> str:
+        """How a node is called, to people."""
+        return self._nodes[node].name if node in self._nodes else f"{node[:8]}, which is gone"
+
+    @property
+    def training(self) -> frozenset[str]:
+        """The nodes that may be given a trial."""
+        return frozenset(node for node, found in self._nodes.items() if found.standing == "trains")
+
+    @property
+    def why_none_trains(self) -> str | None:
+        """Why every node is left out; None where one trains, may do so when it is checked, or where none is there."""
+        if not self._nodes or any(found.standing != "left out" for found in self._nodes.values()):
+            return None
+        if self._check is None:
+            (only,) = self._nodes.values()
+            return f"{only.reason}; none of them is counted as failed"
+        reasons = "; ".join(f"{found.name}: {found.reason}" for found in self._nodes.values())
+        return f"every node is left out and no trial is counted as failed: {reasons}"
+
+    @property
+    def busy(self) -> bool:
+        """Whether a trial is anywhere."""
+        return bool(self._at)
+
+    def is_there(self, node: str) -> bool:
+        """Whether a node was there when it was looked last."""
+        return node in self._nodes
+
+    def free(self) -> list[str]:
+        """The nodes with room for a trial, those with the most room first."""
+        taken = list(self._at.values())
+        room = {node: self._nodes[node].slots - taken.count(node) for node in self.training}
+        return sorted((node for node in room if room[node] > 0), key=lambda node: (-room[node], node))
+
+    def occupy(self, trial_id: str, node: str) -> None:
+        """Takes note that a trial of Ray Tune's goes to a node."""
+        self._at[trial_id] = node
+
+    def vacate(self, trial_id: str) -> None:
+        """Takes note that it has left it."""
+        self._at.pop(trial_id, None)
+
+    def failures_counted(self, node: str) -> None:
+        """Leaves a node out on which too many trials have failed in a row."""
+        failures = self._faults.in_a_row(node)
+        found = self._nodes.get(node)
+        if found is None or found.standing != "trains" or len(failures) < FAILURES_UNTIL_LEFT_OUT:
+            return
+        last = failures[-1]
+        self._leave_out(node, f"{len(failures)} failures in a row, the last of trial {last.number}: {last.reason}")
+
+    def has_trained(self, node: str) -> None:
+        """Takes a node back that was left out and has trained an epoch of what ran there still."""
+        if node in self._nodes and self._nodes[node].standing == "left out":
+            self._take_back(node, "trains again")
+
+    def look(self) -> None:
+        """Looks who has come and gone, and checks those that wait for it. To be called often."""
+        now = time.monotonic()
+        # This machine alone does not change.
+        if self._check is None or now < self._next_look:
+            return
+        self._next_look = now + SECONDS_BETWEEN_LOOKS
+        living = self._roomy_nodes()
+        for node in [node for node in self._nodes if node not in living]:
+            _drop_check(self._nodes.pop(node))
+        for node, description in living.items():
+            if node not in self._nodes:
+                self._nodes[node] = self._described(description, "joining")
+        for node, found in self._nodes.items():
+            if found.standing != "trains":
+                self._go_on_checking(node, living[node], self._check, now)
+
+    def _go_on_checking(self, node: str, description: dict[str, Any], check: NodeCheck, now: float) -> None:
+        found = self._nodes[node]
+        if found.check is None:
+            if now >= found.checked_from:
+                found.check = check.start(description)
+            return
+        if not check.is_over(found.check):
+            return
+        report = check.report(found.check)
+        found.check, problem = None, report.problem
+        for text in report.verdict.warnings if found.standing == "joining" else ():
+            LOGGER.warning("node %s: %s", found.name, text)
+        if problem is not None and found.standing == "joining" and self._cluster.bad_nodes == "warn":
+            LOGGER.warning("node %s: %s", found.name, problem)
+            problem = None
+        if problem is None:
+            self._take_back(node, "has joined" if found.standing == "joining" else "has passed its check")
+        elif found.standing == "joining":
+            self._leave_out(node, problem)
+        else:
+            self._wait(found)
+
+    def _wait(self, found: _Node) -> None:
+        found.checked_from = time.monotonic() + found.wait_seconds
+        found.wait_seconds = min(2 * found.wait_seconds, MOST_SECONDS_UNTIL_CHECKED)
+
+    def _leave_out(self, node: str, reason: str) -> None:
+        found = self._nodes[node]
+        found.standing, found.reason = "left out", reason
+        if self._check is None:
+            return  # There is nowhere else, so the search is going to end and say why.
+        again = readable_duration(found.wait_seconds)
+        self._wait(found)
+        LOGGER.warning("node %s is left out: %s; it is checked again in %s", found.name, reason, again)
+        self._left_out.append(LeftOutNode(found.name, reason, self._clock(), None))
+        self._record(tuple(self._left_out))
+
+    def _take_back(self, node: str, why: str) -> None:
+        found = self._nodes[node]
+        _drop_check(found)
+        was_left_out = found.standing == "left out"
+        found.standing = "trains"
+        self._faults.node_is_back(node)
+        if self._check is None:
+            return
+        LOGGER.warning("node %s %s%s", found.name, why, ": it is given trials again" if was_left_out else "")
+        if was_left_out:
+            now = self._clock()
+            self._left_out = [
+                replace(left, until=now) if left.node == found.name and left.until is None else left
+                for left in self._left_out
+            ]
+            self._record(tuple(self._left_out))
+
+
+def _drop_check(found: _Node) -> None:
+    if found.check is not None:
+        found.check.clean_up()
+        found.check = None

@@ -1,0 +1,110 @@
+"""Whose fault a failure is: the trial's or its node's."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from nas.engine.faults import (
+    FAILURES_UNTIL_HOPELESS,
+    NODE_CAUSES,
+    SURROUNDINGS,
+    Cause,
+    Failure,
+    Faults,
+    hopeless,
+    verdict,
+)
+from nas.records.trial import Outcome, TrialRecord
+from tests.support.searches import trial_record
+
+BOTH = frozenset({"a", "b"})
+
+
+def failure(number: int, node: str = "a", cause: Cause = "error", *, first_epoch: bool = True) -> Failure:
+    return Failure(number, node, cause, "something", "failed", first_epoch)
+
+
+@pytest.mark.parametrize("cause", NODE_CAUSES)
+@pytest.mark.parametrize("first_epoch", [True, False])
+def test_what_is_not_of_an_architecture_is_never_the_trials_at_once(cause: Cause, first_epoch: bool) -> None:
+    assert verdict(failure(1, cause=cause, first_epoch=first_epoch), (), BOTH) == "node"
+    assert verdict(failure(1, cause=cause, first_epoch=first_epoch), ("b",), BOTH) == "open"
+    assert verdict(failure(1, cause=cause, first_epoch=first_epoch), (), {"a"}) == "open"
+
+
+def test_an_error_after_an_epoch_on_the_node_is_the_trials() -> None:
+    assert verdict(failure(1, first_epoch=False), (), BOTH) == "trial"
+    assert verdict(failure(1), (), BOTH) == "node"
+    assert verdict(failure(1), (), {"a"}) == "open" == verdict(failure(1), ("b",), BOTH)
+
+
+def test_an_error_on_every_node_is_the_trials_once_one_of_them_trains_another() -> None:
+    faults = Faults()
+    assert faults.failed(failure(1, "a"), BOTH) == "node"
+    assert not faults.may_run(1, "a") and faults.may_run(1, "b") and faults.may_run(2, "a")
+    # Node b is still to try it.
+    assert faults.trained(2, "a", BOTH) == []
+    assert faults.failed(failure(1, "b"), BOTH) == "open"
+    assert faults.trained(3, "b", BOTH, running={1}) == []
+    assert faults.trained(3, "b", BOTH) == [failure(1, "b")]
+    assert faults.may_run(1, "a") and faults.trained(4, "b", BOTH) == []
+
+
+def test_an_error_that_another_node_does_not_have_was_the_nodes() -> None:
+    faults = Faults()
+    faults.failed(failure(1, "a"), BOTH)
+    assert faults.trained(1, "b", BOTH) == []
+    # However few nodes are left then: it has trained, and may be held at a rung.
+    assert faults.trained(2, "a", {"a"}) == []
+    assert faults.in_a_row("a") == ()
+
+
+@pytest.mark.parametrize("cause", SURROUNDINGS)
+def test_missing_data_are_nobodys_fault_when_the_node_trains_others(cause: Cause) -> None:
+    faults = Faults()
+    assert faults.failed(failure(1, cause=cause), {"a"}) == "open"
+    assert not faults.may_run(1, "a")
+    assert faults.trained(2, "a", {"a"}) == [] and faults.may_run(1, "a")
+
+
+def test_failures_count_until_an_epoch_is_trained_or_the_node_has_passed_its_check() -> None:
+    faults = Faults()
+    for number in (1, 2):
+        faults.failed(failure(number, cause="data"), BOTH)
+    faults.failed(failure(3), BOTH)
+    assert [one.number for one in faults.in_a_row("a")] == [1, 2, 3] and faults.in_a_row("b") == ()
+    faults.node_is_back("a")
+    assert faults.in_a_row("a") == () and faults.may_run(1, "a")
+    # The check does not see what an error was.
+    assert not faults.may_run(3, "a")
+    faults.failed(failure(4), BOTH)
+    faults.trained(5, "a", BOTH)
+    assert faults.in_a_row("a") == ()
+    # What is a trial's own fault says nothing of its node.
+    faults.failed(failure(6, first_epoch=False), BOTH)
+    assert faults.in_a_row("a") == ()
+
+
+def test_where_nothing_else_runs_errors_stand_if_anything_was_ever_trained() -> None:
+    for trained, own in ((True, [1]), (False, [])):
+        faults = Faults()
+        faults.failed(failure(1), {"a"})
+        faults.failed(failure(2, cause="data"), {"a"})
+        assert [one.number for one in faults.stuck(anything_trained=trained)] == own
+        assert faults.may_run(1, "a") and faults.may_run(2, "a")
+
+
+def of_outcomes(outcomes: Sequence[Outcome]) -> list[TrialRecord]:
+    return [trial_record(number, (), outcome=outcome, reason="r") for number, outcome in enumerate(outcomes)]
+
+
+def test_a_search_is_hopeless_when_many_fail_by_themselves_before_any_is_trained() -> None:
+    enough: list[Outcome] = ["oom"] * FAILURES_UNTIL_HOPELESS
+    assert hopeless(of_outcomes(enough[1:]), ()) is None
+    assert hopeless(of_outcomes(enough), ()) == (
+        "6 architectures have failed and none has trained an epoch; of 6 the reason is oom: r"
+    )
+    # An anchor that is too large is not everything.
+    assert hopeless([*of_outcomes(enough), trial_record(10, (0.5,), outcome="running")], ()) is None
+    # What was mended since counts no more.
+    assert hopeless(of_outcomes(enough), (0,)) is None
