@@ -5,6 +5,12 @@ python nas/export.py NAME --pick knee|accuracy|within=P%|max-flops=X|max-params=
     [--out DIR] [--onnx] [--register MODEL [--alias ALIAS]]
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
 import sys
 from collections.abc import Sequence

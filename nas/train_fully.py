@@ -3,6 +3,12 @@
 python nas/train_fully.py NAME [recipe.epochs=100] [--out DIR] [--device DEVICE]
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
 import sys
 from collections.abc import Sequence

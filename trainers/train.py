@@ -4,6 +4,12 @@ python trainers/train.py BUNDLE [data=cifar10] [data.root=DIR] [recipe.epochs=10
 torchrun --nproc-per-node 8 trainers/train.py BUNDLE ...
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
 import logging
 import os
