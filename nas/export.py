@@ -91,7 +91,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = argument_parser().parse_args(list(arguments))
     if options.list == (options.pick is not None):
         raise UserError(f"expected either --list or --pick with one of {', '.join(PICKS)}.")
-    if options.list and (options.out or options.onnx or options.register):
+    if options.list and (options.out or options.onnx or options.register is not None):
         raise UserError("--list writes nothing: leave out --out, --onnx and --register.")
     if not options.register and (options.alias is not None or options.tracking_uri is not None):
         raise UserError("--alias and --tracking-uri say where a model is registered: they need --register.")

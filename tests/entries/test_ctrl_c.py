@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment of a program's life ends it with 130 and no traceback, as the imports that it reports mark it."""
+"""Ctrl-C at any moment of a program ends it with 130 and no traceback; the imports that it reports are the moments."""
 
 import signal
 import subprocess
