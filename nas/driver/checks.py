@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nas.driver.local_machine import check_local_machine
 from nas.driver.lock import check_free
 from nas.driver.storage_check import check_space
 from nas.settings.address_checks import check_driver, with_driver
@@ -35,11 +36,12 @@ def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
 def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData | None) -> None:
     """Raises UserError where a command has no ledger to work on: before anything is started, and changing nothing.
 
-    That is where a new search has the name of another, or one that goes on finds other images than it began with;
-    without `data` it is left open what those are.
+    That is where no trial can run on this machine, a new search has the name of another or an address that cannot be,
+    or one that goes on finds other images than it began with; without `data` it is left open what those are.
     """
     if not command.resume and directory.has_ledger:
         raise UserError(f"a search named {command.name!r} exists already: resume it with --resume {command.name}.")
+    check_local_machine(command.cluster)
     if not command.resume:
         url = command.ledger.of_new_search().url
         if url is not None:
