@@ -20,7 +20,7 @@ help:
 	@echo 'The environment is .venv, made with python3 or PYTHON=/path/to/python (3.11 to 3.13).'
 
 search: $(STAMP)
-	@$(RUN) nas/search.py --space resnet_stages $(ARGS)
+	@$(RUN) nas/search.py $(if $(filter --space% --resume% --config%,$(ARGS)),,--space resnet_stages) $(ARGS)
 
 # Two processes, a file of tests to one of them: what a file's tests share is made once.
 test: $(STAMP)

@@ -5,6 +5,12 @@ python nas/export.py NAME --pick knee|accuracy|within=P%|max-flops=X|max-params=
     [--out DIR] [--onnx] [--register MODEL [--alias ALIAS]]
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -85,7 +91,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = argument_parser().parse_args(list(arguments))
     if options.list == (options.pick is not None):
         raise UserError(f"expected either --list or --pick with one of {', '.join(PICKS)}.")
-    if options.list and (options.out or options.onnx or options.register):
+    if options.list and (options.out or options.onnx or options.register is not None):
         raise UserError("--list writes nothing: leave out --out, --onnx and --register.")
     if not options.register and (options.alias is not None or options.tracking_uri is not None):
         raise UserError("--alias and --tracking-uri say where a model is registered: they need --register.")

@@ -5,6 +5,12 @@ python nas/report.py NAME --open | --out DIR        the report alone, without ML
 python nas/report.py A B ...                        several fronts in one page and one picture, compared
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
 import sys
 import webbrowser

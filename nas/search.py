@@ -3,6 +3,12 @@
 python nas/search.py --space resnet_stages [--help]
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c, loading
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import os
 import sys
 from collections.abc import Sequence
@@ -56,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
             data = check_search(command, directory)
         prepare_machine(SEARCH_NEEDS)
         set_ray_environment(command.cluster)
-        with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS):
+        with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS), loading():
             from nas.driver.session import run_search
 
         return run_search(console, command, directory, data)

@@ -3,17 +3,26 @@
 python nas/train_fully.py NAME [recipe.epochs=100] [--out DIR] [--device DEVICE]
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c, loading
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 
+from nas.driver.found_bundle import check_full_training
 from nas.ledger.location import read_ledger
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser, path
+from search_spaces.devices import check_device
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE
 from search_spaces.pasted_commands import shell_word
@@ -45,15 +54,24 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
     console = Console(highlight=False, markup=False, emoji=False)
     try:
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise UserError(
+                "this trains one network after another, each in one process: start it without torchrun. "
+                "trainers/train.py trains one on several GPUs, from a bundle of nas/export.py."
+            )
         options = argument_parser().parse_intermixed_args(list(arguments))
+        check_device(options.device)
         directory = existing_run(options.runs_dir, options.name)
         ledger = read_ledger(directory, options.ledger_url)
+        check_full_training(directory, ledger, options.overrides)
         # Torch takes seconds to import; a mistake on the command line does without.
-        from nas.driver.full_trainings import train_fully
+        with loading():
+            from nas.driver.full_trainings import train_fully
 
         return train_fully(console, options, directory, ledger)
     except UserError as error:
-        print(f"error: {redacted(str(error))}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
         command = " ".join(map(shell_word, ["python", sys.argv[0], *arguments]))

@@ -12,10 +12,29 @@ from search_spaces.version import DISTRIBUTION, version
 Number = TypeVar("Number", int, float)
 
 
+class _Once(argparse.Action):
+    """A flag that takes one value: neither a second one that differs, nor an empty text."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if self.option_strings:
+            if values == "":
+                raise argparse.ArgumentError(self, f"is empty: expected {self.metavar or 'a value'}")
+            before = vars(self).setdefault("given", values)
+            if before != values:
+                raise argparse.ArgumentError(self, f"is given twice, as {before} and as {values}: expected one value")
+        setattr(namespace, self.dest, values)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one.
 
-    It has the flag `--version`.
+    It has the flag `--version`, and reads one command line.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -23,6 +42,8 @@ class ArgumentParser(argparse.ArgumentParser):
         self.add_argument(
             "--version", action="version", version=f"{DISTRIBUTION} {version()}", help="show the version and exit"
         )
+        for name in (None, "store"):
+            self.register("action", name, _Once)
 
     def error(self, message: str) -> NoReturn:
         prefix = "unrecognized arguments: "

@@ -9,6 +9,12 @@ activations, softmax, pooling, additions). The count does not depend on how atte
     python -m search_spaces.cost NAME|FILE.json [--image-size 224] [--classes 1000] [--json]
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import json
 import sys
 from collections.abc import Iterator, Sequence

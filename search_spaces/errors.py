@@ -36,7 +36,8 @@ def unknown_name(kind: str, value: object, accepted: Collection[object], *, othe
     `others` are too many to be listed, and may be the nearest, too.
     """
     names = [str(name) for name in accepted]
-    nearest = difflib.get_close_matches(str(value), [*names, *map(str, others)], n=1, cutoff=0.5)
+    written = {name.lower(): name for name in reversed([*names, *map(str, others)])}
+    nearest = [written[name] for name in difflib.get_close_matches(str(value).lower(), written, n=1, cutoff=0.5)]
     if str(value) in names:
         # Such as the text '26', where numbers are accepted.
         return UserError(

@@ -47,6 +47,17 @@ def read_override(argument: str, example: str) -> Override:
     return Override(key, text)
 
 
+def check_given_once(overrides: Sequence[Override]) -> None:
+    """Raises UserError where two overrides of one command line give a key two values."""
+    known: dict[str, str] = {}
+    for override in overrides:
+        before = known.setdefault(override.key, override.text)
+        if before != override.text and not _equal_numbers(before, override.text):
+            raise UserError(
+                f"{override.key} is given twice, as {before!r} and as {override.text!r}: expected one value."
+            )
+
+
 def with_overrides(
     config: Mapping[str, Any], overrides: Sequence[Override], sections: Mapping[str, type]
 ) -> dict[str, Any]:
@@ -79,6 +90,10 @@ def field_value(cls: type, name: str, override: Override) -> Any:
         [kind] = set(get_args(kind)) - {NoneType}
     if kind is str:
         plain = _unquoted(text)
+        if not plain:
+            expected = "a path" if field.metadata.get("is_path") else "text"
+            null = ", or null" if NoneType in get_args(field_kinds(cls)[name]) else ""
+            raise UserError(f"{override.key} is empty: expected {expected}{null}.")
         if not field.metadata.get("is_path"):
             return plain
         try:
@@ -112,6 +127,10 @@ def _scalar(text: str) -> Any:
     if _WHOLE.fullmatch(text):
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else _unquoted(text)
+
+
+def _equal_numbers(one: str, other: str) -> bool:
+    return all(map(_NUMBER.fullmatch, (one, other))) and float(one) == float(other)
 
 
 def _unquoted(text: str) -> str:

@@ -72,7 +72,8 @@ def _operator_choices(key: str, mapping: Mapping[str, Any]) -> OperatorChoices:
 
 def _values(key: str, values: object) -> list[Any]:
     if not isinstance(values, (list, tuple)) or not values:
-        raise UserError(f"space.{key} is {values!r}: expected a list of at least one value, as in [a, b].")
+        example = "[a, b]" if values in (None, "") or not isinstance(values, (str, int, float)) else f"[{values}]"
+        raise UserError(f"space.{key} is {values!r}: expected a list of at least one value, as in {example}.")
     if len(set(map(repr, values))) < len(values):
         raise UserError(f"space.{key} is {values!r}: a value stands there twice.")
     return list(values)

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from search_spaces.exit_codes import FAILURE, SUCCESS
+from search_spaces.ctrl_c import end_on_ctrl_c, raise_on_ctrl_c
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, SUCCESS
 
 # The exit code of a program whose reader has gone, as shells have it.
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -29,14 +30,25 @@ def run_program(main: Callable[[list[str]], int]) -> int:
         _make_sure_of(descriptor)
     output, error = _Stream(1, "output"), _Stream(2, "error")
     sys.stdout, sys.stderr = _text(output, sys.stdout), _text(error, sys.stderr)
-    try:
-        code = main(sys.argv[1:])
-    except SystemExit as end:  # argparse, after --help
-        code = end.code if isinstance(end.code, int) else SUCCESS
+    code = _code_of(main)
     sys.stdout.flush()
     if code != SUCCESS or output.trouble is None:
         return code
     return BROKEN_PIPE if output.trouble == errno.EPIPE else FAILURE
+
+
+def _code_of(main: Callable[[list[str]], int]) -> int:
+    """Runs a program, which Ctrl-C interrupts; what is to be done about that is its own to say."""
+    try:
+        try:
+            raise_on_ctrl_c()
+            return main(sys.argv[1:])
+        except SystemExit as end:  # argparse, after --help
+            return end.code if isinstance(end.code, int) else SUCCESS
+        finally:
+            end_on_ctrl_c()
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 class _Stream(io.FileIO):

@@ -3,6 +3,12 @@
 python trainers/predict.py BUNDLE IMAGE... [--json] [--top N]
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
 import json
 import sys

@@ -4,6 +4,12 @@ python trainers/train.py BUNDLE [data=cifar10] [data.root=DIR] [recipe.epochs=10
 torchrun --nproc-per-node 8 trainers/train.py BUNDLE ...
 """
 
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
 import argparse
 import logging
 import os
@@ -12,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.arguments import ArgumentParser, number, path
+from search_spaces.devices import check_device
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_machine
@@ -73,6 +80,7 @@ def main(arguments: list[str]) -> int:
     with StopSignals() as signals:
         try:
             options = _parser().parse_intermixed_args(arguments)
+            check_device(options.device)
             plan = _prepare(options)
         except UserError as error:
             if is_first:

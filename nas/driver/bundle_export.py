@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from torch import Tensor
 
 from nas.driver.export_plan import ExportPlan, weights_gone
+from nas.driver.found_bundle import found_bundle
 from nas.driver.texts import print_pasted, print_text
 from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
@@ -17,9 +17,7 @@ from search_spaces.units import readable_flops
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import onnx_model
-from trainers.bundle.provenance import Provenance
 from trainers.checkpoint import newest_sound_checkpoint
-from trainers.recipe import FULL_TRAINING
 
 
 def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, ledger: Ledger) -> None:
@@ -73,36 +71,3 @@ def kept_weights(directory: RunDirectory, record: TrialRecord) -> dict[str, Tens
     state = checkpoint[1]["training"]
     weights: dict[str, Tensor] = state["averaged"] or state["model"]
     return weights
-
-
-def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, choice: str) -> Bundle:
-    """A finished trial as a bundle; `choice` says how it was picked."""
-    header = ledger.header
-    last = record.epochs[-1]
-    provenance = Provenance(
-        search=directory.name,
-        search_id=ledger.search_id,
-        pick=choice,
-        trial=record.number,
-        seed=record.seed,
-        search_seed=header.search.seed,
-        code_revision=header.code_revision,
-        torch_version=torch.__version__,
-        search_training=header.training.to_json(),
-        search_data=header.data_summary.to_json(),
-        epochs=len(record.epochs),
-        train_loss=last.train_loss,
-        val_loss=last.val_loss,
-        val_accuracy=last.val_accuracy,
-        flops=record.flops,
-        params=record.params,
-        inference=None if record.inference is None else record.inference.to_json(),
-    )
-    return Bundle(
-        record.architecture,
-        FULL_TRAINING[header.data.name],
-        header.data,
-        header.data_summary,
-        provenance,
-        header.data_fingerprint,
-    ).described()

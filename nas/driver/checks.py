@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from nas.driver.local_machine import check_local_machine
 from nas.driver.lock import check_free
 from nas.driver.storage_check import check_space
+from nas.settings.address_checks import check_driver, with_driver
 from nas.settings.changes import check_same_images
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
@@ -31,16 +33,22 @@ def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     return data
 
 
-def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData) -> None:
+def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData | None) -> None:
     """Raises UserError where a command has no ledger to work on: before anything is started, and changing nothing.
 
-    That is where a new search has the name of another, or one that goes on finds other images than it began with.
+    That is where no trial can run on this machine, a new search has the name of another or an address that cannot be,
+    or one that goes on finds other images than it began with; without `data` it is left open what those are.
     """
     if not command.resume and directory.has_ledger:
         raise UserError(f"a search named {command.name!r} exists already: resume it with --resume {command.name}.")
+    check_local_machine(command.cluster)
+    if not command.resume:
+        url = command.ledger.of_new_search().url
+        if url is not None:
+            check_driver(with_driver(url), "the address of the ledger")
     if command.fork_of is not None:
         check_free(run_directory(command.runs_dir, command.fork_of))
-    if command.previous is not None:
+    if command.previous is not None and data is not None:
         before, index = command.previous.data_fingerprint, kept_index(command, directory)
         found = [] if before is None else data_changes(before, index, data, command.unreadable)
         check_same_images(command.fork_of or command.name, command.previous.data_summary, data.summary, found)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.settings.address_checks import check_tracking_uri
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
 from nas.settings.command import Command
 from nas.settings.compose import compose_settings, override_of
@@ -18,7 +19,7 @@ from nas.settings.search_settings import ClusterSettings, LedgerSettings, Search
 from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError
-from search_spaces.overrides import Override, field_value
+from search_spaces.overrides import Override, check_given_once, field_value
 from search_spaces.paths import user_path
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DataConfig
@@ -41,6 +42,7 @@ def read_command(arguments: Sequence[str]) -> Command:
         raise UserError(f"--space is missing: expected one of {', '.join(space_names())}, or a YAML file.")
     flags = [f"{key}={value}" for flag, key in FLAG_OVERRIDES.items() if (value := getattr(options, flag)) is not None]
     overrides = [override_of(argument) for argument in (*options.overrides, *flags)]
+    check_given_once(overrides)
     if options.resume:
         return _resumed(options, overrides)
     if options.space:
@@ -70,7 +72,12 @@ def read_command(arguments: Sequence[str]) -> Command:
 
 
 def _absolute_store(tracking: TrackingSettings) -> TrackingSettings:
-    """A relative SQLite file is taken from where the user stands, too, whoever goes on from elsewhere."""
+    """A relative SQLite file is taken from where the user stands, too, whoever goes on from elsewhere.
+
+    Raises UserError on an address that cannot be one of a store.
+    """
+    if tracking.uri is not None:
+        check_tracking_uri(tracking.uri, "tracking.uri")
     path = None if tracking.uri is None or "?" in tracking.uri else sqlite_path(tracking.uri)
     return tracking if path is None else replace(tracking, uri=sqlite_url(Path(user_path(str(path)))))
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nas.driver.bundle_export import found_bundle
+from nas.driver.found_bundle import found_bundle
 from nas.driver.front_table import front_table
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.ledger.ledger import Ledger

@@ -21,7 +21,7 @@ EXIT_CODES = {number: 128 + number for number in (signal.SIGINT, signal.SIGTERM,
 # An orderly end may take so long; a preempted job is given 30 s or more.
 GRACE_SECONDS = 25.0
 
-_STOPPING = b"\nstopping: what is finished is kept. Ctrl-C again ends at once.\n"
+_STOPPING = "\nstopping: what is finished is kept. {} ends at once.\n"
 _OUT_OF_TIME = b"""
 the time for an orderly end is over: the ledger and the checkpoints are whole; what else was not written
 yet is written when the search goes on and ends, the report also by nas/report.py
@@ -120,7 +120,8 @@ class Interruption:
             self._event.set()
             if not self._under_way:
                 self.end_now("", self.exit_code)
-            _write(2, _STOPPING)
+            again = "Ctrl-C again" if number == signal.SIGINT else "Ctrl-C"
+            _write(2, _STOPPING.format(again).encode())
         elif number == signal.SIGINT:
             # A closing terminal and a job system send their signals more than once; only a person insists.
             self.end_now("", self.exit_code)

@@ -7,16 +7,18 @@ from rich.table import Table
 
 from nas.driver.checks import check_ledger, check_reachable, kept_index
 from nas.driver.findings_table import print_findings
+from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.objectives import COSTS
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture
+from search_spaces.errors import printable
 from search_spaces.space import Space
 from search_spaces.units import readable_flops
 from trainers.data.config import DataSummary
-from trainers.data.datasets import examine_data
+from trainers.data.datasets import examine_data, summary_before_download
 
 SAMPLES = 6
 SAMPLE_ATTEMPTS = 5000
@@ -24,7 +26,16 @@ SAMPLE_ATTEMPTS = 5000
 
 def plan_search(console: Console, command: Command, directory: RunDirectory) -> None:
     """Prints what the search that was asked for would do. Raises UserError where it could not begin."""
-    data = examine_data(command.data, kept_index(command, directory))
+    coming = summary_before_download(command.data)
+    if coming is not None:
+        check_ledger(command, directory, None)
+        print_plan(console, command.space, coming, command.search, command.training.epochs)
+        root = printable(str(command.data.root))
+        print_pasted(
+            console, f"\nnot in {root} yet: the search unpacks the archive of {coming.name} there, or downloads it"
+        )
+        return
+    data = examine_data(command.data, kept_index(command, directory), download=False)
     check_ledger(command, directory, data)
     print_plan(console, command.space, data.summary, command.search, command.training.epochs)
     print_findings(console, data.findings)
@@ -50,8 +61,8 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
     table.add_row("trials", f"{search.trials} architectures of up to {epochs} epochs, proposed by {search.sampler}")
     table.add_row("rungs", _rungs_text(rungs, search))
     table.add_row("epochs", _epochs_text(search, rungs, epochs, len(space.anchors())))
-    console.print(table)
-    console.print("\nanchors, trained first and to the end, and some architectures of the space:", highlight=False)
+    print_table(console, table)
+    print_text(console, "\nanchors, trained first and to the end, and some architectures of the space:")
     samples = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for kind, architecture in [("anchor", anchor) for anchor in space.anchors()] + [
         ("sample", sample) for sample in _samples(space, data, search)
@@ -60,7 +71,7 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
         samples.add_row(
             kind, readable_flops(architecture_cost.flops), f"{architecture_cost.params:,} params", architecture.label
         )
-    console.print(samples)
+    print_table(console, samples)
 
 
 def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:

@@ -11,6 +11,7 @@ import optuna
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.ledger.checksums import with_checksum
+from nas.settings.address_checks import check_driver, with_driver
 from nas.settings.addresses import without_secrets
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError, first_line
@@ -89,8 +90,8 @@ def ledger_format(study: optuna.Study) -> object:
 
 
 def reason(error: Exception, url: str) -> str:
-    """The first line of an error, without the secrets of the address."""
-    return without_secrets(first_line(error), url)
+    """The first line of an error, without the secrets of the address and a full stop."""
+    return without_secrets(first_line(error), url).rstrip(". ")
 
 
 def loss_of_ledger(error: BaseException | None) -> str | None:
@@ -123,8 +124,9 @@ def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStor
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if sqlite_path(url) is not None:
         return optuna.storages.RDBStorage(url, skip_table_creation=not create_tables)
-    # Of PostgreSQL's drivers this is the one that the project names. The server may have been away in the meantime.
-    url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    url = with_driver(url)
+    check_driver(url, "its address")
+    # The server may have been away in the meantime.
     return optuna.storages.RDBStorage(url, {"pool_pre_ping": True}, skip_table_creation=not create_tables)
 
 

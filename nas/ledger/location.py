@@ -4,7 +4,6 @@ The note is without user and password, so the address has to be given again, or 
 """
 
 import contextlib
-import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -34,7 +33,7 @@ def create_ledger(
     if directory.has_ledger:
         raise UserError(f"a search named {directory.name!r} exists already: resume it with --resume {directory.name}.")
     directory.path.mkdir(parents=True, exist_ok=True)
-    url = LedgerSettings(url or os.environ.get(LEDGER_VARIABLE)).url
+    url = LedgerSettings(url).of_new_search().url
     if url is None:
         return Ledger.create(ledger_url(directory.ledger), directory.name, header, begin)
     # First the note: a ledger without one could not be found again.

@@ -11,6 +11,7 @@ from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.changes import shared_stages
 from nas.settings.command import Command
 from nas.settings.compose import SECTIONS
+from nas.settings.space_files import KeysOnce
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
 
@@ -38,7 +39,7 @@ def config_text(command: Command) -> str:
 def read_config(path: str) -> dict[str, dict[str, Any]]:
     """The sections of a file that `config_text` wrote, or of some of its lines. Raises UserError where it is none."""
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        found = yaml.load(Path(path).read_text(encoding="utf-8"), KeysOnce)
     except OSError as error:
         raise UserError(f"--config {path!r} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -9,7 +9,8 @@ from search_spaces.errors import UserError, unknown_name
 
 DEFAULT_RUNS_DIRECTORY = "runs"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_NAME = 100
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,16 @@ class RunDirectory:
 
 def run_directory(runs: str, name: str) -> RunDirectory:
     """The directory of a search. Raises UserError on a name that could leave the runs directory."""
-    if not _NAME.fullmatch(name) or ".." in name:
+    if len(name) > LONGEST_NAME:
+        raise UserError(
+            f"search name {name[:LONGEST_NAME] + '…'!r} has {len(name)} characters: expected at most {LONGEST_NAME}."
+        )
+    if not _NAME.fullmatch(name):
         raise UserError(
             f"search name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit."
         )
+    if ".." in name:
+        raise UserError(f"search name {name!r} has two full stops in a row: expected single ones.")
     return RunDirectory(Path(runs).resolve(), name)
 
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.node_findings import BAD_NODES
 from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
+from nas.settings.address_checks import check_ledger_url, check_tracking_uri
 from nas.settings.addresses import MLFLOW_VARIABLE, redacted, whole_address
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
@@ -184,6 +186,8 @@ class TrackingSettings:
                     f"the MLflow store of the search is {written.uri!r}, kept without its password: "
                     f"give it whole by {how} or in {MLFLOW_VARIABLE}."
                 )
+        if uri is not None:
+            check_tracking_uri(uri, how.partition("=")[0].partition(" ")[0])
         return cls(uri, written.experiment)
 
 
@@ -197,8 +201,20 @@ class LedgerSettings:
     url: str | None = field(repr=False)
 
     def __post_init__(self) -> None:
-        if self.url is not None and not self.url.startswith(("postgresql://", "postgresql+psycopg://")):
-            raise UserError(f"ledger.url is {redacted(self.url)!r}: expected postgresql://USER:PASSWORD@HOST/DATABASE.")
+        if self.url is not None:
+            check_ledger_url(self.url, "ledger.url")
+
+    def of_new_search(self) -> "LedgerSettings":
+        """Where the ledger of a search that begins is: here, or where the environment says.
+
+        Raises UserError where that is no address of a ledger.
+        """
+        url, name = self.url, "ledger.url"
+        if url is None:
+            url, name = os.environ.get(LEDGER_VARIABLE) or None, LEDGER_VARIABLE
+        if url is not None:
+            check_ledger_url(url, name)
+        return LedgerSettings(url)
 
     @classmethod
     def from_json(cls, data: object) -> "LedgerSettings":

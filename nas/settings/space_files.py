@@ -1,6 +1,6 @@
 """The spaces that come with the project, and those in files of the user's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,18 @@ class SpaceFile:
         return read_dataclass(cls, data, "space_file")
 
 
+class KeysOnce(yaml.SafeLoader):
+    """Reads YAML as safely, and refuses a key that a mapping has twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        known: set[str] = set()
+        for key, _ in node.value:
+            if key.value in known and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            known |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        return super().construct_mapping(node, deep)
+
+
 def space_names() -> list[str]:
     """The spaces that come with the project."""
     return sorted(path.stem for path in SPACE_DIRECTORY.glob("*.yaml"))
@@ -43,7 +55,7 @@ def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
     if not name.endswith((".yaml", ".yml")) and name not in space_names():
         raise unknown_name("space", name, [*space_names(), "a file ending in .yaml"])
     try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+        mapping = yaml.load(path.read_text(encoding="utf-8"), KeysOnce)
     except OSError as error:
         raise UserError(f"space file {str(path)!r} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or a number that is none is a ValueError

@@ -1,6 +1,7 @@
 """The search's proposals as an Optuna sampler, for any study of accuracy against a cost that is known beforehand."""
 
 import math
+import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,12 +17,15 @@ from nas.records.seeds import derived_seed
 from nas.strategy.candidates import Candidate
 from nas.strategy.claims import claim
 from nas.strategy.decisions import Decisions
-from nas.strategy.parameter_candidates import ParameterCandidates, Parameters
+from nas.strategy.parameter_candidates import ParameterCandidates, Parameters, plain_value
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces.space import Value
 
 # An integer with more values than this is no choice among kinds.
 MOST_VALUES = 256
+
+# So many random parameters are tried before there is taken to be nothing within the reference.
+ATTEMPTS = 5000
 
 # The trial's system attribute that holds its proposal.
 PROPOSAL = "gain_sampler:proposal"
@@ -64,11 +68,21 @@ class GainSampler(BaseSampler):
         resolution: float = 1e-4,
         seed: int = 0,
     ) -> None:
-        """Raises ValueError on a distribution without distinct values, or where no cost is within the reference."""
+        """Raises ValueError where there is no parameter, a distribution has no distinct values, the reference or the
+        resolution cannot be, or no cost is within the reference.
+        """
+        _check_reference(reference, resolution)
+        if not search_space:
+            raise ValueError("the search space is empty: expected at least one parameter")
         self._search_space = dict(search_space)
         values = {name: _values(name, distribution) for name, distribution in self._search_space.items()}
         self._source = ParameterCandidates(values, cost, reference[1])
         objective = Objective(reference, 1, (), resolution)
+        if self._source.cheap_sample(random.Random(seed), ATTEMPTS) is None:
+            raise ValueError(
+                f"the reference has cost {reference[1]:g}, and of {ATTEMPTS:,} random parameters none costs so little: "
+                "expected a reference above the cost of what is to be found"
+            )
         self._decisions = Decisions(self._source, objective, reduction_factor=2, seed=seed)
         self._independent = RandomSampler(seed=derived_seed("independent", seed))
         # One proposal at a time: the next one knows of it.
@@ -92,7 +106,8 @@ class GainSampler(BaseSampler):
     ) -> dict[str, Any]:
         """The parameters to try. Nothing, and so random ones, where everything within the reference was tried.
 
-        Raises ValueError on other directions, and on a past accuracy outside [0, 1].
+        Raises ValueError on other directions, and on a past accuracy outside [0, 1]. One that is not finite is no
+        result, as of a training that diverged.
         """
         if study.directions != [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]:
             raise ValueError('GainSampler needs a study with directions ["maximize", "minimize"]: accuracy and cost')
@@ -176,9 +191,30 @@ def _write(study: Study, trial: FrozenTrial, choices: Mapping[str, Value]) -> No
 
 def _values(name: str, distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
+        return _distinct(name, distribution.choices)
     if isinstance(distribution, IntDistribution):
         values = range(distribution.low, distribution.high + 1, distribution.step)
         if len(values) <= MOST_VALUES:
             return list(values)
     raise ValueError(f"parameter {name!r} is {distribution}: expected categories, or at most {MOST_VALUES} integers")
+
+
+def _distinct(name: str, choices: Sequence[Any]) -> list[Any]:
+    """The categories. Raises ValueError where Optuna, or a proposal as it is written, takes one for another."""
+    for place, choice in enumerate(choices):
+        for before in choices[:place]:
+            if choice == before or plain_value(choice) == plain_value(before):
+                raise ValueError(
+                    f"parameter {name!r} has {before!r} and {choice!r}, which are not told apart: "
+                    "expected distinct values"
+                )
+    return list(choices)
+
+
+def _check_reference(reference: Point, resolution: float) -> None:
+    if not 0 <= reference[0] < 1:
+        raise ValueError(f"the reference has accuracy {reference[0]}: expected a share from 0 to below 1")
+    if not 0 < reference[1] < math.inf:
+        raise ValueError(f"the reference has cost {reference[1]}: expected a finite number above 0")
+    if not 0 < resolution < 1:
+        raise ValueError(f"the resolution is {resolution}: expected an error above 0 and below 1")

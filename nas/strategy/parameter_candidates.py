@@ -29,9 +29,9 @@ class ParameterCandidates:
         self._most_cost = most_cost
         self._fixed = dict(fixed or {})
         self.domains: Mapping[str, Sequence[Value]] = {
-            name: [_plain(value) for value in values] for name, values in self._values.items()
+            name: [plain_value(value) for value in values] for name, values in self._values.items()
         }
-        self._value_of = {(name, _plain(value)): value for name in values for value in reversed(values[name])}
+        self._value_of = {(name, plain_value(value)): value for name in values for value in reversed(values[name])}
 
     def holding(self, fixed: Parameters) -> "ParameterCandidates":
         """Those of the combinations that have these parameters."""
@@ -39,7 +39,7 @@ class ParameterCandidates:
 
     def choices(self, parameters: Parameters) -> dict[str, Value]:
         """The parameters of the space among these, in a form that JSON holds."""
-        return {name: _plain(parameters[name]) for name in self._values if name in parameters}
+        return {name: plain_value(parameters[name]) for name in self._values if name in parameters}
 
     def key(self, parameters: Parameters) -> str:
         """What tells these parameters from others: the key of their candidate."""
@@ -55,6 +55,10 @@ class ParameterCandidates:
     def parameters(self, choices: Mapping[str, Value]) -> dict[str, Any]:
         """The parameters of these choices; those that the space does not have (any more) are left out."""
         return {choice[0]: self._value_of[choice] for choice in choices.items() if choice in self._value_of}
+
+    def cheap_sample(self, rng: random.Random, attempts: int) -> Candidate | None:
+        """A random one, sought so often; None where nothing was found."""
+        return next((found for _ in range(attempts) if (found := self.sample(rng)) is not None), None)
 
     def sample(self, rng: random.Random) -> Candidate | None:
         return self._affordable(self._drawn(rng))
@@ -77,6 +81,6 @@ class ParameterCandidates:
         return candidate if candidate.flops <= self._most_cost else None
 
 
-def _plain(value: Any) -> Value:
+def plain_value(value: Any) -> Value:
     """A category as features know it; None and truth values are told apart by name."""
     return value if isinstance(value, str | int | float) and not isinstance(value, bool) else repr(value)

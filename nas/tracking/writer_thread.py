@@ -156,6 +156,19 @@ class TrackerThread:
 def reason_of(error: Exception, uri: str) -> str:
     """Why MLflow at `uri` could not be written, as one line of a terminal, without the secrets of the address."""
     reason = without_secrets(first_line(error), uri)
+    if len(reason) <= LONGEST_REASON:
+        return reason
     # What was tried stands at its beginning, and the cause at its end.
-    half = LONGEST_REASON // 2
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[:half]} … {reason[-half:]}"
+    return f"{_whole_words(reason.split(' '))} … {_whole_words(reason.split(' '), from_end=True)}"
+
+
+def _whole_words(words: Sequence[str], *, from_end: bool = False) -> str:
+    """As many of the words as are half as long as a reason; of a longer first, or last, one a part."""
+    half, taken = LONGEST_REASON // 2, list[str]()
+    for word in reversed(words) if from_end else words:
+        if len(" ".join([*taken, word])) > half:
+            break
+        taken.append(word)
+    if not taken:
+        return words[-1][-half:] if from_end else words[0][:half]
+    return " ".join(reversed(taken) if from_end else taken)

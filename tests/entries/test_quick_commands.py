@@ -74,6 +74,10 @@ TRAIN = ["trainers/train.py"]
         ([*EXPORT, "--pick", "knee", "--register", "m"], 2, "there is no MLflow store", LEDGER),
         (["nas/report.py", "--help"], 0, "--open", set()),
         (["nas/report.py", "foun"], 2, "Did you mean 'found'", set()),
+        (["nas/train_fully.py", "found", "recipe.epoch=3"], 2, "Did you mean 'recipe.epochs'", LEDGER),
+        (["nas/train_fully.py", "found", "--device", "gpu"], 2, "expected auto, cpu, cuda", LEDGER),
+        ([*SPACE, "--plan", "data=cifar10"], 0, "45,000 to train", set()),
+        ([*TRAIN, "bundle", "--device", "gpu"], 2, "expected auto, cpu, cuda", set()),
         ([*TRAIN, "--help"], 0, "recipe.epochs", set()),
         ([*TRAIN, "nothing"], 2, "is no bundle", set()),
         ([*TRAIN, "bundle", "recipe.epoch=3"], 2, "Did you mean 'recipe.epochs'", set()),
@@ -94,6 +98,7 @@ def test_a_quick_command_loads_nothing_slow(
         cwd=directory, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == exit_code, done.stderr
+    assert not (directory / "data").exists()
     assert said in (done.stderr if exit_code else done.stdout)
     loaded = set(json.loads(report.read_text(encoding="utf-8")))
     assert "search_spaces" in loaded and loaded & HEAVY <= allowed

@@ -65,9 +65,10 @@ def test_the_best_and_the_anchors_are_trained_once_and_shown_beside_the_front(
     ("arguments", "message"),
     [
         (["recipe.epoch=1"], "Did you mean 'recipe.epochs'"),
+        (["--device", "gpu"], "--device is 'gpu': expected auto, cpu, cuda or cuda:N"),
         (["--devise", "cpu"], "Did you mean '--device'"),
         (["recipe.epochs=7"], "name another directory with --out"),
-        (["--runs-dir", "nowhere"], "unknown search 'found'"),
+        (["--runs-dir", "nowhere"], "and as nowhere: expected one value"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -78,3 +79,14 @@ def test_a_mistake_is_one_line(
     assert train_fully(runs, *arguments) == 2
     output, error = capsys.readouterr()
     assert output == "" and error.startswith("error: ") and error.count("\n") == 1 and message in error
+
+
+def test_it_is_not_for_torchrun(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert train_fully(runs, *QUICK) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and "trainers/train.py" in error
+    monkeypatch.setenv("RANK", "1")
+    assert train_fully(runs, *QUICK) == 2 and capsys.readouterr().err == ""

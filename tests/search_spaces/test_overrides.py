@@ -55,7 +55,7 @@ def test_a_value_has_the_type_of_what_it_sets(argument: str, value: object) -> N
 
 
 TEXTS = [
-    "20", "1e-3", "true", "[a,b]", "", " ", "a=b", "a b", "what?", "Bär/Größe", "it's", "a,b", "{x: 1}", "$HOME",
+    "20", "1e-3", "true", "[a,b]", " ", "a=b", "a b", "what?", "Bär/Größe", "it's", "a,b", "{x: 1}", "$HOME",
     "${oc.env:HOME}", "/data/[old] images (2)/x=1?", "a:b", "\\", "*", "#no comment", "a@b", "1.2.3",
 ]  # fmt: skip
 
@@ -64,6 +64,13 @@ TEXTS = [
 @pytest.mark.parametrize("key", ["name", "note", "root"])
 def test_text_is_text(key: str, text: str) -> None:
     assert value_of(f"{key}={text}") == text
+
+
+@pytest.mark.parametrize("text", ["", "''", '""'])
+@pytest.mark.parametrize("key", ["name", "note", "root"])
+def test_an_empty_text_is_none(key: str, text: str) -> None:
+    with pytest.raises(UserError, match=f"{key} is empty: expected "):
+        value_of(f"{key}={text}")
 
 
 def test_null_is_a_name_where_nothing_is_no_value() -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # The images of each split of what is made of the digits.
 DIGITS = {"digits": digits_sizes, "cluttered_digits": cluttered_digits_sizes}
+# Where torchvision keeps CIFAR-10 in its directory.
+CIFAR10_FOLDER = "cifar-10-batches-py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,19 @@ def check_data(config: DataConfig) -> DataSummary:
     return examine_data(config).summary
 
 
-def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
+def summary_before_download(config: DataConfig) -> DataSummary | None:
+    """What a data set will hold that is downloaded when it is first used; None where it is there, or never is."""
+    if config.name != "cifar10" or (_root(config) / CIFAR10_FOLDER).is_dir():
+        return None
+    return DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
+
+
+def examine_data(config: DataConfig, index: Path | None = None, *, download: bool = True) -> ExaminedData:
     """Looks at all that can be seen before anything starts, and says what is there.
 
     Folders are scanned, unless the index at `index` still says what is in them. CIFAR-10 is downloaded where it is
-    missing. Raises UserError where a directory is missing, folders can be read in several ways, a class folder is
-    empty, an archive is damaged, or the first image of a class cannot be read.
+    missing, unless `download` says otherwise. Raises UserError where a directory is missing, folders can be read in
+    several ways, a class folder is empty, an archive is damaged, or the first image of a class cannot be read.
     """
     if config.name in DIGITS:
         sizes = DIGITS[config.name](config.validation_fraction, config.split_seed)
@@ -59,7 +68,7 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
     if config.name == "cifar10":
         from trainers.data.memory_sets import check_cifar10
 
-        fingerprint = check_cifar10(_root(config))
+        fingerprint = check_cifar10(_root(config), download=download)
         summary = DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
         return ExaminedData(summary, fingerprint)
     files = _current_index(config, index, contents=True) or _scanned(config)

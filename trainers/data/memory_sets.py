@@ -85,9 +85,12 @@ def cifar10_test(root: Path, image_size: int) -> MemoryImages:
     return _cifar10_images(*_cifar10(root, train=False), image_size)
 
 
-def check_cifar10(root: Path) -> DataFingerprint:
-    """Downloads CIFAR-10 into `root` unless it is there, and checks it. Raises UserError where that fails."""
-    found = _cifar10_set(root, train=True, download=True)
+def check_cifar10(root: Path, *, download: bool = True) -> DataFingerprint:
+    """Downloads CIFAR-10 into `root` unless it is there or `download` is false, and checks it.
+
+    Raises UserError where that fails.
+    """
+    found = _cifar10_set(root, train=True, download=download)
     paths = [name for name, _ in (*found.train_list, *found.test_list)]
     files = [os.path.join(root, found.base_folder, path) for path in paths]
     digests = content_digests(files, whole=True)
@@ -110,7 +113,8 @@ def _cifar10_set(root: Path, *, train: bool, download: bool) -> Any:
     try:
         return torchvision().datasets.CIFAR10(str(root), train=train, download=download)
     except (OSError, RuntimeError, EOFError) as error:
+        tried = " and could not be downloaded there" if download else ""
         raise UserError(
-            f"CIFAR-10 is not whole in {str(root)!r} and could not be downloaded there ({first_line(error)}): "
+            f"CIFAR-10 is not whole in {str(root)!r}{tried} ({first_line(error).rstrip('. ')}): "
             f"put cifar-10-python.tar.gz there, or name another place with data.root=..."
         ) from error

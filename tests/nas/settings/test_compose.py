@@ -130,6 +130,30 @@ def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest
         (["--space", "resnet_stages", "search.sampler=tp"], "Did you mean 'tpe'"),
         (["--space", "resnet_stages", "training=[1]"], "expected training.KEY=VALUE"),
         (["--space", "resnet_stages", "search=null"], "expected search.KEY=VALUE"),
+        (
+            ["--space", "resnet_stages", "data=digits", "data=cifar10"],
+            "data is given twice, as 'digits' and as",
+        ),
+        (
+            ["--space", "resnet_stages", "space.depth=[26]", "space.depth=[14]"],
+            "space.depth is given twice",
+        ),
+        (["--space", "resnet_stages", "--trials", "3", "search.trials=4"], "search.trials is given twice, as '4' and"),
+        (["--space", "resnet_stages", "--trials", "3", "--trials=4"], "--trials: is given twice, as 3 and as 4"),
+        (["--space", "resnet_stages", "--space", "resnet_blocks"], "--space: is given twice, as resnet_stages and"),
+        (
+            ["--space", "resnet_stages", "data=image_folder", "data.root="],
+            "data.root is empty: expected a path",
+        ),
+        (["--space", "resnet_stages", "data.root=''"], "data.root is empty"),
+        (["--space", "resnet_stages", "tracking.experiment="], "tracking.experiment is empty: expected text"),
+        (["--space", "resnet_stages", "tracking.uri="], "tracking.uri is empty"),
+        (["--space", "resnet_stages", "ledger.url="], "ledger.url is empty"),
+        (["--space", "resnet_stages", "--address", ""], "--address: is empty: expected ADDRESS"),
+        (["--space", "resnet_stages", "--name", ""], "--name: is empty: expected NAME"),
+        (["--space", "resnet_stages", "--fork="], "--fork: is empty: expected NEW"),
+        (["--space", "resnet_stages", "data=DIGITS"], "Did you mean 'digits'"),
+        (["--space", "resnet_stages", "space.depth=26"], r"as in \[26\]"),
         (["--resume", "x", "--name", "y"], "leave out --name"),
         (["--space", "resnet_stages", "--fork", "y"], "--fork y begins with .*: expected --resume NAME"),
         (["--resume", "nowhere", "--runs-dir", "nowhere"], "unknown search 'nowhere'"),
@@ -167,3 +191,15 @@ def test_a_home_is_expanded_where_a_directory_is_meant(monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     assert read("data=imagenet", "data.root=~/images").data.root == str(tmp_path / "images")
     assert read("tracking.experiment=~/images").tracking.experiment == "~/images"
+
+
+def test_what_is_given_twice_alike_is_given_once() -> None:
+    command = read("--trials", "3", "search.trials=3", "data=digits", "data=digits", "--seed=1", "--seed=1")
+    assert (command.search.trials, command.search.seed, command.data.name) == (3, 1, "digits")
+
+
+def test_a_key_that_a_space_file_has_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("stem: [convolution]\ndepth: [14]\nwidth: [1]\ndepth: [26]\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"is not YAML: 'depth' is given twice .*line 4"):
+        read_command(["--space", str(path)])

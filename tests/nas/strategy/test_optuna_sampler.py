@@ -304,9 +304,34 @@ def test_an_accuracy_that_is_no_share_is_named(wrong: float) -> None:
         ({"lr": FloatDistribution(0, 1)}, cost, "'lr' is FloatDistribution"),
         ({"n": IntDistribution(0, 1000)}, cost, "at most 256 integers"),
         (SPACE, lambda parameters: 0.0, "expected a number above 0"),
-        (SPACE, lambda parameters: 1e9, "needs choices and a sample"),
+        (SPACE, lambda parameters: 1e9, "has cost 60, and of 5,000 random parameters none costs so little"),
+        ({}, cost, "the search space is empty"),
+        (
+            {"n": CategoricalDistribution([1, 1.0, 2])},
+            lambda parameters: 1.0,
+            "has 1 and 1.0, which are",
+        ),
+        ({"n": CategoricalDistribution([True, 1, 0])}, lambda parameters: 1.0, "has True and 1,"),
+        ({"n": CategoricalDistribution([None, "None"])}, lambda parameters: 1.0, "has None and 'None',"),
     ],
 )
 def test_mistakes_are_named(space: dict[str, Any], cost_of: Callable[[Any], float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GainSampler(space, cost=cost_of, reference=REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ((70.0, 60.0), "has accuracy 70.0: expected a share from 0 to below 1"),
+        ((float("nan"), 60.0), "has accuracy nan"),
+        ((0.3, 0.0), "has cost 0.0: expected a finite number above 0"),
+        ((0.3, float("inf")), "has cost inf"),
+        ((0.3, 1.0), "has cost 1, and of 5,000 random parameters none costs so little"),
+    ],
+)
+def test_a_reference_that_cannot_be_is_named(reference: tuple[float, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GainSampler(SPACE, cost=cost, reference=reference)
+    with pytest.raises(ValueError, match="the resolution is 0"):
+        GainSampler(SPACE, cost=cost, reference=REFERENCE, resolution=0.0)

@@ -13,7 +13,7 @@ from nas.records.summary import Summary, summarise
 from nas.records.trial import TrialRecord
 from nas.tracking import writer_thread
 from nas.tracking.tracker import Tracker
-from nas.tracking.writer_thread import TrackerThread
+from nas.tracking.writer_thread import LONGEST_REASON, TrackerThread, reason_of
 from tests.support.mlflow_server import empty_store
 from tests.support.present import present
 from tests.support.searches import trial_record
@@ -151,3 +151,11 @@ def test_the_report_is_logged_when_the_front_has_changed(
     assert thread.tracker is not None
     artifact = MlflowClient(store).download_artifacts(thread.tracker.run_id, "front.html", str(tmp_path))
     assert Path(artifact).read_text(encoding="utf-8") == str(held)
+
+
+def test_a_long_reason_is_cut_between_words() -> None:
+    words = [f"word{number}" for number in range(60)]
+    reason = reason_of(ValueError(" ".join(words)), "http://host")
+    assert len(reason) <= LONGEST_REASON + 3
+    assert set(reason.split()) - {"…"} <= set(words) and reason.startswith("word0 ") and reason.endswith(" word59")
+    assert len(reason_of(ValueError("x" * 500), "http://host")) == LONGEST_REASON + 3
