@@ -12,11 +12,13 @@ from trainers.data.folder_layout import (
     check_class_names,
     check_no_mixture,
     check_same_classes,
+    check_subfolders,
     folder_layout,
     imagenet_layout,
 )  # fmt: skip
 from trainers.data.folder_scan import Place, Scan
 from trainers.data.skipped import NO_SPLIT, Skipped
+from trainers.data.unreadable import most_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
     if not Path(root).is_dir():
         raise UserError(f"data.root: there is no directory {root!r}.")
     scan = Scan(Skipped(root))
-    names = scan.folders(root)
+    # Of ImageNet what is no split is no part.
+    names = scan.folders(root, all_matter=not imagenet)
     layout = (imagenet_layout if imagenet else folder_layout)(root, names)
     if layout.train is None:
         directories, classes = {"": root}, {"": names}
@@ -83,6 +86,11 @@ def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, lis
                 held = [f"{count:,} {what}" for what, count in (scan.skipped.counts() - before).items()]
                 listed = f"; skipped there: {', '.join(held)}" if held else ""
                 raise UserError(f"data.root: class folder {path!r} holds no images that can be read{listed}.")
+    _check_links(scan.broken, sum(map(len, found.values())))
+    for split, directory in directories.items():
+        check_subfolders(
+            directory, {name: _holding(found[split, name], os.path.join(directory, name)) for name in classes[split]}
+        )
     twice = scan.linked_twice()
     folders = []
     for split, directory in directories.items():
@@ -94,6 +102,23 @@ def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, lis
             labels += [label] * len(kept)
         folders.append(Folder(directory, tuple(classes[split]), tuple(files), tuple(labels)))
     return folders
+
+
+def _check_links(broken: Sequence[str], images: int) -> None:
+    """Raises UserError where more links inside of class folders lead nowhere than images may be unreadable."""
+    most = most_unreadable(images + len(broken))
+    if len(broken) > most:
+        path = min(broken)
+        raise UserError(
+            f"data.root: broken links, which lead nowhere, lie beside {images:,} images: {len(broken):,}, such as "
+            f"{path!r} (to {os.readlink(path)!r}), at most {most} may be. Bring back what they lead to, or remove them."
+        )
+
+
+def _holding(files: Sequence[str], class_folder: str) -> set[str]:
+    """The folders that hold these files, by their paths from their class folder; "" is itself."""
+    beyond = len(class_folder) + 1
+    return {file[beyond : max(beyond, file.rfind(os.sep))] for file in files}
 
 
 def _check_classes(scan: Scan, directory: str, classes: Sequence[str]) -> None:

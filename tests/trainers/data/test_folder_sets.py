@@ -133,13 +133,27 @@ def test_a_circle_of_links_ends_and_each_real_image_counts_once(tmp_path: Path) 
     (tmp_path / "cat" / "deep" / "up").symlink_to("..")
     (tmp_path / "cat" / "again").symlink_to("deep")
     (tmp_path / "cat" / "a.png").symlink_to("0.png")
-    (tmp_path / "dog" / "self").symlink_to("self")
-    (tmp_path / "dog" / "gone").symlink_to("nowhere")
     assert everything(tmp_path) == [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(4)]
-    assert skipped(tmp_path) == {
-        "links that lead nowhere": (2, "dog/gone"),
-        "reached twice through links": (3, "cat/a.png"),
-    }
+    assert skipped(tmp_path) == {"reached twice through links": (3, "cat/a.png")}
+
+
+@pytest.mark.parametrize(("link", "target"), [("x.png", "gone.png"), ("x.png", "x.png"), ("more", "/nowhere/more")])
+def test_a_broken_link_is_no_image_and_few_of_many_are_left_out(tmp_path: Path, link: str, target: str) -> None:
+    make_images(tmp_path, count=49, size=(2, 2))
+    (tmp_path / "dog" / link).symlink_to(target)
+    with pytest.raises(UserError, match=rf"broken links, .* 98 images: 1, such as '.*/dog/{link}' \(to '{target}'\)"):
+        read(tmp_path)
+    make_images(tmp_path, ("wolf",), size=(2, 2))
+    assert len(everything(tmp_path)) == 106
+    assert skipped(tmp_path) == {"broken links, which lead nowhere": (1, f"dog/{link}")}
+
+
+@pytest.mark.parametrize("place", ["fox", "train/fox", "val"])
+def test_a_broken_link_that_may_be_a_class_or_a_split_ends_it(tmp_path: Path, place: str) -> None:
+    make_images(tmp_path / "train" if place != "fox" else tmp_path)
+    (tmp_path / place).symlink_to("/nowhere/else")
+    with pytest.raises(UserError, match=rf"{place}' is a broken link, it leads nowhere \('/nowhere/else'\), and may"):
+        read(tmp_path)
 
 
 def test_two_links_to_one_image_count_once(tmp_path: Path) -> None:
