@@ -65,3 +65,10 @@ def test_what_is_wrong_with_folders_is_said_before_anything_starts(tmp_path: Pat
     small = make_images(tmp_path / "small", count=1)
     with pytest.raises(UserError, match="expected at least two of each"):
         check_data(folder_config(small))
+
+
+def test_images_that_hold_nothing_are_noticed_before_anything_starts(tmp_path: Path) -> None:
+    make_images(tmp_path, count=20)
+    (tmp_path / "dog" / "d.PNG").touch()
+    with pytest.raises(UserError, match=r"1 of 2\d images cannot be read, at most 0 may be: .*d\.PNG' is empty\."):
+        check_data(folder_config(tmp_path))
