@@ -16,6 +16,7 @@ from trainers.data.file_index import FileIndex, is_current, read_index, scan_fil
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
+from trainers.data.folder_listing import MissingDirectory
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
 from trainers.data.known_sizes import cifar10_sizes, cluttered_digits_sizes, digits_sizes
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
@@ -50,9 +51,9 @@ def check_data(config: DataConfig) -> DataSummary:
 def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
     """Looks at all that can be seen before anything starts, and says what is there.
 
-    Folders are scanned, unless the index at `index` still says what is in them. CIFAR-10 is downloaded where it is
-    missing. Raises UserError where a directory is missing, folders can be read in several ways, a class folder is
-    empty, an archive is damaged, the first image of a class cannot be read, or images hold nothing.
+    Folders are scanned, unless the index at `index`, of an earlier look, still says what is in them. CIFAR-10 is
+    downloaded where it is missing. Raises UserError where a directory is missing, folders can be read in several ways,
+    a class folder is empty, an archive is damaged, the first image of a class cannot be read, or images hold nothing.
     """
     if config.name in DIGITS:
         sizes = DIGITS[config.name](config.validation_fraction, config.split_seed)
@@ -63,7 +64,12 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
         fingerprint = check_cifar10(_root(config))
         summary = DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
         return ExaminedData(summary, fingerprint)
-    files = _current_index(config, index, contents=True) or _scanned(config)
+    try:
+        files = _current_index(config, index, contents=True) or _scanned(config)
+    except MissingDirectory as error:
+        if index is None:
+            raise
+        raise UserError(f"{error} Where its images were moved, data.root=NEW goes on with them.") from None
     folder_set = split_listing(config, files.listing)
     _check_empty(files, folder_set)
     findings = look_at_folder_set(folder_set)

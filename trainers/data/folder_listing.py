@@ -45,10 +45,14 @@ class FolderListing:
     read_at: dict[str, int]
 
 
+class MissingDirectory(UserError):
+    """The directory of a data set is not there."""
+
+
 def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
     """Scans a data set. Raises UserError where its folders cannot be read, or in more ways than one."""
     if not Path(root).is_dir():
-        raise UserError(f"data.root: there is no directory {root!r}.")
+        raise MissingDirectory(f"data.root: there is no directory {root!r}.")
     scan = Scan(Skipped(root))
     # Of ImageNet what is no split is no part.
     names = scan.folders(root, all_matter=not imagenet)
