@@ -19,6 +19,7 @@ from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_listing import MissingDirectory
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
 from trainers.data.known_sizes import cifar10_sizes, cluttered_digits_sizes, digits_sizes
+from trainers.data.remarks import repeated
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def examine_data(config: DataConfig, index: Path | None = None) -> ExaminedData:
         raise UserError(f"{error} Where its images were moved, data.root=NEW goes on with them.") from None
     folder_set = split_listing(config, files.listing)
     _check_empty(files, folder_set)
-    findings = look_at_folder_set(folder_set)
+    findings = look_at_folder_set(folder_set, repeated(files.listing, files.contents))
     train, validation, test = (split.images for split in findings.splits)
     if min(train, validation) < 2:
         raise UserError(

@@ -10,7 +10,7 @@ from trainers.data.decoding import EIGHT_BITS, Look, has_deep_values, look_at
 from trainers.data.findings import DataFindings, Noted, SplitFound
 from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet
-from trainers.data.remarks import in_subfolders
+from trainers.data.remarks import Remark, in_subfolders
 from trainers.pictures.rgb import SIXTEEN_BITS
 
 # Images of which no value is above this share of white come out almost black. Where they are of 16 bits, their values
@@ -33,10 +33,11 @@ class _Looked:
     unreadable: list[str] = field(default_factory=list)
 
 
-def look_at_folder_set(folder_set: FolderSet) -> DataFindings:
+def look_at_folder_set(folder_set: FolderSet, further_remarks: Sequence[Remark] = ()) -> DataFindings:
     """Reads the first image of every class, and others where there may be more than 8 bits a value.
 
-    Raises UserError where a first one cannot be read, or not sensibly.
+    What is found of them stands before `further_remarks`. Raises UserError where a first one cannot be read, or not
+    sensibly.
     """
     further = _further(folder_set)
     looked = [of_class for folder in folder_set.folders() for of_class in _look(folder, further)]
@@ -67,6 +68,7 @@ def look_at_folder_set(folder_set: FolderSet) -> DataFindings:
                 ("looked at", "others of classes with more than 8 bits a value", others),
                 ("unreadable", "of others that were looked at: of more than a few, a training ends", unreadable),
                 *in_subfolders(folder_set),
+                *further_remarks,
             )
             if files
         ),

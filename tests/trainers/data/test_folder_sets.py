@@ -78,6 +78,19 @@ def test_a_validation_folder_is_the_validation_split(tmp_path: Path, names: tupl
         assert all(file.startswith(f"{name}/") for file in files_of(tmp_path, part))
 
 
+def test_splits_that_lie_in_folders_of_their_own_name_are_read_there(tmp_path: Path) -> None:
+    make_images(tmp_path / "training_set" / "training_set", count=8)
+    make_images(tmp_path / "test_set" / "test_set", count=3)
+    found = read(tmp_path)
+    assert (len(found.train.index), len(found.validation.index), len(found.test.index)) == (12, 4, 6)
+    assert (found.test.source, found.train.source) == (
+        "test_set/test_set/", "training_set/training_set/, less what is set apart",
+    )  # fmt: skip
+    (tmp_path / "test_set" / "test_set").rename(tmp_path / "test_set" / "pictures")
+    with pytest.raises(UserError, match=r"test_set' has 1 class folders: .* They lie in '.*/pictures': move them up\."):
+        read(tmp_path)
+
+
 def test_what_is_hidden_or_left_by_a_system_is_passed_over_and_counted(tmp_path: Path) -> None:
     make_images(tmp_path)
     before = everything(tmp_path)
