@@ -21,6 +21,9 @@ from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, SUCCESS
 from search_spaces.machine import prepare_machine
 from search_spaces.units import readable_flops
+from trainers.data.config import DataConfig
+from trainers.data.data_changes import data_changes
+from trainers.data.datasets import examine_data
 from trainers.full.full_training import finished_result, run
 from trainers.full.plan import TRAINING_NEEDS, Plan, prepare
 from trainers.full.readout import announce, failure_line
@@ -67,6 +70,8 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
     for record, _ in chosen:
         bundle = found_bundle(directory, ledger, record, f"trial={record.number}")
         settings = settings_of(bundle, options.overrides, SEED)
+        if not plans:
+            _check_same_images(directory, ledger, settings.data)
         plans.append(prepare(bundle, settings, out / f"{record.number:04d}", options.device))
     trained = []
     with StopSignals() as signals:
@@ -88,6 +93,20 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
             trained.append(FullTraining(record, role, result))
     _print_results(console, front_of(ledger.records), trained, out)
     return SUCCESS
+
+
+def _check_same_images(directory: RunDirectory, ledger: Ledger, data: DataConfig) -> None:
+    """Raises UserError where the images are not those of the search. Another data set is asked for by its name."""
+    before, index = ledger.header.data_fingerprint, directory.data_index
+    if before is None or data.name != ledger.header.data.name:
+        return
+    found = data_changes(before, index, examine_data(data, index), ledger.unreadable_images)
+    if found:
+        raise UserError(
+            f"search {directory.name!r} measured its accuracies on other images: {'; '.join(found)}. Full trainings on "
+            "these cannot be compared with it: bring the images back, or train an exported network alone, by "
+            "trainers/train.py."
+        )
 
 
 def _print_results(console: Console, front: Sequence[TrialRecord], trained: Sequence[FullTraining], out: Path) -> None:

@@ -29,6 +29,7 @@ def search_ledger(command: Command, directory: RunDirectory, data: ExaminedData,
         ledger = open_ledger(directory, command.ledger.url)
         check_whole(ledger)
         ledger.record_data_fingerprint(data.fingerprint)
+        ledger.record_data_root(command.data.root)
         return ledger
     header = command.header(data.summary, slots, revision, data.fingerprint)
     if command.fork_of is None:

@@ -7,8 +7,8 @@ in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), s
 ended.
 
 A trial's attributes are `proposal`, `latency_ms`, `epoch_00001` and so on, `standing`, `deaths` and `end`; the study's
-are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `unreadable_images`, `nodes_left_out` and
-`inference_00042`.
+are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `data_root`, `unreadable_images`,
+`nodes_left_out` and `inference_00042`.
 Every one has a checksum (`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself
 keeps of a trial is held against them.
 """
@@ -61,6 +61,8 @@ class Ledger:
         self.header = SearchHeader.from_json(stored)
         if (fingerprint := self._attributes.get("data_fingerprint")) is not None:
             self.header = replace(self.header, data_fingerprint=DataFingerprint.from_json(fingerprint))
+        if (root := self._attributes.get("data_root")) is not None:
+            self._set_data_root(root)
         self._cost_name = self.header.search.cost_name
         if study.directions != [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]:
             raise ChecksumMismatch("the objectives are not to be maximised and minimised")
@@ -80,7 +82,8 @@ class Ledger:
     def create(
         cls, url: str, name: str, header: SearchHeader, begin: "Callable[[Ledger], None] | None" = None
     ) -> "Ledger":
-        """A new ledger. Its `header` is never changed, but by `record_data_fingerprint`.
+        """A new ledger. Its `header` is never changed, but by `record_data_fingerprint` and
+        `record_data_root`.
 
         `begin` writes what is to be there from the first. In a SQLite file all of it is there, or nothing.
         """
@@ -146,6 +149,15 @@ class Ledger:
             self.header = replace(self.header, data_fingerprint=fingerprint)
             if self.unreadable_images:
                 self._write_of_search("unreadable_images", [])
+
+    def record_data_root(self, root: str | None) -> None:
+        """Writes where the images lie from now on."""
+        if root is not None and root != self.header.data.root:
+            self._write_of_search("data_root", root)
+            self._set_data_root(root)
+
+    def _set_data_root(self, root: str) -> None:
+        self.header = replace(self.header, data=replace(self.header.data, root=root))
 
     @property
     def unreadable_images(self) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from nas.engine.faults import Cause
 from search_spaces.errors import UserError, first_line
 from trainers.data.datasets import ImagesChanged
-from trainers.data.image_folders import UnreadableImages
 from trainers.data.loader_processes import LoadersStopped
+from trainers.data.unreadable import UnreadableImages
 
 # torch has no exception of its own for most of what an accelerator may do wrong.
 _DEVICE = re.compile(

@@ -28,8 +28,8 @@ from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE
 from trainers.data.config import DataConfig, KnownFiles
 from trainers.data.datasets import ImagesChanged, load_train_validation
-from trainers.data.image_folders import UnreadableImages
 from trainers.data.images import Images
+from trainers.data.unreadable import UnreadableImages
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
 from trainers.loop import Diverged, Training

@@ -10,18 +10,21 @@ import pytest
 import torch
 
 import nas.search
+import nas.train_fully
 import trainers.train
 from nas.driver.command_line import read_command
 from nas.driver.open_ledger import search_ledger
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import open_ledger
+from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory, run_directory
 from tests.entries.test_search import SMALL, run
 from tests.support import tiny_training
 from tests.support.bundles import provenance
 from tests.support.images import folder_config, make_images
 from tests.support.present import present
+from tests.support.searches import epoch_result
 from tests.support.tiny_training import TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
@@ -90,11 +93,66 @@ def test_without_its_index_it_is_still_refused(tmp_path: Path, capsys: pytest.Ca
     assert "the contents of files differ, their names and sizes do not" in capsys.readouterr().err
 
 
-def test_the_images_may_lie_elsewhere_and_be_newer(tmp_path: Path) -> None:
+def test_the_images_may_lie_elsewhere_and_be_newer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, search = begin(tmp_path)
     shutil.copytree(images, tmp_path / "elsewhere", copy_function=shutil.copyfile)
     shutil.rmtree(images)
+    capsys.readouterr()
+    assert resume(search, "--plan") == 2
+    said = f"there is no directory '{images}'. Where its images were moved, data.root=NEW goes on with them."
+    assert said in capsys.readouterr().err
     assert resume(search, "--plan", f"data.root={tmp_path / 'elsewhere'}") == 0
+    # A plan writes nothing.
+    assert resume(search, "--plan") == 2
+    go_on(search, f"data.root={tmp_path / 'elsewhere'}")
+    assert resume(search, "--plan") == 0 and open_ledger(search, None).header.data.root == str(tmp_path / "elsewhere")
+    shutil.move(tmp_path / "elsewhere", images)
+    go_on(search, f"data.root={images}")
+    assert resume(search, "--plan") == 0
+
+
+def go_on(search: RunDirectory, *arguments: str) -> Ledger:
+    """What a resumed search does up to its first trial."""
+    command = read_command(["--resume", "one", "--runs-dir", str(search.runs), *arguments])
+    return search_ledger(command, search, examine_data(command.data), 1)
+
+
+def with_other_labels(images: Path) -> None:
+    (images / "cat").rename(images / "x")
+    (images / "dog").rename(images / "cat")
+    (images / "x").rename(images / "dog")
+
+
+def with_another_name(images: Path) -> None:
+    (images / "cat" / "0.png").rename(images / "cat" / "zero.png")
+
+
+def test_full_trainings_are_compared_on_the_images_of_the_search_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, search = begin(tmp_path)
+    ledger = open_ledger(search, None)
+    anchor = ledger.header.space.anchors()[0]
+    record = TrialRecord(0, anchor, 2000, 100, 11, "running", anchor=True)
+    ledger.register(record, ledger.header.space)
+    ledger.record_epoch(0, epoch_result(1, 0.5))
+    ledger.end(0, "finished")
+    command = ["one", "--runs-dir", str(search.runs), "recipe.epochs=1", "recipe.warmup_epochs=0",
+               "recipe.batch_size=8", "--device", "cpu"]  # fmt: skip
+    for change, named in ((with_other_labels, "(what it was is now 'dog/"), (with_another_name, "'cat/0.png' is gone")):
+        elsewhere = Path(shutil.copytree(images, tmp_path / change.__name__))
+        change(elsewhere)
+        assert nas.train_fully.main([*command, f"data.root={elsewhere}"]) == 2
+        output, error = capsys.readouterr()
+        assert output == "" and error.count("\n") == 1 and named in error
+        assert "search 'one' measured its accuracies on other images: " in error and "cannot be compared" in error
+        assert not search.full_trainings.exists()
+    shutil.move(images, tmp_path / "moved")
+    assert nas.train_fully.main(command) == 2
+    assert "data.root=NEW goes on with them" in capsys.readouterr().err
+    go_on(search, f"data.root={tmp_path / 'moved'}")
+    assert nas.train_fully.main(command) == 0
+    assert "fully trained: " in capsys.readouterr().out
 
 
 def test_a_search_without_a_fingerprint_goes_on_and_has_one_from_then_on(

@@ -50,6 +50,16 @@ def sixteen_bits(root: Path) -> None:
             Image.fromarray(values_HW).save(root / name / f"{number:03d}.png")
 
 
+def nested_classes(root: Path) -> None:
+    make_images(root / "cat", ("lion", "lynx"), count=10)
+    make_images(root / "dog", ("pug",), count=10)
+
+
+def one_broken_link_of_many(root: Path) -> None:
+    make_images(root, count=60, size=(2, 2))
+    (root / "cat" / "dang.png").symlink_to("/nowhere.png")
+
+
 ALONE = [
     r"train +28 +of the class folders, less what is set apart",
     r"validation +6 +15% of the rest, set apart",
@@ -74,6 +84,11 @@ ALONE = [
         ),
         (linked_folders, [*ALONE, r"skipped +0 +nothing"]),
         (other_suffixes, [r"train +58 ", r"test +12 ", r"skipped +1 +\.txt files, such as cat/notes\.txt"]),
+        (
+            nested_classes,
+            [r"subfolders +30 +images lie in subfolders lion, lynx, pug of class folders"],
+        ),
+        (one_broken_link_of_many, [r"train +86 ", r"skipped +1 +broken links, which lead nowhere, such as cat/dang"]),
         (sixteen_bits, [*ALONE, r"read as +2 +16-bit grey, 0 to 65,535 as black to white, such as cat/000\.png"]),
     ],
 )
@@ -88,12 +103,35 @@ def test_a_plan_shows_what_was_found(tmp_path: Path, make: Callable[[Path], None
         assert re.search(f"^{row}", done.stdout, re.M), row
 
 
-def test_where_folders_can_be_read_in_two_ways_one_line_asks(tmp_path: Path) -> None:
-    make_images(tmp_path / "images" / "train")
-    make_images(tmp_path / "images", classes=("bird",))
+def splits_beside_classes(root: Path) -> None:
+    make_images(root / "train")
+    make_images(root, classes=("bird",))
+
+
+def folds(root: Path) -> None:
+    for name in ("fold1", "fold2"):
+        make_images(root / name)
+
+
+def a_class_is_away(root: Path) -> None:
+    make_images(root)
+    (root / "fox").symlink_to("/nowhere/fox")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (splits_beside_classes, "images' has 'train', named as splits, beside 'bird': expected class folders alone"),
+        (folds, "can be read in two ways: its folders 'fold1', 'fold2' hold no images themselves, but folders of the"),
+        (a_class_is_away, "fox' is a broken link, it leads nowhere ('/nowhere/fox'), and may stand for a class"),
+    ],
+)
+def test_where_folders_can_be_read_in_two_ways_one_line_asks(
+    tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    make(tmp_path / "images")
     done = plan(tmp_path)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "images' has 'train', named as splits, beside 'bird': expected class folders alone" in done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr
 
 
 def plan(directory: Path) -> subprocess.CompletedProcess[str]:

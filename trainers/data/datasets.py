@@ -16,8 +16,11 @@ from trainers.data.file_index import FileIndex, is_current, read_index, scan_fil
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
+from trainers.data.folder_listing import MissingDirectory
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
 from trainers.data.known_sizes import cifar10_sizes, cluttered_digits_sizes, digits_sizes
+from trainers.data.remarks import repeated
+from trainers.data.unreadable import most_unreadable, too_many_unreadable
 
 if TYPE_CHECKING:
     from trainers.data.image_folders import FolderImages
@@ -58,9 +61,10 @@ def summary_before_download(config: DataConfig) -> DataSummary | None:
 def examine_data(config: DataConfig, index: Path | None = None, *, download: bool = True) -> ExaminedData:
     """Looks at all that can be seen before anything starts, and says what is there.
 
-    Folders are scanned, unless the index at `index` still says what is in them. CIFAR-10 is downloaded where it is
-    missing, unless `download` says otherwise. Raises UserError where a directory is missing, folders can be read in
-    several ways, a class folder is empty, an archive is damaged, or the first image of a class cannot be read.
+    Folders are scanned, unless the index at `index`, of an earlier look, still says what is in them. CIFAR-10 is
+    downloaded where it is missing, unless `download` says otherwise. Raises UserError where a directory is missing,
+    folders can be read in several ways, a class folder is empty, an archive is damaged, the first image of a class
+    cannot be read, or images hold nothing.
     """
     if config.name in DIGITS:
         sizes = DIGITS[config.name](config.validation_fraction, config.split_seed)
@@ -71,8 +75,15 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
         fingerprint = check_cifar10(_root(config), download=download)
         summary = DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
         return ExaminedData(summary, fingerprint)
-    files = _current_index(config, index, contents=True) or _scanned(config)
-    findings = look_at_folder_set(split_listing(config, files.listing))
+    try:
+        files = _current_index(config, index, contents=True) or _scanned(config)
+    except MissingDirectory as error:
+        if index is None:
+            raise
+        raise UserError(f"{error} Where its images were moved, data.root=NEW goes on with them.") from None
+    folder_set = split_listing(config, files.listing)
+    _check_empty(files, folder_set)
+    findings = look_at_folder_set(folder_set, repeated(files.listing, files.contents))
     train, validation, test = (split.images for split in findings.splits)
     if min(train, validation) < 2:
         raise UserError(
@@ -108,6 +119,15 @@ def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
     if not test.index:
         raise UserError(f"data.root: {config.root!r} has no test directory.")
     return _folder_images(config, test)
+
+
+def _check_empty(files: FileIndex, folder_set: FolderSet) -> None:
+    """Raises UserError where more images of a split hold nothing than may be unreadable."""
+    empty = {file for file, size in zip(files.files, files.sizes, strict=True) if size == 0}
+    for part in (folder_set.train, folder_set.validation, folder_set.test) if empty else ():
+        of_part = [file for index in part.index if (file := part.folder.files[index]) in empty]
+        if len(of_part) > most_unreadable(len(part.index)):
+            raise too_many_unreadable({file: f"image {file!r} is empty." for file in of_part}, len(part.index))
 
 
 def _folder_set(config: DataConfig, known: KnownFiles | None) -> FolderSet:

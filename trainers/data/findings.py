@@ -33,7 +33,7 @@ class DataFindings:
     """The classes of a data set, its splits, what was skipped below its root, and how its images are read.
 
     `looked_at` is how many images were opened, the first of each class; `read_as` says of which of them the pixels are
-    not simply taken as they stand in the file.
+    not simply taken as they stand in the file. `remarks` is what else is to be said, by what it is about.
     """
 
     root: str
@@ -42,6 +42,7 @@ class DataFindings:
     skipped: tuple[Noted, ...]
     looked_at: int
     read_as: tuple[Noted, ...]
+    remarks: tuple[tuple[str, Noted], ...] = ()
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The table: what, how many, and the rest. Nothing in it breaks a line or cannot be encoded."""
@@ -56,7 +57,8 @@ class DataFindings:
             count = sum(noted.count for noted in others)
             rows.append(("skipped", f"{count:,}", f"of {len(others)} further kinds, such as {others[0].example}"))
         rows.append(("looked at", f"{self.looked_at:,}", "the first image of each class"))
-        rows += [("read as", f"{noted.count:,}", f"{noted.what}, such as {noted.example}") for noted in self.read_as]
+        for about, noted in (*(("read as", noted) for noted in self.read_as), *self.remarks):
+            rows.append((about, f"{noted.count:,}", f"{noted.what}, such as {noted.example}"))
         return [(what, count, printable(rest)) for what, count, rest in rows]
 
 

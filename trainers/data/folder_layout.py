@@ -4,10 +4,13 @@ Class folders stand alone, or below folders that are splits: one for training an
 testing. Where the names allow two readings, none is chosen: UserError says what was seen and what was expected.
 """
 
-import itertools
+import os
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from search_spaces.errors import UserError
 
@@ -19,8 +22,13 @@ SPLIT_NAMES = {
 }
 # What may stand beside that name: training_set, test-images, val2017.
 _FILLERS = frozenset(("set", "split", "data", "dataset", "folder", "image", "images", "img", "imgs"))
-_GLUED = re.compile(f"({'|'.join(itertools.chain.from_iterable(SPLIT_NAMES.values()))})(?:set|data)")
+_GLUED = re.compile(f"({'|'.join(chain.from_iterable(SPLIT_NAMES.values()))})(?:set|data)")
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+# Names that stand for a split only among others like them: tr is Turkish, too.
+_ABBREVIATIONS = {
+    "tr": "train", "trn": "train", "va": "validation", "vl": "validation", "te": "test", "tst": "test",
+    "holdout": "test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,11 @@ def imagenet_layout(root: str, folders: Sequence[str]) -> Layout:
 
 
 def check_class_names(directory: str, classes: Sequence[str]) -> None:
-    """Raises UserError where class folders look like splits: all named as some, or alike but for a split's name."""
+    """Raises UserError where class folders look like splits, or like one class under several names.
+
+    They look like splits where all are named as some, or alike but for a split's name.
+    """
+    _check_distinct(directory, classes)
     of_rest: dict[tuple[str, ...], dict[str, str]] = {}
     for name in classes:
         words = _words(name)
@@ -72,12 +84,43 @@ def check_class_names(directory: str, classes: Sequence[str]) -> None:
             if word in _SPLIT_OF:
                 rest = tuple(other for other in words if other != word)
                 of_rest.setdefault(rest, {}).setdefault(_SPLIT_OF[word], name)
+    abbreviated = {_ABBREVIATIONS.get("".join(_words(name))): name for name in classes}
+    if None not in abbreviated and len(abbreviated) == len(classes):
+        of_rest[()] = {str(split): name for split, name in abbreviated.items()}
     for splits in of_rest.values():
         if len(splits) > 1:
             raise UserError(
                 f"data.root: {directory!r} has {_quoted(splits.values())}, which look like splits: expected class "
                 "folders, alone or in train/, val/ and test/."
             )
+
+
+def check_subfolders(directory: str, held: Mapping[str, Collection[str]]) -> None:
+    """Raises UserError where the folders inside of class folders could as well be the classes.
+
+    `held` has, for each class folder, the folders below it that hold images, by their paths from there; "" is itself.
+    """
+    inside = {
+        name: [tuple(path.split(os.sep)) for path in paths] for name, paths in held.items() if paths and "" not in paths
+    }
+    if 2 * len(inside) < len(held):
+        return
+    # One that all have, such as images/, says nothing of what lies in it.
+    while len(first := {_folded(path[0]) for paths in inside.values() for path in paths}) == 1:
+        inside = {name: [path[1:] for path in paths] for name, paths in inside.items()}
+        if not all(all(paths) for paths in inside.values()):
+            return
+    names = {_folded(path[0]): path[0] for paths in inside.values() for path in paths}
+    counts = Counter(chain.from_iterable({_folded(path[0]) for path in paths} for paths in inside.values()))
+    shared = sorted(names[name] for name, count in counts.items() if count > 1)
+    if shared and 2 * len(shared) >= len(first):
+        outer = sorted(inside)
+        raise UserError(
+            f"data.root: {directory!r} can be read in two ways: its folders {_quoted(outer)} hold no images "
+            f"themselves, but folders of the same names, {_quoted(shared)}. If those are the classes, expected "
+            f"{_quoted(outer)} to be one folder, or to be named train, val and test; else images in {_quoted(outer)} "
+            f"directly, or other names in each (as {os.path.join(outer[0], f'{outer[0]}-{shared[0]}')!r})."
+        )
 
 
 def check_no_mixture(root: str, layout: Layout, with_images: Sequence[str]) -> None:
@@ -107,6 +150,23 @@ def check_same_classes(train: str, train_classes: Sequence[str], other: str, cla
             f"data.root: class {different[0]!r} is not in both {train!r} and {other!r}: {lacking!r} has no such "
             f"folder{count}."
         )
+
+
+def _check_distinct(directory: str, classes: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in classes:
+        # Of single letters, the capital is another one.
+        other = seen.setdefault(_folded(name) if len(name.strip()) > 1 else name.strip(), name)
+        if other != name:
+            raise UserError(
+                f"data.root: {directory!r} has class folders {other!r} and {name!r}, alike but for case or spaces: "
+                "expected one folder a class."
+            )
+
+
+def _folded(name: str) -> str:
+    """A name without what people take for the same: case, spaces, underscores, and how accents are written."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").split())
 
 
 def _by_split(root: str, folders: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces.errors import UserError
@@ -12,11 +12,14 @@ from trainers.data.folder_layout import (
     check_class_names,
     check_no_mixture,
     check_same_classes,
+    check_subfolders,
     folder_layout,
     imagenet_layout,
+    split_of,
 )  # fmt: skip
 from trainers.data.folder_scan import Place, Scan
 from trainers.data.skipped import NO_SPLIT, Skipped
+from trainers.data.unreadable import most_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,17 @@ class FolderListing:
     read_at: dict[str, int]
 
 
+class MissingDirectory(UserError):
+    """The directory of a data set is not there."""
+
+
 def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
     """Scans a data set. Raises UserError where its folders cannot be read, or in more ways than one."""
     if not Path(root).is_dir():
-        raise UserError(f"data.root: there is no directory {root!r}.")
+        raise MissingDirectory(f"data.root: there is no directory {root!r}.")
     scan = Scan(Skipped(root))
-    names = scan.folders(root)
+    # Of ImageNet what is no split is no part.
+    names = scan.folders(root, all_matter=not imagenet)
     layout = (imagenet_layout if imagenet else folder_layout)(root, names)
     if layout.train is None:
         directories, classes = {"": root}, {"": names}
@@ -59,17 +67,30 @@ def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
             check_no_mixture(root, layout, with_images)
         for path in others:
             scan.skipped.add(NO_SPLIT, path)
-        named = {"train": layout.train, "validation": layout.validation, "test": layout.test}
-        directories = {split: os.path.join(root, name) for split, name in named.items() if name is not None}
-        classes = {split: scan.folders(directory) for split, directory in directories.items()}
+        splits = (("train", layout.train), ("validation", layout.validation), ("test", layout.test))
+        directories = {split: os.path.join(root, name) for split, name in splits if name is not None}
+        classes = {}
+        for split, directory in directories.items():
+            directories[split], classes[split] = _split_folder(scan, directory)
+        named = {split: os.path.relpath(path, root) for split, path in directories.items()}
+        layout = replace(layout, train=named["train"], validation=named.get("validation"), test=named.get("test"))
     folders = dict(zip(directories, _scan_splits(scan, directories, classes), strict=True))
     return FolderListing(root, layout, folders, scan.skipped.noted(), scan.read_at)
+
+
+def _split_folder(scan: Scan, directory: str) -> tuple[str, list[str]]:
+    """The folder of a split that holds its classes, and those: training_set/training_set, as archives unpack."""
+    classes = scan.folders(directory)
+    while len(classes) == 1 and split_of(classes[0]) == split_of(os.path.basename(directory)):
+        directory = os.path.join(directory, classes[0])
+        classes = scan.folders(directory)
+    return directory, classes
 
 
 def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, list[str]]) -> list[Folder]:
     """The images of each split. Raises UserError where a class has none, or the splits have not the same classes."""
     for split, directory in directories.items():
-        _check_classes(scan, directory, classes[split])
+        _check_classes(scan, directory, classes[split], is_root=split == "")
     first = next(iter(directories))
     for split, directory in directories.items():
         check_same_classes(directories[first], classes[first], directory, classes[split])
@@ -83,6 +104,11 @@ def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, lis
                 held = [f"{count:,} {what}" for what, count in (scan.skipped.counts() - before).items()]
                 listed = f"; skipped there: {', '.join(held)}" if held else ""
                 raise UserError(f"data.root: class folder {path!r} holds no images that can be read{listed}.")
+    _check_links(scan.broken, sum(map(len, found.values())))
+    for split, directory in directories.items():
+        check_subfolders(
+            directory, {name: _holding(found[split, name], os.path.join(directory, name)) for name in classes[split]}
+        )
     twice = scan.linked_twice()
     folders = []
     for split, directory in directories.items():
@@ -96,7 +122,24 @@ def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, lis
     return folders
 
 
-def _check_classes(scan: Scan, directory: str, classes: Sequence[str]) -> None:
+def _check_links(broken: Sequence[str], images: int) -> None:
+    """Raises UserError where more links inside of class folders lead nowhere than images may be unreadable."""
+    most = most_unreadable(images + len(broken))
+    if len(broken) > most:
+        path = min(broken)
+        raise UserError(
+            f"data.root: broken links, which lead nowhere, lie beside {images:,} images: {len(broken):,}, such as "
+            f"{path!r} (to {os.readlink(path)!r}), at most {most} may be. Bring back what they lead to, or remove them."
+        )
+
+
+def _holding(files: Sequence[str], class_folder: str) -> set[str]:
+    """The folders that hold these files, by their paths from their class folder; "" is itself."""
+    beyond = len(class_folder) + 1
+    return {file[beyond : max(beyond, file.rfind(os.sep))] for file in files}
+
+
+def _check_classes(scan: Scan, directory: str, classes: Sequence[str], *, is_root: bool) -> None:
     check_class_names(directory, classes)
     if len(classes) >= 2:
         return
@@ -105,5 +148,6 @@ def _check_classes(scan: Scan, directory: str, classes: Sequence[str]) -> None:
     if len(classes) == 1:
         inner = os.path.join(directory, classes[0])
         if len(Scan(Skipped(inner)).folders(inner)) >= 2:
-            hint = f" Did you mean data.root={inner}?"
+            # Below one split there is no other.
+            hint = f" Did you mean data.root={inner}?" if is_root else f" They lie in {inner!r}: move them up."
     raise UserError(f"data.root: {directory!r} has {len(classes)} class folders: expected at least two.{hint}")

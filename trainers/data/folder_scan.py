@@ -45,17 +45,29 @@ class Scan:
         # The real path of each folder: where its images belong, and by which path it was reached.
         self._been: dict[str, tuple[Place, str]] = {}
         self._linked: list[tuple[str, Place]] = []
+        # The links inside of class folders that lead nowhere.
+        self.broken: list[str] = []
         # The folders that were read, and when each had last changed before it was, in nanoseconds.
         self.read_at: dict[str, int] = {}
 
-    def folders(self, directory: str) -> list[str]:
-        """The names of the folders in a directory, in order."""
+    def folders(self, directory: str, *, all_matter: bool = True) -> list[str]:
+        """The names of the folders in a directory, in order.
+
+        Raises UserError where a link leads nowhere that may stand for one, if they `all_matter`.
+        """
         names = []
         for entry in self._entries(directory):
             if self._passed_over(entry):
                 continue
             if _is_folder(entry):
                 names.append(entry.name)
+            elif _is_broken(entry):
+                if all_matter and suffix_of(entry.name) not in self._suffixes:
+                    raise UserError(
+                        f"data.root: {entry.path!r} is a broken link, it leads nowhere ({os.readlink(entry.path)!r}), "
+                        "and may stand for a class or a split: bring back what it leads to, or remove it."
+                    )
+                self.skipped.add(BROKEN_LINKS, entry.path)
             elif suffix_of(entry.name) in self._suffixes:
                 self.outside.append(entry.path)
                 self.skipped.add(OUTSIDE, entry.path)
@@ -137,22 +149,19 @@ class Scan:
         return inner
 
     def _follow(self, entry: os.DirEntry[str], place: Place, found: list[str], links: list[str]) -> None:
-        is_image = suffix_of(entry.name) in self._suffixes
         if os.path.isdir(entry.path):
             links.append(entry.path)
         elif os.path.isfile(entry.path):
-            if is_image:
+            if suffix_of(entry.name) in self._suffixes:
                 found.append(entry.path)
                 self._linked.append((entry.path, place))
             else:
                 self.skipped.add_file(entry.path)
-        elif os.path.exists(entry.path):
-            self.skipped.add(NO_FILES, entry.path)
-        elif is_image:
-            # An image that cannot be read, and counted among those when its turn comes.
-            found.append(entry.path)
-        else:
+        elif _is_broken(entry):
+            self.broken.append(entry.path)
             self.skipped.add(BROKEN_LINKS, entry.path)
+        else:
+            self.skipped.add(NO_FILES, entry.path)
 
     def _entries(self, directory: str) -> Iterator[os.DirEntry[str]]:
         try:
@@ -176,6 +185,11 @@ class Scan:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     # DirEntry.is_dir raises on a link that leads to itself.
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_broken(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link that leads nowhere, or in a circle."""
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def _refuse(error: OSError) -> NoReturn:

@@ -25,20 +25,10 @@ from trainers.data.loader_processes import read_batches
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.data.preprocessing import folder_resize
 from trainers.data.torchvision_import import torchvision
+from trainers.data.unreadable import most_unreadable, too_many_unreadable
 from trainers.pictures.network_input import fitted
 
-# So many images of a split, or this share of it if that is less, may be unreadable.
-MOST_UNREADABLE, MOST_UNREADABLE_SHARE = 100, 0.01
-
 logger = logging.getLogger(__name__)
-
-
-class UnreadableImages(UserError):
-    """More images cannot be read than may be left out: `files`."""
-
-    def __init__(self, message: str, files: Sequence[str]) -> None:
-        super().__init__(message)
-        self.files = tuple(files)
 
 
 class FolderImages:
@@ -55,7 +45,7 @@ class FolderImages:
         self.labels_I = torch.tensor([folder.labels[place] for place in index])
         self.image_size = image_size
         self.workers = workers
-        self.most_unreadable = min(MOST_UNREADABLE, int(MOST_UNREADABLE_SHARE * len(index)))
+        self.most_unreadable = most_unreadable(len(index))
         self.unreadable: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -89,13 +79,7 @@ class FolderImages:
         new = {file: problem for file, problem in problems.items() if file not in self.unreadable}
         self.unreadable |= new
         if len(self.unreadable) > self.most_unreadable:
-            *others, last = self.unreadable
-            listed = f"; the others: {', '.join(others)}" if others else ""
-            raise UnreadableImages(
-                f"{len(self.unreadable)} of {len(self)} images cannot be read, "
-                f"at most {self.most_unreadable} may be: {self.unreadable[last]}{listed}",
-                tuple(self.unreadable),
-            )
+            raise too_many_unreadable(self.unreadable, len(self))
         for problem in new.values():
             logger.warning("%s %s", problem, remedy)
 

@@ -11,7 +11,7 @@ LEFT = "left by an operating system or a tool"
 TWICE = "reached twice through links"
 OUTSIDE = "images outside of class folders"
 NO_SPLIT = "folders that are no split"
-BROKEN_LINKS = "links that lead nowhere"
+BROKEN_LINKS = "broken links, which lead nowhere"
 NO_FILES = "neither files nor folders"
 
 

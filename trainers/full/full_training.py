@@ -20,7 +20,8 @@ from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.data.datasets import load_test, load_train_validation
-from trainers.data.image_folders import UnreadableImages, unreadable_files
+from trainers.data.image_folders import unreadable_files
+from trainers.data.unreadable import UnreadableImages
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically

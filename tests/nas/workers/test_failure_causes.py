@@ -11,8 +11,8 @@ from nas.workers.failure_causes import DataUnusable, StorageMissing, cause_of, r
 from nas.workers.nodes import slots_on
 from search_spaces.errors import UserError
 from trainers.data.datasets import ImagesChanged
-from trainers.data.image_folders import UnreadableImages
 from trainers.data.loader_processes import LoadersStopped
+from trainers.data.unreadable import UnreadableImages
 
 ERRORS: list[tuple[Exception, Cause]] = [
     (ModuleNotFoundError("No module named 'x'"), "import"),

@@ -1,13 +1,16 @@
 """Data sets of folders: what they hold, how they are split, and what is wrong with a damaged one."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from search_spaces.errors import UserError
 from tests.support.images import all_of, folder_config, in_folders, make_images
+from tests.support.present import present
 from trainers.data.config import DATA_DEFAULTS, DataConfig, DataSummary
-from trainers.data.datasets import check_data, load_test, load_train_validation
+from trainers.data.datasets import check_data, examine_data, load_test, load_train_validation
 
 
 def test_class_folders_alone_are_split_in_three(tmp_path: Path) -> None:
@@ -65,3 +68,25 @@ def test_what_is_wrong_with_folders_is_said_before_anything_starts(tmp_path: Pat
     small = make_images(tmp_path / "small", count=1)
     with pytest.raises(UserError, match="expected at least two of each"):
         check_data(folder_config(small))
+
+
+def test_images_that_hold_nothing_are_noticed_before_anything_starts(tmp_path: Path) -> None:
+    make_images(tmp_path, count=20)
+    (tmp_path / "dog" / "d.PNG").touch()
+    with pytest.raises(UserError, match=r"1 of 2\d images cannot be read, at most 0 may be: .*d\.PNG' is empty\."):
+        check_data(folder_config(tmp_path))
+
+
+def test_copies_in_another_class_or_split_are_said_to_be(tmp_path: Path) -> None:
+    for split, size in (("train", (20, 24)), ("val", (20, 23))):
+        make_images(tmp_path / split, size=size)
+    assert present(examine_data(folder_config(tmp_path)).findings).remarks == ()
+    shutil.copy(tmp_path / "train" / "cat" / "1.png", tmp_path / "val" / "cat" / "again.png")
+    os.link(tmp_path / "train" / "cat" / "2.png", tmp_path / "train" / "dog" / "linked.png")
+    os.link(tmp_path / "train" / "cat" / "2.png", tmp_path / "val" / "dog" / "linked.png")
+    assert present(examine_data(folder_config(tmp_path)).findings).rows()[-2:] == [
+        ("repeated", "2", "images have the contents of one of another class (train/cat/2.png), such as "
+                          "train/dog/linked.png"),
+        ("repeated", "1", "images have the contents of one of another split (train/cat/1.png), such as "
+                          "val/cat/again.png"),
+    ]  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search_spaces.errors import UserError
-from tests.support.images import folder_config
+from tests.support.images import folder_config, make_images
 from trainers.data.datasets import check_data
 from trainers.data.decoding import look_at, read_image
 from trainers.pictures.image_formats import readable_suffixes
@@ -290,16 +290,70 @@ def test_16_bit_images_of_few_bits_are_refused_before_anything_starts(tmp_path: 
     said = r"almost black, 4,095 at most \(in '.*cat/0\.png'\): expected values up to 65,535"
     with pytest.raises(UserError, match=said):
         check_data(folder_config(tmp_path))
-    saved(tmp_path / "cat" / "0.png", np.full((16, 16), 60_000, dtype=np.uint16))
+    # One that is bright says nothing of the others.
+    for name in ("cat", "dog"):
+        saved(tmp_path / name / "0.png", np.full((16, 16), 60_000, dtype=np.uint16))
+    with pytest.raises(
+        UserError, match=r"7 of 8 images of class 'cat' .* are of 16 bits and almost black, 4,095 at most"
+    ):
+        check_data(folder_config(tmp_path))
+    for number in range(8):
+        saved(tmp_path / "cat" / f"{number}.png", np.full((16, 16), 60_000, dtype=np.uint16))
+    with pytest.raises(UserError, match="7 of 8 images of class 'dog'"):
+        check_data(folder_config(tmp_path))
+    for number in range(4):
+        saved(tmp_path / "dog" / f"{number}.png", np.full((16, 16), 4_096, dtype=np.uint16))
     assert check_data(folder_config(tmp_path)).classes == 2
 
 
-def test_png_of_sixteen_bits_a_colour_keeps_its_upper_bits(tmp_path: Path) -> None:
-    values_HW3 = RGB_HW3.astype(np.uint16) * 257
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (RGB_HW3.astype(np.uint16) * 16, "of 16 bits and almost black, 4,095 at most .* multiplied by 16"),
+        (GREY_HW.astype(np.float32) / 255_000, "of floating point and almost black, 0.000.* at most .* values up to 1"),
+        (RGB_HW3 // 16, "are almost black, 15 at most .* values up to 255"),
+        (GREY_HW // 255, "are almost black, . at most"),
+    ],
+)
+def test_images_of_any_kind_that_come_out_almost_black_are_refused(
+    tmp_path: Path, values: NDArray[Any], said: str
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            if values.dtype == np.uint16:
+                deep_colour_png(tmp_path / name / f"{number}.png", values)
+            else:
+                saved(tmp_path / name / f"{number}.tif", values)
+    with pytest.raises(UserError, match=said):
+        check_data(folder_config(tmp_path))
+
+
+def test_a_class_of_8_bits_may_be_dark(tmp_path: Path) -> None:
+    make_images(tmp_path, ("cat",))
+    (tmp_path / "night").mkdir()
+    for number in range(8):
+        saved(tmp_path / "night" / f"{number}.png", RGB_HW3 // 16)
+    assert check_data(folder_config(tmp_path)).classes == 2
+
+
+def test_16_bit_colour_is_said_to_be(tmp_path: Path) -> None:
+    deep_colour_png(tmp_path / "a.png", RGB_HW3.astype(np.uint16) * 257)
+    look = look_at(str(tmp_path / "a.png"))
+    assert look.particulars == ("16-bit colour, 0 to 65,535 as black to white",)
+    assert (look.greatest, look.white) == (int(RGB_HW3.max()) * 256 + 255, 65_535)
+
+
+def deep_colour_png(file: Path, values_HW3: NDArray[Any]) -> None:
+    """A PNG of 7×5 pixels of three channels of 16 bits."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values_HW3)
     header = struct.pack(">IIBBBBB", 7, 5, 16, 2, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n"
     for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
         content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    (tmp_path / "a.png").write_bytes(content)
+    file.write_bytes(content)
+
+
+def test_png_of_sixteen_bits_a_colour_keeps_its_upper_bits(tmp_path: Path) -> None:
+    deep_colour_png(tmp_path / "a.png", RGB_HW3.astype(np.uint16) * 257)
     assert (pixels(tmp_path / "a.png") == RGB_HW3).all()

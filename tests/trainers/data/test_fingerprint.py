@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.images import make_images
 from trainers.data import content_sample
-from trainers.data.content_sample import sampled
+from trainers.data.content_sample import content_digests, file_sizes, sampled
 from trainers.data.digits_source import digits_fingerprint
 from trainers.data.file_index import scan_files
 from trainers.data.fingerprint import DataFiles, DataFingerprint, differences, summary_differences
@@ -135,15 +135,17 @@ def test_what_changes_nothing_in_it_is_no_difference(tmp_path: Path, monkeypatch
 
 
 def test_a_file_that_cannot_be_read_is_known_as_such(tmp_path: Path) -> None:
-    root = make_images(tmp_path)
-    (root / "cat" / "nowhere.png").symlink_to("gone")
-    found = files_of(root)
-    assert (
-        found.contents["cat/nowhere.png"] == "unreadable"
-        and dict(zip(found.paths, found.sizes, strict=True))["cat/nowhere.png"] == -1
-    )
-    shutil.copy(root / "cat" / "1.png", root / "cat" / "gone")
-    assert differences(found, files_of(root)) == ["'cat/nowhere.png' has another size"]
+    """As where it goes away between the scan and the look at it."""
+    gone, names = tmp_path / "gone.png", ["cat/nowhere.png"]
+
+    def looked_at() -> DataFiles:
+        digests = content_digests([str(gone)], whole=True)
+        return DataFiles(("cat",), names, file_sizes([str(gone)]), dict(zip(names, digests, strict=True)))
+
+    found = looked_at()
+    assert (found.contents, found.sizes) == ({"cat/nowhere.png": "unreadable"}, [-1])
+    gone.write_bytes(b"back")
+    assert differences(found, looked_at()) == ["'cat/nowhere.png' has another size"]
 
 
 def test_names_that_are_no_text_are_names(tmp_path: Path) -> None:

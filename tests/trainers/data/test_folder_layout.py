@@ -10,6 +10,7 @@ from trainers.data.folder_layout import (
     check_class_folder,
     check_class_names,
     check_same_classes,
+    check_subfolders,
     folder_layout,
     imagenet_layout,
     split_of,
@@ -49,6 +50,11 @@ def test_splits_are_found_in_any_case_and_by_their_other_names() -> None:
         (["cat", "dev", "dog"], "has 'dev', named as splits, beside 'cat', 'dog': expected class folders alone"),
         (["seg_pred", "seg_test", "seg_train"], "has 'seg_test', 'seg_train', which look like splits"),
         (["photos val", "train_photos"], "which look like splits"),
+        (["te", "tr"], "has 'te', 'tr', which look like splits"),
+        (["TRN", "tst", "va"], "which look like splits"),
+        (["CAT ", "Cat", "dog"], "has class folders 'CAT ' and 'Cat', alike but for case or spaces"),
+        (["great_ape", "great  Ape"], "alike but for case or spaces"),
+        (["cafe\N{COMBINING ACUTE ACCENT}", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"], "alike but for case"),
     ],
 )
 def test_where_names_allow_two_readings_none_is_chosen(folders: list[str], said: str) -> None:
@@ -85,3 +91,42 @@ def test_of_imagenet_val_is_the_test_split_and_the_rest_no_part() -> None:
         imagenet_layout("r", ["train"])
     with pytest.raises(UserError, match="each of which names the validation split"):
         imagenet_layout("r", ["train", "val", "validation"])
+
+
+def test_languages_and_letters_are_classes() -> None:
+    for names in (["de", "te", "tr"], ["A", "a", "b"]):
+        assert folder_layout("r", names).others == tuple(names)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"one": ["cat", "dog"], "two": ["cat", "dog"]},
+        {"one": ["Cat", "dog"], "two": ["cat", "dog", "fox"], "three": ["cat"]},
+        {"one": ["cat/2019", "dog/2019"], "two": ["cat/2020", "dog/x"]},
+        {"one": ["images/cat", "images/dog"], "two": ["images/cat", "images/dog"]},
+        {"one": ["cat", "dog"], "two": ["cat", "dog"], "other": [""]},
+        {"one": ["cat/images", "dog/images"], "two": ["cat/images", "dog/images"]},
+        {"one": ["images", "masks"], "two": ["images", "masks"]},
+    ],
+)
+def test_class_folders_that_hold_the_same_folders_can_be_read_in_two_ways(held: dict[str, list[str]]) -> None:
+    with pytest.raises(
+        UserError, match=r"'r' can be read in two ways: its folders '.*' hold no images themselves, but"
+    ):
+        check_subfolders("r", held)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"cat": [""], "dog": [""]},
+        {"cat": ["", "2019", "2020"], "dog": ["", "2019", "2020"]},
+        {"cat": ["images"], "dog": ["images"]},
+        {"cat": ["raw/images"], "dog": ["raw/images", "raw/images/more"]},
+        {"animals": ["cat", "dog", "other"], "plants": ["fir", "oak", "other"]},
+        {"cat": ["a", "b"], "dog": ["a", "b"], "fox": [""], "owl": [""], "yak": [""]},
+    ],
+)
+def test_folders_in_class_folders_that_are_no_classes_are_read(held: dict[str, list[str]]) -> None:
+    check_subfolders("r", held)

@@ -78,6 +78,19 @@ def test_a_validation_folder_is_the_validation_split(tmp_path: Path, names: tupl
         assert all(file.startswith(f"{name}/") for file in files_of(tmp_path, part))
 
 
+def test_splits_that_lie_in_folders_of_their_own_name_are_read_there(tmp_path: Path) -> None:
+    make_images(tmp_path / "training_set" / "training_set", count=8)
+    make_images(tmp_path / "test_set" / "test_set", count=3)
+    found = read(tmp_path)
+    assert (len(found.train.index), len(found.validation.index), len(found.test.index)) == (12, 4, 6)
+    assert (found.test.source, found.train.source) == (
+        "test_set/test_set/", "training_set/training_set/, less what is set apart",
+    )  # fmt: skip
+    (tmp_path / "test_set" / "test_set").rename(tmp_path / "test_set" / "pictures")
+    with pytest.raises(UserError, match=r"test_set' has 1 class folders: .* They lie in '.*/pictures': move them up\."):
+        read(tmp_path)
+
+
 def test_what_is_hidden_or_left_by_a_system_is_passed_over_and_counted(tmp_path: Path) -> None:
     make_images(tmp_path)
     before = everything(tmp_path)
@@ -133,13 +146,27 @@ def test_a_circle_of_links_ends_and_each_real_image_counts_once(tmp_path: Path) 
     (tmp_path / "cat" / "deep" / "up").symlink_to("..")
     (tmp_path / "cat" / "again").symlink_to("deep")
     (tmp_path / "cat" / "a.png").symlink_to("0.png")
-    (tmp_path / "dog" / "self").symlink_to("self")
-    (tmp_path / "dog" / "gone").symlink_to("nowhere")
     assert everything(tmp_path) == [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(4)]
-    assert skipped(tmp_path) == {
-        "links that lead nowhere": (2, "dog/gone"),
-        "reached twice through links": (3, "cat/a.png"),
-    }
+    assert skipped(tmp_path) == {"reached twice through links": (3, "cat/a.png")}
+
+
+@pytest.mark.parametrize(("link", "target"), [("x.png", "gone.png"), ("x.png", "x.png"), ("more", "/nowhere/more")])
+def test_a_broken_link_is_no_image_and_few_of_many_are_left_out(tmp_path: Path, link: str, target: str) -> None:
+    make_images(tmp_path, count=49, size=(2, 2))
+    (tmp_path / "dog" / link).symlink_to(target)
+    with pytest.raises(UserError, match=rf"broken links, .* 98 images: 1, such as '.*/dog/{link}' \(to '{target}'\)"):
+        read(tmp_path)
+    make_images(tmp_path, ("wolf",), size=(2, 2))
+    assert len(everything(tmp_path)) == 106
+    assert skipped(tmp_path) == {"broken links, which lead nowhere": (1, f"dog/{link}")}
+
+
+@pytest.mark.parametrize("place", ["fox", "train/fox", "val"])
+def test_a_broken_link_that_may_be_a_class_or_a_split_ends_it(tmp_path: Path, place: str) -> None:
+    make_images(tmp_path / "train" if place != "fox" else tmp_path)
+    (tmp_path / place).symlink_to("/nowhere/else")
+    with pytest.raises(UserError, match=rf"{place}' is a broken link, it leads nowhere \('/nowhere/else'\), and may"):
+        read(tmp_path)
 
 
 def test_two_links_to_one_image_count_once(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from search_spaces.errors import UserError
 from tests.support.images import CPU, all_of, folder_config, in_folders, make_images
 from trainers.data.augmentation import Augmentation
 from trainers.data.datasets import load_train_validation
-from trainers.data.image_folders import UnreadableImages
+from trainers.data.unreadable import UnreadableImages
 from trainers.recipe import AUGMENTS
 
 

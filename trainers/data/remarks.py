@@ -1,0 +1,67 @@
+"""What is to be said of the images of a data set, beside their number: where they lie, and which come twice. Pure."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Mapping
+from itertools import accumulate, chain
+
+from trainers.data.fingerprint import UNREADABLE
+from trainers.data.folder_listing import Folder, FolderListing
+from trainers.data.folder_sets import FolderSet
+
+# What a remark is about, what it says, and of which files.
+Remark = tuple[str, str, list[str]]
+
+# So many names of folders are listed.
+MOST_NAMES = 3
+
+
+def in_subfolders(folder_set: FolderSet) -> list[Remark]:
+    """That images lie deeper than in the folders of their classes, where some do: what about, in words, and which."""
+    deeper = list(chain.from_iterable(_deeper(folder) for folder in folder_set.folders()))
+    names = sorted({name for name, _ in deeper})
+    listed = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    what = f"images lie in subfolders {listed} of class folders"
+    return [("subfolders", what, [file for _, file in deeper])]
+
+
+def _deeper(folder: Folder) -> list[tuple[str, str]]:
+    """The files that lie in a folder of a class folder, each with the name of that folder."""
+    above = os.path.join(folder.directory, "").count(os.sep)
+    deeper = [file for file in folder.files if file.count(os.sep) > above + 1]
+    return [(file.split(os.sep, above + 2)[above + 1], file) for file in deeper]
+
+
+def repeated(listing: FolderListing, contents: Mapping[int, str]) -> list[Remark]:
+    """That images have the contents of another in another class, or another split, where some do.
+
+    `contents` has digests by the places of files among all, folder by folder.
+    """
+    folders = list(listing.folders.values())
+    starts = list(accumulate((len(folder.files) for folder in folders), initial=0))
+
+    def where(place: int) -> tuple[int, int, str]:
+        split = bisect_right(starts, place) - 1
+        within = place - starts[split]
+        return split, folders[split].labels[within], folders[split].files[within]
+
+    first: dict[str, tuple[int, int, str]] = {}
+    found: dict[str, list[tuple[str, str]]] = {"class": [], "split": []}
+    for place, digest in contents.items():
+        if digest == UNREADABLE:
+            continue
+        split, label, file = where(place)
+        other_split, other_label, other = first.setdefault(digest, (split, label, file))
+        if label != other_label:
+            found["class"].append((file, other))
+        elif split != other_split:
+            found["split"].append((file, other))
+    return [
+        (
+            "repeated",
+            f"images have the contents of one of another {what} ({os.path.relpath(pairs[0][1], listing.root)})",
+            [file for file, _ in pairs],
+        )
+        for what, pairs in found.items()
+        if pairs
+    ]
