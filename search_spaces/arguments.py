@@ -12,8 +12,8 @@ from search_spaces.version import DISTRIBUTION, version
 Number = TypeVar("Number", int, float)
 
 
-class _Once(argparse.Action):
-    """A flag that takes one value: neither a second one that differs, nor an empty text."""
+class _NotEmpty(argparse.Action):
+    """A flag that takes a value, and no empty text. Of several the last counts, as everywhere."""
 
     def __call__(
         self,
@@ -22,19 +22,15 @@ class _Once(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        if self.option_strings:
-            if values == "":
-                raise argparse.ArgumentError(self, f"is empty: expected {self.metavar or 'a value'}")
-            before = vars(self).setdefault("given", values)
-            if before != values:
-                raise argparse.ArgumentError(self, f"is given twice, as {before} and as {values}: expected one value")
+        if self.option_strings and values == "":
+            raise argparse.ArgumentError(self, f"is empty: expected {self.metavar or 'a value'}")
         setattr(namespace, self.dest, values)
 
 
 class ArgumentParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one.
 
-    It has the flag `--version`, and reads one command line.
+    It has the flag `--version`.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -43,7 +39,7 @@ class ArgumentParser(argparse.ArgumentParser):
             "--version", action="version", version=f"{DISTRIBUTION} {version()}", help="show the version and exit"
         )
         for name in (None, "store"):
-            self.register("action", name, _Once)
+            self.register("action", name, _NotEmpty)
 
     def error(self, message: str) -> NoReturn:
         prefix = "unrecognized arguments: "

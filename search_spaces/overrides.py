@@ -47,17 +47,6 @@ def read_override(argument: str, example: str) -> Override:
     return Override(key, text)
 
 
-def check_given_once(overrides: Sequence[Override]) -> None:
-    """Raises UserError where two overrides of one command line give a key two values."""
-    known: dict[str, str] = {}
-    for override in overrides:
-        before = known.setdefault(override.key, override.text)
-        if before != override.text and not _equal_numbers(before, override.text):
-            raise UserError(
-                f"{override.key} is given twice, as {before!r} and as {override.text!r}: expected one value."
-            )
-
-
 def with_overrides(
     config: Mapping[str, Any], overrides: Sequence[Override], sections: Mapping[str, type]
 ) -> dict[str, Any]:
@@ -127,10 +116,6 @@ def _scalar(text: str) -> Any:
     if _WHOLE.fullmatch(text):
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else _unquoted(text)
-
-
-def _equal_numbers(one: str, other: str) -> bool:
-    return all(map(_NUMBER.fullmatch, (one, other))) and float(one) == float(other)
 
 
 def _unquoted(text: str) -> str:

@@ -19,7 +19,7 @@ from nas.settings.search_settings import ClusterSettings, LedgerSettings, Search
 from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError
-from search_spaces.overrides import Override, check_given_once, field_value
+from search_spaces.overrides import Override, field_value
 from search_spaces.paths import user_path
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DataConfig
@@ -42,7 +42,6 @@ def read_command(arguments: Sequence[str]) -> Command:
         raise UserError(f"--space is missing: expected one of {', '.join(space_names())}, or a YAML file.")
     flags = [f"{key}={value}" for flag, key in FLAG_OVERRIDES.items() if (value := getattr(options, flag)) is not None]
     overrides = [override_of(argument) for argument in (*options.overrides, *flags)]
-    check_given_once(overrides)
     if options.resume:
         return _resumed(options, overrides)
     if options.space:

@@ -9,7 +9,7 @@ from typing import Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
-from search_spaces.overrides import check_given_once, read_override, with_overrides
+from search_spaces.overrides import read_override, with_overrides
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DATA_DEFAULTS, MOST_SEEDS, DataConfig
 from trainers.full.conduct import Conduct
@@ -69,7 +69,6 @@ def settings_of(
     if not 0 <= seed < MOST_SEEDS:
         raise UserError(f"--seed is {seed}: expected a whole number from 0 to {MOST_SEEDS - 1:,}.")
     read = [read_override(text, "data=cifar10 or recipe.epochs=5") for text in overrides]
-    check_given_once(read)
     data, recipe, source = bundle.data, bundle.recipe, "the bundle's"
     name = next((override.text for override in reversed(read) if override.key == "data"), data.name)
     if name not in DATA_DEFAULTS:

@@ -131,17 +131,6 @@ def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest
         (["--space", "resnet_stages", "training=[1]"], "expected training.KEY=VALUE"),
         (["--space", "resnet_stages", "search=null"], "expected search.KEY=VALUE"),
         (
-            ["--space", "resnet_stages", "data=digits", "data=cifar10"],
-            "data is given twice, as 'digits' and as",
-        ),
-        (
-            ["--space", "resnet_stages", "space.depth=[26]", "space.depth=[14]"],
-            "space.depth is given twice",
-        ),
-        (["--space", "resnet_stages", "--trials", "3", "search.trials=4"], "search.trials is given twice, as '4' and"),
-        (["--space", "resnet_stages", "--trials", "3", "--trials=4"], "--trials: is given twice, as 3 and as 4"),
-        (["--space", "resnet_stages", "--space", "resnet_blocks"], "--space: is given twice, as resnet_stages and"),
-        (
             ["--space", "resnet_stages", "data=image_folder", "data.root="],
             "data.root is empty: expected a path",
         ),
@@ -193,9 +182,12 @@ def test_a_home_is_expanded_where_a_directory_is_meant(monkeypatch: pytest.Monke
     assert read("tracking.experiment=~/images").tracking.experiment == "~/images"
 
 
-def test_what_is_given_twice_alike_is_given_once() -> None:
-    command = read("--trials", "3", "search.trials=3", "data=digits", "data=digits", "--seed=1", "--seed=1")
-    assert (command.search.trials, command.search.seed, command.data.name) == (3, 1, "digits")
+def test_of_what_is_given_twice_the_last_counts() -> None:
+    """So that what is added to a command line of a script has its say."""
+    command = read(
+        "--trials", "3", "--trials", "4", "data=digits", "data=cifar10", "training.epochs=5", "training.epochs=6"
+    )
+    assert (command.search.trials, command.data.name, command.training.epochs) == (4, "cifar10", 6)
 
 
 def test_a_key_that_a_space_file_has_twice_is_named(tmp_path: Path) -> None:
