@@ -55,8 +55,7 @@ settings:
                     given, too), recipe.epochs, recipe.learning_rate, recipe.momentum,
                     recipe.weight_decay, recipe.label_smoothing, recipe.warmup_epochs, recipe.ema_decay
   recipe.norm_batch=N   batch norm takes its statistics over N images of a batch, wherever they are
-                    (16 to 32 of them where the recipe leaves it open, 0; as many as the batch has: over
-                    all of it, across processes)
+                    (0 leaves it open: the whole batch for images of up to 64 pixels, else 16 to 32)
   recipe.micro_batch=auto | N   images that a process takes through the network at a time; auto: its
                     share of a batch, on a GPU as much of it as a measured step shows to fit
 
@@ -68,7 +67,8 @@ examples:
 
 Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and
 SIGUSR1 end it after the next step, checkpointed. After an interruption the same command goes on where
-it was, on any number of processes. The output directory ends up with result.json and the trained network, bundle/."""
+it was, on any number of processes. The output directory ends up with result.json and the trained
+network, bundle/."""
 
 
 def main(arguments: list[str]) -> int:

@@ -78,7 +78,7 @@ def assert_equal(one: Path, other: Path) -> None:
     assert results[0]["test_loss"] == pytest.approx(results[1]["test_loss"], rel=1e-6)
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_number_of_processes_ends_with_the_same_weights(
     bundle: Path, alone: Path, tmp_path: Path, count: int
 ) -> None:
@@ -88,7 +88,7 @@ def test_any_number_of_processes_ends_with_the_same_weights(
     assert_equal(alone, tmp_path / "out")
 
 
-@pytest.mark.parametrize("micro_batch", ["64", "32", "16"])
+@pytest.mark.parametrize("micro_batch", ["32", pytest.param("64", marks=pytest.mark.slow)])
 def test_any_number_of_passes_ends_with_the_same_weights(
     bundle: Path, alone: Path, tmp_path: Path, micro_batch: str
 ) -> None:
@@ -96,6 +96,7 @@ def test_any_number_of_passes_ends_with_the_same_weights(
     assert_equal(alone, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_another_number_of_processes_and_says_so(
     bundle: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_training_goes_on_with_another_number_of_processes_and_says_so(
     assert_equal(alone, out)
 
 
+@pytest.mark.slow
 def test_batch_norm_sees_the_whole_batch_of_several_processes(bundle: Path, tmp_path: Path) -> None:
     settings = ("recipe.norm_batch=64", "recipe.epochs=1", "recipe.warmup_epochs=0.0")
     assert main([str(bundle), *settings, "--out", str(tmp_path / "one")]) == 0

@@ -165,7 +165,7 @@ def test_onnx_alone_gives_the_class_of_a_picture_by_what_its_metadata_say(
         (["--pick", "knee", "--tracking-uri", "x"], "they need --register"),
         (["--pick", "knee", "--register", "a/b"], "--register is 'a/b'"),
         (["--pick", "knee", "--register", "name", "--alias", "latest"], "--alias is 'latest'"),
-        (["--pick", "knee", "--register", "name", "--alias", ""], "--alias is ''"),
+        (["--pick", "knee", "--register", "name", "--alias", ""], "--alias: is empty"),
         (["--pick", "knee", "--register", "name"], "there is no MLflow store"),
     ],
 )
