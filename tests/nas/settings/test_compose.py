@@ -18,14 +18,15 @@ def read(*arguments: str) -> Command:
 def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
     command = read()
     assert command.data.name == "cluttered_digits" and command.space.name == "resnet_stages"
-    assert command.search.trials == 24 and command.cluster.address is None
-    assert "architectures to train (default 24)" in " ".join(argument_parser([]).format_help().split())
+    assert command.search.trials == 18 and read("data=digits").search.trials == 24
+    assert command.cluster.address is None
+    assert "architectures to train (default 24, and 18 of cluttered_digits)" in " ".join(argument_parser([]).format_help().split())
     assert command.name.startswith("resnet_stages-2") and not command.resume and not command.plan
 
 
 def test_the_first_rung_suits_the_data_and_can_be_chosen() -> None:
     found = [read(*arguments).search.minimum_epochs for arguments in ([], ["data=digits"], ["search.minimum_epochs=3"])]
-    assert found == [5, 2, 3]
+    assert found == [6, 2, 3]
 
 
 @pytest.mark.parametrize("name", DATA_DEFAULTS)
