@@ -68,7 +68,6 @@ def test_the_best_and_the_anchors_are_trained_once_and_shown_beside_the_front(
         (["--device", "gpu"], "--device is 'gpu': expected auto, cpu, cuda or cuda:N"),
         (["--devise", "cpu"], "Did you mean '--device'"),
         (["recipe.epochs=7"], "name another directory with --out"),
-        (["--runs-dir", "nowhere"], "and as nowhere: expected one value"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -128,7 +128,7 @@ def test_what_the_page_is_made_of_is_installed_with_the_package() -> None:
     pyproject = tomllib.loads((nas.parent / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = pyproject["tool"]["setuptools"]["package-data"]["nas"]
     files = {path for path in PACKAGE.iterdir() if path.is_file() and path.suffix != ".py"}
-    assert {path.name for path in files} == {"page.html", "page.css", "page.js"}
+    assert {path.name for path in files} == {"page.html", "page.css", "page.js", "comparison.html"}
     assert files <= {path for pattern in patterns for path in nas.glob(pattern)}
 
 
