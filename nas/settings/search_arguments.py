@@ -85,7 +85,10 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
 def _add_limits(parser: ArgumentParser) -> None:
     """What a search looks for and when it stops."""
     parser.add_argument(
-        "--trials", type=number(int, "a whole number"), metavar="N", help="architectures to train (default 24, and 18 of cluttered_digits)"
+        "--trials",
+        type=number(int, "a whole number"),
+        metavar="N",
+        help="architectures to train (default 24, and 18 of cluttered_digits)",
     )
     parser.add_argument(
         "--max-flops",

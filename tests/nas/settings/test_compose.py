@@ -20,7 +20,8 @@ def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
     assert command.data.name == "cluttered_digits" and command.space.name == "resnet_stages"
     assert command.search.trials == 18 and read("data=digits").search.trials == 24
     assert command.cluster.address is None
-    assert "architectures to train (default 24, and 18 of cluttered_digits)" in " ".join(argument_parser([]).format_help().split())
+    words = " ".join(argument_parser([]).format_help().split())
+    assert "architectures to train (default 24, and 18 of cluttered_digits)" in words
     assert command.name.startswith("resnet_stages-2") and not command.resume and not command.plan
 
 
