@@ -1,0 +1,61 @@
+"""What becomes of failed trials, on a real engine and ledger; only which nodes there are is made up."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from nas.engine.faults import Failure, Faults
+from nas.workers.failed_trials import FailedTrials
+from nas.workers.nodes import Nodes
+from tests.support.engines import new_engine
+from tests.support.searches import epoch_result
+
+
+@dataclass
+class TwoNodes:
+    """Nodes without Ray."""
+
+    training: frozenset[str] = frozenset({"a", "b"})
+    counted: list[str] = field(default_factory=list)
+    trained: list[str] = field(default_factory=list)
+
+    def name(self, node: str) -> str:
+        return f"node {node}"
+
+    def failures_counted(self, node: str) -> None:
+        self.counted.append(node)
+
+    def has_trained(self, node: str) -> None:
+        self.trained.append(node)
+
+
+def test_a_failure_of_the_node_is_not_counted_and_one_of_the_trial_ends_it(tmp_path: Path) -> None:
+    engine, nodes = new_engine(tmp_path, trials=4), TwoNodes()
+    failed = FailedTrials(engine, cast(Nodes, nodes), Faults(), tmp_path / "errors")
+    first, second = (engine.next_assignment() for _ in range(2))
+    assert first is not None and second is not None
+    # Its data are missing on one of two nodes: it goes on elsewhere.
+    assert failed.has_elsewhere(first.number, "a")
+    failed.keep(first.number, "a", "no such directory\n")
+    failed.failed(Failure(first.number, "a", "data", "no such directory", "failed", True))
+    assert nodes.counted == ["a"] and engine.record(first.number).outcome == "running"
+    assert "trial 0 on node a\nno such directory" in (tmp_path / "errors" / "0000.txt").read_text(encoding="utf-8")
+    # One that has trained and then fails of itself ends by it.
+    engine.report_epoch(second.number, epoch_result(1, 0.3))
+    failed.trained(second.number, "b", frozenset({second.number}))
+    assert nodes.trained == ["b"]
+    failed.failed(Failure(second.number, "b", "error", "shapes differ", "failed", False))
+    record = engine.record(second.number)
+    assert record.outcome == "failed" and record.reason == "shapes differ"
+
+
+def test_a_worker_that_dies_alone_is_tried_again_once(tmp_path: Path) -> None:
+    engine, nodes = new_engine(tmp_path, trials=4), TwoNodes(frozenset({"a"}))
+    failed = FailedTrials(engine, cast(Nodes, nodes), Faults(), tmp_path / "errors")
+    first = engine.next_assignment()
+    assert first is not None
+    death = Failure(first.number, "a", "death", "its worker died", "crashed", False)
+    failed.failed(death)
+    assert engine.record(first.number).outcome == "running"
+    failed.failed(death)
+    assert engine.record(first.number).outcome == "crashed"
