@@ -29,8 +29,7 @@ from trainers.train import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(ROOT / "trainers" / "train.py")
-# Batch norm over the whole batch, which a CPU takes at once: quicker for images so small.
-RECIPE = dataclasses.replace(tiny_training.RECIPE, epochs=2, norm_batch=256)
+RECIPE = dataclasses.replace(tiny_training.RECIPE, epochs=2)
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
 

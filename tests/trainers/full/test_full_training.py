@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from trainers.train import main
 def test_a_full_training_is_split_too_and_says_when_that_does_not_suffice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = Bundle(TINY, dataclasses.replace(RECIPE, norm_batch=256), DATA, check_data(DATA), provenance(trial=42))
+    bundle = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
     write_bundle(tmp_path / "knee", bundle, seeded_model(TINY, bundle.data_summary, 7).state_dict())
     make, failed = short_of_memory(ENOUGH_FOR)
     monkeypatch.setattr(trainers.full.full_training, "seeded_model", make)
