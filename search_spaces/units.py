@@ -15,6 +15,11 @@ def readable_count(number: float) -> str:
     return f"{value} {unit}".rstrip()
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of them: `1 epoch`, `1,200 epochs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def readable_flops(flops: float) -> str:
     """FLOPs, three digits: `1.9 GFLOPs`."""
     value, unit = _scaled(flops)

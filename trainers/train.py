@@ -146,7 +146,7 @@ def _prepare(options: argparse.Namespace) -> "Plan":
 
 
 def _run(plan: "Plan", arguments: list[str], signals: StopSignals) -> int:
-    from search_spaces.units import readable_duration
+    from search_spaces.units import counted, readable_duration
     from trainers.distributed import is_lost_connection
     from trainers.full.full_training import finished_result, run
     from trainers.full.readout import announce, failure_line, unreadable_line
@@ -187,7 +187,7 @@ def _run(plan: "Plan", arguments: list[str], signals: StopSignals) -> int:
     if processes.is_first:
         test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
         print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
-        print(f"trained  {result['epochs']} epochs in {readable_duration(result['seconds'])}")
+        print(f"trained  {counted(result['epochs'], 'epoch')} in {readable_duration(result['seconds'])}")
         if unreadable := unreadable_line(result):
             print(f"images   {unreadable}")
         print(f"result   {plan.result_file}")

@@ -20,7 +20,7 @@ from nas.settings.run_directory import RunDirectory
 from nas.tracking.tracker import Tracker
 from search_spaces.errors import printable
 from search_spaces.pasted_commands import shell_word
-from search_spaces.units import readable_duration
+from search_spaces.units import counted, readable_duration
 from trainers.recipe import FULL_TRAINING
 
 # So many reasons of failed trials are listed.
@@ -37,7 +37,8 @@ def print_conclusion(
     knee_number = None
     if summary.front:
         knee_number = summary.front[knee([record.point for record in summary.front])].number
-        print_text(console, f"\nthe front: {len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}\n")
+        members = counted(len(summary.front), "architecture")
+        print_text(console, f"\nthe front: {members}, hypervolume {summary.hypervolume:.4f}\n")
         print_table(console, front_table(summary.front, knee_number))
         for line in measurement_lines(summary.front):
             print_text(console, line)
@@ -71,7 +72,8 @@ def _counts_text(summary: Summary, seconds: float) -> str:
     if counts["running"]:
         ends.append(f"{counts['running']} cut off")
     return (
-        f"{summary.architectures_trained} architectures{imported} in {readable_duration(seconds)}: {', '.join(ends)}; "
+        f"{counted(summary.architectures_trained, 'architecture')}{imported} in {readable_duration(seconds)}: "
+        f"{', '.join(ends)}; "
         f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing"
     )
 
@@ -154,8 +156,8 @@ def _points(found: Comparison) -> str:
 def _full_training_text(front: Sequence[TrialRecord], data: str) -> str:
     """What is to be kept in mind of the accuracies of a front."""
     return (
-        f"these are accuracies after {len(front[0].epochs)} epochs; train_fully.py shows what its most accurate member "
-        f"and the anchors reach in a full training of {FULL_TRAINING[data].epochs}"
+        f"these are accuracies after {counted(len(front[0].epochs), 'epoch')}; train_fully.py shows what its most "
+        f"accurate member and the anchors reach in a full training of {FULL_TRAINING[data].epochs}"
     )
 
 

@@ -20,7 +20,7 @@ from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, SUCCESS
 from search_spaces.machine import prepare_machine
-from search_spaces.units import readable_flops
+from search_spaces.units import counted, readable_flops
 from trainers.data.config import DataConfig
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import examine_data
@@ -110,10 +110,10 @@ def _check_same_images(directory: RunDirectory, ledger: Ledger, data: DataConfig
 
 
 def _print_results(console: Console, front: Sequence[TrialRecord], trained: Sequence[FullTraining], out: Path) -> None:
-    print_text(console, f"\nthe front, after the {len(front[-1].epochs)} epochs of the search\n")
+    print_text(console, f"\nthe front, after {counted(len(front[-1].epochs), 'epoch')} of the search\n")
     print_table(console, front_table(front, None))
-    epochs = trained[0].result["epochs"]
-    print_text(console, f"\nfully trained: {epochs} epochs from scratch on {trained[0].result['data']}, one seed\n")
+    epochs = counted(trained[0].result["epochs"], "epoch")
+    print_text(console, f"\nfully trained: {epochs} from scratch on {trained[0].result['data']}, one seed\n")
     print_table(console, _table(trained))
     print_pasted(console, f"\nresults  {printable(str(out))}")
 

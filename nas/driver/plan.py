@@ -16,7 +16,7 @@ from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture
 from search_spaces.errors import printable
 from search_spaces.space import Space
-from search_spaces.units import readable_flops
+from search_spaces.units import counted, readable_flops
 from trainers.data.config import DataSummary
 from trainers.data.datasets import examine_data, summary_before_download
 
@@ -58,7 +58,8 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
         f"{data.name}: {data.train_images:,} to train, {data.validation_images:,} to validate, "
         f"{data.image_size}² pixels, {data.classes} classes",
     )
-    table.add_row("trials", f"{search.trials} architectures of up to {epochs} epochs, proposed by {search.sampler}")
+    trials = f"{counted(search.trials, 'architecture')} of up to {counted(epochs, 'epoch')}"
+    table.add_row("trials", f"{trials}, proposed by {search.sampler}")
     table.add_row("rungs", _rungs_text(rungs, search))
     table.add_row("epochs", _epochs_text(search, rungs, epochs, len(space.anchors())))
     print_table(console, table)
@@ -77,7 +78,7 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
 def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:
     if not rungs:
         return "none: every trial is trained to the end"
-    after = f"after {', '.join(map(str, rungs))} epochs "
+    after = f"after {', '.join(map(str, rungs))} {'epoch' if rungs == (1,) else 'epochs'} "
     if search.scheduler == "asha":
         return after + f"the most accurate 1 in {search.reduction_factor} go on"
     return after + "trials go on that may add enough to the front; others are held, and promoted if worth it"

@@ -7,7 +7,7 @@ from nas.driver.time_left import time_left_text
 from nas.records.summary import Summary
 from nas.records.time_left import TimeLeft
 from nas.records.trial import FAILURES, Outcome, TrialRecord
-from search_spaces.units import readable_duration
+from search_spaces.units import counted, readable_duration
 
 # So many running trials are shown one by one.
 MOST_TRIALS_SHOWN = 8
@@ -38,7 +38,7 @@ def progress_rows(progress: Progress) -> list[tuple[str, str]]:
     """Names and values; a value may have several lines."""
     summary = progress.summary
     counts = summary.counts
-    rows = [("front", f"{len(summary.front)} architectures, hypervolume {summary.hypervolume:.4f}")]
+    rows = [("front", f"{counted(len(summary.front), 'architecture')}, hypervolume {summary.hypervolume:.4f}")]
     if summary.best and summary.cheapest_near_best:
         rows += [
             ("most accurate", _member(summary.best)),

@@ -40,6 +40,7 @@ from nas.workers.front_measurement import measure_front, measure_latency_referen
 from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
 from nas.workers.tuner import run_trials
+from search_spaces.units import counted
 from trainers.data.config import DataSummary
 from trainers.data.datasets import ExaminedData
 from trainers.data.file_index import keep_index
@@ -113,7 +114,8 @@ def _ray(console: Console, cluster: ClusterSettings) -> AbstractContextManager[i
 def _announce(console: Console, command: Command, data: DataSummary, findings: DataFindings | None) -> None:
     print_text(
         console,
-        f"search {command.name}: up to {command.search.trials} architectures of {command.space.name} on {data.name}",
+        f"search {command.name}: up to {counted(command.search.trials, 'architecture')} of {command.space.name} on "
+        f"{data.name}",
     )
     print_findings(console, findings)
 

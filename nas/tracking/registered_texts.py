@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from search_spaces.units import readable_flops
+from search_spaces.units import counted, readable_flops
 from trainers.bundle.contents import Bundle
 
 # So many names of classes stand in a description.
@@ -28,8 +28,8 @@ def version_description(bundle: Bundle) -> str:
     return (
         f"{bundle.architecture.label}, {readable_flops(cost.flops)}, {cost.params:,} parameters: trial "
         f"{provenance.trial} of the search {provenance.search}, picked as {provenance.pick}. Validation accuracy "
-        f"{provenance.val_accuracy:.2%} after the {provenance.epochs} epochs of the search on {bundle.data.name}, "
-        "whose weights these are."
+        f"{provenance.val_accuracy:.2%} after {counted(provenance.epochs, 'epoch')} of the search on "
+        f"{bundle.data.name}, whose weights these are."
     )
 
 

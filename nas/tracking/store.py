@@ -15,6 +15,7 @@ from nas.strategy.halving import rung_epochs
 from nas.tracking.moved_store import ARTIFACTS, bring_artifacts_home
 from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
+from search_spaces.units import counted
 
 
 def described_tracker(
@@ -48,7 +49,7 @@ def note(tracker: Tracker, data: str, summary: Summary) -> str:
     """What the MLflow UI shows as the description of a search on the data set `data`."""
     return (
         f"{tracker.links} · front of {len(summary.front)}, hypervolume {summary.hypervolume:.4f}, "
-        f"{summary.architectures_trained} architectures trained on {data}."
+        f"{counted(summary.architectures_trained, 'architecture')} trained on {data}."
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces.units import readable_count, readable_duration, readable_flops
+from search_spaces.units import counted, readable_count, readable_duration, readable_flops
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,8 @@ def test_a_count_has_three_digits_and_the_unit_that_fits(number: float, text: st
 )  # fmt: skip
 def test_a_duration_is_short(seconds: float, text: str) -> None:
     assert readable_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 epochs"), (1, "1 epoch"), (2, "2 epochs"), (1200, "1,200 epochs")])
+def test_one_is_not_many(number: int, text: str) -> None:
+    assert counted(number, "epoch") == text

@@ -3,7 +3,7 @@
 from typing import Any
 
 from search_spaces.errors import printable
-from search_spaces.units import readable_count, readable_duration
+from search_spaces.units import counted, readable_count, readable_duration
 from trainers.batch_layout import BatchLayout
 from trainers.data.findings import DataFindings
 from trainers.data.loader_processes import LoadersStopped
@@ -29,7 +29,8 @@ def announce(plan: Plan) -> None:
     for line in findings_lines(plan.findings):
         print(f"         {line}")
     print(f"recipe   {settings.recipe_source}")
-    print(f"         {recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
+    epochs = counted(recipe.epochs, "epoch")
+    print(f"         {epochs}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
     if settings.unscaled is not None:
         batch, rate = settings.unscaled
         print(f"         (learning rate {rate:g} at batch {batch}, in proportion to the batch)")
