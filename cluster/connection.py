@@ -24,17 +24,21 @@ except Exception as error:
 """
 
 
-def check_connection(address: str) -> None:
-    """Raises UserError, within 15 s, where there is no Ray cluster at `address` that can be joined."""
+def check_address(address: str) -> None:
+    """Raises UserError where `address` cannot be one of a Ray cluster. Asks nobody."""
     if "://" in address:
         raise UserError(
             f"--address is {address!r}: expected auto, or HOST:PORT of the head. A search does not run through Ray's "
             "client; start it on a machine of the cluster."
         )
-    if address != "auto":
-        match = _HOST_AND_PORT.fullmatch(address)
-        if match is None:
-            raise UserError(f"--address is {address!r}: expected auto, or HOST:PORT of the head.")
+    if address != "auto" and _HOST_AND_PORT.fullmatch(address) is None:
+        raise UserError(f"--address is {address!r}: expected auto, or HOST:PORT of the head.")
+
+
+def check_connection(address: str) -> None:
+    """Raises UserError, within 15 s, where there is no Ray cluster at `address` that can be joined."""
+    check_address(address)
+    if match := _HOST_AND_PORT.fullmatch(address):
         _connect(address, match["host"].strip("[]"), int(match["port"]))
     problem = _answer(address)
     if problem is not None:

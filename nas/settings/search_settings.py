@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.connection import check_address
 from cluster.node_findings import BAD_NODES
 from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
 from nas.settings.address_checks import check_ledger_url, check_tracking_uri
@@ -138,6 +139,8 @@ class ClusterSettings:
     bad_nodes: str = BAD_NODES[0]
 
     def __post_init__(self) -> None:
+        if self.address is not None:
+            check_address(self.address)
         if not 0 <= self.gpus_per_trial < math.inf or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
             raise UserError(
                 f"--gpus-per-trial is {self.gpus_per_trial:g}: expected 0, a share of one GPU, or a whole number."

@@ -52,6 +52,15 @@ def test_addresses_that_lead_nowhere(
     assert message in line and repr(address) in line
 
 
+def test_a_plan_refuses_what_no_cluster_can_have_as_its_address(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = ["--space", "resnet_stages", "--plan", "--runs-dir", str(tmp_path)]
+    assert nas.search.main([*plan, "--address", "autoo"]) == 2
+    assert "--address is 'autoo': expected auto, or HOST:PORT of the head" in capsys.readouterr().err
+    assert nas.search.main([*plan, "--address", "head.example:6379"]) == 0
+
+
 @pytest.mark.slow
 def test_a_port_where_something_else_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
