@@ -49,7 +49,7 @@ def read_command(arguments: Sequence[str]) -> Command:
     else:
         mapping = dict(loaded["space"])
         space_name = mapping.pop("name")
-    config = compose_settings(mapping, overrides, loaded)
+    config = compose_settings(mapping, overrides, loaded, suits_data=_suits_data(options.space))
     moment = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return Command(
         name=options.name or f"{space_name}-{moment}",
@@ -68,6 +68,11 @@ def read_command(arguments: Sequence[str]) -> Command:
         ledger=LedgerSettings.from_json(config["ledger"]),
         print_config=options.print_config,
     )
+
+
+def _suits_data(space: str | None) -> bool:
+    """Whether a space takes what suits the data: those that come with the project do, a file is taken as it is."""
+    return space in space_names()
 
 
 def _absolute_store(tracking: TrackingSettings) -> TrackingSettings:
@@ -91,7 +96,8 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Comm
     space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)
     settings = {"data": header.data.to_json(), "training": header.training.to_json(), "search": header.search.to_json()}
     kept = map(override_of, space_file.overrides if space_file else ())
-    given = compose_settings(mapping, [*kept, *overrides])
+    data = override_of(f"data={header.data.name}")
+    given = compose_settings(mapping, [data, *kept, *overrides], suits_data=_suits_data(options.space))
     for override in overrides:
         section, _, key = override.key.partition(".")
         if override.key == "data":

@@ -37,12 +37,17 @@ def override_of(argument: str) -> Override:
 
 
 def compose_settings(
-    space: Mapping[str, Any], overrides: Sequence[Override], config: Mapping[str, Mapping[str, Any]] | None = None
+    space: Mapping[str, Any],
+    overrides: Sequence[Override],
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    suits_data: bool = False,
 ) -> dict[str, Any]:
     """The configuration of a search on `space`, the mapping of a YAML file, with overrides on top. Raises UserError.
 
-    `data=NAME` among the overrides takes a data set with the training that suits it; the other overrides follow it.
-    The sections of `config`, if there is one, lie between the defaults and the overrides.
+    `data=NAME` among the overrides takes a data set with the training that suits it, and, where `suits_data`, with what
+    suits it of the space; the other overrides follow it. The sections of `config`, if there is one, lie between the
+    defaults and the overrides.
     """
     config = config or {}
     named = [f"data={override.text}" for override in overrides if override.key == "data"]
@@ -56,6 +61,8 @@ def compose_settings(
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose("search", named[-1:]), resolve=False)
     settings = [override for override in overrides if override.key != "data"]
+    suiting = composed.pop("space", {})
+    space = {**space, **suiting} if suits_data else space
     # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
     composed = {key: {**value, **config.get(key, {})} for key, value in composed.items()}
     data = {**DATA_DEFAULTS[composed["data"]["name"]].to_json(), **config.get("data", {})}

@@ -88,7 +88,7 @@ def _add_limits(parser: ArgumentParser) -> None:
         "--trials",
         type=number(int, "a whole number"),
         metavar="N",
-        help="architectures to train (default 24, and 18 of cluttered_digits)",
+        help="architectures to train (default 24, and 20 of cluttered_digits)",
     )
     parser.add_argument(
         "--max-flops",

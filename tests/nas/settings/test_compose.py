@@ -5,8 +5,9 @@ import pytest
 
 from nas.driver.command_line import read_command
 from nas.settings.command import Command
+from nas.settings.config_file import config_text
 from nas.settings.search_arguments import argument_parser
-from nas.settings.space_files import space_names
+from nas.settings.space_files import SPACE_DIRECTORY, space_names
 from search_spaces.errors import UserError
 from trainers.data.config import DATA_DEFAULTS
 
@@ -18,16 +19,29 @@ def read(*arguments: str) -> Command:
 def test_defaults_are_the_embedded_data_and_the_shipped_space() -> None:
     command = read()
     assert command.data.name == "cluttered_digits" and command.space.name == "resnet_stages"
-    assert command.search.trials == 18 and read("data=digits").search.trials == 24
+    assert command.search.trials == 20 and read("data=digits").search.trials == 24
     assert command.cluster.address is None
     words = " ".join(argument_parser([]).format_help().split())
-    assert "architectures to train (default 24, and 18 of cluttered_digits)" in words
+    assert "architectures to train (default 24, and 20 of cluttered_digits)" in words
     assert command.name.startswith("resnet_stages-2") and not command.resume and not command.plan
 
 
 def test_the_first_rung_suits_the_data_and_can_be_chosen() -> None:
     found = [read(*arguments).search.minimum_epochs for arguments in ([], ["data=digits"], ["search.minimum_epochs=3"])]
     assert found == [6, 2, 3]
+
+
+def test_widths_suit_the_data_where_the_space_is_not_a_file_of_the_users(tmp_path: Path) -> None:
+    of_the_space = read("data=digits").space.width
+    assert read().space.width == of_the_space[1:] and read("data=cifar10").space.width == of_the_space
+    assert read("space.width=[0.5]").space.width == (0.5,)
+    own = tmp_path / "own.yaml"
+    own.write_bytes((SPACE_DIRECTORY / "resnet_stages.yaml").read_bytes())
+    assert read_command(["--space", str(own)]).space.width == of_the_space
+    printed = tmp_path / "config.yaml"
+    printed.write_text(config_text(read("space.width=[0.25]")), encoding="utf-8")
+    assert read_command(["--config", str(printed)]).space.width == (0.25,)
+    assert read_command(["--config", str(printed), "--space", "resnet_stages"]).space.width == of_the_space[1:]
 
 
 @pytest.mark.parametrize("name", DATA_DEFAULTS)
