@@ -68,6 +68,8 @@ TRAIN = ["trainers/train.py"]
         ([*SPACE, "--name", "found"], 2, "exists already", set()),
         (["nas/search.py", "--resume", "found", "training.epochs=3"], 2, "training.epochs: 40 -> 3", LEDGER),
         ([*EXPORT, "--list"], 0, "knee", LEDGER),
+        (["nas/export.py", "--help"], 0, "--paper", LEDGER),
+        (["nas/export.py", "--paper", "resnet26-atention"], 2, "Did you mean 'resnet26-attention'", LEDGER),
         ([*EXPORT, "--pick", "trial=2", "--onnx"], 2, "the weights of trial 2 are no longer", LEDGER),
         ([*EXPORT, "--pick", "max-latency=0.1"], 2, "the nearest is trial 1", LEDGER),
         ([*EXPORT, "--pick", "knee", "--out", "bundle"], 2, "exists already", LEDGER),

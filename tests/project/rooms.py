@@ -53,7 +53,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         }
     ),
     "nas.search": frozenset({"search_spaces", "nas.settings", "nas.workers", "nas.driver"}),
-    "nas.export": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.export": frozenset(
+        {"search_spaces", "trainers.bundle", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}
+    ),
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.report": frozenset(
         {"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.reporting", "nas.tracking", "nas.driver"}
