@@ -85,6 +85,8 @@ TRAIN = ["trainers/train.py"]
         ([*TRAIN, "bundle", "recipe.epoch=3"], 2, "Did you mean 'recipe.epochs'", set()),
         ([*TRAIN, "bundle", "data=imagenet", "data.root=nowhere"], 2, "there is no directory", set()),
         ([*TRAIN, "bundle", "--out", "images"], 2, "holds no full training", set()),
+        (["trainers/compare.py", "--help"], 0, "--out", set()),
+        (["trainers/compare.py", "bundle"], 2, "was not trained fully", set()),
         (["trainers/predict.py", "--help"], 0, "--json", set()),
         (["trainers/predict.py", "nothing", "picture.png"], 2, "is no bundle", set()),
         (["trainers/predict.py", "bundle", "picture.png"], 2, "image 'picture.png' is not there", set()),
