@@ -3,6 +3,7 @@
 python nas/export.py NAME --list
 python nas/export.py NAME --pick knee|accuracy|within=P%|max-flops=X|max-params=X|max-latency=MS|trial=N
     [--out DIR] [--onnx] [--register MODEL [--alias ALIAS]]
+python nas/export.py --paper MODEL [NAME] [data=DATA data.root=DIR recipe.epochs=N ...] [--out DIR]
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
@@ -14,45 +15,59 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from nas.driver.export_plan import plan_export
 from nas.driver.front_table import front_table, knee_line, measurement_lines
+from nas.driver.paper_bundle import paper_bundle
 from nas.driver.texts import print_table, print_text
-from nas.ledger.location import open_ledger
+from nas.ledger.location import open_ledger, read_ledger
 from nas.records.front import front_of
 from nas.records.pareto import knee
 from nas.records.selection import PICKS
 from nas.records.trial import TrialRecord
 from nas.settings.addresses import redacted
-from nas.settings.arguments import add_existing_search
+from nas.settings.arguments import add_search_places
 from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
+from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.standard_streams import run_program
+from trainers.bundle.document import check_free
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """The flags of `nas/export.py`."""
     parser = ArgumentParser(
         prog="python nas/export.py",
-        usage="%(prog)s NAME --list | --pick CHOICE [flags]",
+        usage="%(prog)s NAME --list | NAME --pick CHOICE | --paper MODEL [NAME] [SETTING=VALUE ...] [flags]",
         description="Show the front of a search, or write one architecture of it as a bundle: its description, the "
-        "recipe of its full training, the weights that the search left it with, where it comes from, and a model card.",
+        "recipe of its full training, the weights that the search left it with, where it comes from, and a model card. "
+        "Or write a model of the paper, as a baseline that is trained by the very same recipe: for the images of the "
+        "search NAME, or else for those that data=... names, by default ImageNet.",
         allow_abbrev=False,
     )
-    add_existing_search(parser)
+    parser.add_argument("words", metavar="NAME", nargs="*", help="the search; with --paper SETTING=VALUE, too")
+    add_search_places(parser)
     parser.add_argument("--list", action="store_true", help="show the front, and write nothing")
     parser.add_argument(
         "--pick", metavar="CHOICE",
-        help=f"{', '.join(PICKS)}. knee: where the front bends; accuracy: its most accurate; within=1%%: the "
-        "cheapest within a point of that; max-…: its most accurate "
-        "within a budget of FLOPs, parameters or milliseconds; trial: any trial that was finished",
+        help=f"{', '.join(PICKS).replace('%', '%%')}. knee: where the front bends; accuracy: its most accurate; "
+        "within=1%%: the cheapest within a point of that; max-…: its most accurate "
+        "within a budget of FLOPs, parameters or milliseconds; trial: any trial that was finished or stopped",
     )  # fmt: skip
-    parser.add_argument("--out", type=path, metavar="DIR", help="where to write it (default: bundles/NAME-TRIAL)")
+    parser.add_argument(
+        "--paper", metavar="MODEL",
+        help=f"{', '.join(ARCHITECTURES)} (arXiv 1906.05909, table 1). SETTING=VALUE are data=NAME, data.root=DIR, "
+        "recipe.epochs=N and others of trainers/train.py",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=path, metavar="DIR", help="where to write it (default: bundles/NAME-TRIAL, bundles/MODEL)"
+    )
     parser.add_argument("--onnx", action="store_true", help="add the network as model.onnx")
     parser.add_argument("--register", metavar="MODEL", help="register it in MLflow under this name, too")
     parser.add_argument("--alias", metavar="ALIAS", help="what to call the registered version (default: best)")
@@ -67,6 +82,9 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False, markup=False, emoji=False)
     try:
         options = _options(arguments)
+        if options.paper is not None:
+            _export_paper_model(console, options)
+            return SUCCESS
         directory = existing_run(options.runs_dir, options.name)
         ledger = open_ledger(directory, options.ledger_url)
         if options.list:
@@ -88,7 +106,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    options = argument_parser().parse_args(list(arguments))
+    options = argument_parser().parse_intermixed_args(list(arguments))
+    names = [word for word in options.words if "=" not in word]
+    options.settings = [word for word in options.words if "=" in word]
+    options.name = names[0] if names else None
+    if len(names) > 1:
+        raise UserError(f"unexpected argument {names[1]!r} (see --help).")
+    if options.paper is not None:
+        return _paper_options(options)
+    if options.settings:
+        raise UserError(
+            f"{options.settings[0]!r}: settings are for --paper; those of a training, for trainers/train.py."
+        )
+    if options.name is None:
+        raise UserError("NAME is missing: the search (see --help).")
     if options.list == (options.pick is not None):
         raise UserError(f"expected either --list or --pick with one of {', '.join(PICKS)}.")
     if options.list and (options.out or options.onnx or options.register is not None):
@@ -96,6 +127,29 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     if not options.register and (options.alias is not None or options.tracking_uri is not None):
         raise UserError("--alias and --tracking-uri say where a model is registered: they need --register.")
     return options
+
+
+def _paper_options(options: argparse.Namespace) -> argparse.Namespace:
+    if options.list or options.pick is not None:
+        raise UserError("--paper writes a model that no search has found: leave out --list and --pick.")
+    if options.onnx or any(value is not None for value in (options.register, options.alias, options.tracking_uri)):
+        raise UserError("--paper writes a model that is not trained yet: leave out --onnx and --register.")
+    return options
+
+
+def _export_paper_model(console: Console, options: argparse.Namespace) -> None:
+    """Raises UserError, and OSError where the bundle cannot be written."""
+    search = None
+    if options.name is not None:
+        search = read_ledger(existing_run(options.runs_dir, options.name), options.ledger_url).header
+    bundle = paper_bundle(options.paper, options.settings, search)
+    out = Path(options.out or f"bundles/{'' if options.name is None else f'{options.name}-'}{options.paper}")
+    check_free(out)
+    # Torch takes seconds to import; a mistake does without.
+    from nas.driver.bundle_export import export_paper_model
+
+    prepare_temporary_directory()
+    export_paper_model(console, bundle, out)
 
 
 def print_front(console: Console, records: Sequence[TrialRecord]) -> None:

@@ -56,8 +56,21 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
     _print_next(console, bundle, out)
 
 
+def export_paper_model(console: Console, bundle: Bundle, out: Path) -> None:
+    """Writes a model of the paper. Raises UserError, and OSError where the bundle cannot be written."""
+    write_bundle(out, bundle, None)
+    cost, size = bundle.data_summary.cost(bundle.architecture), bundle.data_summary.image_size
+    print_pasted(
+        console,
+        f"{printable(str(out))}: {bundle.architecture.label}, {readable_flops(cost.flops)} at {size} pixels, "
+        f"{cost.params:,} parameters",
+    )
+    _print_next(console, bundle, out)
+
+
 def _print_next(console: Console, bundle: Bundle, out: Path) -> None:
-    root = [f"data.root={bundle.data.root}"] if bundle.data.root else []
+    is_missing = bundle.data.name == "imagenet" and not bundle.data.root
+    root = [f"data.root={'DIR' if is_missing else bundle.data.root}"] if bundle.data.root or is_missing else []
     shown = out if stands_in_project() else out.resolve()
     print_text(console, "\nnext: train it fully, from scratch, and evaluate it on the test split")
     print_pasted(console, f"  {python_command('trainers/train.py', str(shown), f'data={bundle.data.name}', *root)}")

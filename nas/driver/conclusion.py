@@ -8,7 +8,7 @@ from nas.driver.commands import export_command, train_fully_command
 from nas.driver.front_table import front_table, knee_line, measurement_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.texts import print_pasted, print_table, print_text
-from nas.records.anchor_gains import CONFIDENCE, AnchorGain, Comparison
+from nas.records.anchor_gains import AnchorGain, Comparison
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.objectives import COSTS, readable_cost
 from nas.records.pareto import knee
@@ -21,6 +21,7 @@ from nas.tracking.tracker import Tracker
 from search_spaces.errors import printable
 from search_spaces.pasted_commands import shell_word
 from search_spaces.units import counted, readable_duration
+from trainers.intervals import CONFIDENCE
 from trainers.recipe import FULL_TRAINING
 
 # So many reasons of failed trials are listed.

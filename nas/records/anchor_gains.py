@@ -1,17 +1,13 @@
 """What a front offers over the anchors, and how sure that is of so many validation images. Pure."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from nas.records.trial import TrialRecord
+from trainers.intervals import margin_of_difference
 
-# Of the intervals.
-CONFIDENCE = 0.95
 # A cost that is higher by this share at most is nearly equal.
 NEARLY_EQUAL = 0.1
-_DEVIATIONS = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,9 @@ def anchor_gain(anchor: TrialRecord, front: Sequence[TrialRecord], validation_im
 
     def beside(record: TrialRecord) -> Comparison:
         points = record.point[0] - accuracy
-        margin = None if validation_images is None else margin_of(record.point[0], accuracy, validation_images)
+        margin = (
+            None if validation_images is None else margin_of_difference(record.point[0], accuracy, validation_images)
+        )
         return Comparison(record.number, points, margin, 1 - record.cost / cost)
 
     members = [beside(record) for record in front]
@@ -92,16 +90,3 @@ def anchor_gain(anchor: TrialRecord, front: Sequence[TrialRecord], validation_im
         slightly_dearer=slightly_dearer,
         perhaps_as_accurate=perhaps if perhaps is not None and perhaps.saved > cheapest.saved else None,
     )
-
-
-def margin_of(one: float, other: float, images: int) -> float:
-    """To how much the difference of two accuracies is known on so many images: half of a 95 % interval.
-
-    Binomial, with a success and a failure added to each (Agresti and Caffo, 2000), which holds near 0 and 1, too. The
-    two are taken as independent. They see the same images, which can only make the difference surer.
-    """
-    variances = []
-    for accuracy in (one, other):
-        share = (accuracy * images + 1) / (images + 2)
-        variances.append(share * (1 - share) / (images + 2))
-    return _DEVIATIONS * math.sqrt(sum(variances))

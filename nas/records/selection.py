@@ -52,11 +52,10 @@ def pick(records: Sequence[TrialRecord], choice: str) -> Pick:
     """The trial that `choice` means.
 
     `knee` is where the front bends, `accuracy` its most accurate member, `within=P%` the cheapest that is at most P
-    points of accuracy below that, `max-flops=X`, `max-params=X` and
-    `max-latency=MS` its most accurate one within the limit, `trial=N` any trial that was finished. Of members that are
-    equally accurate it is the one of fewer FLOPs, then of fewer parameters, then the earlier one. Latencies are
-    measured, so that a limit on them has a rule of its own (`nas.records.latency_choice`). Raises UserError where there
-    is none, or the choice is another.
+    points of accuracy below that, `max-flops=X`, `max-params=X` and `max-latency=MS` its most accurate one within the
+    limit, `trial=N` any trial that was finished or stopped. Of members that are equally accurate it is the one of fewer
+    FLOPs, then of fewer parameters, then the earlier one. Latencies are measured, so that a limit on them has a rule of
+    its own (`nas.records.latency_choice`). Raises UserError where there is none, or the choice is another.
     """
     kind, equals, argument = choice.partition("=")
     if kind == "trial" and equals:
@@ -108,8 +107,10 @@ def _trial(records: Sequence[TrialRecord], argument: str) -> TrialRecord:
     if record is None:
         last = max((record.number for record in records), default=None)
         raise UserError(f"--pick trial={argument}: there is no such trial, expected a number from 0 to {last}.")
-    if record.outcome != "finished":
-        raise UserError(f"--pick trial={argument}: that trial is {record.outcome}, expected one that was finished.")
+    if record.outcome not in ("finished", "stopped") or not record.epochs:
+        raise UserError(
+            f"--pick trial={argument}: that trial is {record.outcome}, expected one that was finished or stopped."
+        )
     return record
 
 

@@ -24,6 +24,11 @@ def add_existing_search(parser: argparse.ArgumentParser, *, several: bool = Fals
         parser.add_argument("names", metavar="NAME", nargs="+", help="the search, or several")
     else:
         parser.add_argument("name", metavar="NAME", help="the search")
+    add_search_places(parser)
+
+
+def add_search_places(parser: argparse.ArgumentParser) -> None:
+    """The flags that say where a search is kept."""
     add_runs_directory(parser)
     parser.add_argument(
         "--ledger-url",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from search_spaces.units import counted, readable_flops
 from trainers.bundle.contents import Bundle
+from trainers.bundle.provenance import Provenance
 
 # So many names of classes stand in a description.
 MOST_CLASSES = 20
@@ -24,7 +25,7 @@ def model_description(bundle: Bundle, classes: Sequence[str]) -> str:
 
 def version_description(bundle: Bundle) -> str:
     """Of one version: which network it is and where it comes from."""
-    provenance, cost = bundle.provenance, bundle.data_summary.cost(bundle.architecture)
+    provenance, cost = _provenance(bundle), bundle.data_summary.cost(bundle.architecture)
     return (
         f"{bundle.architecture.label}, {readable_flops(cost.flops)}, {cost.params:,} parameters: trial "
         f"{provenance.trial} of the search {provenance.search}, picked as {provenance.pick}. Validation accuracy "
@@ -35,7 +36,7 @@ def version_description(bundle: Bundle) -> str:
 
 def version_tags(bundle: Bundle) -> dict[str, str]:
     """What versions are looked for by."""
-    provenance, cost = bundle.provenance, bundle.data_summary.cost(bundle.architecture)
+    provenance, cost = _provenance(bundle), bundle.data_summary.cost(bundle.architecture)
     return {
         "nas.search": provenance.search,
         "nas.search_id": provenance.search_id,
@@ -50,3 +51,8 @@ def version_tags(bundle: Bundle) -> dict[str, str]:
         "nas.params": str(cost.params),
         "nas.code_revision": provenance.code_revision,
     }
+
+
+def _provenance(bundle: Bundle) -> Provenance:
+    assert isinstance(bundle.provenance, Provenance), "only what a search has trained is registered"
+    return bundle.provenance

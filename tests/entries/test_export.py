@@ -10,13 +10,16 @@ from PIL import Image
 
 from nas.export import main
 from nas.ledger.ledger import Ledger
+from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError
 from tests.support.bundles import inference_cost
 from tests.support.exported_search import finished_search
 from tests.support.present import present
+from tests.support.searches import epoch_result, tiny_space
 from trainers.bundle.document import read_bundle
 from trainers.bundle.files import read_model
+from trainers.bundle.provenance import Provenance
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
@@ -80,6 +83,7 @@ def test_a_bundle_holds_the_weights_and_where_they_come_from(
     bundle = read_bundle(tmp_path / "bundle")
     assert bundle.architecture == record.architecture and bundle.data_summary == check_data(DATA_DEFAULTS["digits"])
     found = bundle.provenance
+    assert isinstance(found, Provenance)
     assert (found.search, found.search_id, found.pick, found.trial) == (
         "found", ledger.search_id, "max-latency=1.5", 1,
     )  # fmt: skip
@@ -199,3 +203,21 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_bundle(
     assert error.startswith("error: the bundle cannot be written: ") and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
     assert export(search, "--pick", "knee", "--out", tmp_path / "bundle") == 0
+
+
+def test_a_stopped_trial_is_exported_to_be_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory, ledger = finished_search(tmp_path / "runs")
+    number = ledger.next_number
+    architecture = ledger.propose(tiny_space(), "random", 0)
+    ledger.register(TrialRecord(number, architecture, 5000, 90, 20, "running"), tiny_space())
+    ledger.record_epoch(number, epoch_result(1, 0.4))
+    search = directory, ledger
+    assert export(search, "--pick", f"trial={number}", "--out", tmp_path / "bundle") == 2
+    assert f"that trial is {ledger.records[number].outcome}" in capsys.readouterr().err
+    ledger.end(number, "stopped")
+    assert export(search, "--pick", f"trial={number}", "--out", tmp_path / "bundle") == 0
+    bundle = read_bundle(tmp_path / "bundle")
+    assert bundle.architecture == architecture and bundle.provenance.origin["trial"] == str(number)
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert "after 1 epochs of 40, where it was stopped | 40.00% |" in card and "picked from its trials" in card
+    assert train([str(tmp_path / "bundle"), "recipe.epochs=1", "recipe.batch_size=512", "data.image_size=8"]) == 0

@@ -54,7 +54,7 @@ def test_the_best_and_the_anchors_are_trained_once_and_shown_beside_the_front(
         result = json.loads((full / f"{number:04d}" / "result.json").read_text(encoding="utf-8"))
         shown = [str(number), accuracy, f"{result['val_accuracy']:.2%}", f"{result['test_accuracy']:.2%}"]
         assert row[:4] == shown and row[-1] == role and result["epochs"] == 1
-        assert read_bundle(full / f"{number:04d}" / "bundle").provenance.pick == f"trial={number}"
+        assert read_bundle(full / f"{number:04d}" / "bundle").provenance.to_json()["pick"] == f"trial={number}"
     capsys.readouterr()
     assert train_fully(runs, *QUICK) == 0
     again = capsys.readouterr().out

@@ -22,6 +22,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers.bundle": frozenset({"search_spaces", "trainers.pictures", "trainers.data", "trainers"}),
     "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
+    "trainers.comparison": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
+    "trainers.compare": frozenset({"search_spaces", "trainers", "trainers.comparison"}),
     "trainers.predict": frozenset({"search_spaces", "trainers.bundle"}),
     "cluster": frozenset({"search_spaces", "trainers.data"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
@@ -53,21 +55,31 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         }
     ),
     "nas.search": frozenset({"search_spaces", "nas.settings", "nas.workers", "nas.driver"}),
-    "nas.export": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.export": frozenset(
+        {"search_spaces", "trainers.bundle", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}
+    ),
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.report": frozenset(
         {"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.reporting", "nas.tracking", "nas.driver"}
     ),
 }  # fmt: skip
 
-ENTRIES = ("nas.search", "nas.export", "nas.report", "nas.train_fully", "trainers.train", "trainers.predict")
+ENTRIES = (
+    "nas.search",
+    "nas.export",
+    "nas.report",
+    "nas.train_fully",
+    "trainers.train",
+    "trainers.compare",
+    "trainers.predict",
+)
 
 # A framework, and where it may be imported: a room, or a file of one.
 FRAMEWORKS: dict[str, frozenset[str]] = {
     "hydra": frozenset({"nas/settings/compose.py"}),
     "jinja2": frozenset({"nas/reporting/page.py"}),
     "llvmlite": frozenset({"search_spaces/attention/simd.py"}),
-    "matplotlib": frozenset({"nas/reporting/pictures.py"}),
+    "matplotlib": frozenset({"nas/reporting/pictures.py", "trainers/figures.py"}),
     "mlflow": frozenset({"nas/tracking"}),
     "numba": frozenset({"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"}),
     "omegaconf": frozenset({"nas/settings/compose.py"}),

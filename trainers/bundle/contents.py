@@ -8,7 +8,7 @@ from typing import Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
-from trainers.bundle.provenance import Provenance
+from trainers.bundle.provenance import PaperProvenance, Provenance, read_provenance
 from trainers.data.config import DataConfig, DataSummary
 from trainers.data.fingerprint import DataFingerprint
 from trainers.data.preprocessing import KNOWN_CLASSES, Preprocessing, preprocessing_of
@@ -20,15 +20,16 @@ class Bundle:
     """An architecture, how to train it, what it was found on, and where it comes from.
 
     `recipe` is that of the full training. `data_fingerprint` is what the images are known by that it was found or
-    trained on, None where that was not kept. `classes` are the names of the network's outputs in their order, and
-    `preprocessing` is what is done to a picture before the network sees it; None of both is what earlier code wrote.
+    trained on, None where that was not kept, or nobody has looked at them yet. `classes` are the names of the network's
+    outputs in their order, and `preprocessing` is what is done to a picture before the network sees it; None of both is
+    what earlier code wrote.
     """
 
     architecture: Architecture
     recipe: Recipe
     data: DataConfig
     data_summary: DataSummary
-    provenance: Provenance
+    provenance: Provenance | PaperProvenance
     data_fingerprint: DataFingerprint | None = None
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
@@ -78,7 +79,7 @@ class Bundle:
             recipe=Recipe.from_json(fields["recipe"]),
             data=DataConfig.from_json(fields["data"]),
             data_summary=DataSummary.from_json(fields["data_summary"]),
-            provenance=Provenance.from_json(fields["provenance"]),
+            provenance=read_provenance(fields["provenance"]),
             data_fingerprint=None if fingerprint is None else DataFingerprint.from_json(fingerprint),
             classes=_names(fields["classes"]) if "classes" in fields else None,
             preprocessing=None if preprocessing is None else Preprocessing.from_json(preprocessing),

@@ -33,7 +33,7 @@ def weights_digest(directory: Path) -> str:
     digest = read_document(directory)["files"].get(WEIGHTS)
     if digest is None:
         raise UserError(
-            f"{str(directory)!r} holds no weights, as the search had not kept them: "
+            f"{str(directory)!r} holds no weights, as none were kept or it was never trained: "
             f"{python_command('trainers/train.py', str(directory))} trains its network."
         )
     return str(digest)

@@ -5,8 +5,8 @@ from typing import Any
 from search_spaces.architecture import Architecture, Operator
 from search_spaces.errors import printable
 from trainers.bundle.contents import Bundle
+from trainers.bundle.provenance import PaperProvenance, Provenance
 from trainers.inference_cost import InferenceCost
-from trainers.recipe import Recipe
 
 ENCODINGS = {
     "none": "no positions",
@@ -27,11 +27,21 @@ LICENCES = {
 }
 
 WEIGHTS_GONE = "The search had not kept its weights: it is a description, meant to be trained."
+NEVER_TRAINED = "It has no weights yet: it is a description, meant to be trained."
+
+FOUND = """A network for classifying images, found by an architecture search for accuracy against cost:
+trial {trial} of the search `{search}`, picked from {among} as `{pick}`."""
+OF_THE_PAPER = """A network for classifying images: `{model}` of "Stand-Alone Self-Attention in Vision Models"
+(arXiv 1906.05909, table 1). No search has found it."""
+
+CHOSEN = (
+    "- The validation images chose the architecture, so accuracy on them flatters it; accuracy on the test split does "
+    "not.\n"
+)
 
 CARD = """# {label}
 
-A network for classifying images, found by an architecture search for accuracy against cost: trial {trial} of the
-search `{search}`, picked from its front as `{pick}`.
+{origin}
 {state}
 
 ## Numbers
@@ -58,8 +68,7 @@ python trainers/train.py this/directory
 
 ## Limits
 
-- The validation images chose the architecture, so accuracy on them flatters it; accuracy on the test split does not.
-- It was found for images of {image_size}×{image_size} pixels of one data set. Nothing is known of others.
+{chosen}- It is made for images of {image_size}×{image_size} pixels of one data set. Nothing is known of others.
 - Latency and memory hold under the conditions they were measured under, and for no other machine.
 
 ## Data
@@ -113,12 +122,12 @@ MOST_CLASSES = 20
 def model_card(bundle: Bundle, *, has_weights: bool = True) -> str:
     """The card, in Markdown. It follows from the bundle alone, and from whether its weights are with it."""
     provenance, data = bundle.provenance, bundle.data_summary
+    is_found = isinstance(provenance, Provenance)
     return CARD.format(
         label=bundle.architecture.label,
-        trial=provenance.trial,
-        search=provenance.search,
-        pick=provenance.pick,
-        state=_state(bundle) if has_weights else WEIGHTS_GONE,
+        origin=_origin(provenance),
+        chosen=CHOSEN if is_found else "",
+        state=_state(bundle) if has_weights else WEIGHTS_GONE if is_found else NEVER_TRAINED,
         numbers="\n".join(f"| {name} | {value} |" for name, value in _numbers(bundle)),
         depth=bundle.architecture.depth,
         base_channels=bundle.architecture.base_channels,
@@ -132,6 +141,13 @@ def model_card(bundle: Bundle, *, has_weights: bool = True) -> str:
         test_images=data.test_images,
         licence=LICENCES[data.name],
     )
+
+
+def _origin(provenance: Provenance | PaperProvenance) -> str:
+    if isinstance(provenance, PaperProvenance):
+        return OF_THE_PAPER.format(model=provenance.paper_model)
+    among = "its trials" if provenance.pick.startswith("trial=") else "its front"
+    return FOUND.format(trial=provenance.trial, search=provenance.search, among=among, pick=provenance.pick)
 
 
 def _input(bundle: Bundle) -> str:
@@ -156,9 +172,10 @@ def _state(bundle: Bundle) -> str:
         return "The weights are those of a training that began with the weights of another bundle."
     if provenance.full_training is not None:
         return "The weights are those of its full training."
-    epochs = Recipe.from_json(provenance.search_training).epochs
+    assert isinstance(provenance, Provenance), "weights that nobody has trained"
     return (
-        f"The weights are those of the search: {provenance.epochs} of {epochs} epochs, on the training split alone. "
+        f"The weights are those of the search: {provenance.epochs} of {provenance.search_epochs} epochs, on the "
+        "training split alone. "
         "It is meant to be trained fully."
     )
 
@@ -169,10 +186,17 @@ def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
     rows = [
         ("FLOPs of one image, 2 a multiply-add", f"{cost.flops:,}"),
         ("parameters", f"{cost.params:,}"),
-        (f"validation accuracy in the search, after {provenance.epochs} epochs", f"{provenance.val_accuracy:.2%}"),
     ]
+    if isinstance(provenance, Provenance):
+        after = f"after {provenance.epochs} epochs"
+        if provenance.epochs < provenance.search_epochs:
+            after += f" of {provenance.search_epochs}, where it was stopped"
+        rows.append((f"validation accuracy in the search, {after}", f"{provenance.val_accuracy:.2%}"))
     if provenance.full_training is not None:
         rows += _full_training_numbers(provenance.full_training)
+    code = ("code", f"{provenance.code_revision}, torch {provenance.torch_version}")
+    if isinstance(provenance, PaperProvenance):
+        return [*rows, code]
     if provenance.inference is not None:
         inference = InferenceCost.from_json(provenance.inference)
         spread = f"{inference.latency_low_ms:.3g} to {inference.latency_high_ms:.3g} ms"
@@ -185,7 +209,7 @@ def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
         *rows,
         ("search", f"{provenance.search_id}, seed {provenance.search_seed}"),
         ("trial", f"{provenance.trial}, seed {provenance.seed}"),
-        ("code", f"{provenance.code_revision}, torch {provenance.torch_version}"),
+        code,
     ]
 
 

@@ -66,11 +66,9 @@ def onnx_model(model: "nn.Module", bundle: Bundle) -> bytes:
 
 def onnx_metadata(bundle: Bundle) -> dict[str, str]:
     """What the file says of itself, as texts: ONNX holds no others."""
-    provenance = bundle.provenance
     return {
         "classes": json.dumps(bundle.class_names, ensure_ascii=False),
         "preprocessing": json.dumps(bundle.input_rule.to_json()),
         "architecture": bundle.architecture.label,
-        "search": provenance.search,
-        "trial": str(provenance.trial),
+        **bundle.provenance.origin,
     }

@@ -1,6 +1,7 @@
-"""Where a found network comes from: plain facts, kept in its bundle."""
+"""Where a network comes from, a search or the paper: plain facts, kept in its bundle."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +50,46 @@ class Provenance:
         if not 0 <= self.val_accuracy <= 1:
             raise UserError(f"provenance val_accuracy is {self.val_accuracy!r}: expected 0 to 1.")
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where it comes from, in short."""
+        return {"search": self.search, "trial": str(self.trial)}
+
+    @property
+    def search_epochs(self) -> int:
+        """The epochs of a training of the search that was not stopped early."""
+        return Recipe.from_json(self.search_training).epochs
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, data: object) -> "Provenance":
-        """The provenance that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "provenance")
+
+@dataclass(frozen=True, slots=True)
+class PaperProvenance:
+    """A model of arXiv 1906.05909 by its name in `search_spaces.paper_models`, which no search has found or trained.
+
+    `code_revision` and `torch_version` are those that the bundle was made with, `flops` and `params` its costs on the
+    images that it was made for. `full_training` is the result of the full training, once there is one.
+    """
+
+    paper_model: str
+    code_revision: str
+    torch_version: str
+    flops: int
+    params: int
+    full_training: dict[str, Any] | None = None
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where it comes from, in short."""
+        return {"paper_model": self.paper_model}
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def read_provenance(data: object) -> Provenance | PaperProvenance:
+    """The provenance that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+    if isinstance(data, Mapping) and "paper_model" in data:
+        return read_dataclass(PaperProvenance, data, "provenance")
+    return read_dataclass(Provenance, data, "provenance")

@@ -18,7 +18,13 @@ from trainers.data.fingerprint import DataFingerprint, differences
 from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_listing import MissingDirectory
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
-from trainers.data.known_sizes import cifar10_sizes, cluttered_digits_sizes, digits_sizes
+from trainers.data.known_sizes import (
+    IMAGENET_CLASSES,
+    cifar10_sizes,
+    cluttered_digits_sizes,
+    digits_sizes,
+    imagenet_sizes,
+)
 from trainers.data.remarks import repeated
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
 
@@ -55,7 +61,20 @@ def summary_before_download(config: DataConfig) -> DataSummary | None:
     """What a data set will hold that is downloaded when it is first used; None where it is there, or never is."""
     if config.name != "cifar10" or (_root(config) / CIFAR10_FOLDER).is_dir():
         return None
-    return DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
+    return summary_without_images(config)
+
+
+def summary_without_images(config: DataConfig) -> DataSummary | None:
+    """What a data set is known to hold before anybody looks at it: CIFAR-10, and ImageNet where no place is named.
+
+    None where it depends on what is there.
+    """
+    if config.name == "cifar10":
+        return DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
+    if config.name == "imagenet" and config.root is None:
+        sizes = imagenet_sizes(config.validation_fraction)
+        return DataSummary("imagenet", IMAGENET_CLASSES, 3, config.image_size, *sizes)
+    return None
 
 
 def examine_data(config: DataConfig, index: Path | None = None, *, download: bool = True) -> ExaminedData:

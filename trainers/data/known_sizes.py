@@ -15,6 +15,8 @@ DIGITS_TEST_FRACTION = 0.2
 # of a training, and in an evaluation.
 COMPOSITIONS = (3, 4, 4)
 CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
+# The images of ILSVRC 2012, and its classes, which are not of equal size.
+IMAGENET_TRAIN, IMAGENET_TEST, IMAGENET_CLASSES = 1_281_167, 50_000, 1_000
 
 
 def split_digits(
@@ -43,3 +45,9 @@ def cifar10_sizes(validation_fraction: float) -> tuple[int, int, int]:
     """The images of each split of CIFAR-10, whose classes are of equal size, so that a stratified split is exact."""
     validation = 10 * round(validation_fraction * CIFAR10_TRAIN / 10)
     return CIFAR10_TRAIN - validation, validation, CIFAR10_TEST
+
+
+def imagenet_sizes(validation_fraction: float) -> tuple[int, int, int]:
+    """The images of each split of ImageNet; what is set apart of each class, in whole images, shows a look at them."""
+    validation = round(validation_fraction * IMAGENET_TRAIN)
+    return IMAGENET_TRAIN - validation, validation, IMAGENET_TEST

@@ -2,6 +2,7 @@
 
 OUT/settings.json   what is trained and the fingerprint of its images, so that only the same training goes on here
 OUT/data.index      what is in the folders of its images, so that each process need not scan them
+OUT/history.csv     its epochs so far
 OUT/checkpoints/    the last two, of an epoch's end or within one
 OUT/result.json     the outcome; it is written last and says that the training is finished
 OUT/bundle/         the trained network
@@ -29,6 +30,7 @@ from trainers.full.initial_weights import load_initial_weights
 from trainers.full.plan import UNREADABLE_IMAGES, Plan
 from trainers.full.readout import continuation_lines, epoch_line
 from trainers.full.train_settings import FINGERPRINT
+from trainers.history import HISTORY, write_history
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.resumable import Pauses, ResumableTraining, train_resumably
@@ -136,11 +138,19 @@ def _followed(plan: Plan, pauses: Pauses, resumed: ResumableTraining) -> Iterato
         print(f"resumes  after epoch {before}{within}", flush=True)
         for line in continuation_lines(plan, resumed.training.earlier_world_size):
             print(f"         {line}", flush=True)
+    if resumed.results:
+        # An interruption may have come before the last epoch was written.
+        _write_history(plan, resumed.results)
     for result in resumed.epochs(pauses):
+        _write_history(plan, resumed.results)
         if plan.processes.is_first:
             left = (time.perf_counter() - start) / (result.epoch - before) * (epochs - result.epoch)
             print(epoch_line(result, epochs, left), flush=True)
     yield resumed.training, resumed.results
+
+
+def _write_history(plan: Plan, results: list[EpochResult]) -> None:
+    plan.processes.from_first(lambda: write_history(plan.out / HISTORY, results))
 
 
 def _result(

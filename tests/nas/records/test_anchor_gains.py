@@ -7,10 +7,11 @@ import pytest
 from scipy.stats import binom
 
 from nas.driver.conclusion import gain_lines
-from nas.records.anchor_gains import anchor_gain, margin_of
+from nas.records.anchor_gains import anchor_gain
 from nas.records.front import front_of
 from nas.records.summary import summarise
 from tests.support.searches import trial_record
+from trainers.intervals import margin_of_difference
 
 ANCHOR = trial_record(0, (0.80,), flops=4_000_000, anchor=True)
 OTHERS = [
@@ -29,15 +30,15 @@ def test_the_interval_holds_as_often_as_it_says(accuracies: tuple[float, float])
     for first, weight in enumerate(one):
         if weight > 1e-7:
             for second, other_weight in enumerate(other):
-                margin = margin_of(first / images, second / images, images)
+                margin = margin_of_difference(first / images, second / images, images)
                 centre = (first - second) / images
                 covered += weight * other_weight * (abs(centre - difference) <= margin)
     assert 0.94 < covered < 0.985
 
 
 def test_it_is_that_of_the_normal_distribution_where_images_are_many() -> None:
-    assert margin_of(0.7, 0.6, 100_000) == pytest.approx(1.96 * math.sqrt((0.21 + 0.24) / 100_000), rel=1e-3)
-    assert margin_of(1.0, 1.0, 100) > 0
+    assert margin_of_difference(0.7, 0.6, 100_000) == pytest.approx(1.96 * math.sqrt((0.21 + 0.24) / 100_000), rel=1e-3)
+    assert margin_of_difference(1.0, 1.0, 100) > 0
 
 
 def test_an_anchor_on_the_front_is_beside_its_neighbours() -> None:
@@ -50,7 +51,7 @@ def test_an_anchor_on_the_front_is_beside_its_neighbours() -> None:
     assert gain.slightly_dearer.points == pytest.approx(0.0185)
     assert gain.saved_range == pytest.approx((0.0, 0.5))
     lines = gain_lines(summarise([ANCHOR, *OTHERS], (0.1, 1e7), "flops", 1000))
-    margins = [100 * margin_of(accuracy, 0.8, 1000) for accuracy in (0.8185, 0.79)]
+    margins = [100 * margin_of_difference(accuracy, 0.8, 1000) for accuracy in (0.8185, 0.79)]
     assert lines[1:] == [
         f"  at equal FLOPs: nothing is more accurate; +1.85 ± {margins[0]:.2f} points for 3.0% more FLOPs (trial 1)",
         f"  at equal accuracy: nothing is cheaper; 50% fewer FLOPs at -1.00 ± {margins[1]:.2f} points (trial 2), which "
@@ -64,7 +65,7 @@ def test_gains_at_equal_cost_and_at_equal_accuracy_come_with_who_has_them_and_ho
     better = [trial_record(5, (0.90,), flops=3_600_000), trial_record(6, (0.81,), flops=3_000_000)]
     lines = gain_lines(summarise([ANCHOR, *better, *OTHERS], (0.1, 1e7), "flops", 1000))
     assert lines[0] == f"against {ANCHOR.architecture.label} (80.00%, 4 MFLOPs):"
-    assert lines[1] == f"  at equal FLOPs: +10.00 ± {100 * margin_of(0.9, 0.8, 1000):.2f} points (trial 5)"
+    assert lines[1] == f"  at equal FLOPs: +10.00 ± {100 * margin_of_difference(0.9, 0.8, 1000):.2f} points (trial 5)"
     # Trial 5 is surely as accurate, trial 2 may be.
     assert lines[2] == "  at equal accuracy: 25% fewer FLOPs, 10% to 50% (trial 6)"
 

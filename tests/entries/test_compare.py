@@ -1,0 +1,142 @@
+"""Fully trained networks beside each other: one table and one figure, by one command."""
+
+import csv
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from scipy import stats
+
+from search_spaces.architecture import Architecture, Attention, Convolution
+from tests.support.bundles import SUMMARY, provenance
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import write_bundle
+from trainers.bundle.provenance import PaperProvenance, Provenance
+from trainers.compare import main
+from trainers.data.config import DATA_DEFAULTS
+from trainers.data.digits_source import digits_fingerprint
+from trainers.epoch_result import EpochResult
+from trainers.history import write_history
+from trainers.recipe import FULL_TRAINING
+
+RECIPE = FULL_TRAINING["digits"]
+
+
+def network(*operators: Convolution | Attention, width: int = 8) -> Architecture:
+    return Architecture("convolution", width, tuple((operator,) for operator in operators))
+
+
+C, A = Convolution(), Attention(3, 2, "relative")
+PLAIN, ATTENTION = network(C, C, C, C), network(A, A, A, A)
+HYBRIDS = [network(C, C, C, A), network(C, C, A, A), network(C, A, A, A)]
+
+
+def trained(
+    out: Path, architecture: Architecture, test: float | None, *, promised: float | None = 0.9, seed: int = 0,
+    **changes: Any,
+) -> str:  # fmt: skip
+    """The output directory of a full training, or what is left to read of it."""
+    result = {"test_accuracy": test, "val_accuracy": 0.9, "epochs": 40, "seed": seed}
+    source: Provenance | PaperProvenance = PaperProvenance("resnet26", "96e04f6db345", "2.13.0", 1, 1, result)
+    if promised is not None:
+        source = provenance(epochs=40, val_accuracy=promised, full_training=result)
+    bundle = Bundle(architecture, RECIPE, DATA_DEFAULTS["digits"], SUMMARY, source, digits_fingerprint())
+    write_bundle(out / "bundle", dataclasses.replace(bundle, **changes), {})
+    write_history(out / "history.csv", [EpochResult(epoch, 1.0, 1.0, 0.1 * epoch, 0.1, 2.0) for epoch in (1, 2, 3)])
+    return str(out)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_one_table_and_one_figure_of_searched_networks_and_baselines(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds = [0.92, 0.94, 0.93]
+    directories = [
+        trained(here / f"plain-{seed}", PLAIN, test, promised=0.85, seed=seed) for seed, test in enumerate(seeds)
+    ]
+    reached = [0.95, 0.96, 0.91]
+    for index, (hybrid, test) in enumerate(zip(HYBRIDS, reached, strict=True)):
+        directories.append(trained(here / f"hybrid-{index}", hybrid, test, promised=0.88 + 0.02 * index))
+    directories.append(trained(here / "attention", ATTENTION, 0.8, promised=None))
+    assert main([*directories[::-1], "--out", "found"]) == 0
+    output = capsys.readouterr().out
+
+    table = list(csv.DictReader((here / "found" / "comparison.csv").read_text(encoding="utf-8").splitlines()))
+    assert [int(row["flops"]) for row in table] == sorted(int(row["flops"]) for row in table) and len(table) == 5
+    rows = {row["network"]: row for row in table}
+    plain = rows[PLAIN.label]
+    assert plain["seeds"] == "0 1 2" and float(plain["accuracy"]) == pytest.approx(statistics.fmean(seeds))
+    low, high = stats.t.interval(0.95, 2, loc=0, scale=stats.sem(seeds))
+    assert float(plain["margin"]) == pytest.approx((high - low) / 2)
+    assert rows[ATTENTION.label]["search_accuracy"] == "" and rows[ATTENTION.label]["made_of"] == "attention"
+    assert "resnet26, the paper's" in output and "trial 42 of näs-1" in output
+
+    expected = stats.spearmanr([0.85, 0.88, 0.9, 0.92], [statistics.fmean(seeds), *reached]).statistic
+    assert f"accuracy reached: {expected:.2f}, 95% interval" in output and "4 networks" in output
+    ratio = SUMMARY.cost(HYBRIDS[0]).flops / SUMMARY.cost(PLAIN).flops
+    line = next(line for line in output.splitlines() if line.startswith(f"{HYBRIDS[0].label}: +2.00 ± "))
+    assert f"{ratio:.2f} times the FLOPs of {PLAIN.label} (convolution)" in line
+    assert "not of as many seeds each" in output and "not the same recipe" not in output
+
+    page = (here / "found" / "comparison.md").read_text(encoding="utf-8")
+    assert page.startswith("| network | made of | FLOPs |") and page.count("\n| ") == 6 and line in page
+    with Image.open(here / "found" / "comparison.png") as picture:
+        assert picture.width > 1200 and len(picture.convert("RGB").getcolors(1 << 24)) > 100
+    # Again, of the bundles themselves and in the same place.
+    bundles = [f"{directory}/bundle" for directory in directories]
+    assert main([*bundles, "--out", "found"]) == 0
+
+
+def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = trained(here / "one", PLAIN, None, recipe=dataclasses.replace(RECIPE, epochs=7))
+    other = trained(here / "other", PLAIN, 0.9)
+    # A trial that was stopped early was promised nothing.
+    stopped = trained(here / "stopped", HYBRIDS[0], 0.9, provenance=provenance(full_training={
+        "test_accuracy": 0.9, "val_accuracy": 0.9, "epochs": 40, "seed": 0}))  # fmt: skip
+    assert main([one, other, stopped]) == 0
+    output = capsys.readouterr().out
+    assert "not the same recipe: epochs is 7 and 40" in output
+    assert "rank correlation: none" in output and "reached (validation)" in output.splitlines()[0]
+    assert (here / "comparison" / "comparison.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "DIR is missing"),
+        (["nothing"], "is no bundle"),
+        (["untrained"], "was not trained fully"),
+        (["running"], "has not ended yet"),
+        (["plain", "plain-again"], "are the same training, of seed 0"),
+        (["plain", "cifar"], "was trained on digits and"),
+        (["plain", "others"], "on other images than 'others' now: 1 files then, 3 now"),
+        (["torn"], "expected columns epoch, train_loss"),
+        (["plain", "--ou", "x"], "Did you mean '--out'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(
+    here: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("plain", "plain-again", "torn"):
+        trained(here / name, PLAIN, 0.9)
+    (here / "torn" / "history.csv").write_text("epoch\n1\n")
+    write_bundle(here / "untrained", Bundle(PLAIN, RECIPE, DATA_DEFAULTS["digits"], SUMMARY, provenance()), None)
+    (here / "running").mkdir()
+    (here / "running" / "settings.json").write_text(json.dumps({}))
+    summary = dataclasses.replace(SUMMARY, name="cifar10", in_channels=3)
+    trained(here / "cifar", PLAIN, 0.9, data=DATA_DEFAULTS["cifar10"], data_summary=summary)
+    trained(here / "others", PLAIN, 0.9, data_fingerprint=dataclasses.replace(digits_fingerprint(), files=3))
+    assert main(arguments) == 2
+    output, error = capsys.readouterr()
+    assert output == "" and error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
+    assert not (here / "comparison").exists()
