@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
+from torch._C._distributed_c10d import FileStore, PrefixStore, Store, TCPStore
 
 from search_spaces.errors import UserError, first_line
 
@@ -91,14 +92,29 @@ def join_processes(device: str) -> Processes:
     """
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")), world_size)
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
+    return _joined(rank, world_size, chosen, lambda: _torchruns_store(rank, world_size))
+
+
+def join_by_file(file: Path, rank: int, world_size: int, device: str) -> Processes:
+    """Joins processes of this machine alone, each on a GPU of its own where `device` is one, that meet in a new file.
+
+    Raises UserError where the device is not there, or not all of them come.
+    """
+
+    def store() -> Store:
+        return _all_arrived(FileStore(str(file), world_size), world_size, str(file))
+
+    return _joined(rank, world_size, _device(device, rank, world_size), store)
+
+
+def _joined(rank: int, world_size: int, device: torch.device, store: Callable[[], Store]) -> Processes:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     if world_size > 1:
         # Objects and the CPU go through gloo, tensors on GPUs through NCCL.
-        backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
-        store = _store(rank, world_size)
-        torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
-    return Processes(rank, world_size, chosen)
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        torch.distributed.init_process_group(backend, store=store(), rank=rank, world_size=world_size)
+    return Processes(rank, world_size, device)
 
 
 def is_lost_connection(error: RuntimeError) -> bool:
@@ -106,8 +122,8 @@ def is_lost_connection(error: RuntimeError) -> bool:
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
-def _store(rank: int, world_size: int) -> Store:
-    """Where the processes find each other. Raises UserError where not all of them come.
+def _torchruns_store(rank: int, world_size: int) -> Store:
+    """Where the processes that torchrun started find each other. Raises UserError where not all of them come.
 
     torchrun keeps one store for all that it starts: processes that are started again must not take up the addresses
     that those before them left there.
@@ -119,16 +135,29 @@ def _store(rank: int, world_size: int) -> Store:
         served = TCPStore(
             host, port, None if is_torchruns else world_size, rank == 0 and not is_torchruns, timeout=limit
         )
-        start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        store = PrefixStore(f"full-training/start-{start}/of-{world_size}", served)
+    except RuntimeError as error:
+        raise _not_met(world_size, f"{host}:{port}", error) from error
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return _all_arrived(
+        PrefixStore(f"full-training/start-{start}/of-{world_size}", served), world_size, f"{host}:{port}"
+    )
+
+
+def _all_arrived(store: Store, world_size: int, place: str) -> Store:
+    """The store, once all processes have come to it. Raises UserError where not all of them do."""
+    try:
         if store.add("arrived", 1) == world_size:
             store.set("all arrived", "")
-        store.wait(["all arrived"], limit)
+        store.wait(["all arrived"], timedelta(seconds=LONGEST_MEETING_SECONDS))
     except RuntimeError as error:  # Its own errors, too, are RuntimeErrors.
-        raise UserError(
-            f"the {world_size} processes of this training do not find each other at {host}:{port}: {first_line(error)}."
-        ) from error
+        raise _not_met(world_size, place, error) from error
     return store
+
+
+def _not_met(world_size: int, place: str, error: RuntimeError) -> UserError:
+    return UserError(
+        f"the {world_size} processes of this training do not find each other at {place}: {first_line(error)}."
+    )
 
 
 def _device(name: str, local_rank: int, world_size: int) -> torch.device:

@@ -9,6 +9,7 @@ from nas.settings.address_checks import check_driver, with_driver
 from nas.settings.changes import check_same_images
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
+from nas.workers.trial_layout import trial_layout
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from search_spaces.space_cost import flops_range
@@ -36,12 +37,17 @@ def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
 def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData | None) -> None:
     """Raises UserError where a command has no ledger to work on: before anything is started, and changing nothing.
 
-    That is where no trial can run on this machine, a new search has the name of another or an address that cannot be,
-    or one that goes on finds other images than it began with; without `data` it is left open what those are.
+    That is where no trial can run on this machine, or not on so many processes, a new search has the name of another or
+    an address that cannot be, or one that goes on finds other images than it began with; without `data` it is left open
+    what those are.
     """
     if not command.resume and directory.has_ledger:
         raise UserError(f"a search named {command.name!r} exists already: resume it with --resume {command.name}.")
-    check_local_machine(command.cluster)
+    cluster = command.cluster
+    check_local_machine(cluster)
+    if data is not None:
+        images, on_gpus = data.summary.train_images, bool(cluster.gpus_per_trial)
+        trial_layout(command.training, images, cluster.processes, on_gpus=on_gpus)
     if not command.resume:
         url = command.ledger.of_new_search().url
         if url is not None:

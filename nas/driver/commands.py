@@ -29,8 +29,10 @@ def _cluster_flags(cluster: ClusterSettings) -> list[str]:
     address = [] if cluster.address is None else ["--address", cluster.address]
     gpus = ["--gpus-per-trial", f"{cluster.gpus_per_trial:g}"] if cluster.gpus_per_trial else []
     cpus = ["--cpus-per-trial", f"{cluster.cpus_per_trial:g}"] if cluster.cpus_per_trial != 1 else []
+    several = cluster.processes_per_trial
+    processes = [] if several is None else ["--processes-per-trial", str(several)]
     bad = ["--bad-nodes", cluster.bad_nodes] if cluster.bad_nodes != "refuse" else []
-    return [*address, *gpus, *cpus, *bad]
+    return [*address, *gpus, *cpus, *processes, *bad]
 
 
 def _runs_flag(directory: RunDirectory) -> list[str]:

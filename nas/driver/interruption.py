@@ -16,8 +16,10 @@ import psutil
 
 from search_spaces.exit_codes import SUCCESS
 
-# The exit code after each signal that ends a search; 128 and the signal's number, as shells have it.
+# The exit code after each signal that ends a search: 128 and the signal's number, as shells have it. Job systems send
+# SIGUSR1 in the place of SIGTERM.
 EXIT_CODES = {number: 128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+EXIT_CODES[signal.SIGUSR1] = EXIT_CODES[signal.SIGTERM]
 # An orderly end may take so long; a preempted job is given 30 s or more.
 GRACE_SECONDS = 25.0
 
@@ -30,7 +32,7 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Interruption:
-    """Listens to Ctrl-C, SIGTERM and SIGHUP for as long as its context lasts; entered in the main thread.
+    """Listens to Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP for as long as its context lasts; entered in the main thread.
 
     The first signal sets it. A second Ctrl-C, or the end of the grace time, kills the processes below this one, prints
     `last_words` and ends the process: the ledger and the checkpoints are sound at any moment.

@@ -19,6 +19,8 @@ def check_local_machine(cluster: ClusterSettings) -> None:
     cpus = os.cpu_count() or 1
     if cluster.cpus_per_trial > cpus:
         raise UserError(f"--cpus-per-trial is {cluster.cpus_per_trial:g}: this machine has {cpus}.")
+    if cluster.trial_cpus > cpus:
+        raise UserError(f"--processes-per-trial is {cluster.processes}: this machine has {cpus} CPUs.")
     if cluster.gpus_per_trial and not any(next(Path("/dev").glob(name), None) for name in _GPU_DEVICES):
         raise UserError(f"--gpus-per-trial is {cluster.gpus_per_trial:g}: this machine has no GPU that can be seen.")
     _check_loopback()

@@ -117,6 +117,10 @@ def _announce(console: Console, command: Command, data: DataSummary, findings: D
         f"search {command.name}: up to {counted(command.search.trials, 'architecture')} of {command.space.name} on "
         f"{data.name}",
     )
+    processes = command.cluster.processes
+    if processes > 1:
+        on = ", each on a GPU," if command.cluster.gpus_per_trial else ""
+        print_text(console, f"{processes} processes{on} train a trial together")
     print_findings(console, findings)
 
 
@@ -128,7 +132,10 @@ def _trial_template(command: Command, directory: RunDirectory, data: DataSummary
         training=command.training,
         directory=directory,
         device="cuda" if command.cluster.gpus_per_trial else "cpu",
-        threads=max(1, int(command.cluster.cpus_per_trial)),
+        threads=command.cluster.process_threads,
+        checkpoint_seconds=60 * command.search.checkpoint_minutes,
+        processes=command.cluster.processes,
+        gpu_memory_share=command.cluster.gpu_memory_share,
     )
 
 

@@ -21,6 +21,7 @@ FREE_KEYS = (
     "search.replicates",
     "search.confirm_front",
     "search.hung_after",
+    "search.checkpoint_minutes",
     "search.keep_checkpoints",
     "data.root",
     "data.loader_workers",

@@ -18,6 +18,7 @@ FLAG_OVERRIDES = {
     "gpus_per_trial": "cluster.gpus_per_trial",
     "cpus_per_trial": "cluster.cpus_per_trial",
     "bad_nodes": "cluster.bad_nodes",
+    "processes_per_trial": "cluster.processes_per_trial",
 }
 
 DESCRIPTION = """\
@@ -120,10 +121,16 @@ def _add_machines(parser: ArgumentParser) -> None:
         "--gpus-per-trial",
         type=number(float, "a number"),
         metavar="X",
-        help="GPUs that a trial takes, 0.5 for two trials on one (default 0)",
+        help="GPUs that a trial takes, 0.5 for two trials on one, with half of its memory each (default 0)",
     )
     parser.add_argument(
         "--cpus-per-trial", type=number(float, "a number"), metavar="X", help="CPU cores that a trial takes (default 1)"
+    )
+    parser.add_argument(
+        "--processes-per-trial",
+        type=number(int, "a whole number"),
+        metavar="N",
+        help="processes that train a trial together (default one for each of its GPUs, one without any)",
     )
     parser.add_argument(
         "--address", metavar="ADDRESS", help="join this Ray cluster (`auto`: the one this machine is part of)"

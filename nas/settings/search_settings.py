@@ -19,6 +19,8 @@ from trainers.data.config import MOST_SEEDS
 
 SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
 SCHEDULERS = ("pareto", "asha", "none")
+# More than that is a slip of the finger.
+MOST_PROCESSES = 1024
 KEPT_CHECKPOINTS = ("front", "all", "none")
 
 # Holds the address of the ledger where the command line shall not.
@@ -35,13 +37,13 @@ class SearchSettings:
     `objectives` are accuracy and what it is weighed against, FLOPs or latency. `trials` counts the architectures
     trained, `epochs` those of all trials together; `minimum_epochs` and `reduction_factor` place the rungs of
     successive halving; `max_flops` are FLOPs of one image, `min_accuracy` the accuracy from which a result counts;
-    `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`; `stagnation` ends a search after so many architectures
-    that brought nothing. `replicates` trains every architecture that is trained to the end so often, `confirm_front`
-    the members of the front. A trial that makes no progress for the duration `hung_after` is hung (None: many times
-    what its epochs take). `inference_batch` is the number of images at which latency and memory are measured.
-    `keep_checkpoints` says of which trials that have ended the weights stay once the search has: those of the front,
-    all, or none. `deterministic` has decisions depend on nothing but results: not on who is faster, nor on
-    interruptions.
+    `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`; `stagnation` ends a search after so many
+    architectures that brought nothing. `replicates` trains every architecture that is trained to the end so often,
+    `confirm_front` the members of the front. A trial that makes no progress for the duration `hung_after` is hung
+    (None: many times what its epochs take), and a training is checkpointed every `checkpoint_minutes` within an
+    epoch. `inference_batch` is the number of images at which latency and memory are measured. `keep_checkpoints`
+    says of which trials that have ended the weights stay once the search has: those of the front, all, or none.
+    `deterministic` has decisions depend on nothing but results: not on who is faster, nor on interruptions.
     """
 
     trials: int
@@ -59,6 +61,7 @@ class SearchSettings:
     replicates: int
     confirm_front: int
     hung_after: str | None
+    checkpoint_minutes: float
     keep_checkpoints: str
     objectives: tuple[str, ...]
     deterministic: bool
@@ -85,6 +88,8 @@ class SearchSettings:
         self._check("replicates", self.replicates >= 1, "at least 1")
         self._check("confirm_front", self.confirm_front >= 1, "at least 1")
         self._check("inference_batch", self.inference_batch >= 1, "at least 1")
+        minutes = self.checkpoint_minutes
+        self._check("checkpoint_minutes", 0 <= minutes < math.inf, "a number of at least 0")
         if self.time_budget is not None:
             duration_seconds(self.time_budget)
         if self.hung_after is not None:
@@ -130,13 +135,15 @@ class ClusterSettings:
     """Where trials run and what each takes. `address`: None starts Ray here, "auto" joins the one there is.
 
     `bad_nodes` says what is done about nodes of a cluster that do not pass their check: the search is refused, goes
-    without them ("leave-out"), or says so and uses them ("warn").
+    without them ("leave-out"), or says so and uses them ("warn"). `processes_per_trial` train a trial together; None is
+    one for each of its GPUs, and one without any.
     """
 
     address: str | None
     gpus_per_trial: float
     cpus_per_trial: float
     bad_nodes: str = BAD_NODES[0]
+    processes_per_trial: int | None = None
 
     def __post_init__(self) -> None:
         if self.address is not None:
@@ -149,6 +156,36 @@ class ClusterSettings:
             raise UserError(f"--cpus-per-trial is {self.cpus_per_trial:g}: expected a number above 0.")
         if self.bad_nodes not in BAD_NODES:
             raise unknown_name("--bad-nodes", self.bad_nodes, BAD_NODES)
+        if self.processes_per_trial is not None and not 1 <= self.processes_per_trial <= MOST_PROCESSES:
+            raise UserError(
+                f"--processes-per-trial is {self.processes_per_trial}: expected a whole number from 1 to "
+                f"{MOST_PROCESSES}."
+            )
+        if self.gpus_per_trial and self.processes != max(1, int(self.gpus_per_trial)):
+            raise UserError(
+                f"--processes-per-trial is {self.processes}: expected {max(1, int(self.gpus_per_trial))}, one for each "
+                f"GPU of --gpus-per-trial {self.gpus_per_trial:g}, or to be left out."
+            )
+
+    @property
+    def processes(self) -> int:
+        """How many processes train a trial."""
+        return max(1, int(self.gpus_per_trial)) if self.processes_per_trial is None else self.processes_per_trial
+
+    @property
+    def trial_cpus(self) -> float:
+        """The CPUs that a trial takes: of several processes each takes one at least."""
+        return self.cpus_per_trial if self.processes == 1 else max(self.cpus_per_trial, self.processes)
+
+    @property
+    def process_threads(self) -> int:
+        """How many threads each process of a trial computes with on CPUs."""
+        return max(1, int(self.trial_cpus / self.processes))
+
+    @property
+    def gpu_memory_share(self) -> float:
+        """How much of the memory of its GPU a process may take, of 1."""
+        return min(1.0, self.gpus_per_trial) or 1.0
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

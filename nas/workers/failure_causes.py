@@ -10,6 +10,7 @@ from search_spaces.errors import UserError, first_line
 from trainers.data.datasets import ImagesChanged
 from trainers.data.loader_processes import LoadersStopped
 from trainers.data.unreadable import UnreadableImages
+from trainers.distributed import is_lost_connection
 
 # torch has no exception of its own for most of what an accelerator may do wrong.
 _DEVICE = re.compile(
@@ -38,6 +39,8 @@ def cause_of(error: BaseException, data_root: str | None) -> Cause:
             return "storage"
         if isinstance(each, OSError):
             return "data" if _lies_in(each.filename, data_root) else "storage"
+        if isinstance(each, RuntimeError) and is_lost_connection(each):
+            return "death"
         if isinstance(each, (RuntimeError, AssertionError)) and _DEVICE.search(str(each)):
             return "device"
     return "error"

@@ -24,13 +24,13 @@ MOST_SECONDS_UNTIL_CHECKED = 600.0
 # Shares of CPUs and GPUs are not exact.
 ROUNDING = 1e-9
 
-# One that joined later waits for its first check.
-Standing = Literal["trains", "left out", "joining"]
+# One that joined later waits for its first check, one whose workers were told to end for its next.
+Standing = Literal["trains", "left out", "joining", "ending"]
 
 
 def slots_on(resources: dict[str, float], cluster: ClusterSettings) -> int:
     """How many trials a node of these resources, as Ray names them, runs at a time."""
-    slots = int(resources.get("CPU", 0) / cluster.cpus_per_trial + ROUNDING)
+    slots = int(resources.get("CPU", 0) / cluster.trial_cpus + ROUNDING)
     share, gpus = cluster.gpus_per_trial, resources.get("GPU", 0)
     if not share:
         return slots
@@ -155,6 +155,15 @@ class Nodes:
         if node in self._nodes and self._nodes[node].standing == "left out":
             self._take_back(node, "trains again")
 
+    def is_to_end(self, node: str) -> None:
+        """Takes note that a worker there was told to end, as before its machine is taken away."""
+        found = self._nodes.get(node)
+        if self._check is not None and found is not None and found.standing == "trains":
+            found.standing = "ending"
+            found.checked_from = time.monotonic() + SECONDS_UNTIL_CHECKED
+            said = "node %s: a worker was told to end; it is given no trials until its check in %s"
+            LOGGER.warning(said, found.name, readable_duration(SECONDS_UNTIL_CHECKED))
+
     def look(self) -> None:
         """Looks who has come and gone, and checks those that wait for it. To be called often."""
         now = time.monotonic()
@@ -212,12 +221,12 @@ class Nodes:
     def _take_back(self, node: str, why: str) -> None:
         found = self._nodes[node]
         _drop_check(found)
-        was_left_out = found.standing == "left out"
+        was_left_out, is_new = found.standing == "left out", found.standing == "joining"
         found.standing = "trains"
         self._faults.node_is_back(node)
         if self._check is None:
             return
-        LOGGER.warning("node %s %s%s", found.name, why, ": it is given trials again" if was_left_out else "")
+        LOGGER.warning("node %s %s%s", found.name, why, "" if is_new else ": it is given trials again")
         if was_left_out:
             now = self._clock()
             self._left_out = [

@@ -109,7 +109,7 @@ def _slots(cluster: ClusterSettings) -> int:
     if slots < 1:
         nodes = " or ".join(sorted({f"{one.get('CPU', 0):g} and {one.get('GPU', 0):g}" for one in found}))
         raise UserError(
-            f"a trial takes {cluster.cpus_per_trial:g} CPUs and {cluster.gpus_per_trial:g} GPUs of one machine, and "
+            f"a trial takes {cluster.trial_cpus:g} CPUs and {cluster.gpus_per_trial:g} GPUs of one machine, and "
             f"{'each' if len(found) > 1 else 'this'} has {nodes}: lower --cpus-per-trial or --gpus-per-trial."
         )
     return slots

@@ -25,9 +25,10 @@ from nas.workers.trial_config import (
     TrialConfig,
     TrialEnded,
     TrialFailed,
+    TrialPreempted,
     WorkerMessage,
 )
-from nas.workers.worker_deaths import death_of_worker
+from nas.workers.worker_deaths import TOLD_TO_END, death_of_worker
 from search_spaces.errors import UserError
 
 LOGGER = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class EngineScheduler(FIFOScheduler):
         )
         # What is known already of workers that are about to die.
         self._doomed: dict[int, Failure] = {}
+        # Trials that are checkpointed, their workers having been told to end.
+        self._preempted: set[int] = set()
         # Ray Tune's trials that have trained an epoch.
         self._have_trained: set[str] = set()
 
@@ -107,13 +110,17 @@ class EngineScheduler(FIFOScheduler):
                 return self._halted(trial, cause, reason, images)
             case TrialFailed(cause, reason, traceback):
                 self._failed.keep(number, node, traceback)
-                failure = self._failure(trial, cause, reason, "failed")
+                failure = self._failure(trial, cause, reason, "crashed" if cause == "death" else "failed")
                 if cause == "device":
                     # Its worker ends by itself, and is seen to then.
                     self._doomed[number] = failure
                     return TrialScheduler.CONTINUE
                 self._failed.failed(failure)
                 return TrialScheduler.STOP
+            case TrialPreempted():
+                # Its worker ends by itself, and is seen to then.
+                self._preempted.add(number)
+                return TrialScheduler.CONTINUE
             case TrialEnded(outcome, reason):
                 self._engine.end(number, outcome, reason)
                 return TrialScheduler.STOP
@@ -141,7 +148,8 @@ class EngineScheduler(FIFOScheduler):
         return TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
-        assert self._engine is not None and self._failed is not None and self._interrupted is not None
+        assert self._engine is not None and self._failed is not None and self._nodes is not None
+        assert self._interrupted is not None
         if self._interrupted():
             return
         number, node = TrialConfig.number_in(trial.config), TrialConfig.node_in(trial.config)
@@ -151,9 +159,15 @@ class EngineScheduler(FIFOScheduler):
             return
         error = "" if trial.error_file is None else Path(trial.error_file).read_text(encoding="utf-8")
         death = death_of_worker(error)
+        # One that takes too much memory is told to end, too, right before it is killed.
+        if number in self._preempted and death.outcome != "oom":
+            death = TOLD_TO_END
+        self._preempted.discard(number)
         if death.outcome is None:
             self._engine.worker_died(number, death.reason, None)
             LOGGER.warning("trial %d: %s, it goes on from its checkpoint", number, death.reason)
+            if death is TOLD_TO_END:
+                self._nodes.is_to_end(node)
             return
         self._failed.keep(number, node, error)
         if death.outcome == "oom":

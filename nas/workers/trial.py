@@ -1,16 +1,18 @@
 """What a worker does with a trial: trains it and reports each epoch to Ray Tune."""
 
+import contextlib
 import functools
 import logging
 import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
 
+from nas.workers.end_requests import EndRequests, end_requests
 from nas.workers.failure_causes import DataUnusable, StorageMissing, cause_of, reason_of
 from nas.workers.relative_latency import measured_latency
 from nas.workers.storage_full import StorageFull, is_full
@@ -21,9 +23,12 @@ from nas.workers.trial_config import (
     TrialConfig,
     TrialEnded,
     TrialFailed,
+    TrialPreempted,
     WorkerMessage,
     WorkerReport,
 )
+from nas.workers.trial_layout import trial_layout
+from nas.workers.trial_processes import TrialProcesses
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE
 from trainers.data.config import DataConfig, KnownFiles
@@ -34,55 +39,80 @@ from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
 from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
-from trainers.resumable import ResumableTraining, train_resumably
+from trainers.resumable import Pauses, ResumableTraining, train_resumably
+from trainers.stopping import Stopped
 
 
 def train_trial(config: Mapping[str, Any]) -> None:
     """Trains the trial of `config`, a TrialConfig as JSON, and reports to Ray Tune what comes of it.
 
     A trial that cannot go on leaves its worker alive for the next one, but after an error of its device, which may
-    stay with the process. With every report goes what the training has warned of.
+    stay with the process, and where the worker was told to end. With every report goes what the training has warned of.
     """
-    _warnings()
-    trial = TrialConfig.from_json(config)
-    try:
+    warnings_so_far()
+    trial, requests = TrialConfig.from_json(config), end_requests()
+    with failures_reported(trial, requests, _report):
         if trial.latency_reference is not None:
             _report(LatencyReport(measured_latency(trial, trial.latency_reference)))
-        for result in trained_epochs(trial):
-            _report(EpochReport(result))
-    except torch.cuda.OutOfMemoryError:
-        _report(TrialEnded("oom", "the GPU's memory does not suffice, nor with each batch in two parts"))
-    except Diverged as error:
-        _report(TrialEnded("diverged", str(error)))
-    except UnreadableImages as error:
+        if trial.processes == 1:
+            for result in trained_epochs(trial, requests, Processes(0, 1, torch.device(trial.device))):
+                _report(EpochReport(result))
+            return
+        with requests.heeded(), TrialProcesses(trial, requests) as processes:
+            for message in processes.messages():
+                _send(message)
+
+
+@contextlib.contextmanager
+def failures_reported(
+    trial: TrialConfig, requests: EndRequests, report: Callable[[WorkerReport], object]
+) -> Iterator[None]:
+    """Reports what ends the training of a trial in the context."""
+    try:
+        yield
+    except Stopped:
+        report(TrialPreempted())
+    except Exception as error:
+        # What is told to end may lose its loader processes and its storage on the way.
+        report(TrialPreempted() if requests.by_signal else _failure(error, trial))
+
+
+def _failure(error: Exception, trial: TrialConfig) -> WorkerReport:
+    """What is reported of a training that ended by `error`."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        parts = ", nor with each batch in two parts" if trial.processes == 1 else ""
+        return TrialEnded("oom", f"the GPU's memory does not suffice{parts}")
+    if isinstance(error, Diverged):
+        return TrialEnded("diverged", str(error))
+    if isinstance(error, UnreadableImages):
         # What was met before belongs to these images, and they may come back.
         _parts.cache_clear()
-        if not all(map(os.path.exists, error.files)):
-            return _report_failure(error, trial)
-        paths = tuple(os.path.relpath(file, trial.data.root) for file in error.files)
-        _report(SearchHalted("images", str(error), paths))
-    except ImagesChanged as error:
-        _report(SearchHalted("images", str(error)))
-    except StorageFull as error:
-        _report(SearchHalted("storage", str(error)))
-    except Exception as error:
-        _report_failure(error, trial)
-
-
-def _report_failure(error: Exception, trial: TrialConfig) -> None:
-    cause = cause_of(error, trial.data.root)
-    _report(TrialFailed(cause, reason_of(error), traceback.format_exc()))
-    if cause == "device":
-        os._exit(FAILURE)
+        if all(map(os.path.exists, error.files)):
+            paths = tuple(os.path.relpath(file, trial.data.root) for file in error.files)
+            return SearchHalted("images", str(error), paths)
+    if isinstance(error, ImagesChanged):
+        return SearchHalted("images", str(error))
+    if isinstance(error, StorageFull):
+        return SearchHalted("storage", str(error))
+    return TrialFailed(cause_of(error, trial.data.root), reason_of(error), traceback.format_exc())
 
 
 def _report(report: WorkerReport) -> None:
-    tune.report(WorkerMessage(report, tuple(_warnings())).to_result())
-    _warnings().clear()
+    _send(WorkerMessage(report, tuple(warnings_so_far())))
+    warnings_so_far().clear()
+
+
+def _send(message: WorkerMessage) -> None:
+    report = message.report
+    if isinstance(report, TrialPreempted) and end_requests().by_driver:
+        return  # The driver has asked for it, and waits for nothing else.
+    tune.report(message.to_result())
+    if isinstance(report, TrialPreempted) or (isinstance(report, TrialFailed) and report.cause == "device"):
+        os._exit(FAILURE)
 
 
 @functools.lru_cache(maxsize=1)
-def _warnings() -> list[str]:
+def warnings_so_far() -> list[str]:
     """What was warned of since the last report. A worker has no terminal, so the driver says it."""
     messages: list[str] = []
 
@@ -94,13 +124,14 @@ def _warnings() -> list[str]:
     return messages
 
 
-def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
-    """Every epoch that the ledger does not hold yet, each one checkpointed before it is yielded.
+def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Processes) -> Iterator[EpochResult]:
+    """Every epoch that the ledger does not hold yet, checkpointed before it is yielded, and in between by time.
 
     Goes on from the newest sound checkpoint of the trial. Epochs that were checkpointed but never recorded are yielded
     again from the checkpoint; recorded ones that have to be trained again are not yielded twice. Where the GPU's memory
-    does not suffice, it goes on with each batch in two parts; where that takes too much, too,
-    torch.cuda.OutOfMemoryError is raised.
+    does not suffice to one process, it goes on with each batch in two parts; where that takes too much, too,
+    torch.cuda.OutOfMemoryError is raised. Where it is to end, it is checkpointed after the next step, and raises
+    Stopped.
     """
     torch.set_num_threads(trial.threads)
     # A file system that has fallen away would be written to, on this machine's own, without a word.
@@ -108,9 +139,12 @@ def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
     if not search.is_dir():
         raise StorageMissing(f"the directory of the search, {str(search)!r}, is not there")
     known = trial.recorded_epochs
-    checkpoints, alone = Path(trial.checkpoints), Processes(0, 1, torch.device(trial.device))
+    if processes.device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(trial.gpu_memory_share, processes.device)
+    make = functools.partial(_training, trial, processes)
+    follow = functools.partial(_all_epochs, requests, Pauses(trial.checkpoint_seconds, requests.requested))
     try:
-        for result in train_resumably(functools.partial(_training, trial), checkpoints, alone, _all_epochs):
+        for result in train_resumably(make, Path(trial.checkpoints), processes, follow):
             if result.epoch > known:
                 known = result.epoch
                 yield result
@@ -120,7 +154,7 @@ def trained_epochs(trial: TrialConfig) -> Iterator[EpochResult]:
         raise
 
 
-def _training(trial: TrialConfig) -> Training:
+def _training(trial: TrialConfig, processes: Processes) -> Training:
     """The training of a trial as it begins."""
     model = seeded_model(trial.architecture, trial.data_summary, trial.seed)
     try:
@@ -129,14 +163,23 @@ def _training(trial: TrialConfig) -> Training:
         raise
     except (OSError, UserError) as error:
         raise DataUnusable(str(error)) from error
-    device = torch.device(trial.device)
-    return Training(model, train, validation, trial.training, seed=trial.seed, device=device)
+    return Training(
+        model,
+        train,
+        validation,
+        trial.training,
+        seed=trial.seed,
+        device=processes.device,
+        rank=processes.rank,
+        layout=trial_layout(trial.training, len(train), processes.world_size, on_gpus=processes.device.type == "cuda"),
+    )
 
 
-def _all_epochs(resumed: ResumableTraining) -> Iterator[EpochResult]:
+def _all_epochs(requests: EndRequests, pauses: Pauses, resumed: ResumableTraining) -> Iterator[EpochResult]:
     """Every epoch from the first, those that the checkpoint holds taken from there."""
     yield from resumed.results
-    yield from resumed.epochs()
+    with requests.heeded():
+        yield from resumed.epochs(pauses)
 
 
 @functools.lru_cache(maxsize=1)

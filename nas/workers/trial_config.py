@@ -33,7 +33,9 @@ HaltCause = Literal["storage", "images"]
 class TrialTemplate:
     """What all trials of a search have in common. `device` is a torch device, `threads` those of torch on the CPU.
 
-    `data_digest` is that of the fingerprint of the data.
+    `data_digest` is that of the fingerprint of the data. `checkpoint_seconds` is how often a training is checkpointed
+    within an epoch, `processes` how many train a trial together, each with `threads`, and `gpu_memory_share` how much
+    of the memory of its GPU each may take, of 1.
     """
 
     data: DataConfig
@@ -43,6 +45,9 @@ class TrialTemplate:
     directory: RunDirectory
     device: str
     threads: int
+    checkpoint_seconds: float
+    processes: int
+    gpu_memory_share: float
 
     @property
     def known_files(self) -> KnownFiles:
@@ -63,6 +68,9 @@ class TrialTemplate:
             checkpoints=str(self.directory.checkpoints(assignment.number)),
             device=self.device,
             threads=self.threads,
+            checkpoint_seconds=self.checkpoint_seconds,
+            processes=self.processes,
+            gpu_memory_share=self.gpu_memory_share,
             latency_reference=assignment.latency_reference,
         )
 
@@ -88,6 +96,9 @@ class TrialConfig:
     checkpoints: str
     device: str
     threads: int
+    checkpoint_seconds: float
+    processes: int
+    gpu_memory_share: float
     latency_reference: LatencyReference | None
 
     def to_json(self) -> dict[str, Any]:
@@ -105,6 +116,9 @@ class TrialConfig:
             "checkpoints": self.checkpoints,
             "device": self.device,
             "threads": self.threads,
+            "checkpoint_seconds": self.checkpoint_seconds,
+            "processes": self.processes,
+            "gpu_memory_share": self.gpu_memory_share,
             "latency_reference": None if reference is None else reference.to_json(),
         }
 
@@ -175,6 +189,13 @@ class TrialFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialPreempted:
+    """A trial whose worker was told to end: it is checkpointed, and its worker ends."""
+
+    kind: ClassVar = "preempted"
+
+
+@dataclass(frozen=True, slots=True)
 class SearchHalted:
     """No trial could go on here; this one stays as it is, to go on elsewhere, or when the search does.
 
@@ -187,7 +208,7 @@ class SearchHalted:
     images: tuple[str, ...] = ()
 
 
-WorkerReport = EpochReport | LatencyReport | TrialEnded | TrialFailed | SearchHalted
+WorkerReport = EpochReport | LatencyReport | TrialEnded | TrialFailed | TrialPreempted | SearchHalted
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +248,8 @@ def _report(data: object) -> WorkerReport:
         return EpochReport(EpochResult.from_json(read_object(fields, "epoch report", ["result"])["result"]))
     if kind == LatencyReport.kind:
         return read_dataclass(LatencyReport, fields, "latency report")
+    if kind == TrialPreempted.kind:
+        return read_dataclass(TrialPreempted, fields, "report of a preemption")
     if kind == TrialEnded.kind:
         ended = TrialEnded(**read_object(fields, "report of an end", ["outcome", "reason"]))
         if ended.outcome not in OUTCOMES:

@@ -12,6 +12,7 @@ from nas.engine.engine import Engine
 from nas.engine.faults import Faults
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.checked_nodes import CheckedNodes
+from nas.workers.end_requests import Listening, ask_for_end
 from nas.workers.nodes import Nodes
 from nas.workers.scheduler import EngineScheduler
 from nas.workers.searcher import EngineSearcher
@@ -20,19 +21,25 @@ from nas.workers.trial_config import TrialConfig, TrialTemplate
 
 
 class _StopWhen(Stopper):
-    """Ends the experiment when a condition holds; each trial's own end is the scheduler's."""
+    """Ends the experiment when a condition holds, and what is trained; each trial's own end is the scheduler's."""
 
     def __init__(self, condition: Callable[[], bool]) -> None:
         self._condition: Callable[[], bool] | None = condition
+        self._has_asked = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._condition is not None and self._condition()
+        if self._condition is None or not self._condition():
+            return False
+        if not self._has_asked:
+            self._has_asked = True
+            ask_for_end()
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_condition": None}
+        return {"_condition": None, "_has_asked": True}
 
 
 def run_trials(
@@ -54,6 +61,7 @@ def run_trials(
     faults = Faults()
     ledger = engine.ledger
     nodes = Nodes(cluster, faults, checked, engine.report_nodes_left_out, ledger.clock, ledger.nodes_left_out)
+    train_trial.__mixins__ = (Listening,)  # type: ignore[attr-defined]
     tuner = Tuner(
         tune.with_resources(train_trial, functools.partial(_resources, cluster)),
         tune_config=TuneConfig(
@@ -82,7 +90,7 @@ def run_trials(
 
 def _resources(cluster: ClusterSettings, config: Mapping[str, Any]) -> PlacementGroupFactory:
     """What a trial takes, of the node that it was assigned to."""
-    bundle = {"CPU": cluster.cpus_per_trial, "GPU": cluster.gpus_per_trial}
+    bundle = {"CPU": cluster.trial_cpus, "GPU": cluster.gpus_per_trial}
     return PlacementGroupFactory([bundle], bundle_label_selector=[{NODE_ID_LABEL_KEY: TrialConfig.node_in(config)}])
 
 

@@ -17,11 +17,14 @@ class WorkerDeath:
     cause: Cause = "death"
 
 
+TOLD_TO_END = WorkerDeath("its worker was told to end", None)
+
 # What Ray's error says (its text is all that tells these apart), the first that fits.
 _SIGNS = (
     ("node has died", WorkerDeath("its node was lost", None)),
     ("memory monitor", WorkerDeath("its worker was killed: the machine was short of memory", "oom")),
     ("low on memory", WorkerDeath("its worker was killed: the machine was short of memory", "oom")),
+    ("receives a SIGTERM", TOLD_TO_END),
 )
 CRASHED = WorkerDeath("its worker process died", "crashed")
 # What keeps a worker from starting: a package that is not there or another one than it should be.

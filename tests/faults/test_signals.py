@@ -46,7 +46,10 @@ def waiting(grace_seconds: float, end: str) -> tuple[subprocess.Popen[str], list
     return process, tree(process)[1:]
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGHUP, 129)],
+)
 def test_the_first_signal_asks_and_gives_the_exit_code(number: int, exit_code: int) -> None:
     process, _ = waiting(60, "orderly")
     process.send_signal(number)
@@ -84,8 +87,10 @@ def newer_checkpoints(directory: Path, known: set[Path]) -> set[Path]:
 
 @pytest.mark.slow
 def test_a_preempted_search_and_one_ended_at_once_go_on_where_they_were(tmp_path: Path) -> None:
-    process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=5")
-    for signals, exit_code in (([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)):
+    # Batches of two, so that a signal comes within an epoch.
+    process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=5", "training.batch_size=2")
+    asked = ([signal.SIGTERM], 143), ([signal.SIGUSR1], 143), ([signal.SIGINT, signal.SIGINT], 130)
+    for signals, exit_code in asked:
         known = set(checkpoints(tmp_path, "one"))
         trained = [len(record.epochs) for record in records(tmp_path, "one")] if known else []
         wait_for(partial(newer_checkpoints, tmp_path, known), process)
@@ -98,6 +103,9 @@ def test_a_preempted_search_and_one_ended_at_once_go_on_where_they_were(tmp_path
         assert process.returncode == exit_code, error
         assert "nas/search.py --resume one" in output and "Traceback" not in error
         assert left_over(processes) == []
+        within = any("-step-" in path.name for path in checkpoints(tmp_path, "one"))
+        # What is ended at once is not asked to checkpoint.
+        assert within or len(signals) > 1
         now = [len(record.epochs) for record in records(tmp_path, "one")]
         assert all(before <= after for before, after in zip(trained, now, strict=False))
         assert {record.outcome for record in records(tmp_path, "one")} <= {"running", "finished", "held", "stopped"}

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import subprocess
 from functools import partial
 from pathlib import Path
 from unittest import mock
 
+import psutil
 import pytest
 
 from nas.engine.engine import Engine
@@ -14,7 +16,17 @@ from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.workers.hung_trials import HungTrials, hung_seconds
 from nas.workers.worker_deaths import CRASHED, death_of_worker
-from tests.faults.searches import LIMIT_SECONDS, checkpoints, records, start_search, wait_for, workers
+from tests.faults.searches import (
+    LIMIT_SECONDS,
+    checkpoints,
+    is_alive,
+    left_over,
+    records,
+    start_search,
+    tree,
+    wait_for,
+    workers,
+)
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
 
 
@@ -57,6 +69,8 @@ def test_what_ray_says_tells_deaths_apart() -> None:
     assert death_of_worker(lost).outcome is None
     assert death_of_worker(short).outcome == "oom"
     assert death_of_worker(killed) == death_of_worker("") == CRASHED
+    told = "Worker exits with an exit code 1. The process receives a SIGTERM."
+    assert death_of_worker(told).outcome is None
     missing = "ModuleNotFoundError: No module named 'x'"
     death = death_of_worker(f"ray.exceptions.RaySystemError: System error\nTraceback:\n  File …\n{missing}\n")
     assert (death.cause, death.reason) == ("import", f"its worker could not start: {missing}")
@@ -131,3 +145,44 @@ def test_a_hung_worker_is_killed_and_its_trial_goes_on(tmp_path: Path) -> None:
     ended = records(tmp_path, "one")
     assert sorted((record.outcome, record.deaths) for record in ended if record.trained)[-1] == ("finished", 1)
     assert {record.outcome for record in ended if record.trained} == {"finished"}
+
+
+@pytest.mark.slow
+def test_workers_that_are_told_to_end_cost_their_trials_nothing(tmp_path: Path) -> None:
+    """As before their machine is taken away, at once and while they train."""
+    settings = ("--trials", "2", "training.epochs=8", "training.batch_size=8", "search.scheduler=none")
+    process = start_search(tmp_path, "one", *settings)
+    wait_for(lambda: len(checkpoints(tmp_path, "one")) >= 2 and len(workers(process)) == 2, process)
+    before = workers(process)
+    for worker, number in zip(before, (signal.SIGTERM, signal.SIGUSR1), strict=True):
+        worker.send_signal(number)
+    assert left_over(before, seconds=15) == []
+    assert any("-step-" in path.name for path in checkpoints(tmp_path, "one"))
+    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0 and "Traceback" not in error, error
+    assert error.count("its worker was told to end, it goes on from its checkpoint") == 2, error
+    ended = records(tmp_path, "one")
+    assert [(record.outcome, record.deaths) for record in ended if record.trained] == [("finished", 0)] * 2
+
+
+@pytest.mark.slow
+def test_a_killed_process_of_a_trial_of_two_costs_an_attempt_and_leaves_nothing(tmp_path: Path) -> None:
+    settings = ("--trials", "1", "training.epochs=6", "training.batch_size=8", "--processes-per-trial", "2")
+    process = start_search(tmp_path, "one", *settings)
+    wait_for(lambda: checkpoints(tmp_path, "one") and len(members(process)) == 2, process)
+    before = members(process)
+    before[1].kill()
+    assert left_over(before, seconds=30) == []
+    wait_for(lambda: len(members(process)) == 2, process)
+    before = members(process)
+    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0 and "Traceback" not in error, error
+    assert "process 2 of its 2 was killed by SIGKILL, it goes on from its checkpoint" in error, error
+    assert [(record.outcome, record.deaths) for record in records(tmp_path, "one")] == [("finished", 1)]
+    assert left_over(before) == []
+
+
+def members(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that train a trial together, by their rank."""
+    found = [one for one in tree(process) if is_alive(one) and "nas.workers.trial_member" in one.cmdline()]
+    return sorted(found, key=lambda one: one.cmdline()[-2])

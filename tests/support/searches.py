@@ -67,6 +67,7 @@ def search_settings(**changes: object) -> SearchSettings:
         "replicates": 1,
         "confirm_front": 1,
         "hung_after": None,
+        "checkpoint_minutes": 10.0,
         "objectives": ("val_accuracy", "flops"),
         "keep_checkpoints": "front",
         "deterministic": False,

@@ -24,6 +24,9 @@ def trial_config(**changes: object) -> TrialConfig:
         "checkpoints": "checkpoints",
         "device": "cpu",
         "threads": 1,
+        "checkpoint_seconds": 600.0,
+        "processes": 1,
+        "gpu_memory_share": 1.0,
         "latency_reference": None,
     }
     return TrialConfig(**(fields | changes))

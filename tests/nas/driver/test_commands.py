@@ -29,6 +29,13 @@ def test_a_search_goes_on_on_the_machines_that_it_ran_on() -> None:
     assert shlex.split(command) == ["python", "nas/search.py", "--resume", "mine", *flags]
 
 
+def test_how_many_processes_train_a_trial_is_told_again() -> None:
+    several = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1, processes_per_trial=2)
+    command = resume_command(run_directory("runs", "mine"), several)
+    assert command == "python nas/search.py --resume mine --processes-per-trial 2"
+    assert read_command(["--space", "resnet_stages", *shlex.split(command)[4:]]).cluster == several
+
+
 def test_a_command_can_be_pasted_whatever_the_directory_is_called(tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path / "my runs; #1"), "mine")
     arguments = shlex.split(resume_command(directory, HERE))[2:]

@@ -18,6 +18,7 @@ PLAN = ["--space", "resnet_stages", "data=digits", "--plan"]
     ("flags", "message"),
     [
         (["--cpus-per-trial", "100000"], "--cpus-per-trial is 100000: this machine has "),
+        (["--processes-per-trial", "1000"], "--processes-per-trial is 1000: this machine has "),
         pytest.param(
             ["--gpus-per-trial", "1"], "no GPU that can be seen",
             marks=pytest.mark.skipif(bool(list(Path("/dev").glob("nvidia*"))), reason="there is a GPU"),

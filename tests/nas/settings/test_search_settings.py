@@ -35,6 +35,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ({"epochs": 0}, "search.epochs is 0"),
         ({"stagnation": 0}, "stagnation is 0"),
         ({"replicates": 0}, "replicates is 0"),
+        ({"checkpoint_minutes": -1.0}, "checkpoint_minutes is -1.0: expected a number of at least 0"),
         ({"confirm_front": 0}, "confirm_front is 0"),
         ({"inference_batch": 0}, "inference_batch is 0"),
         ({"minimum_epochs": 0}, "minimum_epochs is 0"),
@@ -87,3 +88,31 @@ def test_json_round_trip() -> None:
 def test_resources_that_ray_cannot_give_are_refused(gpus: float, cpus: float) -> None:
     with pytest.raises(UserError, match="-per-trial is"):
         ClusterSettings(None, gpus, cpus)
+
+
+def test_a_process_a_gpu_and_a_cpu_a_process() -> None:
+    def taken(gpus: float, cpus: float, processes: int | None) -> tuple[int, float, int, float]:
+        found = ClusterSettings(None, gpus, cpus, processes_per_trial=processes)
+        return found.processes, found.trial_cpus, found.process_threads, found.gpu_memory_share
+
+    assert taken(0, 1, None) == (1, 1, 1, 1.0)
+    assert taken(0, 0.5, None) == (1, 0.5, 1, 1.0)
+    assert taken(0.5, 1, None) == (1, 1, 1, 0.5)
+    assert taken(4, 1, None) == (4, 4, 1, 1.0)
+    assert taken(4, 16, 4) == (4, 16, 4, 1.0)
+    assert taken(0, 1, 2) == (2, 2, 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "message"),
+    [
+        (0, 0, "--processes-per-trial is 0: expected a whole number from 1"),
+        (4, 2, "--processes-per-trial is 2: expected 4, one for each GPU of --gpus-per-trial 4"),
+        (0.5, 2, "--processes-per-trial is 2: expected 1"),
+    ],
+)
+def test_processes_that_would_leave_gpus_idle_or_share_one_are_refused(
+    gpus: float, processes: int, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        ClusterSettings(None, gpus, 1, processes_per_trial=processes)

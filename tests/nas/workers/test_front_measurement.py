@@ -45,7 +45,7 @@ def record_of(number: int, architecture: Architecture) -> TrialRecord:
 
 def template(directory: Path) -> TrialTemplate:
     run = run_directory(str(directory), "name")
-    return TrialTemplate(DATA_DEFAULTS["digits"], DIGITS, "", FULL_TRAINING["digits"], run, "cpu", 1)
+    return TrialTemplate(DATA_DEFAULTS["digits"], DIGITS, "", FULL_TRAINING["digits"], run, "cpu", 1, 600.0, 1, 1.0)
 
 
 def test_a_measurement_is_kept_with_the_trial_once(tmp_path: Path) -> None:

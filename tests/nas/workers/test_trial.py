@@ -1,7 +1,10 @@
 """A trial in a worker: from its checkpoint on, in parts where memory is short, and what it reports."""
 
 import dataclasses
-from collections.abc import Generator
+import os
+import signal
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,11 @@ import torch
 from ray import tune
 from torch import nn
 
+import nas.workers.end_requests
 import nas.workers.trial
-from nas.workers.trial import train_trial, trained_epochs
-from nas.workers.trial_config import TrialConfig, TrialEnded, WorkerMessage
+from nas.workers.end_requests import SIGNALS, EndRequests
+from nas.workers.trial import failures_reported, train_trial, trained_epochs
+from nas.workers.trial_config import EpochReport, TrialConfig, TrialEnded, TrialPreempted, WorkerMessage, WorkerReport
 from tests.support.images import folder_config, make_images
 from tests.support.present import present
 from tests.support.tiny_training import DATA, ENOUGH_FOR, RECIPE, TINY, short_of_memory, without_time
@@ -21,6 +26,36 @@ from trainers.checkpoint import newest_sound_checkpoint
 from trainers.data.config import KnownFiles
 from trainers.data.datasets import ImagesChanged, check_data, examine_data
 from trainers.data.file_index import keep_index
+from trainers.distributed import Processes
+from trainers.epoch_result import EpochResult
+from trainers.model import seeded_model
+from trainers.stopping import Stopped
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture
+def requests() -> Iterator[EndRequests]:
+    """Those of a worker, which this process is; its driver wants nothing."""
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+    found = EndRequests(lambda: False)
+    found.listen()
+    yield found
+    signal.alarm(0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def epochs_of(config: TrialConfig) -> Iterator[EpochResult]:
+    return trained_epochs(config, EndRequests(lambda: False), ALONE)
+
+
+def reports_of(config: TrialConfig, requests: EndRequests) -> list[WorkerReport]:
+    """The results of its epochs, and what ended it."""
+    reports: list[WorkerReport] = []
+    with failures_reported(config, requests, reports.append):
+        reports.extend(map(EpochReport, trained_epochs(config, requests, ALONE)))
+    return reports
 
 
 def trial(directory: Path, **changes: object) -> TrialConfig:
@@ -29,12 +64,12 @@ def trial(directory: Path, **changes: object) -> TrialConfig:
 
 
 def test_a_trial_goes_on_from_its_checkpoint_in_two_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = [without_time(result) for result in trained_epochs(trial(tmp_path / "undisturbed"))]
+    undisturbed = [without_time(result) for result in epochs_of(trial(tmp_path / "undisturbed"))]
     steps = check_data(DATA).train_images // 256
     # In the last step of the second epoch.
     make, failed = short_of_memory(ENOUGH_FOR, after_passes=2 * steps - 1)
     monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
-    found = [without_time(result) for result in trained_epochs(trial(tmp_path / "short"))]
+    found = [without_time(result) for result in epochs_of(trial(tmp_path / "short"))]
     assert failed == [256]
     assert [result.epoch for result in found] == [1, 2, 3]
     assert found[0] == undisturbed[0] and found[1] != undisturbed[1]
@@ -48,14 +83,14 @@ def test_a_trial_that_was_split_goes_on_split(tmp_path: Path, monkeypatch: pytes
     config = trial(tmp_path / "one")
     make, failed = short_of_memory(ENOUGH_FOR)
     monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
-    expected = [without_time(result) for result in trained_epochs(config)]
+    expected = [without_time(result) for result in epochs_of(config)]
     assert failed == [256]
-    cut_off = trained_epochs(trial(tmp_path / "two"))
+    cut_off = epochs_of(trial(tmp_path / "two"))
     begun = [without_time(next(cut_off))]
     assert isinstance(cut_off, Generator)
     cut_off.close()
     failed.clear()
-    rest = trained_epochs(trial(tmp_path / "two", recorded_epochs=1))
+    rest = epochs_of(trial(tmp_path / "two", recorded_epochs=1))
     assert begun + [without_time(result) for result in rest] == expected
     assert failed == []
 
@@ -64,7 +99,7 @@ def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, mon
     make, failed = short_of_memory(0)
     monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        list(trained_epochs(trial(tmp_path)))
+        list(epochs_of(trial(tmp_path)))
     assert failed == [256, 128]
     reports: list[dict[str, Any]] = []
     monkeypatch.setattr(tune, "report", reports.append)
@@ -84,7 +119,7 @@ def test_any_other_error_is_no_want_of_memory(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(nas.workers.trial, "seeded_model", fail)
     with pytest.raises(RuntimeError, match="illegal"):
-        list(trained_epochs(trial(tmp_path)))
+        list(epochs_of(trial(tmp_path)))
     assert attempts == 1
 
 
@@ -95,9 +130,83 @@ def test_a_trial_does_not_train_on_images_that_changed_since_its_search_began(tm
     known = KnownFiles(str(tmp_path / "data.index"), found.fingerprint.digest)
     recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=8, warmup_epochs=0.5)
     folders = {"data": config, "data_summary": found.summary, "known_files": known, "training": recipe}
-    assert len(list(trained_epochs(trial(tmp_path / "first", **folders)))) == 1
+    assert len(list(epochs_of(trial(tmp_path / "first", **folders)))) == 1
     (tmp_path / "images" / "dog" / "3.png").rename(tmp_path / "images" / "cat" / "3a.png")
     # A worker that has not read the images yet.
     nas.workers.trial._parts.cache_clear()
     with pytest.raises(ImagesChanged, match=r"'dog/3\.png' is gone; 'cat/3a\.png' is new"):
-        list(trained_epochs(trial(tmp_path / "second", **folders)))
+        list(epochs_of(trial(tmp_path / "second", **folders)))
+
+
+def weights_of(directory: Path) -> dict[str, torch.Tensor]:
+    state = present(newest_sound_checkpoint(directory))[1]["training"]
+    weights: dict[str, torch.Tensor] = state["averaged"]
+    return weights
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("step", [1, 3, 7])
+def test_a_trial_whose_worker_is_told_to_end_at_any_step_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requests: EndRequests, number: signal.Signals, step: int
+) -> None:
+    undisturbed = [without_time(result) for result in epochs_of(trial(tmp_path / "undisturbed"))]
+    steps = 0
+
+    def count(module: nn.Module, arguments: object) -> None:
+        nonlocal steps
+        steps += module.training
+        if steps == step and module.training:
+            os.kill(os.getpid(), number)
+
+    def make(*arguments: Any) -> nn.Module:
+        model = seeded_model(*arguments)
+        model.register_forward_pre_hook(count)
+        return model
+
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
+    *before, last = reports_of(trial(tmp_path / "cut"), requests)
+    assert last == TrialPreempted() and len(before) == (step - 1) // 4 and requests.by_signal
+    # Four steps an epoch.
+    assert (tmp_path / "cut" / f"epoch-00000{step // 4}-step-00000000{step % 4}.checkpoint").exists()
+    rest = epochs_of(trial(tmp_path / "cut", recorded_epochs=len(before)))
+    found = [report.result for report in before if isinstance(report, EpochReport)] + list(rest)
+    assert list(map(without_time, found)) == undisturbed
+    expected, weights = weights_of(tmp_path / "undisturbed"), weights_of(tmp_path / "cut")
+    assert all(torch.equal(expected[name], weights[name]) for name in expected)
+
+
+def test_a_trial_that_the_driver_wants_to_end_is_checkpointed_after_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        list(trained_epochs(trial(tmp_path), EndRequests(lambda: True), ALONE))
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-000000-step-000000001.checkpoint"]
+
+
+def test_checkpoints_within_an_epoch_come_by_time(tmp_path: Path) -> None:
+    next(epochs_of(trial(tmp_path, checkpoint_seconds=0.0)))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    # The last step of the epoch, and the epoch.
+    assert names == ["epoch-000000-step-000000004.checkpoint", "epoch-000001.checkpoint"]
+
+
+def test_what_fails_once_a_worker_was_told_to_end_is_no_fault_of_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requests: EndRequests
+) -> None:
+    def fail(*arguments: object) -> nn.Module:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 1) exited unexpectedly")
+
+    monkeypatch.setattr(nas.workers.trial, "seeded_model", fail)
+    with requests.heeded():
+        assert reports_of(trial(tmp_path), requests) == [TrialPreempted()]
+
+
+def test_a_worker_that_trains_nothing_or_comes_to_no_step_ends_when_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, requests: EndRequests
+) -> None:
+    with pytest.raises(SystemExit):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    monkeypatch.setattr(nas.workers.end_requests, "GRACE_SECONDS", 1)
+    with pytest.raises(SystemExit), requests.heeded():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert requests.requested()
+        time.sleep(30)

@@ -14,6 +14,7 @@ from nas.workers.trial_config import (
     TrialConfig,
     TrialEnded,
     TrialFailed,
+    TrialPreempted,
     WorkerMessage,
     WorkerReport,
 )
@@ -28,6 +29,7 @@ REPORTS = [
     LatencyReport(1.5),
     TrialEnded("diverged", "the loss is not finite in epoch 2"),
     TrialFailed("data", "images are gone", "Traceback\n  …"),
+    TrialPreempted(),
     SearchHalted("storage", "No space left on device"),
 ]
 
