@@ -82,11 +82,13 @@ class Training:
         self.step = 0
         self._loss_sum = torch.zeros((), device=device)
         self._seconds = 0.0
+        # How long the steps of this process have waited for their images.
+        self.waited_seconds = 0.0
         # On how many processes it was before it was taken up; None where it was not, or nobody knows.
         self.earlier_world_size: int | None = None
         self._layout = layout_of(recipe.batch_size, len(train_data)) if layout is None else layout
         self.micro_batches = self._layout.passes
-        self._device = torch.device(device)
+        self.device = torch.device(device)
         self._rank, self._world_size = rank, self._layout.world_size
         self._train_data, self._validation_data = train_data, validation_data
         # Those that were met before the training was taken up.
@@ -94,12 +96,12 @@ class Training:
         # What is left over at the end of an epoch is dropped.
         self._batch_size = self._layout.batch_size
         self.steps_per_epoch = len(train_data) // self._batch_size
-        self._model = model.to(self._device)
+        self._model = model.to(self.device)
         self._averaged = copy.deepcopy(self._model) if recipe.ema_decay > 0 else None
         self._norms = grouped_norms(self._model, self._layout, rank)
         # Where each pass is a group of batch norm, a CPU computes it alike on any layout; so are the sums, then.
         in_groups = self._layout.micro_batch == self._layout.norm_batch < self._layout.batch_size
-        self._exact = ExactGradients(self._model) if in_groups and self._device.type == "cpu" else None
+        self._exact = ExactGradients(self._model) if in_groups and self.device.type == "cpu" else None
         parallel = self._world_size > 1 and self._exact is None
         self._network = DistributedDataParallel(self._model) if parallel else self._model
         self._optimizer = make_optimizer(self._model, recipe)
@@ -108,6 +110,15 @@ class Training:
     def evaluated_model(self) -> nn.Module:
         """The network that is evaluated and kept: the averaged weights, or the trained ones where none are averaged."""
         return self._model if self._averaged is None else self._averaged
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def loss_so_far(self) -> float:
+        """The mean loss of the running epoch's steps, of the images of this process. Makes a GPU wait for its queue."""
+        return self._loss_sum.item() / max(1, self.step)
 
     def epochs(self, between_steps: Callable[[], None] = lambda: None) -> Iterator[EpochResult]:
         """Trains from where the training stands to the recipe's last epoch, with a result after each.
@@ -138,7 +149,7 @@ class Training:
         return evaluate(
             self.evaluated_model,
             data,
-            self._device,
+            self.device,
             max(1, self._batch_size // (self._world_size * self.micro_batches)),
             precision=self.recipe.precision,
             rank=self._rank,
@@ -210,9 +221,8 @@ class Training:
         self._network.train()
         augmentation = Augmentation(self.recipe.augment, self.seed, epoch)
         first = (epoch - 1) * self.steps_per_epoch
-        for images_BCHW, labels_B in self._train_data.batches(
-            self._order(epoch)[self.step :], self._device, augmentation
-        ):
+        batches = self._train_data.batches(self._order(epoch)[self.step :], self.device, augmentation)
+        for images_BCHW, labels_B in self._waited_for(batches):
             done = first + self.step
             learning_rate = learning_rate_at(self.recipe, done, self.steps_per_epoch)
             self._loss_sum += self._step(images_BCHW, labels_B, learning_rate, ema_decay_at(self.recipe, done))
@@ -222,6 +232,16 @@ class Training:
             between_steps()
         last_rate = learning_rate_at(self.recipe, first + self.steps_per_epoch - 1, self.steps_per_epoch)
         return self._finite_mean_loss(epoch, self.steps_per_epoch), last_rate
+
+    def _waited_for(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches, with the time until each of them comes."""
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.waited_seconds += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
 
     def _step(self, images_BCHW: Tensor, labels_B: Tensor, learning_rate: float, ema_decay: float) -> Tensor:
         """One step of the optimizer. The mean loss of the batch before it."""
@@ -255,7 +275,7 @@ class Training:
 
     def _backward(self, images_BCHW: Tensor, labels_B: Tensor, share: float) -> Tensor:
         """Adds the gradients of a part of a batch to those there are. Its mean loss times its share of the batch."""
-        with autocast(self._device, self.recipe.precision):
+        with autocast(self.device, self.recipe.precision):
             logits = self._network(images_BCHW)
             loss = share * F.cross_entropy(logits, labels_B, label_smoothing=self.recipe.label_smoothing)
         torch.autograd.backward(loss)

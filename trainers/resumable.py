@@ -25,10 +25,14 @@ NOTHING, SAVE, END = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """When a training is checkpointed within an epoch: every so many seconds, and where its end is requested."""
+    """When a training is checkpointed within an epoch: every so many seconds, and where its end is requested.
+
+    `after_step` is called after each step, and each batch of an evaluation.
+    """
 
     checkpoint_seconds: float
     end_requested: Callable[[], bool]
+    after_step: Callable[[Training], None] = lambda training: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class ResumableTraining:
 
         def between_steps() -> None:
             nonlocal saved
+            pauses.after_step(self.training)
             is_due = time.monotonic() - saved >= pauses.checkpoint_seconds
             # A process alone cannot leave the others, nor be without them where they save.
             wanted = self.processes.largest(END if pauses.end_requested() else SAVE if is_due else NOTHING)

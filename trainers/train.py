@@ -65,6 +65,7 @@ examples:
   python trainers/train.py bundles/knee --init weights data=image_folder data.root=DIR recipe.epochs=20
   torchrun --nproc-per-node 8 trainers/train.py bundles/knee data=imagenet data.root=/data/imagenet
 
+A line an epoch, and one every 30 s within it (recipe.report_seconds=N), say how it goes.
 Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and
 SIGUSR1 end it after the next step, checkpointed. After an interruption the same command goes on where
 it was, on any number of processes. The output directory ends up with result.json and the trained

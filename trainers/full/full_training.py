@@ -28,6 +28,7 @@ from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
 from trainers.full.initial_weights import load_initial_weights
 from trainers.full.plan import UNREADABLE_IMAGES, Plan
+from trainers.full.progress import Reporter
 from trainers.full.readout import continuation_lines, epoch_line
 from trainers.full.train_settings import FINGERPRINT
 from trainers.history import HISTORY, write_history
@@ -51,7 +52,7 @@ def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[s
         plan.processes.from_first(lambda: _open_out(plan, stack))
         choose_threads(plan.processes.device, plan.summary.image_size)
         checkpoints, processes = plan.out / "checkpoints", plan.processes
-        pauses = Pauses(60 * plan.settings.conduct.checkpoint_minutes, end_requested)
+        pauses = Pauses(60 * plan.settings.conduct.checkpoint_minutes, end_requested, _reporter(plan))
         try:
             training, results = next(
                 train_resumably(partial(_training, plan), checkpoints, processes, partial(_followed, plan, pauses))
@@ -94,6 +95,11 @@ def _note_unreadable(plan: Plan, error: UnreadableImages) -> None:
     """Keeps which images have to be mended: the others must be the same when the training goes on."""
     root = plan.settings.data.root
     write_json_atomically(plan.out / UNREADABLE_IMAGES, [os.path.relpath(file, root) for file in error.files])
+
+
+def _reporter(plan: Plan) -> Callable[[Training], None]:
+    """What the first process calls after each step; the others say nothing."""
+    return Reporter(plan.settings.conduct.report_seconds) if plan.processes.is_first else lambda training: None
 
 
 def _training(plan: Plan) -> Training:

@@ -1,0 +1,90 @@
+"""What a full training says between two epochs: how fast it is, what it waits for, and how long it will take."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from search_spaces.units import readable_duration
+from trainers.loop import Training
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a training stands: at `seconds` of a clock it has made `steps` since it began, or was taken up, in this
+    process, and has waited `waited_seconds` for images.
+    """
+
+    seconds: float
+    steps: int
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a training did between two moments, and will take at the pace that it has had since it began.
+
+    `images_per_second` are those of all processes; `waiting` is the share of the time in which this process waited for
+    images.
+    """
+
+    images_per_second: float
+    waiting: float
+    seconds_left: float
+
+
+def pace(began: Moment, before: Moment, now: Moment, batch_size: int, steps_left: int) -> Pace:
+    """The pace from `before` to `now`, of batches of so many images. A step must lie between them."""
+    seconds = max(now.seconds - before.seconds, 1e-9)
+    a_step = (now.seconds - began.seconds) / (now.steps - began.steps)
+    return Pace(
+        images_per_second=(now.steps - before.steps) * batch_size / seconds,
+        waiting=min(1.0, (now.waited_seconds - before.waited_seconds) / seconds),
+        seconds_left=a_step * steps_left,
+    )
+
+
+def progress_line(training: Training, found: Pace, memory_bytes: int) -> str:
+    """One line on a training within an epoch; its loss is the mean of the epoch so far, in this process."""
+    steps = training.steps_per_epoch
+    return (
+        f"  {training.step:>{len(str(steps))}}/{steps}  loss {training.loss_so_far():.4f}  "
+        f"rate {training.learning_rate:.3g}  {found.images_per_second:,.0f} images/s  "
+        f"{found.waiting:.0%} waiting  {memory_bytes / 1e9:.1f} GB  {readable_duration(found.seconds_left)} left"
+    )
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes: the most that tensors took on a GPU so far, else what this process takes of the machine's memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class Reporter:
+    """Prints a line of a training every `every_seconds`; called after each step, by the process that prints."""
+
+    def __init__(self, every_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._began: Moment | None = None
+        self._before: Moment | None = None
+
+    def __call__(self, training: Training) -> None:
+        steps = training.epoch * training.steps_per_epoch + training.step
+        now = Moment(self._clock(), steps, training.waited_seconds)
+        if self._began is None or self._before is None:
+            # The first step warms up caches and kernels, and is not part of any pace.
+            self._began = self._before = now
+            return
+        # While the validation images go through the network, no step is made.
+        if now.steps == self._before.steps or now.seconds - self._before.seconds < self._every_seconds:
+            return
+        left = training.recipe.epochs * training.steps_per_epoch - now.steps
+        found = pace(self._began, self._before, now, training.recipe.batch_size, left)
+        print(progress_line(training, found, memory_of(training.device)), flush=True)
+        self._before = now
