@@ -72,7 +72,8 @@ def _fits(
     images = torch.zeros(size, summary.in_channels, summary.image_size, summary.image_size, dtype=torch.uint8)
     one: Any = {"mean": (0.5,) * summary.in_channels, "std": (0.5,) * summary.in_channels}
     data = MemoryImages(images, torch.arange(size) % summary.classes, image_size=summary.image_size, **one)
-    step = dataclasses.replace(recipe, epochs=1, batch_size=size, norm_batch=0, augment="none", warmup_epochs=0.0)
+    one_step: dict[str, Any] = {"epochs": 1, "batch_size": size, "warmup_epochs": 0.0, "norm_batch": 0, "repeats": 1}
+    step = dataclasses.replace(recipe, **one_step, augment="none", policy="none", first_image_size=0)
     try:
         weights = _step(make_model(architecture, summary, 0), data, step, device)
         # Several processes keep the gradients twice, in the buckets that they send.

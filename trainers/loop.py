@@ -2,7 +2,7 @@
 
 Order of the samples and augmentation are functions of (seed, epoch, index), so there is no random state to keep.
 
-Shapes: B batch, C channels, H height, W width, I images.
+Shapes: B batch, C channels, H height, W width.
 """
 
 import copy
@@ -12,25 +12,25 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces.errors import UserError
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.batch_norm import finish_step, grouped_norms
-from trainers.data.augmentation import Augmentation
 from trainers.data.image_folders import unreadable_files
 from trainers.data.images import Images
 from trainers.data.loader_processes import LoadersStopped
-from trainers.data.random_draws import uniform_draws
 from trainers.epoch_result import EpochResult
 from trainers.evaluation import autocast, evaluate, sum_over_processes
 from trainers.exact_sums import ExactGradients, in_batch_order
 from trainers.optimizer import make_optimizer, update_average
-from trainers.recipe import Recipe, ema_decay_at, learning_rate_at
+from trainers.recipe import Recipe
+from trainers.sample_order import share_of
+from trainers.schedule import ema_decay_at, learning_rate_at
+from trainers.targets import Targets
+from trainers.training_batches import TrainingBatches, mixes
 
 # Every so many steps the loss is looked at; looking makes a GPU wait for its queue.
 STEPS_BETWEEN_CHECKS = 20
@@ -91,11 +91,12 @@ class Training:
         self.device = torch.device(device)
         self._rank, self._world_size = rank, self._layout.world_size
         self._train_data, self._validation_data = train_data, validation_data
+        share = share_of(self._layout, rank, mixes=mixes(recipe))
+        self._batches = TrainingBatches(train_data, recipe, seed, self._layout.batch_size, share, self.device)
         # Those that were met before the training was taken up.
         self._unreadable: dict[str, list[str]] = {}
-        # What is left over at the end of an epoch is dropped.
         self._batch_size = self._layout.batch_size
-        self.steps_per_epoch = len(train_data) // self._batch_size
+        self.steps_per_epoch = self._batches.steps_per_epoch
         self._model = model.to(self.device)
         self._averaged = copy.deepcopy(self._model) if recipe.ema_decay > 0 else None
         self._norms = grouped_norms(self._model, self._layout, rank)
@@ -219,13 +220,11 @@ class Training:
     def _train_epoch(self, epoch: int, between_steps: Callable[[], None]) -> tuple[float, float]:
         """The mean loss and the last learning rate of epoch `epoch`, counted from 1, from the step on that it is at."""
         self._network.train()
-        augmentation = Augmentation(self.recipe.augment, self.seed, epoch)
         first = (epoch - 1) * self.steps_per_epoch
-        batches = self._train_data.batches(self._order(epoch)[self.step :], self.device, augmentation)
-        for images_BCHW, labels_B in self._waited_for(batches):
+        for images_BCHW, targets in self._waited_for(self._batches.epoch(epoch, self.step)):
             done = first + self.step
             learning_rate = learning_rate_at(self.recipe, done, self.steps_per_epoch)
-            self._loss_sum += self._step(images_BCHW, labels_B, learning_rate, ema_decay_at(self.recipe, done))
+            self._loss_sum += self._step(images_BCHW, targets, learning_rate, ema_decay_at(self.recipe, done))
             if self.step % STEPS_BETWEEN_CHECKS == 0:
                 self._finite_mean_loss(epoch, self.step + 1)
             self.step += 1
@@ -233,7 +232,7 @@ class Training:
         last_rate = learning_rate_at(self.recipe, first + self.steps_per_epoch - 1, self.steps_per_epoch)
         return self._finite_mean_loss(epoch, self.steps_per_epoch), last_rate
 
-    def _waited_for(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _waited_for(self, batches: Iterator[tuple[Tensor, Targets]]) -> Iterator[tuple[Tensor, Targets]]:
         """The batches, with the time until each of them comes."""
         while True:
             start = time.perf_counter()
@@ -243,19 +242,19 @@ class Training:
                 return
             yield batch
 
-    def _step(self, images_BCHW: Tensor, labels_B: Tensor, learning_rate: float, ema_decay: float) -> Tensor:
+    def _step(self, images_BCHW: Tensor, targets: Targets, learning_rate: float, ema_decay: float) -> Tensor:
         """One step of the optimizer. The mean loss of the batch before it."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.zero_grad(set_to_none=True)
         # Batch norm needs two images in a part.
-        count = max(1, min(self.micro_batches, len(labels_B) // 2))
+        count = max(1, min(self.micro_batches, len(targets) // 2))
         # Of which images the loss is the mean: several processes take the mean of theirs, or else the sum.
-        whole = len(labels_B) if self._exact is None else self._batch_size
+        whole = len(targets) if self._exact is None else self._batch_size
         parts: list[Tensor] = []
-        for images, labels in zip(images_BCHW.chunk(count), labels_B.chunk(count), strict=True):
+        for images, part in zip(images_BCHW.chunk(count), targets.chunk(count), strict=True):
             with self._gradients_kept_here(until_last=len(parts) + 1 < count):
-                parts.append(self._backward(images, labels, len(labels) / whole))
+                parts.append(self._backward(images, part, len(part) / whole))
             if self._exact is not None:
                 self._exact.add()
         if self._exact is not None:
@@ -273,11 +272,11 @@ class Training:
             return self._network.no_sync()
         return nullcontext()
 
-    def _backward(self, images_BCHW: Tensor, labels_B: Tensor, share: float) -> Tensor:
+    def _backward(self, images_BCHW: Tensor, targets: Targets, share: float) -> Tensor:
         """Adds the gradients of a part of a batch to those there are. Its mean loss times its share of the batch."""
         with autocast(self.device, self.recipe.precision):
             logits = self._network(images_BCHW)
-            loss = share * F.cross_entropy(logits, labels_B, label_smoothing=self.recipe.label_smoothing)
+            loss = share * targets.loss(logits, self.recipe.label_smoothing)
         torch.autograd.backward(loss)
         return loss.detach()
 
@@ -291,15 +290,3 @@ class Training:
         if not math.isfinite(mean):
             raise Diverged(epoch)
         return mean
-
-    def _order(self, epoch: int) -> list[Tensor]:
-        """The indices of this process's share of every batch of an epoch.
-
-        A batch lies over the processes pass by pass, so that neighbours in it are normalised together on any number.
-        """
-        count = len(self._train_data)
-        draw_I = uniform_draws(self.seed, epoch, np.arange(count), 1)[:, 0]
-        order_I = torch.from_numpy(np.argsort(draw_I, kind="stable"))
-        whole = order_I[: self.steps_per_epoch * self._batch_size]
-        shares = whole.view(self.steps_per_epoch, -1, self._world_size, self._layout.micro_batch)[:, :, self._rank]
-        return list(shares.flatten(1))

@@ -1,4 +1,4 @@
-"""How a network is trained: the configuration, its learning-rate schedule, and the full training on each data set."""
+"""How a network is trained, as plain data. The recipes that come with the project are in `trainers/recipes/`."""
 
 import dataclasses
 import math
@@ -9,24 +9,40 @@ from typing import Any
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 
-# What `trainers.data.augmentation` does to training images, and what `trainers.evaluation.autocast` computes in.
+# What `trainers.optimizer` steps with, and how `trainers.schedule` lets the learning rate fall.
+OPTIMIZERS = ("sgd", "adamw", "muon")
+SCHEDULES = ("cosine", "linear")
+# What `trainers.data.augmentation` does to training images, and `trainers.data.policies` after it.
 AUGMENTS = ("none", "shift", "flip_crop", "resized_crop")
+POLICIES = ("none", "rand_augment", "trivial_augment", "aug_mix")
+# What `trainers.evaluation.autocast` computes in.
 PRECISIONS = ("float32", "bfloat16")
 # Of epochs and of images in a batch: more than that is a slip of the finger.
 MOST = 1_000_000
-# Pixels of a side up to which batch norm sees whole batches, if a full training leaves it open.
-SMALL_IMAGE_SIZE = 64
+# RandAugment's magnitudes are 0 to this.
+MOST_MAGNITUDE = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """SGD with Nesterov momentum, linear warm-up and a cosine decay to zero, both a step at a time.
+    """An optimizer, a linear warm-up and a decay to zero, both a step at a time, and what is done to images.
 
-    `batch_size` is the global batch. `weight_decay` applies to the weights of convolutions and linear layers, not to
-    norms, biases and position embeddings. `ema_decay` is that of the exponential moving average of the weights, which
-    is what is evaluated and kept; 0 keeps the weights themselves. "bfloat16" is autocast. `norm_batch` is over how many
-    images of a batch batch norm takes its statistics, wherever they are computed; 0 leaves it open: it is the whole
-    batch in a search, and `open_norm_batch` in a full training. Raises UserError where a value is out of range.
+    - `batch_size` is the global batch; `norm_batch` is over how many images of it batch norm takes its statistics,
+      wherever they are computed. 0 leaves that open: it is the whole batch in a search, and `open_norm_batch` in a full
+      training.
+    - `optimizer` is SGD with Nesterov momentum, AdamW, or Muon. `momentum` is AdamW's first beta, too. Weights of
+      convolutions and linear layers decay by `weight_decay`; norms, biases and position embeddings do not.
+    - `ema_decay` is that of the exponential moving average of the weights, which is what is evaluated and kept; 0 keeps
+      the weights themselves.
+    - `augment` moves and crops images, `policy` then changes them as RandAugment (of magnitude `policy_magnitude`),
+      TrivialAugment or AugMix do. `random_erasing` is the probability that a rectangle is erased. `mixup` and `cutmix`
+      are the alpha of the mixtures of two images, 0 for none; of both, each image takes one by chance. `repeats` is how
+      often an image stands in a batch, each time changed otherwise.
+    - `train_image_size` is the side of training images in pixels, 0 for `data.image_size`, by which a network is
+      evaluated, tested and kept. `first_image_size`, if it is not 0, is the side at first: it grows from there.
+    - `precision` "bfloat16" is autocast.
+
+    Raises UserError where a value is out of range.
     """
 
     epochs: int
@@ -40,6 +56,16 @@ class Recipe:
     augment: str
     precision: str
     norm_batch: int = 0
+    optimizer: str = "sgd"
+    schedule: str = "cosine"
+    policy: str = "none"
+    policy_magnitude: int = 9
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    repeats: int = 1
+    train_image_size: int = 0
+    first_image_size: int = 0
 
     def __post_init__(self) -> None:
         self._check("epochs", 1 <= self.epochs <= MOST, f"1 to {MOST:,}")
@@ -54,10 +80,25 @@ class Recipe:
             self.norm_batch == 0 or (self.norm_batch >= 2 and self.batch_size % self.norm_batch == 0),
             f"0, or at least 2 that divide the batch of {self.batch_size}",
         )
-        if self.augment not in AUGMENTS:
-            raise unknown_name("recipe augment", self.augment, AUGMENTS)
-        if self.precision not in PRECISIONS:
-            raise unknown_name("recipe precision", self.precision, PRECISIONS)
+        self._check("policy_magnitude", 0 <= self.policy_magnitude <= MOST_MAGNITUDE, f"0 to {MOST_MAGNITUDE}")
+        self._check("random_erasing", 0 <= self.random_erasing <= 1, "a probability from 0 to 1")
+        for name in ("mixup", "cutmix"):
+            self._check(name, 0 <= getattr(self, name) <= 100, "a number from 0 to 100")
+        most_repeats = self.batch_size // 2
+        self._check("repeats", 1 <= self.repeats <= most_repeats, f"1 to {most_repeats}, half of the batch")
+        self._check_image_sizes()
+        for name, known in (
+            ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("augment", AUGMENTS), ("policy", POLICIES),
+            ("precision", PRECISIONS),
+        ):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise unknown_name(f"recipe {name}", getattr(self, name), known)
+
+    def _check_image_sizes(self) -> None:
+        last, first = self.train_image_size, self.first_image_size
+        self._check("train_image_size", last == 0 or 8 <= last <= 4096, "8 to 4096 pixels, or 0 for data.image_size")
+        expected = f"8 to the train_image_size of {last} pixels, or 0" if last else "0, or a train_image_size, too"
+        self._check("first_image_size", first == 0 or 8 <= first <= last, expected)
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
@@ -67,122 +108,29 @@ class Recipe:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """The fields; `norm_batch` only where it is set, as files of earlier code have it."""
-        fields = dataclasses.asdict(self)
-        return fields if self.norm_batch else {name: fields[name] for name in fields if name != "norm_batch"}
+        """The fields; of those that files of earlier code lack only what is set otherwise than they were trained."""
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in ADDED_FIELDS or value != ADDED_FIELDS[name]
+        }
 
     @classmethod
     def from_json(cls, data: object) -> "Recipe":
         """The recipe that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, {"norm_batch": 0} | dict(data) if isinstance(data, Mapping) else data, "recipe")
+        return read_dataclass(cls, ADDED_FIELDS | dict(data) if isinstance(data, Mapping) else data, "recipe")
 
 
-def scaled_learning_rate(batch_size: int, learning_rate: float, other_batch_size: int) -> float:
-    """The learning rate at another batch: in proportion to it, the rule of arXiv 1706.02677 for SGD."""
-    return learning_rate * other_batch_size / batch_size
-
-
-def open_norm_batch(batch_size: int, image_size: int) -> int:
-    """Over how many images batch norm takes its statistics in a full training whose recipe leaves it open.
-
-    Over the whole batch where images are small, since any device holds that, and small passes would make it slow. Else
-    over a quarter of it, from 16 to 32 images: what a GPU has of a large batch in arXiv 1706.02677. It does not follow
-    the machines, so that a training is the same on any of them.
-    """
-    if image_size <= SMALL_IMAGE_SIZE:
-        return batch_size
-    return nearest_norm_batch(min(max(batch_size // 4, 16), 32), batch_size)
-
-
-def nearest_norm_batch(norm_batch: int, batch_size: int) -> int:
-    """What divides the batch and is nearest to `norm_batch`, as a factor."""
-    pairs = ((size, batch_size // size) for size in range(1, math.isqrt(batch_size) + 1) if batch_size % size == 0)
-    divisors = (divisor for pair in pairs for divisor in pair if divisor >= 2)
-    return min(divisors, key=lambda divisor: (max(divisor / norm_batch, norm_batch / divisor), divisor))
-
-
-def learning_rate_at(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of optimizer step `step`, counted from 0 over the whole training.
-
-    A warm-up as long as the training or longer never reaches the decay.
-    """
-    total = recipe.epochs * steps_per_epoch
-    warmup = round(recipe.warmup_epochs * steps_per_epoch)
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
-
-
-def ema_decay_at(recipe: Recipe, updates: int) -> float:
-    """The decay of the moving average after `updates` earlier ones.
-
-    It grows from 0.1 to `ema_decay`, so that the average spans about the last tenth of a short training and never
-    holds on to the weights that it began with.
-    """
-    return min(recipe.ema_decay, (1 + updates) / (10 + updates))
-
-
-# The trainings after which a found architecture is evaluated. ImageNet's is that of arXiv 1906.05909, section 4.1;
-# weight decay and label smoothing, which the paper does not state, are the usual ones of ResNets in that setting.
-FULL_TRAINING: dict[str, Recipe] = {
-    "digits": Recipe(
-        epochs=40,
-        batch_size=64,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        warmup_epochs=3.0,
-        ema_decay=0.99,
-        augment="shift",
-        precision="float32",
-    ),
-    "cluttered_digits": Recipe(
-        epochs=40,
-        batch_size=64,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        warmup_epochs=3.0,
-        ema_decay=0.99,
-        augment="none",
-        precision="float32",
-    ),
-    "cifar10": Recipe(
-        epochs=200,
-        batch_size=128,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        warmup_epochs=5.0,
-        ema_decay=0.999,
-        augment="flip_crop",
-        precision="float32",
-    ),
-    "image_folder": Recipe(
-        epochs=100,
-        batch_size=64,
-        learning_rate=0.05,
-        momentum=0.9,
-        weight_decay=1e-4,
-        label_smoothing=0.1,
-        warmup_epochs=5.0,
-        ema_decay=0.999,
-        augment="resized_crop",
-        precision="float32",
-    ),
-    "imagenet": Recipe(
-        epochs=130,
-        batch_size=4096,
-        learning_rate=1.6,
-        momentum=0.9,
-        weight_decay=1e-4,
-        label_smoothing=0.1,
-        warmup_epochs=10.0,
-        ema_decay=0.9999,
-        augment="resized_crop",
-        precision="bfloat16",
-    ),
+# The fields that were added in time, and what stands for them in files that lack them.
+ADDED_FIELDS = {
+    field.name: field.default for field in dataclasses.fields(Recipe) if field.default is not dataclasses.MISSING
 }
+
+
+def check_optimizer(before: Mapping[str, Any], after: Mapping[str, Any], *, rate_given: bool) -> None:
+    """Raises UserError where the fields of a recipe name another optimizer and no learning rate that suits it."""
+    if after["optimizer"] in OPTIMIZERS and after["optimizer"] != before["optimizer"] and not rate_given:
+        raise UserError(
+            f"recipe optimizer is {after['optimizer']!r}, and the learning rate of {before['learning_rate']} is for "
+            f"{before['optimizer']}: expected a learning_rate, too, or a recipe of that optimizer."
+        )

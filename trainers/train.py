@@ -27,16 +27,18 @@ from search_spaces.standard_streams import run_program
 from trainers.stopping import TERMINATED, EndedEarly, Stopped, StopSignals
 
 if TYPE_CHECKING:
+    from trainers.bundle.contents import Bundle
     from trainers.full.plan import Plan
+    from trainers.full.train_settings import TrainSettings
 
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
 DESCRIPTION = """\
 Trains the network of a bundle fully, from scratch, and evaluates it once on the test split.
 
-The data set is the bundle's own unless data=NAME says another. The recipe is the bundle's own on the
-bundle's data set, and that data set's full training on any other. Settings on the command line go on
-top of both.
+The data set is the bundle's own unless data=NAME says another. The recipe is that of recipe=NAME, else
+the bundle's own on the bundle's data set, and that data set's full training on any other. Settings on
+the command line go on top of both.
 
 With --init weights it goes on from the bundle's weights instead, at a tenth of the learning rate and
 the bundle's image size. Where the classes differ, the classifier is made anew."""
@@ -49,11 +51,19 @@ settings:
                     val/ and test/ that hold them; imagenet has train/ and val/, which is its test
                     split; cifar10 is downloaded there
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
-  recipe.augment=none | shift | flip_crop | resized_crop
+  recipe=NAME       one of trainers/recipes/, or a file as those: FILE.yaml
+  recipe.epochs, recipe.batch_size (of all processes together; the learning rate changes with it, unless it is
+                    given, too), recipe.learning_rate, recipe.momentum, recipe.weight_decay,
+                    recipe.label_smoothing, recipe.warmup_epochs, recipe.ema_decay
+  recipe.optimizer=sgd | adamw | muon
+  recipe.schedule=cosine | linear
   recipe.precision=float32 | bfloat16
-  recipe.batch_size (of all processes together; the learning rate changes in proportion, unless it is
-                    given, too), recipe.epochs, recipe.learning_rate, recipe.momentum,
-                    recipe.weight_decay, recipe.label_smoothing, recipe.warmup_epochs, recipe.ema_decay
+  recipe.augment=none | shift | flip_crop | resized_crop
+  recipe.policy=none | rand_augment | trivial_augment | aug_mix
+  recipe.policy_magnitude=0 to 30 (rand_augment), recipe.random_erasing=P, recipe.mixup=ALPHA,
+  recipe.cutmix=ALPHA, recipe.repeats=N (an image stands in a batch N times, each time changed otherwise)
+  recipe.train_image_size=N, recipe.first_image_size=N   pixels of training images, and at first, from where
+                    they grow; data.image_size is the size by which a network is evaluated and kept
   recipe.norm_batch=N   batch norm takes its statistics over N images of a batch, wherever they are
                     (0 leaves it open: the whole batch for images of up to 64 pixels, else 16 to 32)
   recipe.micro_batch=auto | N   images that a process takes through the network at a time; auto: its
@@ -82,7 +92,12 @@ def main(arguments: list[str]) -> int:
         try:
             options = _parser().parse_intermixed_args(arguments)
             check_device(options.device)
-            plan = _prepare(options)
+            settings, bundle = _settings(options)
+            if options.print_config:
+                if is_first:
+                    print(_config_text(settings), end="")
+                return SUCCESS
+            plan = _prepare(options, settings, bundle)
         except UserError as error:
             if is_first:
                 print(f"error: {error}", file=sys.stderr)
@@ -125,12 +140,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="of weights, order and augmentation (default: 0)",
     )
+    parser.add_argument("--print-config", action="store_true", help="print every setting as YAML, and start nothing")
     return parser
 
 
-def _prepare(options: argparse.Namespace) -> "Plan":
+def _settings(options: argparse.Namespace) -> "tuple[TrainSettings, Bundle]":
     from trainers.bundle.document import read_bundle, weights_digest
-    from trainers.full.plan import TRAINING_NEEDS, prepare
     from trainers.full.train_settings import settings_of
 
     if options.bundle is None:
@@ -139,11 +154,23 @@ def _prepare(options: argparse.Namespace) -> "Plan":
         raise unknown_name("--init", options.init, INITS)
     directory = Path(options.bundle)
     bundle = read_bundle(directory)
-    prepare_machine(TRAINING_NEEDS)
     initial = weights_digest(directory) if options.init == "weights" else None
-    settings = settings_of(bundle, options.settings, options.seed, initial)
-    out = Path(options.out or f"{directory.resolve()}-{'trained' if initial is None else 'tuned'}")
-    return prepare(bundle, settings, out, options.device, None if initial is None else directory)
+    return settings_of(bundle, options.settings, options.seed, initial), bundle
+
+
+def _config_text(settings: "TrainSettings") -> str:
+    from trainers.full.config_text import config_text
+
+    return config_text(settings)
+
+
+def _prepare(options: argparse.Namespace, settings: "TrainSettings", bundle: "Bundle") -> "Plan":
+    from trainers.full.plan import TRAINING_NEEDS, prepare
+
+    prepare_machine(TRAINING_NEEDS)
+    directory, from_scratch = Path(options.bundle), settings.initial_weights is None
+    out = Path(options.out or f"{directory.resolve()}-{'trained' if from_scratch else 'tuned'}")
+    return prepare(bundle, settings, out, options.device, None if from_scratch else directory)
 
 
 def _run(plan: "Plan", arguments: list[str], signals: StopSignals) -> int:

@@ -102,6 +102,8 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Comm
         section, _, key = override.key.partition(".")
         if override.key == "data":
             settings["data"]["name"] = override.text
+        elif override.key == "recipe":
+            settings["training"] = dict(given["training"])
         elif section in settings:
             settings[section][key] = given[section][key]
     command = Command(

@@ -22,7 +22,7 @@ from search_spaces.errors import printable
 from search_spaces.pasted_commands import shell_word
 from search_spaces.units import counted, readable_duration
 from trainers.intervals import CONFIDENCE
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 # So many reasons of failed trials are listed.
 MOST_REASONS = 5
@@ -158,7 +158,7 @@ def _full_training_text(front: Sequence[TrialRecord], data: str) -> str:
     """What is to be kept in mind of the accuracies of a front."""
     return (
         f"these are accuracies after {counted(len(front[0].epochs), 'epoch')}; train_fully.py shows what its most "
-        f"accurate member and the anchors reach in a full training of {FULL_TRAINING[data].epochs}"
+        f"accurate member and the anchors reach in a full training of {full_training(data).epochs}"
     )
 
 

@@ -9,7 +9,7 @@ from nas.settings.run_directory import RunDirectory
 from trainers.bundle.contents import Bundle
 from trainers.bundle.provenance import Provenance
 from trainers.full.train_settings import settings_of
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 
 def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, choice: str) -> Bundle:
@@ -37,7 +37,7 @@ def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, c
     )
     return Bundle(
         record.architecture,
-        FULL_TRAINING[header.data.name],
+        full_training(header.data.name),
         header.data,
         header.data_summary,
         provenance,

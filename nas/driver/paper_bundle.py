@@ -14,7 +14,7 @@ from trainers.data.config import DATA_DEFAULTS, DataConfig, DataSummary
 from trainers.data.datasets import examine_data, summary_without_images
 from trainers.data.fingerprint import DataFingerprint
 from trainers.full.train_settings import settings_of
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 # What the paper's models were made for.
 DATA = "imagenet"
@@ -57,4 +57,4 @@ def _bundle(
 ) -> Bundle:
     cost = summary.cost(architecture)
     provenance = PaperProvenance(model, code_revision(), version("torch"), cost.flops, cost.params)
-    return Bundle(architecture, FULL_TRAINING[data.name], data, summary, provenance, fingerprint)
+    return Bundle(architecture, full_training(data.name), data, summary, provenance, fingerprint)

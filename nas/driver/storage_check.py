@@ -50,8 +50,8 @@ def check_space(
 
 
 def checkpoint_bytes(params: float, recipe: Recipe) -> float:
-    """The size of a trial's checkpoint: its weights, their averages where there are any, and the momentum."""
-    return params * BYTES_PER_WEIGHT * (3 if recipe.ema_decay else 2)
+    """The size of a trial's checkpoint: its weights, their averages where there are any, and the optimizer's state."""
+    return params * BYTES_PER_WEIGHT * (1 + (recipe.ema_decay > 0) + (2 if recipe.optimizer == "adamw" else 1))
 
 
 def _samples(space: Space, rng: random.Random) -> list[Architecture]:

@@ -1,7 +1,7 @@
 """What differs between the settings of two searches, and what a search that goes on may change. Pure, on plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.settings.command import Command
@@ -93,7 +93,7 @@ def check_resumable(name: str, before: SearchHeader, after: Command) -> None:
 def check_comparable(name: str, before: SearchHeader, after: Command) -> None:
     """Raises UserError, showing each difference, where the accuracies of a search would mean something else."""
     found = changes("data", before.data.to_json(), after.data.to_json())
-    found += changes("training", before.training.to_json(), after.training.to_json())
+    found += changes("training", asdict(before.training), asdict(after.training))
     search = changes("search", before.search.to_json(), after.search.to_json())
     found += [change for change in search if change.key == OBJECTIVES]
     if found:

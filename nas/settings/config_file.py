@@ -11,9 +11,9 @@ from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.changes import shared_stages
 from nas.settings.command import Command
 from nas.settings.compose import SECTIONS
-from nas.settings.space_files import KeysOnce
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
+from search_spaces.yaml_files import read_mapping
 
 HEADING = "# Every setting of a search: python nas/search.py --config FILE [flags] [KEY=VALUE ...]\n"
 # Whose user and password are not printed, and where they may be given instead.
@@ -38,14 +38,7 @@ def config_text(command: Command) -> str:
 
 def read_config(path: str) -> dict[str, dict[str, Any]]:
     """The sections of a file that `config_text` wrote, or of some of its lines. Raises UserError where it is none."""
-    try:
-        found = yaml.load(Path(path).read_text(encoding="utf-8"), KeysOnce)
-    except OSError as error:
-        raise UserError(f"--config {path!r} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"--config {path!r} is not YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(found, dict):
-        raise UserError(f"--config {path!r}: expected a mapping, found {type(found).__name__}.")
+    found = read_mapping(Path(path), f"--config {path!r}")
     for section, values in found.items():
         if section not in ("space", *SECTIONS):
             raise unknown_name(f"section of --config {path!r}", section, ["space", *SECTIONS])

@@ -44,7 +44,8 @@ overrides (KEY=VALUE, before or after the flags):
                                                  the data set, with the training that suits it; the first comes with
                                                  the installation and is the default
   data.root=DIR data.image_size=N                where it is, and the side of its images in pixels
-  training.epochs=N training.batch_size=N …      how each trial is trained (nas/conf/data/)
+  recipe=NAME                                    how each trial is trained: one of trainers/recipes/, or a file as those
+  training.epochs=N training.batch_size=N …      any field of it
   search.objectives=[val_accuracy,latency_ms]    latency as it is measured, instead of FLOPs
   search.sampler=ehvi|tpe|nsga2|random  search.scheduler=pareto|asha|none …                      (nas/conf/search.yaml)
   tracking.uri=http://127.0.0.1:5000             an MLflow server instead of the store in the runs directory

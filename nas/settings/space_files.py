@@ -1,17 +1,16 @@
 """The spaces that come with the project, and those in files of the user's."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from search_spaces import space as space_module
-from search_spaces.errors import UserError, unknown_name
+from search_spaces.errors import unknown_name
 from search_spaces.json_fields import read_dataclass
 from search_spaces.overrides import Override
 from search_spaces.space_reading import space_from_mapping
+from search_spaces.yaml_files import read_mapping
 
 SPACE_DIRECTORY = Path(space_module.__file__).resolve().parent
 
@@ -32,18 +31,6 @@ class SpaceFile:
         return read_dataclass(cls, data, "space_file")
 
 
-class KeysOnce(yaml.SafeLoader):
-    """Reads YAML as safely, and refuses a key that a mapping has twice, of which YAML would take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        known: set[str] = set()
-        for key, _ in node.value:
-            if key.value in known and isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-            known |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
-        return super().construct_mapping(node, deep)
-
-
 def space_names() -> list[str]:
     """The spaces that come with the project."""
     return sorted(path.stem for path in SPACE_DIRECTORY.glob("*.yaml"))
@@ -54,14 +41,7 @@ def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else SPACE_DIRECTORY / f"{name}.yaml"
     if not name.endswith((".yaml", ".yml")) and name not in space_names():
         raise unknown_name("space", name, [*space_names(), "a file ending in .yaml"])
-    try:
-        mapping = yaml.load(path.read_text(encoding="utf-8"), KeysOnce)
-    except OSError as error:
-        raise UserError(f"space file {str(path)!r} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or a number that is none is a ValueError
-        raise UserError(f"space file {str(path)!r} is not YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(mapping, dict):
-        raise UserError(f"space file {str(path)!r}: expected a mapping, found {type(mapping).__name__}.")
+    mapping = read_mapping(path, f"space file {str(path)!r}")
     space_from_mapping(path.stem, mapping)
     return path.stem, mapping
 

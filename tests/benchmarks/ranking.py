@@ -29,7 +29,8 @@ from trainers.data.config import DataConfig, DataSummary
 from trainers.data.datasets import check_data, load_test, load_train_validation
 from trainers.loop import Training
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING, Recipe
+from trainers.recipe import Recipe
+from trainers.recipe_files import full_training
 
 # Among so many random architectures those at even ratios of FLOPs are taken.
 SAMPLED = 500
@@ -109,7 +110,7 @@ def main() -> None:
     of_full = [text for text in arguments.overrides if text.startswith("recipe.")]
     of_search = [text for text in arguments.overrides if text not in of_full]
     command = read_command(["--space", arguments.space, *of_search])
-    full = {"recipe": FULL_TRAINING[command.data.name].to_json()}
+    full = {"recipe": full_training(command.data.name).to_json()}
     changes = [read_override(text, "recipe.epochs=20") for text in of_full]
     recipes = {
         "search": command.training,

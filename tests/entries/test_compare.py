@@ -21,9 +21,9 @@ from trainers.data.config import DATA_DEFAULTS
 from trainers.data.digits_source import digits_fingerprint
 from trainers.epoch_result import EpochResult
 from trainers.history import write_history
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
-RECIPE = FULL_TRAINING["digits"]
+RECIPE = full_training("digits")
 
 
 def network(*operators: Convolution | Attention, width: int = 8) -> Architecture:

@@ -1,5 +1,7 @@
 """`nas/search.py --print-config`, and the same file given back by `--config`."""
 
+import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import yaml
 
 from nas.driver.command_line import read_command
 from nas.search import main
+from trainers.recipe_files import named_recipe
 
 BEGIN = [
     "--space", "resnet_blocks", "data=digits", "--max-flops", "2M", "--trials", "7", "training.epochs=3",
@@ -48,6 +51,17 @@ def test_flags_and_overrides_lie_on_top_of_a_file_and_defaults_below(
     file.write_text(printed(capsys, *BEGIN), encoding="utf-8")
     changed = read_command(["--config", str(file), "space.stages.heads=[2]"])
     assert {heads for stage in changed.space.stages for heads in stage.heads} <= {2}
+
+
+def test_a_recipe_on_the_command_line_takes_the_place_of_that_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(capsys, *BEGIN, "recipe=digits_adamw")
+    assert yaml.safe_load(text)["training"] == dataclasses.asdict(replace(named_recipe("digits_adamw"), epochs=3))
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    found = read_command(["--config", str(file), "recipe=digits_muon", "recipe.epochs=4"])
+    assert found.training == replace(named_recipe("digits_muon"), epochs=4)
 
 
 def test_secrets_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,10 @@ def one_thread() -> Iterator[None]:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("interrupted") / "knee"
     # Batch norm of 16 images at a time: on two processes the weights are equal to the bit, too.
-    recipe = dataclasses.replace(RECIPE, batch_size=64, norm_batch=16, epochs=3)
+    recipe = dataclasses.replace(
+        RECIPE, batch_size=64, norm_batch=16, epochs=3,
+        policy="rand_augment", random_erasing=0.3, mixup=0.2, cutmix=1.0, repeats=2,
+    )  # fmt: skip
     found = Bundle(TINY, recipe, DATA, check_data(DATA), provenance(trial=42))
     write_bundle(directory, found, seeded_model(TINY, found.data_summary, 7).state_dict())
     return directory

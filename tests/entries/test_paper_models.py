@@ -10,7 +10,7 @@ from tests.support.exported_search import finished_search
 from tests.support.images import make_images
 from trainers.bundle.document import read_bundle
 from trainers.bundle.provenance import PaperProvenance
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 from trainers.train import main as train
 
 
@@ -28,7 +28,7 @@ def test_a_model_of_the_paper_becomes_a_bundle_for_imagenet_by_its_name(
     output = capsys.readouterr().out
     assert "7.18 GFLOPs at 224 pixels, 18,031,592 parameters" in output and "data.root=DIR" in output
     bundle = read_bundle(here / "bundles" / "resnet50-attention")
-    assert bundle.architecture == ARCHITECTURES["resnet50-attention"] and bundle.recipe == FULL_TRAINING["imagenet"]
+    assert bundle.architecture == ARCHITECTURES["resnet50-attention"] and bundle.recipe == full_training("imagenet")
     assert isinstance(bundle.provenance, PaperProvenance) and bundle.provenance.paper_model == "resnet50-attention"
     assert (bundle.data_summary.classes, bundle.data_summary.test_images) == (1000, 50_000)
     card = (here / "bundles" / "resnet50-attention" / "README.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_it_is_made_for_the_images_of_a_search_or_for_others_and_trains(
     make_images(here / "images", count=20)
     assert main(["data=image_folder", "--paper", "resnet26", f"data.root={here / 'images'}", "--out", "folder"]) == 0
     bundle = read_bundle(here / "folder")
-    assert bundle.recipe == FULL_TRAINING["image_folder"] and bundle.class_names is not None
+    assert bundle.recipe == full_training("image_folder") and bundle.class_names is not None
     assert bundle.data_summary.classes == 2 and bundle.data_fingerprint is not None
     assert main(["--paper", "resnet38", "data=cifar10", "--out", "cifar"]) == 0
     assert read_bundle(here / "cifar").data_summary.train_images == 45_000 and not (here / "data").exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from tests.support import tiny_training
 from tests.support.bundles import provenance
@@ -164,6 +165,36 @@ def test_two_processes_train_as_one_global_batch(bundle: Path, tmp_path: Path) -
     assert result["test_loss"] == pytest.approx(loss, rel=1e-5)
 
 
+def test_another_recipe_trains_and_its_settings_can_be_printed_and_given_back(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        str(bundle),
+        "recipe=imagenet_adamw",
+        "recipe.epochs=1",
+        "recipe.batch_size=120",
+        "recipe.warmup_epochs=0",
+    ]
+    sizes = ["recipe.first_image_size=8", "recipe.train_image_size=16", "recipe.precision=float32"]
+    assert main([*command, *sizes, "--print-config", "--out", str(tmp_path / "none")]) == 0
+    printed = capsys.readouterr().out
+    found = yaml.safe_load(printed)
+    assert (found["data"]["name"], found["conduct"]["micro_batch"], found["seed"]) == ("digits", "auto", 0)
+    assert (found["recipe"]["optimizer"], found["recipe"]["train_image_size"]) == ("adamw", 16)
+    assert not list(tmp_path.iterdir())
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(found["recipe"]), encoding="utf-8")
+    assert main([str(bundle), f"recipe={file}", "--out", str(tmp_path / "out")]) == 0
+    words = capsys.readouterr().out
+    assert (
+        "adamw; images resized crop, rand augment, erasing 0.25, mixup 0.8, cutmix 1, 3 times each, 8 to 16 px" in words
+    )
+    trained = read_bundle(tmp_path / "out" / "bundle")
+    assert dataclasses.asdict(trained.recipe) == found["recipe"]
+    # Trained on other sizes, it is evaluated and kept for the images of its data.
+    assert trained.input_rule.size == DATA.image_size
+
+
 def test_a_diverging_training_says_what_to_try(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,12 +211,15 @@ def test_a_diverging_training_says_what_to_try(
         ([], "BUNDLE is missing"),
         (
             ["{bundle}", "--sed", "3"],
-            "unknown flag '--sed': expected one of --help, --version, --out, --init, --device, --seed. "
+            "unknown flag '--sed': expected one of --help, --version, --out, --init, --device, --seed, --print-config. "
             "Did you mean '--seed'?",
         ),
         (["{bundle}", "--seed", "-1"], "--seed is -1"),
         (["{bundle}", "--device", "gpu"], "--device is 'gpu': expected auto, cpu, cuda or cuda:N"),
         (["{bundle}", "recipe.epoch=3"], "Did you mean 'recipe.epochs'?"),
+        (["{bundle}", "recipe=imagenet_papr"], "Did you mean 'imagenet_paper'?"),
+        (["{bundle}", "recipe.optimizer=adamw"], "expected a learning_rate, too, or a recipe of that optimizer"),
+        (["{bundle}", "recipe={missing}.yaml"], "cannot be read: No such file"),
         (["{bundle}", "data=imagenet"], "data.root="),
         (["{bundle}", "data=image_folder", "data.root={missing}"], "there is no directory"),
     ],

@@ -33,7 +33,7 @@ from trainers.bundle.files import read_model, write_bundle
 from trainers.data.config import DATA_DEFAULTS
 from trainers.full.train_settings import settings_of
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 # One reading takes milliseconds, and on a busy machine less than this.
 LIMIT_SECONDS = 20
@@ -191,7 +191,7 @@ def test_names(count: int, tmp_path: Path) -> None:
 def test_picks_and_overrides(count: int) -> None:
     rng = random.Random(2)
     records = [trial_record(number, flops=10**9 * (number + 1)) for number in range(4)]
-    bundle = Bundle(records[0].architecture, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, provenance())
+    bundle = Bundle(records[0].architecture, full_training("digits"), DATA_DEFAULTS["digits"], SUMMARY, provenance())
     for _ in range(count):
         choice = mutated(rng.choice(PICKS), rng)
         taken(partial(pick, records, choice), choice)
@@ -241,7 +241,7 @@ def bundle_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("bundles") / "bundle"
     architecture = Architecture.from_json(shipped_space(width=[0.125], depth=[14]).anchors()[0].to_json())
     known = provenance(inference=inference_cost().to_json())
-    bundle = Bundle(architecture, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, known)
+    bundle = Bundle(architecture, full_training("digits"), DATA_DEFAULTS["digits"], SUMMARY, known)
     write_bundle(directory, bundle, seeded_model(architecture, SUMMARY, 0).state_dict())
     return directory
 

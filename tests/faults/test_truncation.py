@@ -33,7 +33,7 @@ from trainers.data.config import DATA_DEFAULTS
 from trainers.data.images import MemoryImages
 from trainers.loop import Training
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 SMALLEST = Architecture("convolution", 1, ((Convolution(),),) * 4)
 # Every so many bytes in the fast tests. A prime, so that fields at regular distances are met at other places.
@@ -79,7 +79,7 @@ def trial_state(epochs: int) -> dict[str, Any]:
         torch.arange(8 * 64, dtype=torch.uint8).reshape(8, 1, 8, 8), torch.arange(8),
         image_size=8, mean=(0.5,), std=(0.5,),
     )  # fmt: skip
-    recipe = replace(FULL_TRAINING["digits"], epochs=epochs, batch_size=8, warmup_epochs=0.0)
+    recipe = replace(full_training("digits"), epochs=epochs, batch_size=8, warmup_epochs=0.0)
     training = Training(
         seeded_model(SMALLEST, replace(DIGITS, image_size=8), 0), images, images, recipe, seed=0, device="cpu"
     )
@@ -140,7 +140,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
 def test_no_damaged_bundle_is_read(stride: int, tmp_path: Path) -> None:
     directory = tmp_path / "bundle"
     model = seeded_model(SMALLEST, SUMMARY, 0)
-    bundle = Bundle(SMALLEST, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, provenance())
+    bundle = Bundle(SMALLEST, full_training("digits"), DATA_DEFAULTS["digits"], SUMMARY, provenance())
     write_bundle(directory, bundle, model.state_dict())
     readers = {"bundle.json": read_bundle, "weights.safetensors": read_weights}
     for name, read in readers.items():

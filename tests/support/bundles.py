@@ -5,7 +5,7 @@ from typing import Any
 from trainers.bundle.provenance import Provenance
 from trainers.data.config import DataSummary
 from trainers.inference_cost import InferenceCost
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 SUMMARY = DataSummary("digits", 10, 1, 16, 1079, 359, 359)
 
@@ -39,7 +39,7 @@ def provenance(**changes: object) -> Provenance:
         "search_seed": 3,
         "code_revision": "96e04f6db345",
         "torch_version": "2.13.0",
-        "search_training": FULL_TRAINING["digits"].to_json(),
+        "search_training": full_training("digits").to_json(),
         "search_data": SUMMARY.to_json(),
         "epochs": 18,
         "train_loss": 0.31,

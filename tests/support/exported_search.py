@@ -12,7 +12,7 @@ from trainers.checkpoint import save_checkpoint
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 # Of trials 0 to 3; trial 2 is dominated, and its weights are gone.
 ACCURACIES = (0.9, 0.8, 0.7, 0.95)
@@ -26,7 +26,7 @@ def finished_search(runs: Path, name: str = "found") -> tuple[RunDirectory, Ledg
     header = search_header(
         data=data,
         data_summary=summary,
-        training=FULL_TRAINING["digits"],
+        training=full_training("digits"),
         search=search_settings(seed=5),
         code_revision="96e04f6db345",
     )

@@ -18,7 +18,7 @@ from search_spaces.space import Space
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DATA_DEFAULTS, DataSummary
 from trainers.epoch_result import EpochResult
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 DIGITS = DataSummary("digits", 10, 1, 16, 1000, 400, 397)
 
@@ -84,7 +84,7 @@ def search_header(**changes: object) -> SearchHeader:
         "space": tiny_space(),
         "space_file": None,
         "data": DATA_DEFAULTS["digits"],
-        "training": dataclasses.replace(FULL_TRAINING["digits"], epochs=2),
+        "training": dataclasses.replace(full_training("digits"), epochs=2),
         "search": search_settings(),
         "data_summary": DIGITS,
         "slots": 1,

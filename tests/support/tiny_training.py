@@ -11,12 +11,12 @@ from search_spaces.architecture import Architecture, Convolution
 from trainers.data.config import DATA_DEFAULTS
 from trainers.epoch_result import EpochResult
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
 # Eight pixels and large batches: what is tested with it is not how much is learned.
 DATA = dataclasses.replace(DATA_DEFAULTS["digits"], image_size=8)
-RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=3, batch_size=256, warmup_epochs=1.0)
+RECIPE = dataclasses.replace(full_training("digits"), epochs=3, batch_size=256, warmup_epochs=1.0)
 # Of such a training the whole batch is too much for a small memory, and its half is not.
 ENOUGH_FOR = 128
 

@@ -6,7 +6,7 @@ from nas.workers.trial_config import TrialConfig
 from search_spaces.architecture import Architecture, Convolution
 from tests.support.searches import DIGITS
 from trainers.data.config import DATA_DEFAULTS, KnownFiles
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 
 def trial_config(**changes: object) -> TrialConfig:
@@ -20,7 +20,7 @@ def trial_config(**changes: object) -> TrialConfig:
         "data": DATA_DEFAULTS["digits"],
         "data_summary": DIGITS,
         "known_files": KnownFiles("data.index", ""),
-        "training": FULL_TRAINING["digits"],
+        "training": full_training("digits"),
         "checkpoints": "checkpoints",
         "device": "cpu",
         "threads": 1,

@@ -2,26 +2,27 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
-from trainers.batch_layout import layout_of
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data, load_train_validation
 from trainers.data.images import MemoryImages
 from trainers.epoch_result import EpochResult
 from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING, Recipe
+from trainers.recipe import Recipe
+from trainers.recipe_files import full_training
 
 Splits = tuple[MemoryImages, MemoryImages]
 
 TINY = Architecture("convolution", 8, ((Convolution(),),) * 4)
 SUMMARY = check_data(DATA_DEFAULTS["digits"])
-RECIPE = dataclasses.replace(FULL_TRAINING["digits"], epochs=4, warmup_epochs=1.0)
+RECIPE = dataclasses.replace(full_training("digits"), epochs=4, warmup_epochs=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,25 @@ def without_time(result: EpochResult) -> EpochResult:
     return dataclasses.replace(result, epoch_seconds=0.0)
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.99])
-@pytest.mark.parametrize("augment", ["shift", "resized_crop"])
+EVERYTHING = {
+    "policy": "rand_augment", "random_erasing": 0.3, "mixup": 0.2, "cutmix": 1.0, "repeats": 2,
+    "train_image_size": 16, "first_image_size": 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ema_decay": 0.0, "augment": "resized_crop"},
+        {"ema_decay": 0.99, "augment": "shift"},
+        {"optimizer": "adamw", "learning_rate": 0.01, **EVERYTHING},
+        {"optimizer": "muon", "learning_rate": 0.01, "schedule": "linear", **EVERYTHING},
+    ],
+)
 def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(
-    splits: Splits, tmp_path: Path, ema_decay: float, augment: str
+    splits: Splits, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    recipe = dataclasses.replace(RECIPE, ema_decay=ema_decay, augment=augment)
+    recipe = dataclasses.replace(RECIPE, **changes)
     whole = training(splits, recipe)
     expected = [without_time(result) for result in whole.epochs()]
     first = training(splits, recipe)
@@ -132,30 +146,3 @@ def test_a_loss_that_is_not_finite_ends_the_epoch(splits: Splits) -> None:
         list(run.epochs())
     assert caught.value.epoch == 1 == run.epoch + 1
     assert str(caught.value) == "the loss is not finite in epoch 1"
-
-
-@pytest.mark.parametrize(("images", "steps"), [(40, 1), (64, 1), (130, 2), (65, 1)])
-def test_a_rest_is_dropped_and_a_small_set_is_one_batch(splits: Splits, images: int, steps: int) -> None:
-    small = first_images(splits[0], images)
-    run = Training(seeded_model(TINY, SUMMARY, 0), small, first_images(splits[1], 20), RECIPE, seed=0, device="cpu")
-    assert run.steps_per_epoch == steps
-    orders = [torch.cat(run._order(epoch)) for epoch in (1, 2)]
-    for order in orders:
-        assert len(order) == steps * min(64, images) == len(order.unique())
-        assert order.min() >= 0 and order.max() < images
-    assert not torch.equal(*orders)
-
-
-def test_processes_share_every_global_batch(splits: Splits) -> None:
-    def order(rank: int, world_size: int, micro_batch: int | None = None) -> list[torch.Tensor]:
-        model = seeded_model(TINY, SUMMARY, 0)
-        run = Training(model, first_images(splits[0], 200), splits[1], RECIPE, seed=0, device="cpu")
-        run._rank, run._world_size = rank, world_size
-        run._layout = layout_of(64, 200, world_size, micro_batch, micro_batch)
-        return run._order(3)
-
-    for whole, first, second in zip(order(0, 1), order(0, 2), order(1, 2), strict=True):
-        assert torch.equal(whole, torch.cat([first, second])) and len(first) == 32
-    # In passes of 16 the neighbours of a pass are the same on any number of processes.
-    for whole, first, second in zip(order(0, 1, 16), order(0, 2, 16), order(1, 2, 16), strict=True):
-        assert torch.equal(whole, torch.cat([first[:16], second[:16], first[16:], second[16:]]))

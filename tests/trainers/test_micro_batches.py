@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from trainers.epoch_result import EpochResult
 from trainers.loop import Training
 from trainers.recipe import Recipe
+from trainers.sample_order import epoch_samples
 
 
 class Samples:
@@ -59,9 +60,7 @@ def test_an_undivided_batch_is_computed_to_the_bit_as_if_there_were_no_parts() -
     model, result = one_epoch(count, 1)
     torch.manual_seed(5)
     inputs, labels = torch.randn(count, 2, 6, 6, dtype=torch.float64), torch.arange(count) % 4
-    recipe = Recipe(1, count, 0.1, 0.9, 0.01, 0.1, 0.0, 0.0, "none", "float32")
-    samples = Samples(inputs, labels)
-    (order,) = Training(naive := network(), samples, samples, recipe, seed=0, device="cpu")._order(1)
+    naive, (order,) = network(), epoch_samples(0, 1, count, 1, count, 1)
     loss = F.cross_entropy(naive(inputs[order]), labels[order], label_smoothing=0.1)
     loss.backward()
     for one, other in zip(model.parameters(), naive.parameters(), strict=True):

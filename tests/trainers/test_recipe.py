@@ -1,6 +1,7 @@
 """The recipe: what it refuses, its schedule in closed form, and the paper's training."""
 
 import dataclasses
+import itertools
 import json
 import math
 from typing import Any
@@ -8,31 +9,34 @@ from typing import Any
 import pytest
 
 from search_spaces.errors import UserError
+from tests.support.present import present
 from trainers.data.config import DATA_DEFAULTS
-from trainers.recipe import (
-    FULL_TRAINING,
-    Recipe,
+from trainers.recipe import SCHEDULES, Recipe, check_optimizer
+from trainers.recipe_files import FULL_TRAINING_RECIPES, full_training, named_recipe, recipe_names
+from trainers.schedule import (
     ema_decay_at,
     learning_rate_at,
     nearest_norm_batch,
     open_norm_batch,
     scaled_learning_rate,
+    train_image_size_at,
 )
 
 RECIPE = Recipe(10, 64, 0.4, 0.9, 1e-4, 0.1, 2.0, 0.99, "shift", "float32")
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, *FULL_TRAINING.values()])
+@pytest.mark.parametrize("recipe", [RECIPE, *map(named_recipe, recipe_names())])
 def test_json_brings_the_recipe_back(recipe: Recipe) -> None:
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
 def test_every_data_set_has_a_full_training() -> None:
-    assert tuple(FULL_TRAINING) == tuple(DATA_DEFAULTS)
+    assert tuple(FULL_TRAINING_RECIPES) == tuple(DATA_DEFAULTS)
+    assert set(FULL_TRAINING_RECIPES.values()) <= set(recipe_names())
 
 
 def test_imagenet_is_trained_as_in_the_paper() -> None:
-    recipe = FULL_TRAINING["imagenet"]
+    recipe = full_training("imagenet")
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (130, 4096, 1.6)
     assert (recipe.warmup_epochs, recipe.ema_decay, recipe.momentum) == (10, 0.9999, 0.9)
 
@@ -54,6 +58,16 @@ def test_imagenet_is_trained_as_in_the_paper() -> None:
         ("ema_decay", math.nan),
         ("augment", "flip"),
         ("precision", "float16"),
+        ("optimizer", "adam"),
+        ("schedule", "step"),
+        ("policy", "randaugment"),
+        ("policy_magnitude", 31),
+        ("random_erasing", 1.5),
+        ("mixup", -0.1),
+        ("cutmix", math.nan),
+        ("repeats", 33),
+        ("train_image_size", 7),
+        ("first_image_size", 128),
     ],
 )
 def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:
@@ -97,9 +111,36 @@ def test_learning_rate_warms_up_linearly_and_falls_as_a_cosine() -> None:
     assert 0 < steps[-1] < 0.001
 
 
+def test_learning_rate_may_fall_linearly() -> None:
+    steps = [learning_rate_at(dataclasses.replace(RECIPE, schedule="linear"), step, 5) for step in range(50)]
+    assert steps[:10] == [learning_rate_at(RECIPE, step, 5) for step in range(10)]
+    assert steps[10:] == pytest.approx([0.4 * (40 - step) / 40 for step in range(40)])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("steps_per_epoch", [1, 3, 50])
+def test_learning_rate_never_jumps(schedule: str, steps_per_epoch: int) -> None:
+    """Not at the end of an epoch, nor at that of the warm-up: it goes a step at a time."""
+    recipe = dataclasses.replace(RECIPE, schedule=schedule, warmup_epochs=2.5)
+    steps = [learning_rate_at(recipe, step, steps_per_epoch) for step in range(10 * steps_per_epoch)]
+    most = max(recipe.learning_rate / round(2.5 * steps_per_epoch), 0.5 * math.pi * 0.4 / (7 * steps_per_epoch))
+    assert max(abs(after - before) for before, after in itertools.pairwise([0.0, *steps])) <= most + 1e-12
+
+
+def test_images_grow_evenly_in_whole_strides_and_end_at_their_full_size() -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=41, train_image_size=224, first_image_size=128)
+    sizes = [present(train_image_size_at(recipe, epoch)) for epoch in range(1, 42)]
+    assert sizes[0] == 128 and sizes[30:] == [224] * 11 and sizes == sorted(sizes)
+    assert {size % 32 for size in sizes} == {0} and set(sizes) == {128, 160, 192, 224}
+    assert train_image_size_at(dataclasses.replace(recipe, epochs=1), 1) == 224
+    assert train_image_size_at(dataclasses.replace(recipe, first_image_size=0), 1) == 224
+    assert train_image_size_at(RECIPE, 1) is None
+
+
 @pytest.mark.parametrize("warmup_epochs", [0.0, 0.5, 10.0, 30.0])
-def test_every_step_has_a_positive_learning_rate(warmup_epochs: float) -> None:
-    recipe = dataclasses.replace(RECIPE, warmup_epochs=warmup_epochs)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_step_has_a_positive_learning_rate(schedule: str, warmup_epochs: float) -> None:
+    recipe = dataclasses.replace(RECIPE, schedule=schedule, warmup_epochs=warmup_epochs)
     assert all(0 < learning_rate_at(recipe, step, 3) <= 0.4 for step in range(30))
 
 
@@ -112,6 +153,25 @@ def test_average_forgets_where_it_began_and_ends_at_its_decay() -> None:
     assert ema_decay_at(dataclasses.replace(RECIPE, ema_decay=0.0), 5) == 0.0
 
 
+def test_what_was_added_in_time_is_left_out_of_json_where_it_changes_nothing() -> None:
+    """So that what is written is what earlier code wrote, and what that wrote is read."""
+    assert list(RECIPE.to_json()) == [
+        "epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_epochs",
+        "ema_decay", "augment", "precision",
+    ]  # fmt: skip
+    changed = dataclasses.replace(RECIPE, optimizer="muon", mixup=0.2)
+    assert changed.to_json() == RECIPE.to_json() | {"optimizer": "muon", "mixup": 0.2}
+    assert Recipe.from_json(changed.to_json()) == changed
+
+
+def test_another_optimizer_needs_a_learning_rate_of_its_own() -> None:
+    before = dataclasses.asdict(RECIPE)
+    with pytest.raises(UserError, match=r"optimizer is 'adamw', and the learning rate of 0.4 is for sgd"):
+        check_optimizer(before, before | {"optimizer": "adamw"}, rate_given=False)
+    check_optimizer(before, before | {"optimizer": "adamw"}, rate_given=True)
+    check_optimizer(before, before | {"epochs": 3}, rate_given=False)
+
+
 def test_groups_of_batch_norm_are_left_out_of_json_where_there_are_none() -> None:
     assert "norm_batch" not in RECIPE.to_json() and Recipe.from_json(RECIPE.to_json()).norm_batch == 0
     with pytest.raises(UserError, match="recipe norm_batch is 24: expected 0, or at least 2 that divide the batch"):
@@ -120,7 +180,10 @@ def test_groups_of_batch_norm_are_left_out_of_json_where_there_are_none() -> Non
 
 def test_another_batch_has_a_learning_rate_in_proportion() -> None:
     """The paper's 1.6 at 4096 is the 0.1 at 256 that ResNets were always trained with."""
-    assert scaled_learning_rate(4096, 1.6, 256) == pytest.approx(0.1)
+    paper = full_training("imagenet")
+    assert scaled_learning_rate(paper, 256) == pytest.approx(0.1)
+    for optimizer in ("adamw", "muon"):
+        assert scaled_learning_rate(dataclasses.replace(paper, optimizer=optimizer), 1024) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(("batch_size", "found"), [(64, 16), (100, 20), (24, 12), (8, 8), (101, 101), (48, 16)])

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.data.random_draws import uniform_draws
+from trainers.data.random_draws import PLACE, POLICY, sample_draws
 
-# Draw 0 of a sample orders the epoch; the others say how its image is changed.
-_DRAWS = 6
 # Random resized crops take this share of the image's area, at an aspect ratio within the given factor of 1.
 CROP_AREA = (0.08, 1.0)
 CROP_RATIO = 4 / 3
@@ -22,15 +20,26 @@ CROP_RATIO = 4 / 3
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to the training images of one epoch; `augment` is one of `trainers.recipe.AUGMENTS`."""
+    """What is done to the training images of one epoch, each by itself.
+
+    `augment` and `policy` are of `trainers.recipe.AUGMENTS` and `POLICIES`. `image_size` is the side of the images that
+    come out, in pixels; None is that of the data.
+    """
 
     augment: str
     seed: int
     epoch: int
+    policy: str = "none"
+    policy_magnitude: int = 9
+    image_size: int | None = None
 
-    def draws(self, index_B: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The draws for these samples, (B, 5), each row a function of seed, epoch and index."""
-        return uniform_draws(self.seed, self.epoch, index_B, _DRAWS)[:, 1:]
+    def draws(self, sample_B: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By what these samples are moved and cropped, (B, 5), each row a function of seed, epoch and sample."""
+        return sample_draws(self.seed, self.epoch, sample_B, PLACE)
+
+    def policy_draws(self, sample_B: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By what the policy is drawn for these samples, (B)."""
+        return sample_draws(self.seed, self.epoch, sample_B, POLICY)[:, 0]
 
 
 def reach(image_size: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -23,6 +24,7 @@ from trainers.data.folder_sets import Part
 from trainers.data.images import Images, normalise
 from trainers.data.loader_processes import read_batches
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
+from trainers.data.policies import changed_image
 from trainers.data.preprocessing import folder_resize
 from trainers.data.torchvision_import import torchvision
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
@@ -56,7 +58,8 @@ class FolderImages:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
         torchvision()
-        dataset = _Decoded(self.files_I, self.image_size, augmentation, self.most_unreadable)
+        size = self.image_size if augmentation is None else augmentation.image_size or self.image_size
+        dataset = _Decoded(self.files_I, size, augmentation, self.most_unreadable)
         remedy = "It is left out." if augmentation is None else "Another stands in its place."
         numbers = [index_B.tolist() for index_B in indices]
         read = read_batches(
@@ -64,7 +67,7 @@ class FolderImages:
             numbers,
             _collate,
             processes=self.workers,
-            batch_bytes=3 * self.image_size**2 * max(map(len, numbers), default=0),
+            batch_bytes=3 * size**2 * max(map(len, numbers), default=0),
             pin_memory=device.type == "cuda",
         )
         for images_BCHW, index_B, problems in read:
@@ -96,7 +99,7 @@ LEFT_OUT = -1
 
 
 class _Decoded(Dataset[_Item]):
-    """The image at an index; where it cannot be read, the next one that can in training, and none in an evaluation.
+    """The image of a sample; where it cannot be read, the next one that can in training, and none in an evaluation.
 
     A problem is handed over as a value: an error raised in a loader process would come back wrapped in its trace.
     """
@@ -110,7 +113,8 @@ class _Decoded(Dataset[_Item]):
     def __len__(self) -> int:
         return len(self.files_I)
 
-    def __getitem__(self, index: int) -> _Item:
+    def __getitem__(self, sample: int) -> _Item:
+        index, further = sample % len(self), sample - sample % len(self)
         problems: dict[str, str] = {}
         while len(problems) <= self.most_unreadable:
             file = os.fsdecode(self.files_I[index])
@@ -123,7 +127,7 @@ class _Decoded(Dataset[_Item]):
                 index = (index + 1) % len(self)
                 continue
             functional = torchvision().transforms.v2.functional
-            fitted = _fit(image, self.image_size, self.augmentation, index)
+            fitted = _fit(image, self.image_size, self.augmentation, index + further)
             return functional.pil_to_tensor(fitted), index, problems
         return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), LEFT_OUT, problems
 
@@ -138,13 +142,20 @@ def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
     return torch.stack(images)[is_there_B], index_B[is_there_B], noted
 
 
-def _fit(image: Any, size: int, augmentation: Augmentation | None, index: int) -> Any:
+def _fit(image: Any, size: int, augmentation: Augmentation | None, sample: int) -> Any:
     """The image as a square of `size`, augmented or cut from its middle."""
-    augment = "none" if augmentation is None else augmentation.augment
-    if augmentation is None or augment == "none":
+    if augmentation is None:
+        return fitted(image, resize_shorter_side=folder_resize(size), size=size)
+    sample_B = np.array([sample])
+    square = _placed(image, size, augmentation.augment, augmentation.draws(sample_B))
+    [draw] = augmentation.policy_draws(sample_B).tolist()
+    return changed_image(square, augmentation.policy, augmentation.policy_magnitude, draw)
+
+
+def _placed(image: Any, size: int, augment: str, draws_1R: NDArray[np.float64]) -> Any:
+    if augment == "none":
         return fitted(image, resize_shorter_side=folder_resize(size), size=size)
     functional = torchvision().transforms.v2.functional
-    draws_1R = augmentation.draws(np.array([index]))
     if augment == "resized_crop":
         top, left, height, width = (float(edge) for edge in crop_box(image.height, image.width, draws_1R)[0])
         box = int(top), int(left), max(1, int(height)), max(1, int(width))

@@ -6,11 +6,14 @@ Shapes: I images, B batch, C channels, H height, W width.
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.data.augmentation import Augmentation, augment_batch
+from trainers.data.policies import changed_batch
 
 
 class Images(Protocol):
@@ -23,7 +26,8 @@ class Images(Protocol):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """(B, C, H, W) normalised float32 images in channels_last order and (B) labels, for each batch of indices.
 
-        Raises UserError naming the files where more images than a few cannot be read.
+        In training these are samples (`trainers.data.random_draws`), of which one image may have several, and images
+        are of the augmentation's size. Raises UserError naming the files where more images than a few cannot be read.
         """
         ...
 
@@ -57,19 +61,26 @@ class MemoryImages:
     def batches(
         self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        images_ICHW = self.images_ICHW.to(device)
-        labels_I = self.labels_I.to(device)
-        for index_B in indices:
-            place_B = index_B.to(device)
-            images_BCHW = images_ICHW[place_B]
+        # A policy takes one image after the other: a GPU would only be slower.
+        place = torch.device("cpu") if augmentation is not None and augmentation.policy != "none" else device
+        size = self.image_size if augmentation is None else augmentation.image_size or self.image_size
+        images_ICHW, labels_I = self.images_ICHW.to(place), self.labels_I.to(device)
+        for sample_B in indices:
+            index_B = sample_B % len(self)
+            images_BCHW = images_ICHW[index_B.to(place)]
             if augmentation is not None:
-                draws_BR = augmentation.draws(index_B.numpy())
-                images_BCHW = augment_batch(images_BCHW, augmentation.augment, draws_BR)
-            if images_BCHW.shape[-1] != self.image_size:
-                images_BCHW = F.interpolate(
-                    images_BCHW.float(), (self.image_size, self.image_size), mode="bilinear", antialias=True
-                )
-            yield normalise(images_BCHW, self.mean, self.std), labels_I[place_B]
+                images_BCHW = _augmented(images_BCHW, augmentation, sample_B.numpy()).to(device)
+            if images_BCHW.shape[-1] != size:
+                images_BCHW = F.interpolate(images_BCHW.float(), (size, size), mode="bilinear", antialias=True)
+            yield normalise(images_BCHW, self.mean, self.std), labels_I[index_B.to(device)]
+
+
+def _augmented(images_BCHW: Tensor, augmentation: Augmentation, sample_B: NDArray[np.int64]) -> Tensor:
+    moved_BCHW = augment_batch(images_BCHW, augmentation.augment, augmentation.draws(sample_B))
+    if augmentation.policy == "none":
+        return moved_BCHW
+    draws_B = augmentation.policy_draws(sample_B)
+    return changed_batch(moved_BCHW, augmentation.policy, augmentation.policy_magnitude, draws_B)
 
 
 def normalise(images_BCHW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -11,6 +11,7 @@ from trainers.epoch_result import EpochResult
 from trainers.full.plan import Plan
 from trainers.full.train_settings import EARLIER_FORMAT
 from trainers.loop import Diverged
+from trainers.recipe import Recipe
 
 
 def announce(plan: Plan) -> None:
@@ -33,10 +34,26 @@ def announce(plan: Plan) -> None:
     print(f"         {epochs}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
     if settings.unscaled is not None:
         batch, rate = settings.unscaled
-        print(f"         (learning rate {rate:g} at batch {batch}, in proportion to the batch)")
+        rule = "in proportion to the batch" if recipe.optimizer == "sgd" else "by the square root of the batch"
+        print(f"         (learning rate {rate:g} at batch {batch}, {rule})")
+    print(f"         {recipe.optimizer}; images {augmentation_line(recipe)}")
     print(f"batch    {batch_line(plan.layout)}")
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)
+
+
+def augmentation_line(recipe: Recipe) -> str:
+    """What is done to training images."""
+    first, last = recipe.first_image_size, recipe.train_image_size
+    parts = [
+        *(name for name in (recipe.augment, recipe.policy) if name != "none"),
+        f"erasing {recipe.random_erasing:g}" if recipe.random_erasing else "",
+        f"mixup {recipe.mixup:g}" if recipe.mixup else "",
+        f"cutmix {recipe.cutmix:g}" if recipe.cutmix else "",
+        f"{recipe.repeats} times each" if recipe.repeats > 1 else "",
+        f"{f'{first} to ' if first else ''}{last} px" if last else "",
+    ]
+    return ", ".join(filter(None, parts)).replace("_", " ") or "as they are"
 
 
 def batch_line(layout: BatchLayout) -> str:

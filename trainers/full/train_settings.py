@@ -9,11 +9,13 @@ from typing import Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
-from search_spaces.overrides import read_override, with_overrides
+from search_spaces.overrides import Override, read_override, with_overrides
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DATA_DEFAULTS, MOST_SEEDS, DataConfig
 from trainers.full.conduct import Conduct
-from trainers.recipe import FULL_TRAINING, Recipe, nearest_norm_batch, open_norm_batch, scaled_learning_rate
+from trainers.recipe import ADDED_FIELDS, Recipe, check_optimizer
+from trainers.recipe_files import full_training, named_recipe
+from trainers.schedule import nearest_norm_batch, open_norm_batch, scaled_learning_rate
 
 SETTINGS_FORMAT = "full-training/2"
 # Its code kept the learning rate whatever the batch, all of which batch norm saw.
@@ -60,42 +62,34 @@ def settings_of(
 ) -> TrainSettings:
     """The settings for a bundle and overrides as `data=cifar10` or `recipe.epochs=5`.
 
-    The recipe is the bundle's own on the bundle's own data set, and that data set's full training on any other. Where
-    its batch is changed, its learning rate changes in proportion, and the groups of batch norm divide it again, unless
-    they are changed themselves. Where it starts from the bundle's weights, whose SHA-256 is `initial_weights`, images
-    are of the size that these are used to, and the learning rate is a tenth. Raises UserError on an override that is
-    none.
+    The recipe is that of recipe=NAME, else the bundle's own on its own data set and the full training of any other.
+    Where its batch is changed, its learning rate changes with it (`scaled_learning_rate`), and the groups of batch norm
+    divide it again, unless they are changed themselves. Where it starts from the bundle's weights, whose SHA-256 is
+    `initial_weights`, images are of the size that these are used to, and the learning rate is a tenth. Raises UserError
+    on an override that is none.
     """
     if not 0 <= seed < MOST_SEEDS:
         raise UserError(f"--seed is {seed}: expected a whole number from 0 to {MOST_SEEDS - 1:,}.")
     read = [read_override(text, "data=cifar10 or recipe.epochs=5") for text in overrides]
-    data, recipe, source = bundle.data, bundle.recipe, "the bundle's"
-    name = next((override.text for override in reversed(read) if override.key == "data"), data.name)
-    if name not in DATA_DEFAULTS:
-        raise unknown_name("data set", name, DATA_DEFAULTS)
-    if name != data.name:
-        data, recipe, source = DATA_DEFAULTS[name], FULL_TRAINING[name], f"the full training of {name}"
-    if initial_weights is not None:
-        data = dataclasses.replace(data, image_size=bundle.data.image_size)
-        recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate / 10)
-        source += " at a tenth of its learning rate"
+    data, recipe, source = _unchanged(bundle, read, from_weights=initial_weights is not None)
     # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
     settings = {"data": data.to_json(), "recipe": dataclasses.asdict(recipe) | dataclasses.asdict(Conduct())}
     del settings["data"]["name"]
-    changes = [override for override in read if override.key != "data"]
+    changes = [override for override in read if override.key not in ("data", "recipe")]
     sections = {"data": DataConfig, "recipe": Recipe}
     conducted = [change for change in changes if change.key.removeprefix("recipe.") in field_kinds(Conduct)]
     conduct = with_overrides({"recipe": dataclasses.asdict(Conduct())}, conducted, {"recipe": Conduct})["recipe"]
     values = with_overrides(settings, [change for change in changes if change not in conducted], sections)
     typed = frozenset(change.key.removeprefix("recipe.") for change in changes if change.key.startswith("recipe."))
     fields, unscaled = {name: values["recipe"][name] for name in field_kinds(Recipe)}, None
+    check_optimizer(dataclasses.asdict(recipe), fields, rate_given="learning_rate" in typed)
     norm_batch = fields["norm_batch"]
     if "norm_batch" not in typed and norm_batch:
         norm_batch = nearest_norm_batch(norm_batch, Recipe(**(fields | {"norm_batch": 0})).batch_size)
     wanted = Recipe(**(fields | {"norm_batch": norm_batch}))
     if wanted.batch_size != recipe.batch_size and "learning_rate" not in typed:
         unscaled = recipe.batch_size, recipe.learning_rate
-        wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(*unscaled, wanted.batch_size))
+        wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(recipe, wanted.batch_size))
     data = dataclasses.replace(data, **values["data"]).located()
     return TrainSettings(
         architecture=bundle.architecture,
@@ -108,6 +102,24 @@ def settings_of(
         unscaled=unscaled,
         initial_weights=initial_weights,
     )
+
+
+def _unchanged(bundle: Bundle, read: Sequence[Override], *, from_weights: bool) -> tuple[DataConfig, Recipe, str]:
+    """The data and the recipe that data=NAME and recipe=NAME say, below all other overrides, and whose recipe it is."""
+    data, recipe, source = bundle.data, bundle.recipe, "the bundle's"
+    name = next((override.text for override in reversed(read) if override.key == "data"), data.name)
+    if name not in DATA_DEFAULTS:
+        raise unknown_name("data set", name, DATA_DEFAULTS)
+    if name != data.name:
+        data, recipe, source = DATA_DEFAULTS[name], full_training(name), f"the full training of {name}"
+    for override in read:
+        if override.key == "recipe":
+            recipe, source = named_recipe(override.text), override.text
+    if from_weights:
+        data = dataclasses.replace(data, image_size=bundle.data.image_size)
+        recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate / 10)
+        source += " at a tenth of its learning rate"
+    return data, recipe, source
 
 
 def as_begun(settings: TrainSettings, saved: Any) -> TrainSettings:
@@ -130,6 +142,7 @@ def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
     The number of loader processes changes nothing in what is computed and may differ, and so may the place of images
     whose fingerprint was saved.
     """
+    saved, wanted = _with_all_fields(saved), _with_all_fields(wanted)
     before, after, free = _flat(saved), _flat(wanted), ["data.loader_workers"]
     if before.get("data.root") is not None:
         # Earlier code kept it as it was typed.
@@ -140,6 +153,12 @@ def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
         if key not in free and before.get(key) != after.get(key):
             return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
     return None
+
+
+def _with_all_fields(settings: Any) -> Any:
+    """The same with the fields of the recipe that are not written where they change nothing."""
+    recipe = settings.get("recipe") if isinstance(settings, dict) else None
+    return settings | {"recipe": ADDED_FIELDS | recipe} if isinstance(recipe, dict) else settings
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

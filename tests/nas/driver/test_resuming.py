@@ -80,6 +80,13 @@ def test_the_whole_command_may_be_repeated_with_resume(tmp_path: Path) -> None:
     assert asked(again(tmp_path, *arguments)) == asked(begun)
 
 
+def test_a_search_by_another_recipe_goes_on_by_it(tmp_path: Path) -> None:
+    arguments = ["--space", "resnet_stages", "data=digits", "recipe=digits_muon", "recipe.epochs=3"]
+    begun = begin(tmp_path, *arguments)
+    assert (begun.training.optimizer, begun.training.epochs) == ("muon", 3)
+    assert asked(again(tmp_path)) == asked(again(tmp_path, *arguments)) == asked(begun)
+
+
 def test_limits_may_be_raised_and_the_data_may_move(begun: Path) -> None:
     overrides = ["data.root=moved", "data.loader_workers=2", "search.keep_checkpoints=all"]
     command = again(begun, "--trials", "90", "--time-budget", "2h", *overrides)
@@ -133,6 +140,8 @@ def test_a_space_file_that_has_changed_since_is_refused(tmp_path: Path) -> None:
     ("override", "difference"),
     [
         ("training.epochs=4", "training.epochs: 18 -> 4"),
+        ("recipe.mixup=0.2", "training.mixup: 0.0 -> 0.2"),
+        ("recipe=digits_muon", "training.optimizer: sgd -> muon"),
         ("data.image_size=8", "data.image_size: 16 -> 8"),
         ("data=cifar10", "data.name: digits -> cifar10"),
     ],

@@ -20,15 +20,15 @@ from trainers.checkpoint import save_checkpoint
 from trainers.data.images import MemoryImages
 from trainers.loop import Training
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
-RECIPE = FULL_TRAINING["digits"]
+RECIPE = full_training("digits")
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.99])
-def test_the_size_of_a_checkpoint_is_that_of_the_file(ema_decay: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ema_decay", "optimizer"), [(0.0, "sgd"), (0.99, "sgd"), (0.0, "adamw"), (0.99, "muon")])
+def test_the_size_of_a_checkpoint_is_that_of_the_file(ema_decay: float, optimizer: str, tmp_path: Path) -> None:
     architecture = Architecture("convolution", 16, ((Convolution(),),) * 4)
-    recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=2, ema_decay=ema_decay)
+    recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=2, ema_decay=ema_decay, optimizer=optimizer)
     images = MemoryImages(
         torch.zeros(2, 1, 16, 16, dtype=torch.uint8), torch.arange(2), image_size=16, mean=(0.5,), std=(0.5,)
     )

@@ -10,6 +10,7 @@ from nas.settings.search_arguments import argument_parser
 from nas.settings.space_files import SPACE_DIRECTORY, space_names
 from search_spaces.errors import UserError
 from trainers.data.config import DATA_DEFAULTS
+from trainers.recipe_files import named_recipe
 
 
 def read(*arguments: str) -> Command:
@@ -56,6 +57,13 @@ def test_a_data_set_is_read_as_full_training_reads_it(name: str) -> None:
     expected = DATA_DEFAULTS[name]
     root = None if expected.root is None else str(Path(expected.root).resolve())
     assert read(f"data={name}").data == replace(expected, root=root)
+
+
+@pytest.mark.parametrize("name", DATA_DEFAULTS)
+def test_trials_are_trained_by_the_recipe_of_their_data_or_by_another(name: str) -> None:
+    assert read(f"data={name}").training == named_recipe(f"{name}_search")
+    changed = read("recipe.epochs=3", f"data={name}", "recipe=cifar10_muon", "training.momentum=0.8").training
+    assert changed == replace(named_recipe("cifar10_muon"), epochs=3, momentum=0.8)
 
 
 def test_overrides_stand_on_both_sides_of_flags() -> None:
@@ -130,6 +138,9 @@ def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest
             "unknown setting 'trainin.epochs'.*Did you mean 'training.epochs'",
         ),
         (["--space", "resnet_stages", "training.epochs=x"], "epochs is 'x': expected a whole number"),
+        (["--space", "resnet_stages", "recipe=digits_muo"], "unknown recipe 'digits_muo'.*Did you mean 'digits_muon'"),
+        (["--space", "resnet_stages", "recipe.epoch=3"], "Did you mean 'training.epochs'"),
+        (["--space", "resnet_stages", "training.optimizer=muon"], "optimizer is 'muon'.*expected a learning_rate, too"),
         (["--space", "resnet_stages", "training.epochs=0"], r"training.epochs of a search"),
         (["--space", "resnet_stages", "data=image_folder", "data.name=digits"], "unknown setting 'data.name'"),
         (["--space", "resnet_stages", "--seed", "9" * 30], "seed is 9+: expected 0 to"),

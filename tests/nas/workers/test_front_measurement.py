@@ -23,7 +23,7 @@ from tests.support.present import present
 from tests.support.searches import DIGITS, epoch_result, search_header, shipped_space, tiny_space
 from trainers.data.config import DATA_DEFAULTS
 from trainers.inference_cost import InferenceCost
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 CLUSTER = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1)
 
@@ -45,7 +45,7 @@ def record_of(number: int, architecture: Architecture) -> TrialRecord:
 
 def template(directory: Path) -> TrialTemplate:
     run = run_directory(str(directory), "name")
-    return TrialTemplate(DATA_DEFAULTS["digits"], DIGITS, "", FULL_TRAINING["digits"], run, "cpu", 1, 600.0, 1, 1.0)
+    return TrialTemplate(DATA_DEFAULTS["digits"], DIGITS, "", full_training("digits"), run, "cpu", 1, 600.0, 1, 1.0)
 
 
 def test_a_measurement_is_kept_with_the_trial_once(tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ from trainers.bundle.document import read_bundle
 from trainers.bundle.files import read_model, read_weights, write_bundle
 from trainers.data.config import DATA_DEFAULTS
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 ARCHITECTURE = Architecture("convolution", 8, ((Convolution(),), (Attention(3, 2, "relative"),)) * 2)
 PROVENANCE = provenance(inference=inference_cost().to_json())
 FULL = {"test_accuracy": 0.98, "val_accuracy": 0.97, "epochs": 40}
 ROOT = Path(__file__).resolve().parents[3]
-BUNDLE = Bundle(ARCHITECTURE, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, PROVENANCE)
+BUNDLE = Bundle(ARCHITECTURE, full_training("digits"), DATA_DEFAULTS["digits"], SUMMARY, PROVENANCE)
 
 
 @pytest.fixture

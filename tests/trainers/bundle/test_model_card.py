@@ -15,11 +15,11 @@ from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import load_test
 from trainers.data.normalisation import DIGITS_MEAN, DIGITS_STD, NORMALISATION
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 MIXED = (Convolution(), Attention(3, 2, "relative"), Attention(3, 2, "relative"), Convolution())
 ARCHITECTURE = Architecture("attention", 8, ((Convolution(),), MIXED, (Attention(5, 1, "none"),), (Convolution(),)))
-BUNDLE = Bundle(ARCHITECTURE, FULL_TRAINING["digits"], DATA_DEFAULTS["digits"], SUMMARY, provenance())
+BUNDLE = Bundle(ARCHITECTURE, full_training("digits"), DATA_DEFAULTS["digits"], SUMMARY, provenance())
 
 
 def test_the_program_in_the_card_runs_and_gives_the_networks_probabilities(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from trainers.bundle.contents import Bundle
 from trainers.bundle.onnx_export import OPSET, check_onnx, onnx_model
 from trainers.data.config import DATA_DEFAULTS, DataSummary
 from trainers.model import seeded_model
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training
 
 
 def architecture_with(stem: Stem, encoding: PositionalEncoding) -> Architecture:
@@ -38,7 +38,7 @@ def network(architecture: Architecture, summary: DataSummary) -> nn.Module:
 def compare(architecture: Architecture, summary: DataSummary) -> None:
     model = network(architecture, summary)
     data = dataclasses.replace(DATA_DEFAULTS["digits"], name=summary.name, image_size=summary.image_size)
-    content = onnx_model(model, Bundle(architecture, FULL_TRAINING["digits"], data, summary, provenance()))
+    content = onnx_model(model, Bundle(architecture, full_training("digits"), data, summary, provenance()))
     graph = onnx.load_from_string(content)
     onnx.checker.check_model(graph, full_check=True)
     assert {entry.domain: entry.version for entry in graph.opset_import}[""] == OPSET

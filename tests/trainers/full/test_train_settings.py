@@ -10,7 +10,7 @@ from trainers.bundle.contents import Bundle
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data
 from trainers.full.train_settings import as_begun, difference, settings_of
-from trainers.recipe import FULL_TRAINING
+from trainers.recipe_files import full_training, named_recipe
 
 BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
 
@@ -20,7 +20,7 @@ def test_the_bundles_own_recipe_is_for_its_own_data_set() -> None:
     assert settings_of(BUNDLE, ["data=digits"], 0).data == DATA
     other = settings_of(BUNDLE, ["recipe.epochs=7", "data.root=/x", "data=cifar10"], 3)
     assert other.data == dataclasses.replace(DATA_DEFAULTS["cifar10"], root="/x")
-    assert other.recipe == dataclasses.replace(FULL_TRAINING["cifar10"], epochs=7)
+    assert other.recipe == dataclasses.replace(full_training("cifar10"), epochs=7)
     assert (other.seed, other.recipe_source) == (3, "the full training of cifar10 with changes")
 
 
@@ -59,6 +59,8 @@ def test_differences_are_named_and_loader_processes_are_none() -> None:
     assert difference(settings, settings_of(BUNDLE, [], 1).to_json()) == "seed is 0 there and 1 here"
     assert difference(settings | {"extra": 1}, settings) == "extra is 1 there and None here"
     assert difference([], settings) is not None
+    mixed = settings_of(BUNDLE, ["recipe.mixup=0.2"], 0).to_json()
+    assert difference(settings, mixed) == "recipe.mixup is 0.0 there and 0.2 here"
 
 
 def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -104,3 +106,26 @@ def test_the_conduct_is_no_part_of_what_is_trained() -> None:
     assert plain.to_json() == other.to_json() and other.recipe_source == "the bundle's"
     with pytest.raises(UserError, match=r"recipe.micro_batch is 'few': expected auto, or a whole number of at least 2"):
         settings_of(BUNDLE, ["recipe.micro_batch=few"], 0)
+
+
+def test_a_recipe_is_taken_by_its_name_and_any_of_its_fields_changed() -> None:
+    found = settings_of(BUNDLE, ["recipe.epochs=7", "recipe=digits_adamw"], 0)
+    assert found.recipe == dataclasses.replace(named_recipe("digits_adamw"), epochs=7)
+    assert (found.data, found.recipe_source) == (DATA, "digits_adamw with changes")
+    assert settings_of(BUNDLE, ["recipe=digits", "recipe=digits_muon"], 0).recipe == named_recipe("digits_muon")
+    other = settings_of(BUNDLE, ["data=cifar10", "recipe=cifar10_short"], 0)
+    assert (other.data.name, other.recipe, other.recipe_source) == (
+        "cifar10", named_recipe("cifar10_short"), "cifar10_short",
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"unknown recipe 'digits_muo'.*Did you mean 'digits_muon'"):
+        settings_of(BUNDLE, ["recipe=digits_muo"], 0)
+
+
+def test_of_another_optimizer_the_learning_rate_has_to_be_given_and_follows_the_batch_by_its_root() -> None:
+    with pytest.raises(UserError, match=r"recipe optimizer is 'muon'.*expected a learning_rate, too"):
+        settings_of(BUNDLE, ["recipe.optimizer=muon"], 0)
+    found = settings_of(BUNDLE, ["recipe.optimizer=muon", "recipe.learning_rate=0.004"], 0).recipe
+    assert (found.optimizer, found.learning_rate) == ("muon", 0.004)
+    scaled = settings_of(BUNDLE, ["recipe=digits_muon", "recipe.batch_size=256"], 0)
+    assert scaled.recipe.learning_rate == pytest.approx(2 * named_recipe("digits_muon").learning_rate)
+    assert scaled.unscaled == (64, named_recipe("digits_muon").learning_rate)

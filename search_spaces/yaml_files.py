@@ -1,0 +1,34 @@
+"""YAML files of settings: a mapping, read safely, in which each key stands once."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search_spaces.errors import UserError
+
+
+class KeysOnce(yaml.SafeLoader):
+    """Reads YAML as safely, and refuses a key that a mapping has twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        known: set[str] = set()
+        for key, _ in node.value:
+            if key.value in known and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            known |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        return super().construct_mapping(node, deep)
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """The mapping in a file. Raises UserError, which calls the file `what`, where it is none."""
+    try:
+        mapping = yaml.load(path.read_text(encoding="utf-8"), KeysOnce)
+    except OSError as error:
+        raise UserError(f"{what} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or a number that is none is a ValueError
+        raise UserError(f"{what} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(mapping, dict):
+        raise UserError(f"{what}: expected a mapping, found {type(mapping).__name__}.")
+    return mapping
