@@ -1,8 +1,10 @@
 """One search, from its first proposal to its report."""
 
 import functools
+import os
+import socket
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 from rich.console import Console
 
@@ -52,14 +54,19 @@ def run_search(console: Console, command: Command, directory: RunDirectory, data
 
     Raises UserError.
     """
-    with Interruption() as interrupted, driver_lock(directory):
+    with Interruption() as interrupted, driver_lock(directory), ExitStack() as at_end:
         _announce(console, command, data.summary, data.findings)
-        _search(console, command, directory, data, interrupted)
+        _search(console, command, directory, data, interrupted, at_end)
         return interrupted.exit_code
 
 
 def _search(
-    console: Console, command: Command, directory: RunDirectory, examined: ExaminedData, interrupted: Interruption
+    console: Console,
+    command: Command,
+    directory: RunDirectory,
+    examined: ExaminedData,
+    interrupted: Interruption,
+    at_end: ExitStack,
 ) -> None:
     started = time.monotonic()
     quiet_mlflow()
@@ -74,6 +81,8 @@ def _search(
             checked = checked_nodes(command.cluster, template)
         with step(console, "opening the ledger"):
             ledger = search_ledger(command, directory, examined, slots)
+        ledger.record_driver(socket.gethostname(), os.getpid())
+        at_end.callback(ledger.record_end_of_driver)
         interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, template, interrupted)

@@ -15,6 +15,7 @@ from nas.engine.virtual_time import next_decision_epoch
 from nas.ledger.ledger import Ledger
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord
+from nas.records.whereabouts import GpuUse
 from nas.settings.search_settings import SearchSettings
 from search_spaces.space import Space
 from trainers.data.config import DataSummary
@@ -162,10 +163,21 @@ class Engine:
         with self._lock:
             self.ledger.record_unreadable_images(paths)
 
-    def report_epoch(self, number: int, result: EpochResult) -> bool:
-        """Records an epoch of a trial. Whether its worker goes on with it."""
+    def report_place(self, number: int, node: str) -> None:
+        """Records which node a trial is given to."""
         with self._lock:
-            self.ledger.record_epoch(number, result)
+            self.ledger.record_place(number, node)
+
+    def report_mishap(self, number: int, node: str, reason: str) -> None:
+        """Records what went wrong with a trial, whatever follows of it."""
+        with self._lock:
+            if self.ledger.record(number).outcome == "running":
+                self.ledger.record_mishap(number, node, reason)
+
+    def report_epoch(self, number: int, result: EpochResult, gpu: GpuUse | None = None) -> bool:
+        """Records an epoch of a trial, with the use of its GPU then. Whether its worker goes on with it."""
+        with self._lock:
+            self.ledger.record_epoch(number, result, gpu)
             record = self.ledger.record(number)
             if result.epoch <= record.decided_epoch or result.epoch < next_decision_epoch(
                 record, self._decision_epochs

@@ -6,15 +6,15 @@ Every change of state is written here before anything else learns of it; what is
 in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), stopped PRUNED, and FAIL all else that
 ended.
 
-A trial's attributes are `proposal`, `latency_ms`, `epoch_00001` and so on, `standing`, `deaths` and `end`; the study's
-are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `data_root`, `unreadable_images`,
-`nodes_left_out` and `inference_00042`.
+A trial's attributes are `proposal`, `latency_ms`, `place`, `epoch_00001` and so on, `standing`, `deaths`, `mishap` and
+`end`; the study's are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `data_root`,
+`unreadable_images`, `nodes_left_out`, `driver` and `inference_00042`.
 Every one has a checksum (`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself
 keeps of a trial is held against them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -28,6 +28,7 @@ from nas.ledger.optuna_samplers import SampledStudy
 from nas.ledger.trial_codec import (
     end_of,
     epoch_key,
+    epoch_of,
     imported_trial,
     new_trial,
     owner_of,
@@ -38,6 +39,7 @@ from nas.ledger.trial_codec import (
 from nas.records.latency_reference import LatencyReference
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord, latest_moment
+from nas.records.whereabouts import DriverRun, GpuUse, Mishap, Place
 from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
@@ -178,6 +180,21 @@ class Ledger:
         self._write_of_search("nodes_left_out", [node.to_json() for node in nodes])
 
     @property
+    def driver(self) -> DriverRun | None:
+        """The last driver of the search; None where earlier code began it."""
+        stored = self._attributes.get("driver")
+        return None if stored is None else DriverRun.from_json(stored)
+
+    def record_driver(self, host: str, process: int) -> None:
+        """Writes which process drives the search from now on."""
+        self._write_of_search("driver", DriverRun(host, process, self.clock(), None).to_json())
+
+    def record_end_of_driver(self) -> None:
+        """Writes that the driver has come to its end in order."""
+        assert self.driver is not None
+        self._write_of_search("driver", replace(self.driver, ended_at=self.clock()).to_json())
+
+    @property
     def tracking(self) -> dict[str, Any] | None:
         """The MLflow store that the search is written to, without secrets; None before it was started."""
         return self._attributes.get("tracking")
@@ -221,13 +238,26 @@ class Ledger:
             self._write(number, "latency_ms", latency_ms)
             self._records[number] = replace(self._records[number], latency_ms=latency_ms)
 
-    def record_epoch(self, number: int, result: EpochResult) -> None:
-        """Writes the result of one epoch. One that is there already is not written twice."""
+    def record_place(self, number: int, node: str) -> None:
+        """Writes which node a trial is trained on from now on."""
+        place = Place(node, self.clock())
+        self._write(number, "place", place.to_json())
+        self._records[number] = replace(self._records[number], place=place)
+
+    def record_mishap(self, number: int, node: str, reason: str) -> None:
+        """Writes what went wrong with a trial that has not ended."""
+        mishap = Mishap(node, reason, self.clock())
+        self._write(number, "mishap", mishap.to_json())
+        self._records[number] = replace(self._records[number], mishap=mishap)
+
+    def record_epoch(self, number: int, result: EpochResult, gpu: GpuUse | None = None) -> None:
+        """Writes the result of one epoch, with the use of its GPU. One that is there already is not written twice."""
         record = self._records[number]
         if result.epoch != len(record.epochs) + 1:
             return
-        self._write(number, epoch_key(result.epoch), asdict(result))
-        self._records[number] = replace(record, epochs=(*record.epochs, result))
+        now = self.clock()
+        self._write(number, epoch_key(result.epoch), epoch_of(result, now, gpu))
+        self._records[number] = replace(record, epochs=(*record.epochs, result), reported_at=now, gpu=gpu)
 
     def record_continuation(self, number: int, epoch: int) -> None:
         """Writes that it has been decided after `epoch` that a trial trains on."""

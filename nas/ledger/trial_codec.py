@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from nas.ledger.checksums import ChecksumMismatch, checked, digest, with_checksum
 from nas.records.objectives import CostName
 from nas.records.trial import Outcome, TrialRecord
+from nas.records.whereabouts import GpuUse, Mishap, Place
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space, Value
 from trainers.epoch_result import EpochResult
@@ -37,6 +38,12 @@ def owner_of(number: int) -> str:
 def epoch_key(epoch: int) -> str:
     """The attribute that holds the result of an epoch."""
     return f"epoch_{epoch:05d}"
+
+
+def epoch_of(result: EpochResult, reported_at: float, gpu: GpuUse | None) -> dict[str, Any]:
+    """The attribute that holds the result of an epoch, when it was reported, and what of a GPU was in use then."""
+    use = {} if gpu is None else {"gpu": gpu.to_json()}
+    return result.to_json() | {"reported_at": reported_at} | use
 
 
 def choices_digest(trial: FrozenTrial) -> str:
@@ -129,7 +136,12 @@ def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:
     proposal = stored["proposal"]
     if proposal["choices"] != choices_digest(trial):
         raise ChecksumMismatch(f"the choices of {owner} are not what was written")
-    epochs = tuple(EpochResult.from_json(stored[key]) for key in sorted(stored) if key.startswith("epoch_"))
+    reports = [dict(stored[key]) for key in sorted(stored) if key.startswith("epoch_")]
+    # Earlier code did not write them, nor does a fork.
+    moments = [(report.pop("reported_at", None), report.pop("gpu", None)) for report in reports]
+    epochs = tuple(map(EpochResult.from_json, reports))
+    reported_at, gpu = moments[-1] if moments else (None, None)
+    place, mishap = stored.get("place"), stored.get("mishap")
     if [result.epoch for result in epochs] != list(range(1, len(epochs) + 1)):
         raise ChecksumMismatch(f"{owner} lacks an epoch")
     standing = stored.get("standing", {"held": False, "judged": 0, "stretch_epoch": 0})
@@ -157,6 +169,10 @@ def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:
         decided_epoch=end.get("judged", standing["judged"]),
         stretch_start=standing.get("stretch_start", proposal["stretch_start"]),
         stretch_epoch=standing["stretch_epoch"],
+        place=None if place is None else Place.from_json(place),
+        reported_at=reported_at,
+        gpu=None if gpu is None else GpuUse.from_json(gpu),
+        mishap=None if mishap is None else Mishap.from_json(mishap),
     )
     values = list(record.point) if record.outcome == "finished" else None
     if trial.state != state_of(record.outcome) or trial.values != values:

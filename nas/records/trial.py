@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from nas.records.objectives import CostName, readable_cost
 from nas.records.pareto import Point
+from nas.records.whereabouts import GpuUse, Mishap, Place
 from search_spaces.architecture import Architecture
 from search_spaces.units import readable_flops
 from trainers.epoch_result import EpochResult
@@ -47,6 +48,8 @@ class TrialRecord:
     measured before it trained (`nas.workers.relative_latency`), another number than that of `inference`.
     The last decision on the trial was taken after epoch `decided_epoch`, 0 before the first; in a deterministic search
     it trains since the virtual time `stretch_start`, from epoch `stretch_epoch` on (`nas.engine.virtual_time`).
+    `place` is the node that it was given to last, `reported_at` when its last epoch was reported, and `gpu` what was in
+    use there then; `mishap` is what went wrong last.
     """
 
     number: int
@@ -71,6 +74,10 @@ class TrialRecord:
     decided_epoch: int = 0
     stretch_start: int = 0
     stretch_epoch: int = 0
+    place: Place | None = None
+    reported_at: float | None = None
+    gpu: GpuUse | None = None
+    mishap: Mishap | None = None
 
     @property
     def val_accuracy(self) -> float | None:
@@ -157,5 +164,15 @@ def counts(records: Iterable[TrialRecord]) -> dict[Outcome, int]:
 
 def latest_moment(records: Iterable[TrialRecord]) -> float:
     """The latest time that the records hold, in seconds since 1970; 0 where they hold none."""
-    moments = (moment for record in records for moment in (record.started_at, record.finished_at))
+    moments = (
+        moment
+        for record in records
+        for moment in (
+            record.started_at,
+            record.finished_at,
+            record.reported_at,
+            None if record.place is None else record.place.since,
+            None if record.mishap is None else record.mishap.at,
+        )
+    )
     return max((moment for moment in moments if moment is not None), default=0.0)

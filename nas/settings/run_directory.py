@@ -77,6 +77,11 @@ class RunDirectory:
         return self.path / "checkpoints" / f"{number:04d}"
 
 
+def error_file(errors: Path, number: int) -> Path:
+    """Where what was said of the failures of trial `number` is, in the directory `errors` of its search."""
+    return errors / f"{number:04d}.txt"
+
+
 def run_directory(runs: str, name: str) -> RunDirectory:
     """The directory of a search. Raises UserError on a name that could leave the runs directory."""
     if len(name) > LONGEST_NAME:

@@ -38,6 +38,7 @@ def described_tracker(
         rung_epochs(search.minimum_epochs, header.training.epochs, search.reduction_factor),
         clock=clock,
         cost_name=search.cost_name,
+        errors=directory.errors,
         started_at=min((record.started_at for record in own if record.started_at is not None), default=None),
     )
     tags = {"nas.code_revision": header.code_revision, "nas.directory": str(directory.path)}

@@ -19,7 +19,8 @@ from mlflow.exceptions import MlflowException
 from nas.records.front import front_of
 from nas.records.objectives import CostName
 from nas.records.summary import Summary
-from nas.records.trial import TrialRecord
+from nas.records.trial import FAILURES, TrialRecord
+from nas.settings.run_directory import error_file
 from nas.tracking.environment import check_store, remove_mistaken_directory
 from nas.tracking.run_fields import (
     changing_tags,
@@ -31,11 +32,13 @@ from nas.tracking.run_fields import (
     run_status,
     summary_metrics,
 )
-from nas.tracking.views import experiment_note, front_path, links, report_path, view_tags
+from nas.tracking.views import artifact_path, experiment_note, front_path, links, report_path, view_tags
 
 BATCH = 900  # MLflow takes at most 1,000 metrics in one request.
 LONGEST_PARAM = 6000
 NOTE = "mlflow.note.content"
+# Of a failed trial: the artifact that holds what was said of it.
+FAILURE_TAG = "nas.errors"
 
 Value = TypeVar("Value", str, float)
 
@@ -69,8 +72,8 @@ class Tracker:
 
     `uri` is a tracking URI. Artifacts of a new experiment go to `artifacts` (None: where the server puts them). `rungs`
     are in epochs. `clock` gives seconds since 1970, and so is `started_at`, when the search was started (None: now).
-    `cost_name` is what its views show accuracy against. Any method raises where MLflow cannot be written; called again
-    after `reload`, it goes on where it was.
+    `cost_name` is what its views show accuracy against, and `errors` the directory of what was said of failed trials.
+    Any method raises where MLflow cannot be written; called again after `reload`, it goes on where it was.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Tracker:
         clock: Callable[[], float] = time.time,
         started_at: float | None = None,
         cost_name: CostName = "flops",
+        errors: Path | None = None,
     ) -> None:
         check_store(uri)
         self._client = MlflowClient(tracking_uri=uri)
@@ -93,6 +97,7 @@ class Tracker:
         self._name = name
         self._rungs = tuple(rungs)
         self._cost_name = cost_name
+        self._errors = errors
         self._clock = clock
         self._started_at = clock() if started_at is None else started_at
         self._experiment_id = self._ensure_experiment(experiment, artifacts)
@@ -233,7 +238,21 @@ class Tracker:
             child.tags |= fresh
             child.metrics |= {point.name: point.value for point in points}
             self._answered()
+        if record.outcome in FAILURES:
+            self._log_failure(child, record.number)
         self._set_status(child, run_status(record.outcome), record.finished_at)
+
+    def _log_failure(self, child: _Held, number: int) -> None:
+        """Keeps what was said of a trial's failure with its run, once, and leads there from its description."""
+        file = None if self._errors is None else error_file(self._errors, number)
+        if FAILURE_TAG in child.tags or file is None or not file.is_file():
+            return
+        self._client.log_artifact(child.run_id, str(file))
+        link = f"[What was said of its failure]({artifact_path(self._experiment_id, child.run_id, file.name)})"
+        tags = {NOTE: link, FAILURE_TAG: file.name}
+        self._client.log_batch(child.run_id, tags=_run_tags(tags))
+        child.tags |= tags
+        self._answered()
 
     def _set_status(self, run: _Held, status: str, finished_at: float | None) -> None:
         if status == run.status:

@@ -62,7 +62,12 @@ def front_path(experiment_id: str, search_id: str) -> str:
 
 def report_path(experiment_id: str, run_id: str) -> str:
     """Where the interactive report is in the MLflow UI, from the server's address on."""
-    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{REPORT_PAGE}?{UI_OF_TRAINING}"
+    return artifact_path(experiment_id, run_id, REPORT_PAGE)
+
+
+def artifact_path(experiment_id: str, run_id: str, name: str) -> str:
+    """Where an artifact is in the MLflow UI, from the server's address on."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{name}?{UI_OF_TRAINING}"
 
 
 def links(experiment_id: str, run_id: str, search_id: str) -> str:

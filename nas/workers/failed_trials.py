@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nas.engine.engine import DEATHS_RETRIED, Engine
 from nas.engine.faults import Failure, Faults
+from nas.settings.run_directory import error_file
 from nas.workers.nodes import Nodes
 
 LOGGER = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class FailedTrials:
     def keep(self, number: int, node: str, text: str) -> None:
         """Adds what is known of a failure to the file of its trial."""
         self._errors.mkdir(parents=True, exist_ok=True)
-        with (self._errors / f"{number:04d}.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
+        with error_file(self._errors, number).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"trial {number} on {self._nodes.name(node)}\n{text.rstrip()}\n\n")
 
     def has_elsewhere(self, number: int, node: str) -> bool:
@@ -32,6 +33,7 @@ class FailedTrials:
     def failed(self, failure: Failure) -> None:
         """A trial has failed, its worker being alive or not."""
         number, engine = failure.number, self._engine
+        engine.report_mishap(number, self._nodes.name(failure.node), failure.reason)
         elsewhere = self.has_elsewhere(number, failure.node)
         at_once = not elsewhere and _is_death(failure) and engine.record(number).deaths < DEATHS_RETRIED
         found = "trial" if at_once else self._faults.failed(failure, self._nodes.training)

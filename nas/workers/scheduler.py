@@ -127,12 +127,12 @@ class EngineScheduler(FIFOScheduler):
             case LatencyReport(latency_ms):
                 self._engine.report_latency(number, latency_ms)
                 return TrialScheduler.CONTINUE
-            case EpochReport(epoch):
+            case EpochReport(epoch, gpu):
                 self._hung.progress(number, self._engine.record(number).flops, epoch.epoch_seconds)
                 self._have_trained.add(trial.trial_id)
                 running = frozenset(TrialConfig.number_in(each.config) for each in tune_controller.get_live_trials())
                 self._failed.trained(number, node, running)
-                continues = self._engine.report_epoch(number, epoch)
+                continues = self._engine.report_epoch(number, epoch, gpu)
                 return TrialScheduler.CONTINUE if continues else TrialScheduler.STOP
 
     def _halted(self, trial: Trial, cause: HaltCause, reason: str, images: tuple[str, ...]) -> str:
@@ -164,6 +164,7 @@ class EngineScheduler(FIFOScheduler):
             death = TOLD_TO_END
         self._preempted.discard(number)
         if death.outcome is None:
+            self._engine.report_mishap(number, self._nodes.name(node), death.reason)
             self._engine.worker_died(number, death.reason, None)
             LOGGER.warning("trial %d: %s, it goes on from its checkpoint", number, death.reason)
             if death is TOLD_TO_END:
@@ -171,6 +172,7 @@ class EngineScheduler(FIFOScheduler):
             return
         self._failed.keep(number, node, error)
         if death.outcome == "oom":
+            self._engine.report_mishap(number, self._nodes.name(node), death.reason)
             self._engine.worker_died(number, death.reason, death.outcome)
             # One that ends by it is a failed trial, which whoever shows the search says.
             if self._engine.record(number).outcome == "running":

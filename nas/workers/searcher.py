@@ -56,6 +56,7 @@ class EngineSearcher(Searcher):
                 assignment = engine.next_assignment(functools.partial(faults.may_run, node=node))
                 if assignment is not None:
                     nodes.occupy(trial_id, node)
+                    engine.report_place(assignment.number, nodes.name(node))
                     return template.trial(assignment, node).to_json()
                 if not engine.has_waiting:
                     break

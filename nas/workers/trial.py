@@ -14,6 +14,7 @@ from ray import tune
 
 from nas.workers.end_requests import EndRequests, end_requests
 from nas.workers.failure_causes import DataUnusable, StorageMissing, cause_of, reason_of
+from nas.workers.gpu_use import gpu_use
 from nas.workers.relative_latency import measured_latency
 from nas.workers.storage_full import StorageFull, is_full
 from nas.workers.trial_config import (
@@ -55,12 +56,18 @@ def train_trial(config: Mapping[str, Any]) -> None:
         if trial.latency_reference is not None:
             _report(LatencyReport(measured_latency(trial, trial.latency_reference)))
         if trial.processes == 1:
-            for result in trained_epochs(trial, requests, Processes(0, 1, torch.device(trial.device))):
-                _report(EpochReport(result))
+            alone = Processes(0, 1, torch.device(trial.device))
+            for result in trained_epochs(trial, requests, alone):
+                _report(EpochReport(result, gpu_use(alone.device)))
             return
         with requests.heeded(), TrialProcesses(trial, requests) as processes:
             for message in processes.messages():
+                if not isinstance(message.report, EpochReport):
+                    break
                 _send(message)
+            else:
+                return
+        _send(message)
 
 
 @contextlib.contextmanager
@@ -140,7 +147,7 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
         raise StorageMissing(f"the directory of the search, {str(search)!r}, is not there")
     known = trial.recorded_epochs
     if processes.device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(trial.gpu_memory_share, processes.device)
+        torch.cuda.set_per_process_memory_fraction(trial.gpu_memory_share)
     make = functools.partial(_training, trial, processes)
     follow = functools.partial(_all_epochs, requests, Pauses(trial.checkpoint_seconds, requests.requested))
     try:

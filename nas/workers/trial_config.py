@@ -13,6 +13,7 @@ from nas.engine.dispatcher import Assignment
 from nas.engine.faults import Cause
 from nas.records.latency_reference import LatencyReference
 from nas.records.trial import OUTCOMES, Outcome
+from nas.records.whereabouts import GpuUse
 from nas.settings.run_directory import RunDirectory
 from search_spaces.architecture import Architecture
 from search_spaces.errors import unknown_name
@@ -152,10 +153,11 @@ class TrialConfig:
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """The result of one epoch, checkpointed."""
+    """The result of one epoch, checkpointed, and what of its GPU was in use then."""
 
     kind: ClassVar = "epoch"
     result: EpochResult
+    gpu: GpuUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,9 @@ def _report(data: object) -> WorkerReport:
         raise unknown_name("worker's report", kind, reports)
     fields = {name: value for name, value in data.items() if name != "kind"}
     if kind == EpochReport.kind:
-        return EpochReport(EpochResult.from_json(read_object(fields, "epoch report", ["result"])["result"]))
+        report = read_object(fields, "epoch report", ["result", "gpu"])
+        gpu = None if report["gpu"] is None else GpuUse.from_json(report["gpu"])
+        return EpochReport(EpochResult.from_json(report["result"]), gpu)
     if kind == LatencyReport.kind:
         return read_dataclass(LatencyReport, fields, "latency report")
     if kind == TrialPreempted.kind:

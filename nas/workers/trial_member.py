@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from nas.workers.end_requests import EndRequests
+from nas.workers.gpu_use import gpu_use
 from nas.workers.member_lines import END, MemberLine
 from nas.workers.trial import failures_reported, trained_epochs, warnings_so_far
 from nas.workers.trial_config import EpochReport, TrialConfig, WorkerMessage, WorkerReport
@@ -70,8 +71,9 @@ class _Worker:
 def main(arguments: list[str]) -> int:
     """Trains a trial with the others that meet in the file MEETING."""
     rank, meeting = int(arguments[0]), Path(arguments[1])
-    # One that is frozen would not see that its input is closed.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        # One that is frozen would not see that its input is closed.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What else is printed is for the log.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -84,7 +86,7 @@ def main(arguments: list[str]) -> int:
     with failures_reported(trial, requests, report):
         processes = join_by_file(meeting, rank, trial.processes, trial.device)
         for result in trained_epochs(trial, requests, processes):
-            report(EpochReport(result))
+            report(EpochReport(result, gpu_use(processes.device) if processes.is_first else None))
     if processes.is_first:
         worker.say(MemberLine(None))
     processes.leave()

@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.5
 # Once one has ended the others end by what they lose with it, or are ended.
 SETTLING_SECONDS = 10.0
 # They talk to each other on this machine alone.
-_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+_LOOPBACK = dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), "lo" if sys.platform == "linux" else "lo0")
 
 
 class TrialProcesses:

@@ -46,7 +46,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 VERSION = "vision-architecture-search 0."
-SCRIPTS = {"search.py": set(), "report.py": set(), "export.py": LEDGER, "train_fully.py": LEDGER}
+SCRIPTS = {"search.py": set(), "report.py": set(), "export.py": LEDGER, "status.py": LEDGER, "train_fully.py": LEDGER}
 SPACE = ["nas/search.py", "--space", "resnet_stages"]
 EXPORT = ["nas/export.py", "found"]
 TRAIN = ["trainers/train.py"]
@@ -74,6 +74,8 @@ TRAIN = ["trainers/train.py"]
         ([*EXPORT, "--pick", "max-latency=0.1"], 2, "the nearest is trial 1", LEDGER),
         ([*EXPORT, "--pick", "knee", "--out", "bundle"], 2, "exists already", LEDGER),
         ([*EXPORT, "--pick", "knee", "--register", "m"], 2, "there is no MLflow store", LEDGER),
+        (["nas/status.py", "found"], 0, "search found: 4 finished", LEDGER),
+        (["nas/status.py", "found", "--json"], 0, '"format": "status/1"', LEDGER),
         (["nas/report.py", "--help"], 0, "--open", set()),
         (["nas/report.py", "foun"], 2, "Did you mean 'found'", set()),
         (["nas/train_fully.py", "found", "recipe.epoch=3"], 2, "Did you mean 'recipe.epochs'", LEDGER),

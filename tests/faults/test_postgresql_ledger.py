@@ -141,6 +141,8 @@ def test_a_search_on_postgresql_is_killed_and_goes_on(tmp_path: Path, monkeypatc
         assert any(record.epochs for record in before)
         without = run(tmp_path, "nas/search.py", "--resume", "one")
         assert without.returncode == 2 and without.stderr.count("\n") == 1 and LEDGER_VARIABLE in without.stderr
+        status = run(tmp_path, "nas/status.py", "one", "--ledger-url", url)
+        assert status.returncode == 0 and "not running: its driver, " in status.stdout, status.stderr
         listed = run(tmp_path, "nas/report.py", "one", "--out", "out", "--ledger-url", url)
         assert listed.returncode == 0, listed.stderr
         monkeypatch.setenv(LEDGER_VARIABLE, url)

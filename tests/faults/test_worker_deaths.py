@@ -167,7 +167,7 @@ def test_workers_that_are_told_to_end_cost_their_trials_nothing(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_killed_process_of_a_trial_of_two_costs_an_attempt_and_leaves_nothing(tmp_path: Path) -> None:
-    settings = ("--trials", "1", "training.epochs=6", "training.batch_size=8", "--processes-per-trial", "2")
+    settings = ("--trials", "1", "training.epochs=8", "--processes-per-trial", "2")
     process = start_search(tmp_path, "one", *settings)
     wait_for(lambda: checkpoints(tmp_path, "one") and len(members(process)) == 2, process)
     before = members(process)

@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         {"search_spaces", "trainers.bundle", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}
     ),
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.status": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.report": frozenset(
         {"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.reporting", "nas.tracking", "nas.driver"}
     ),
@@ -68,6 +69,7 @@ ENTRIES = (
     "nas.search",
     "nas.export",
     "nas.report",
+    "nas.status",
     "nas.train_fully",
     "trainers.train",
     "trainers.compare",
@@ -87,7 +89,7 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "plotly": frozenset({"nas/reporting"}),
     "psutil": frozenset({"nas/driver/interruption.py"}),
     "ray": frozenset({"nas/workers", "cluster"}),
-    "rich": frozenset({"nas/driver", "nas/search.py", "nas/export.py", "nas/train_fully.py"}),
+    "rich": frozenset({"nas/driver", "nas/search.py", "nas/export.py", "nas/status.py", "nas/train_fully.py"}),
     "safetensors": frozenset({"trainers/bundle/files.py"}),
     "scipy": frozenset({"nas/records", "nas/strategy"}),
     "sklearn": frozenset({"trainers/data/memory_sets.py"}),

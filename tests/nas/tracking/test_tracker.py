@@ -66,6 +66,27 @@ def history(store: str, run_id: str, metric: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in MlflowClient(store).get_metric_history(run_id, metric)]
 
 
+def test_what_was_said_of_a_failure_is_kept_with_its_run_once(store: str, tmp_path: Path) -> None:
+    failures = [
+        trial_record(0, (0.5,), outcome="failed", reason="RuntimeError: half of it is missing"),
+        trial_record(1, (), outcome="diverged", reason="the loss is not finite in epoch 1"),
+        trial_record(2, (0.5,), outcome="running"),
+    ]
+    errors = tmp_path / "errors"
+    errors.mkdir()
+    for number in (0, 2):
+        (errors / f"000{number}.txt").write_text("Traceback (most recent call last):\n", encoding="utf-8")
+    view = Tracker(store, tmp_path / "artifacts", "architecture search", "name", "s1", errors=errors)
+    view.sync(*state(failures))
+    (errors / "0000.txt").unlink()
+    view.sync(*state(failures))
+    client, found = MlflowClient(store), runs(store)
+    kept = {trial: [each.path for each in client.list_artifacts(run.info.run_id)] for trial, run in found.items()}
+    assert kept == {"parent": [], "0": ["0000.txt"], "1": [], "2": []}
+    assert f"runs/{found['0'].info.run_id}/artifacts/0000.txt" in found["0"].data.tags["mlflow.note.content"]
+    assert found["0"].data.tags["nas.errors"] == "0000.txt" and found["0"].info.status == "FAILED"
+
+
 def test_a_search_is_a_parent_and_a_child_for_each_trial_that_trained(store: str, tmp_path: Path) -> None:
     view = tracker(store, tmp_path)
     view.describe({"training.epochs": 2}, {"nas.code_revision": "abc"})

@@ -7,6 +7,7 @@ import pytest
 from ray.tune.utils import flatten_dict
 
 from nas.records.latency_reference import LatencyReference
+from nas.records.whereabouts import GpuUse
 from nas.workers.trial_config import (
     EpochReport,
     LatencyReport,
@@ -26,6 +27,7 @@ from tests.support.trials import trial_config
 ATTENTION = Architecture("convolution", 8, ((Attention(3, 2, "relative"),),) * 4)
 REPORTS = [
     EpochReport(epoch_result(3, 0.25)),
+    EpochReport(epoch_result(4, 0.25), GpuUse(14, 80, 0.93)),
     LatencyReport(1.5),
     TrialEnded("diverged", "the loss is not finite in epoch 2"),
     TrialFailed("data", "images are gone", "Traceback\n  …"),

@@ -1,0 +1,136 @@
+"""What a search is doing, as its ledger alone tells: its driver, its running trials, its nodes and its failures."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from nas.records.failures import failed
+from nas.records.left_out_nodes import LeftOutNode
+from nas.records.trial import Outcome, TrialRecord, counts, latest_moment
+from nas.records.whereabouts import DriverRun, GpuUse
+
+STATUS_FORMAT = "status/1"
+
+# At a worker; given back and waiting for one; or left as it is by a driver that has ended.
+State = Literal["training", "waiting", "cut off"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTrial:
+    """A trial that has not ended. `epochs` are trained and reported, `seconds_since_report` also tells of none yet."""
+
+    number: int
+    label: str
+    state: State
+    node: str | None
+    epochs: int
+    full_epochs: int
+    val_accuracy: float | None
+    seconds_since_report: float | None
+    gpu: GpuUse | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTrial:
+    """A trial that could not be trained."""
+
+    number: int
+    label: str
+    outcome: Outcome
+    reason: str | None
+    node: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node that trains, or is left out: why, and the trials that it has."""
+
+    node: str
+    trials: tuple[int, ...]
+    left_out: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStatus:
+    """A search at one moment. `seconds_since_event` is since anything was written of a trial."""
+
+    name: str
+    driver: DriverRun | None
+    counts: dict[Outcome, int]
+    running: tuple[RunningTrial, ...]
+    failed: tuple[FailedTrial, ...]
+    nodes: tuple[NodeStatus, ...]
+    seconds_since_event: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": STATUS_FORMAT, **asdict(self)}
+
+
+def search_status(
+    name: str,
+    records: Sequence[TrialRecord],
+    full_epochs: int,
+    nodes_left_out: Sequence[LeftOutNode],
+    driver: DriverRun | None,
+    now: float,
+) -> SearchStatus:
+    """The status of search `name` at `now`, in seconds since 1970, from what its ledger holds."""
+    running = tuple(_running(record, full_epochs, driver, now) for record in records if record.outcome == "running")
+    latest = latest_moment(records)
+    return SearchStatus(
+        name=name,
+        driver=driver,
+        counts=counts(records),
+        running=running,
+        failed=tuple(_failed(record) for record in failed(records)),
+        nodes=_nodes(running, nodes_left_out),
+        seconds_since_event=_since(latest, now) if latest else None,
+    )
+
+
+def _running(record: TrialRecord, full_epochs: int, driver: DriverRun | None, now: float) -> RunningTrial:
+    place, mishap = record.place, record.mishap
+    state = _state(record, driver)
+    begun = None if place is None else place.since
+    moments = [moment for moment in (record.reported_at, begun) if moment is not None]
+    return RunningTrial(
+        number=record.number,
+        label=record.architecture.label,
+        state=state,
+        node=place.node if place is not None and state == "training" else None,
+        epochs=len(record.epochs),
+        full_epochs=full_epochs,
+        val_accuracy=record.val_accuracy,
+        seconds_since_report=_since(max(moments), now) if moments else None,
+        gpu=record.gpu if state == "training" else None,
+        last_error=None if mishap is None else f"{mishap.reason} (on {mishap.node})",
+    )
+
+
+def _state(record: TrialRecord, driver: DriverRun | None) -> State:
+    if driver is not None and driver.ended_at is not None:
+        return "cut off"
+    place, mishap = record.place, record.mishap
+    begun = driver.started_at if driver is not None else 0.0
+    is_there = place is not None and place.since >= begun and (mishap is None or mishap.at < place.since)
+    return "training" if is_there else "waiting"
+
+
+def _failed(record: TrialRecord) -> FailedTrial:
+    node = None if record.place is None else record.place.node
+    return FailedTrial(record.number, record.architecture.label, record.outcome, record.reason, node)
+
+
+def _nodes(running: Sequence[RunningTrial], nodes_left_out: Sequence[LeftOutNode]) -> tuple[NodeStatus, ...]:
+    left_out = {left.node: left.reason for left in nodes_left_out if left.until is None}
+    names = sorted({*left_out, *(trial.node for trial in running if trial.node is not None)})
+    return tuple(
+        NodeStatus(name, tuple(trial.number for trial in running if trial.node == name), left_out.get(name))
+        for name in names
+    )
+
+
+def _since(moment: float, now: float) -> float:
+    """The clocks of two machines may differ."""
+    return max(0.0, now - moment)

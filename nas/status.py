@@ -1,0 +1,69 @@
+"""Says what a search is doing, from its ledger alone and while it runs: its trials, their nodes, what went wrong.
+
+python nas/status.py NAME [--json]
+"""
+
+from search_spaces.ctrl_c import end_on_ctrl_c
+
+if __name__ == "__main__":
+    # What is imported next takes a while.
+    end_on_ctrl_c()
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from nas.driver.status_table import print_status
+from nas.ledger.location import read_ledger
+from nas.records.search_status import search_status
+from nas.settings.addresses import redacted
+from nas.settings.arguments import add_existing_search
+from nas.settings.run_directory import existing_run
+from search_spaces.arguments import ArgumentParser
+from search_spaces.errors import UserError
+from search_spaces.exit_codes import MISTAKE, SUCCESS
+from search_spaces.machine import prepare_temporary_directory
+from search_spaces.standard_streams import run_program
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The flags of `nas/status.py`."""
+    parser = ArgumentParser(
+        prog="python nas/status.py",
+        usage="%(prog)s NAME [flags]",
+        description="Show what a search is doing: its running trials with their nodes, epochs, accuracies, GPUs and "
+        "last errors, the nodes that are left out, and what failed. It reads the ledger and changes nothing.",
+        allow_abbrev=False,
+    )
+    add_existing_search(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command line. The exit code: 0, or 2 on a user's mistake."""
+    try:
+        options = argument_parser().parse_args(list(arguments))
+        directory = existing_run(options.runs_dir, options.name)
+        prepare_temporary_directory()
+        ledger = read_ledger(directory, options.ledger_url)
+        epochs = ledger.header.training.epochs
+        status = search_status(
+            directory.name, ledger.records, epochs, ledger.nodes_left_out, ledger.driver, time.time()
+        )
+    except UserError as error:
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
+        return MISTAKE
+    if options.json:
+        print(json.dumps(status.to_json(), indent=2))
+    else:
+        print_status(Console(highlight=False, markup=False, emoji=False), status, directory)
+    return SUCCESS
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

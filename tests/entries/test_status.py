@@ -1,0 +1,93 @@
+"""What a search is doing, as `nas/status.py` says from its ledger while it is open elsewhere."""
+
+import hashlib
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.records.left_out_nodes import LeftOutNode
+from nas.records.trial import TrialRecord
+from nas.records.whereabouts import GpuUse, Mishap, Place
+from nas.settings.run_directory import RunDirectory, run_directory
+from nas.status import main
+from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> tuple[RunDirectory, Ledger]:
+    """A search with one trial in training on a GPU, one that was given back, and one that failed."""
+    directory = run_directory(str(tmp_path / "runs"), "one")
+    directory.errors.mkdir(parents=True)
+    ledger = Ledger.create(ledger_url(directory.ledger), "one", search_header())
+    ledger.record_driver(socket.gethostname(), os.getpid())
+    for number in range(3):
+        architecture = ledger.propose(tiny_space(), "random", search_seed=0)
+        cost = DIGITS.cost(architecture)
+        record = TrialRecord(number, architecture, cost.flops, cost.params, seed=number, outcome="running")
+        ledger.register(record, tiny_space())
+        ledger.record_place(number, "gpu-box 1a2b3c4d")
+    ledger.record_epoch(0, epoch_result(1, 0.625), GpuUse(14_200_000_000, 80_000_000_000, 0.93))
+    ledger.record_mishap(1, "gpu-box 1a2b3c4d", "images are gone")
+    ledger.record_mishap(2, "gpu-box 1a2b3c4d", "RuntimeError: shapes differ")
+    ledger.end(2, "failed", reason="RuntimeError: shapes differ")
+    (directory.errors / "0002.txt").write_text("Traceback\n", encoding="utf-8")
+    ledger.record_nodes_left_out([LeftOutNode("other-box 5e6f7a8b", "3 failures in a row", 1.0, None)])
+    return directory, ledger
+
+
+def test_a_status_names_trials_nodes_and_failures_and_changes_nothing(
+    search: tuple[RunDirectory, Ledger], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ledger = search
+    before = hashlib.sha256(directory.ledger.read_bytes()).digest()
+    assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+    output = capsys.readouterr().out
+    lines = output.splitlines()
+    assert lines[0] == "search one: 2 running, 1 failed"
+    assert lines[1] == f"driven by process {os.getpid()} on {socket.gethostname()}"
+    (first,) = [line for line in lines if line.lstrip().startswith("0 ")]
+    assert "1 of 2" in first and "62.50%" in first and "gpu-box 1a2b3c4d" in first
+    assert "14.2 of 80 GB, 93%" in first and " s ago" in first
+    (second,) = [line for line in lines if line.lstrip().startswith("1 ")]
+    assert "waiting" in second and "images are gone (on gpu-box 1a2b3c4d)" in second
+    assert "node other-box 5e6f7a8b is left out: 3 failures in a row" in lines
+    assert "trial 2 failed on gpu-box 1a2b3c4d: RuntimeError: shapes differ" in output
+    assert f"  {directory.errors / '0002.txt'}" in lines
+    assert hashlib.sha256(directory.ledger.read_bytes()).digest() == before
+    ledger.record_end_of_driver()
+    assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+    assert "not running: its driver," in (said := capsys.readouterr().out) and "cut off" in said
+
+
+def test_a_status_as_json_is_for_scripts(
+    search: tuple[RunDirectory, Ledger], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, _ = search
+    assert main(["one", "--json", "--runs-dir", str(directory.runs)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["format"] == "status/1" and found["driver"]["ended_at"] is None
+    first, second = found["running"]
+    assert first["node"] == "gpu-box 1a2b3c4d" and first["gpu"]["utilisation"] == 0.93
+    assert (first["state"], second["state"]) == ("training", "waiting")
+    assert found["failed"][0]["reason"] == "RuntimeError: shapes differ"
+
+
+def test_what_was_heard_of_trials_is_in_the_ledger(search: tuple[RunDirectory, Ledger]) -> None:
+    directory, ledger = search
+    again = Ledger.open(ledger_url(directory.ledger), "one")
+    assert again.records == ledger.records and again.driver == ledger.driver
+    record = again.record(0)
+    assert isinstance(record.place, Place) and record.reported_at is not None and record.mishap is None
+    assert isinstance(again.record(1).mishap, Mishap)
+    # Times go on from what is written.
+    assert again.clock() >= record.reported_at
+
+
+def test_a_search_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["one", "--runs-dir", str(tmp_path)]) == 2
+    assert "unknown search 'one'" in capsys.readouterr().err
