@@ -29,6 +29,7 @@ from trainers.data.random_draws import uniform_draws
 from trainers.epoch_result import EpochResult
 from trainers.evaluation import autocast, evaluate, sum_over_processes
 from trainers.exact_sums import ExactGradients, in_batch_order
+from trainers.measurement import Measurement, measure
 from trainers.optimizer import make_optimizer, update_average
 from trainers.recipe import Recipe, ema_decay_at, learning_rate_at
 
@@ -139,12 +140,31 @@ class Training:
             self.evaluated_model,
             data,
             self._device,
-            max(1, self._batch_size // (self._world_size * self.micro_batches)),
+            self._evaluation_batch,
             precision=self.recipe.precision,
             rank=self._rank,
             world_size=self._world_size,
             between_batches=between_batches,
         )
+
+    def measure(self, data: Images, classes: int, between_batches: Callable[[], None] = lambda: None) -> Measurement:
+        """What the evaluated model makes of a split, in detail. `between_batches` is called after each batch."""
+        return measure(
+            self.evaluated_model,
+            data,
+            classes,
+            self._device,
+            self._evaluation_batch,
+            precision=self.recipe.precision,
+            rank=self._rank,
+            world_size=self._world_size,
+            between_batches=between_batches,
+        )
+
+    @property
+    def _evaluation_batch(self) -> int:
+        """Images that a process takes through the network at a time."""
+        return max(1, self._batch_size // (self._world_size * self.micro_batches))
 
     def unreadable(self) -> dict[str, list[str]]:
         """The files of the train and the validation split that could not be read so far. All processes must call it."""
