@@ -1,6 +1,7 @@
 """Makes the report of a search from its ledger, while it runs or afterwards, and brings MLflow up to the ledger.
 
 python nas/report.py NAME [--tracking-uri URI]      the report in the search's directory, and MLflow
+python nas/report.py NAME --trained DIR...          full trainings of its trials into MLflow, too
 python nas/report.py NAME --open | --out DIR        the report alone, without MLflow
 python nas/report.py A B ...                        several fronts in one page and one picture, compared
 """
@@ -15,11 +16,8 @@ import argparse
 import sys
 import webbrowser
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from nas.driver.lock import driver_lock
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
@@ -29,11 +27,6 @@ from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
 from search_spaces.standard_streams import run_program
-
-# The other imports take seconds; a mistake on the command line is reported before them.
-if TYPE_CHECKING:
-    from nas.ledger.ledger import Ledger
-    from nas.records.search_facts import SearchFacts
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -58,6 +51,10 @@ def argument_parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--tracking-uri", metavar="URI", help="the MLflow store to write (default: that which the search wrote)"
     )
+    parser.add_argument(
+        "--trained", metavar="DIR", type=path, nargs="+",
+        help="bring these full trainings of its trials into MLflow, too, beside those of nas/train_fully.py",
+    )  # fmt: skip
     return parser
 
 
@@ -76,6 +73,8 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     from nas.ledger.location import read_ledger
     from nas.reporting.write import write_report
 
+    if options.trained is not None and (options.open or options.out):
+        raise UserError("--trained brings full trainings into MLflow, which --open and --out leave alone.")
     prepare_temporary_directory()
     ledger = read_ledger(directory, options.ledger_url)
     facts = ledger.header.facts(directory.name, ledger.most_latency_ms)
@@ -90,7 +89,14 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     if options.open or options.out or ledger.tracking is None:
         return SUCCESS
     tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
-    return _bring_up_mlflow(directory, ledger, facts, tracking, [page, *others])
+    from nas.driver.mlflow_catch_up import catch_up, trainings_of
+
+    trained = trainings_of(directory, ledger, options.trained or ())
+    files = [page, *others, *([directory.summary] if directory.summary.is_file() else [])]
+    went_well, lines = catch_up(directory, ledger, tracking, files, trained)
+    for line in lines:
+        print(line)
+    return SUCCESS if went_well else FAILURE
 
 
 def _open(page: Path) -> None:
@@ -99,11 +105,13 @@ def _open(page: Path) -> None:
         print("no browser could be started here: the page above is to be opened elsewhere", file=sys.stderr)
 
 
-def _compare(directories: "list[RunDirectory]", options: argparse.Namespace) -> int:
+def _compare(directories: list[RunDirectory], options: argparse.Namespace) -> int:
     from nas.driver.compared_searches import compare_searches
 
     if len(directories) == 1:
         raise UserError(f"search {directories[0].name!r} is named twice: expected several searches, or it alone.")
+    if options.trained is not None:
+        raise UserError("--trained is for the report of one search: a comparison is not written into MLflow.")
     if options.tracking_uri is not None:
         raise UserError("--tracking-uri is for the report of one search: a comparison is not written into MLflow.")
     prepare_temporary_directory()
@@ -114,36 +122,6 @@ def _compare(directories: "list[RunDirectory]", options: argparse.Namespace) -> 
     if options.open:
         _open(page)
     return SUCCESS
-
-
-def _bring_up_mlflow(
-    directory: RunDirectory, ledger: "Ledger", facts: "SearchFacts", tracking: TrackingSettings, files: list[Path]
-) -> int:
-    """Writes what MLflow lacks, and prints a line on it. The exit code."""
-    from nas.driver.commands import report_command
-    from nas.driver.conclusion import mlflow_lines
-    from nas.tracking.environment import quiet_mlflow
-    from nas.tracking.store import bring_up_to_date
-    from nas.tracking.store_address import store_uri
-    from nas.tracking.writer_thread import reason_of
-
-    quiet_mlflow()
-    uri = store_uri(tracking, directory)
-    files += [directory.summary] if directory.summary.is_file() else []
-    tracker, failure = None, None
-    with ExitStack() as held:
-        try:
-            held.enter_context(driver_lock(directory))
-        except UserError:
-            print("MLflow   is being written by the search itself, which runs")
-            return SUCCESS
-        try:
-            tracker = bring_up_to_date(tracking, directory, ledger, facts, files)
-        except Exception as error:  # Each store has errors of its own.
-            failure = reason_of(error, uri)
-    for line in mlflow_lines(tracker, failure, uri, report_command(directory)):
-        print(line)
-    return SUCCESS if failure is None else FAILURE
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         options = _parser().parse_args(arguments)
         if not options.directories:
             raise UserError("DIR is missing: the output directories of full trainings (see --help).")
-        from trainers.comparison.trained import read_trained
+        from trainers.bundle.trained import read_trained
 
         trained = [read_trained(directory) for directory in dict.fromkeys(map(Path, options.directories))]
         # What computes takes a moment to import; a mistake is said before.

@@ -1,6 +1,6 @@
 """Evaluating a network: mean cross-entropy and accuracy over a split of a data set.
 
-Shapes: B batch, C channels, H height, W width.
+Shapes: B batch, C channels, H height, W width, K classes.
 """
 
 import itertools
@@ -33,6 +33,37 @@ def evaluate(
     """
     device = torch.device(device)
     sums = torch.zeros(3, dtype=torch.float64, device=device)
+
+    def take(logits_BK: Tensor, labels_B: Tensor) -> None:
+        sums[0] += F.cross_entropy(logits_BK, labels_B, reduction="sum")
+        sums[1] += (logits_BK.argmax(1) == labels_B).sum()
+        sums[2] += len(labels_B)
+
+    for_each_batch(
+        take, model, data, device, batch_size,
+        precision=precision, rank=rank, world_size=world_size, between_batches=between_batches,
+    )  # fmt: skip
+    loss, correct, count = sum_over_processes(sums, world_size).tolist()
+    return loss / count, correct / count
+
+
+def for_each_batch(
+    take: Callable[[Tensor, Tensor], None],
+    model: nn.Module,
+    data: Images,
+    device: torch.device,
+    batch_size: int,
+    *,
+    precision: str,
+    rank: int,
+    world_size: int,
+    between_batches: Callable[[], None],
+) -> None:
+    """Hands the float32 logits and the labels of this process's share of the images to `take`, batch by batch.
+
+    Of several processes each has every `world_size`-th image. `between_batches` is called equally often in each of
+    them.
+    """
     mine = torch.arange(rank, len(data), world_size)
     was_training = model.training
     model.eval()
@@ -41,15 +72,10 @@ def evaluate(
             batches = iter(data.batches(torch.split(mine, batch_size), device))
             for _ in range(math.ceil(math.ceil(len(data) / world_size) / batch_size)):
                 for images_BCHW, labels_B in itertools.islice(batches, 1):
-                    logits = model(images_BCHW).float()
-                    sums[0] += F.cross_entropy(logits, labels_B, reduction="sum")
-                    sums[1] += (logits.argmax(1) == labels_B).sum()
-                    sums[2] += len(labels_B)
+                    take(model(images_BCHW).float(), labels_B)
                 between_batches()
     finally:
         model.train(was_training)
-    loss, correct, count = sum_over_processes(sums, world_size).tolist()
-    return loss / count, correct / count
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from search_spaces.units import readable_count
 from trainers.epoch_result import EpochResult
 
@@ -23,6 +25,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKERS = {"convolution": "s", "attention": "^", "hybrid": "o"}
 # So many classes have their names beside their row.
 MOST_NAMED_CLASSES = 40
+# So many dots a side can be told apart.
+MOST_DOTS = 200
 # So many networks are named in a legend.
 MOST_NAMED_NETWORKS = 12
 
@@ -73,17 +77,26 @@ def curves_png(results: Sequence[EpochResult], title: str) -> bytes:
 def confusion_png(confusion: Any, names: Sequence[str], title: str) -> bytes:
     """A confusion matrix as a PNG file: of each true class (a row) the share that is taken for each class (a column).
 
-    `confusion` holds counts. Of up to 40 classes each row has its name, of more it has as many dots as it takes.
+    `confusion` is an array of counts. Up to 40 classes have their names; of more than 200 a dot stands for several in
+    a row, and shows the largest of their shares, so that none is lost between pixels. Colours tell small shares apart.
     """
+    from matplotlib.colors import PowerNorm
+
     count = len(names)
+    counts = np.asarray(confusion, dtype=np.float64)
+    shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    step = -(-count // MOST_DOTS)
+    starts = np.arange(0, count, step)
+    dots = np.maximum.reduceat(np.maximum.reduceat(shares, starts, axis=0), starts, axis=1)
     side = 9.0 if count > MOST_NAMED_CLASSES else max(4.5, 1.8 + 0.26 * count)
     figure = _figure(side + 1, side)
     axes = figure.subplots()
-    shares = [[number / max(1, sum(row)) for number in row] for row in confusion.tolist()]
+    end = step * len(starts) - 0.5
     picture = axes.imshow(
-        shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest" if count < 500 else "antialiased"
+        dots, cmap="viridis", norm=PowerNorm(0.5, 0, 1), interpolation="nearest", extent=(-0.5, end, end, -0.5)
     )
-    figure.colorbar(picture, ax=axes, shrink=0.8, label="share of the true class")
+    label = "share of the true class" + (f", the largest of {step}×{step} classes" if step > 1 else "")
+    figure.colorbar(picture, ax=axes, shrink=0.8, label=label)
     if count <= MOST_NAMED_CLASSES:
         shown = [name if len(name) <= 20 else f"{name[:19]}…" for name in map(_plain, names)]
         axes.set_xticks(range(count), shown, rotation=90, fontsize=7)

@@ -1,8 +1,11 @@
 """Writing a file so that a crash at any moment leaves the old one, the new one, or none: never a part."""
 
 import contextlib
+import csv
+import io
 import json
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,16 @@ def write_json_atomically(path: Path, value: Any) -> None:
 def json_text(value: Any) -> bytes:
     """A value as JSON for people to read: indented, with a line break at its end."""
     return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as CSV. Texts are written as they are, in UTF-8, and numbers to their last digit."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    # Names of files that are no text come as surrogates.
+    return buffer.getvalue().encode("utf-8", "surrogateescape")
 
 
 def write_durably(path: Path, content: bytes) -> None:

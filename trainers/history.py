@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search_spaces.errors import UserError
 from trainers.epoch_result import EpochResult
-from trainers.files import write_atomically
+from trainers.files import csv_bytes, write_atomically
 
 HISTORY = "history.csv"
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpochResult))
@@ -16,11 +16,7 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(EpochResult))
 
 def write_history(path: Path, results: Sequence[EpochResult]) -> None:
     """Replaces the file with these epochs, every number to its last digit. Raises OSError."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([getattr(result, name) for name in COLUMNS] for result in results)
-    write_atomically(path, buffer.getvalue().encode())
+    write_atomically(path, csv_bytes(COLUMNS, ([getattr(result, name) for name in COLUMNS] for result in results)))
 
 
 def read_history(path: Path) -> tuple[EpochResult, ...]:

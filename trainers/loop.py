@@ -25,6 +25,7 @@ from trainers.data.loader_processes import LoadersStopped
 from trainers.epoch_result import EpochResult
 from trainers.evaluation import autocast, evaluate, sum_over_processes
 from trainers.exact_sums import ExactGradients, in_batch_order
+from trainers.measurement import Measurement, measure
 from trainers.optimizer import make_optimizer, update_average
 from trainers.recipe import Recipe
 from trainers.sample_order import share_of
@@ -151,12 +152,31 @@ class Training:
             self.evaluated_model,
             data,
             self.device,
-            max(1, self._batch_size // (self._world_size * self.micro_batches)),
+            self._evaluation_batch,
             precision=self.recipe.precision,
             rank=self._rank,
             world_size=self._world_size,
             between_batches=between_batches,
         )
+
+    def measure(self, data: Images, classes: int, between_batches: Callable[[], None] = lambda: None) -> Measurement:
+        """What the evaluated model makes of a split, in detail. `between_batches` is called after each batch."""
+        return measure(
+            self.evaluated_model,
+            data,
+            classes,
+            self.device,
+            self._evaluation_batch,
+            precision=self.recipe.precision,
+            rank=self._rank,
+            world_size=self._world_size,
+            between_batches=between_batches,
+        )
+
+    @property
+    def _evaluation_batch(self) -> int:
+        """Images that a process takes through the network at a time."""
+        return max(1, self._batch_size // (self._world_size * self.micro_batches))
 
     def unreadable(self) -> dict[str, list[str]]:
         """The files of the train and the validation split that could not be read so far. All processes must call it."""

@@ -28,6 +28,7 @@ from trainers.stopping import TERMINATED, EndedEarly, Stopped, StopSignals
 
 if TYPE_CHECKING:
     from trainers.bundle.contents import Bundle
+    from trainers.full.extras import Extras
     from trainers.full.plan import Plan
     from trainers.full.train_settings import TrainSettings
 
@@ -49,7 +50,9 @@ settings:
   data=cluttered_digits | digits | cifar10 | image_folder | imagenet
   data.root=DIR     where the images are: image_folder has class folders alone, or train/ and perhaps
                     val/ and test/ that hold them; imagenet has train/ and val/, which is its test
-                    split; cifar10 is downloaded there
+                    split, in class folders or in one folder with LOC_val_solution.csv,
+                    val_annotations.txt, or ILSVRC2012_validation_ground_truth.txt and
+                    map_clsloc.txt; cifar10 is downloaded there
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
   recipe=NAME       one of trainers/recipes/, or a file as those: FILE.yaml
   recipe.epochs, recipe.batch_size (of all processes together; the learning rate changes with it, unless it is
@@ -78,8 +81,10 @@ examples:
 A line an epoch, and one every 30 s within it (recipe.report_seconds=N), say how it goes.
 Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and
 SIGUSR1 end it after the next step, checkpointed. After an interruption the same command goes on where
-it was, on any number of processes. The output directory ends up with result.json and the trained
-network, bundle/."""
+it was, on any number of processes. The output directory ends up with result.json, the trained network
+(bundle/), its epochs (history.csv, curves.png), and what it makes of the test images class by class
+(classes.csv, confusion.csv, confusion.png). --onnx, --program and --corruptions may be added when it
+has ended."""
 
 
 def main(arguments: list[str]) -> int:
@@ -92,6 +97,10 @@ def main(arguments: list[str]) -> int:
         try:
             options = _parser().parse_intermixed_args(arguments)
             check_device(options.device)
+            from trainers.full.extras import Extras
+
+            extras = Extras(onnx=options.onnx, program=options.program, corruptions=options.corruptions)
+            extras.check()
             settings, bundle = _settings(options)
             if options.print_config:
                 if is_first:
@@ -107,7 +116,7 @@ def main(arguments: list[str]) -> int:
                 print("\ninterrupted before anything was written", file=sys.stderr)
             return INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED
         signals.claim()
-        return _run(plan, arguments, signals)
+        return _run(plan, extras, arguments, signals)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,6 +139,15 @@ def _parser() -> argparse.ArgumentParser:
         default="scratch",
         help="scratch, or weights: start from the bundle's, on images of other classes too (default: scratch)",
     )
+    parser.add_argument("--onnx", action="store_true", help="add the trained network to its bundle as model.onnx")
+    parser.add_argument(
+        "--program", action="store_true",
+        help="write the trained network beside its bundle as torch's exported program, model.pt2",
+    )  # fmt: skip
+    parser.add_argument(
+        "--corruptions", action="store_true",
+        help="measure how robust the trained network is: eight corruptions of ImageNet-C, at five severities each",
+    )  # fmt: skip
     parser.add_argument(
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
     )
@@ -173,11 +191,12 @@ def _prepare(options: argparse.Namespace, settings: "TrainSettings", bundle: "Bu
     return prepare(bundle, settings, out, options.device, None if from_scratch else directory)
 
 
-def _run(plan: "Plan", arguments: list[str], signals: StopSignals) -> int:
+def _run(plan: "Plan", extras: "Extras", arguments: list[str], signals: StopSignals) -> int:
     from search_spaces.units import counted, readable_duration
     from trainers.distributed import is_lost_connection
+    from trainers.full.extras import add_extras
     from trainers.full.full_training import finished_result, run
-    from trainers.full.readout import announce, failure_line, unreadable_line
+    from trainers.full.readout import announce, failure_line, measured_lines, unreadable_line
     from trainers.loop import TRAINING_FAILURES, Diverged
 
     processes = plan.processes
@@ -186,7 +205,7 @@ def _run(plan: "Plan", arguments: list[str], signals: StopSignals) -> int:
         result = finished_result(plan)
         if processes.is_first and result is None:
             announce(plan)
-        result = result or run(plan, signals.requested)
+        result = add_extras(plan, result or run(plan, signals.requested), extras, signals.requested)
     except (KeyboardInterrupt, Stopped) as end:
         if processes.is_first:
             print(f"\ninterrupted; {go_on}", file=sys.stderr)
@@ -215,6 +234,8 @@ def _run(plan: "Plan", arguments: list[str], signals: StopSignals) -> int:
     if processes.is_first:
         test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
         print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
+        for line in measured_lines(result):
+            print(line)
         print(f"trained  {counted(result['epochs'], 'epoch')} in {readable_duration(result['seconds'])}")
         if unreadable := unreadable_line(result):
             print(f"images   {unreadable}")

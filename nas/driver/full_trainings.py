@@ -17,10 +17,12 @@ from nas.ledger.ledger import Ledger
 from nas.records.front import finished, front_of
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import TrackingSettings
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, SUCCESS
 from search_spaces.machine import prepare_machine
 from search_spaces.units import counted, readable_flops
+from trainers.bundle.trained import read_trained
 from trainers.data.config import DataConfig
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import examine_data
@@ -92,7 +94,23 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
                 return signals.exit_code
             trained.append(FullTraining(record, role, result))
     _print_results(console, front_of(ledger.records), trained, out)
+    for line in _brought_into_mlflow(directory, ledger, [plan.out for plan in plans]):
+        print_pasted(console, line)
     return SUCCESS
+
+
+def _brought_into_mlflow(directory: RunDirectory, ledger: Ledger, trained: Sequence[Path]) -> list[str]:
+    """Writes the trainings into the search's MLflow store. What is to be said of that: they have ended well anyway."""
+    if ledger.tracking is None:
+        return []
+    # It takes seconds to import, and the trainings do without.
+    from nas.driver.mlflow_catch_up import catch_up
+
+    try:
+        tracking = TrackingSettings.from_kept(ledger.tracking, None, "--tracking-uri URI of nas/report.py")
+    except UserError as error:
+        return [f"MLflow   is not up to date: {error}"]
+    return catch_up(directory, ledger, tracking, [], [read_trained(out) for out in trained])[1]
 
 
 def _check_same_images(directory: RunDirectory, ledger: Ledger, data: DataConfig) -> None:

@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.models import Model, ModelSignature
@@ -34,6 +33,7 @@ from nas.tracking.store_address import check_there
 from search_spaces.errors import UserError, first_line
 from trainers import pictures
 from trainers.bundle.contents import Bundle
+from trainers.bundle.torch_export import exported_program
 from trainers.pictures.served import CLASS, DOCUMENT, IMAGE, PROBABILITIES, PROBABILITY, PROGRAM
 from trainers.quiet import quiet
 
@@ -69,7 +69,8 @@ class ModelRegistry:
     def run_of(self, trial: int) -> Run:
         """The run of a trial. Raises UserError where MLflow cannot be read or has none."""
         client = self._client()
-        query = f"tags.`nas.search_id` = '{self._search_id}' and tags.`nas.trial` = '{trial}'"
+        of_trial = f"tags.`nas.kind` = 'trial' and tags.`nas.trial` = '{trial}'"
+        query = f"tags.`nas.search_id` = '{self._search_id}' and {of_trial}"
         try:
             experiments = [experiment.experiment_id for experiment in client.search_experiments()]
             found = client.search_runs(experiments, query, max_results=1)
@@ -148,11 +149,7 @@ class ModelRegistry:
 def _write_network(directory: Path, model: nn.Module, bundle: Bundle, classes: Sequence[str]) -> None:
     """The exported program, and what a picture needs before it and its outputs after it."""
     directory.mkdir()
-    summary = bundle.data_summary
-    # Of two images: a batch of one would be taken for a constant.
-    images_BCHW = torch.zeros(2, summary.in_channels, summary.image_size, summary.image_size)
-    batch = ({0: torch.export.Dim("batch", min=1)},)
-    torch.export.save(torch.export.export(model, (images_BCHW,), dynamic_shapes=batch), directory / PROGRAM)
+    (directory / PROGRAM).write_bytes(exported_program(model, bundle))
     document = {"classes": list(classes), "preprocessing": bundle.input_rule.to_json()}
     (directory / DOCUMENT).write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nas.records.summary import Summary
 from nas.records.trial import FAILURES, Outcome, TrialRecord
 from nas.reporting.style import FRONT_COLOUR, QUIET_COLOUR, STYLES
-from search_spaces.architecture import Attention, Operator
+from search_spaces.architecture import Architecture, Attention, Operator
 
 # A run's status has to be true to what happened; MLflow has these. Whatever is not here has not ended.
 RUN_STATUS: dict[Outcome, str] = {"finished": "FINISHED", "stopped": "KILLED", **dict.fromkeys(FAILURES, "FAILED")}
@@ -35,9 +35,8 @@ def run_status(outcome: Outcome) -> str:
     return RUN_STATUS.get(outcome, "RUNNING")
 
 
-def run_params(record: TrialRecord) -> dict[str, str]:
-    """What a trial's network is: the whole, and each stage's choices as parameters of their own."""
-    architecture = record.architecture
+def architecture_params(architecture: Architecture) -> dict[str, str]:
+    """What a network is: the whole, and each stage's choices as parameters of their own."""
     params = {
         "architecture_id": architecture.id,
         "depth": str(architecture.depth),

@@ -12,10 +12,12 @@ from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import TrackingSettings
 from nas.settings.sqlite_addresses import sqlite_path
 from nas.strategy.halving import rung_epochs
+from nas.tracking.full_trainings import log_full_trainings
 from nas.tracking.moved_store import ARTIFACTS, bring_artifacts_home
 from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
 from search_spaces.units import counted
+from trainers.bundle.trained import Trained
 
 
 def described_tracker(
@@ -55,9 +57,15 @@ def note(tracker: Tracker, data: str, summary: Summary) -> str:
 
 
 def bring_up_to_date(
-    tracking: TrackingSettings, directory: RunDirectory, ledger: Ledger, facts: SearchFacts, files: Sequence[Path]
+    tracking: TrackingSettings,
+    directory: RunDirectory,
+    ledger: Ledger,
+    facts: SearchFacts,
+    files: Sequence[Path],
+    trained: Sequence[Trained] = (),
 ) -> Tracker:
-    """Writes what MLflow lacks of a search that nobody runs, with `files` as its artifacts. The tracker that did.
+    """Writes what MLflow lacks of a search that nobody runs, with `files` as its artifacts, and of full trainings of
+    its trials. The tracker that did.
 
     Raises where MLflow cannot be written; what was written stays, and is not written again.
     """
@@ -66,6 +74,7 @@ def bring_up_to_date(
     summary = summarise(ledger.records, facts.reference, facts.cost_name, facts.data.validation_images)
     tracker.sync(ledger.records, summary)
     tracker.log_files(files)
+    log_full_trainings(store_uri(tracking, directory), tracker, ledger.search_id, trained)
     # A search may have ended, as by its time budget, with trials that a resumption would go on with.
     unfinished = any(record.outcome in ("running", "held") for record in ledger.records)
     tracker.finish(note(tracker, facts.data.name, summary), unfinished and tracker.status != "FINISHED")

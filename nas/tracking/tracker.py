@@ -23,12 +23,12 @@ from nas.records.trial import FAILURES, TrialRecord
 from nas.settings.run_directory import error_file
 from nas.tracking.environment import check_store, remove_mistaken_directory
 from nas.tracking.run_fields import (
+    architecture_params,
     changing_tags,
     cost_metrics,
     duplicates_of,
     epoch_metrics,
     fixed_tags,
-    run_params,
     run_status,
     summary_metrics,
 )
@@ -124,6 +124,14 @@ class Tracker:
     def run_id(self) -> str:
         """The parent run."""
         return self._parent.run_id
+
+    @property
+    def experiment_id(self) -> str:
+        return self._experiment_id
+
+    def trial_run_id(self, number: int) -> str:
+        """The run of a trial that was given to a worker. Raises KeyError where it has none yet."""
+        return self._children[number].run_id
 
     @property
     def status(self) -> str:
@@ -223,7 +231,7 @@ class Tracker:
     def _sync_trial(self, record: TrialRecord, tags: Mapping[str, str]) -> None:
         tags = {"mlflow.parentRunId": self.run_id, **tags}
         child = self._children.get(record.number) or self._create_child(record, tags)
-        params = [] if child.described else _params(run_params(record))
+        params = [] if child.described else _params(architecture_params(record.architecture))
         points = epoch_metrics(record, child.epochs)
         points += [point for point in cost_metrics(record) if point.name not in child.metrics]
         fresh = _changed(tags, child.tags)

@@ -1,10 +1,12 @@
 """The full training as a user runs it: real processes on real data, interrupted, resumed, and split over two."""
 
+import csv
 import dataclasses
 import fcntl
 import importlib.metadata
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,19 +14,23 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from tests.support import tiny_training
 from tests.support.bundles import provenance
 from tests.support.tiny_training import DATA, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
-from trainers.bundle.files import read_weights, write_bundle
+from trainers.bundle.files import read_model, read_weights, write_bundle
+from trainers.data.corruptions import CORRUPTIONS
 from trainers.data.datasets import check_data, load_test
 from trainers.evaluation import evaluate
 from trainers.full.train_settings import settings_of
+from trainers.history import read_history
 from trainers.model import seeded_model
 from trainers.train import main
 
@@ -82,6 +88,79 @@ def test_a_training_ends_with_a_result_and_a_bundle(bundle: Path, trained: tuple
     assert max(len(line) for line in words.splitlines() if str(out) not in line) <= 80
 
 
+def test_a_training_leaves_its_epochs_its_classes_and_pictures(trained: tuple[Path, str]) -> None:
+    out, words = trained
+    result = json.loads((out / "result.json").read_bytes())
+    epochs = read_history(out / "history.csv")
+    assert [epoch.epoch for epoch in epochs] == [1, 2] and epochs[-1].val_accuracy == result["val_accuracy"]
+    assert f"{epochs[0].train_loss:.4f}" in words
+    measured = result["measured"]
+    assert (measured["split"], measured["images"]) == ("test", 359)
+    assert measured["top1_accuracy"] == result["test_accuracy"] <= measured["top5_accuracy"] <= 1
+    header, *rows = csv.reader((out / "confusion.csv").read_text(encoding="utf-8").splitlines())
+    counts = [[int(count) for count in row[1:]] for row in rows]
+    assert header[1:] == [row[0] for row in rows] == list("0123456789")
+    assert sum(map(sum, counts)) == 359
+    assert sum(counts[index][index] for index in range(10)) == round(359 * result["test_accuracy"])
+    for index, row in enumerate(csv.DictReader((out / "classes.csv").read_text(encoding="utf-8").splitlines())):
+        assert int(row["images"]) == sum(counts[index]) and int(row["correct"]) == counts[index][index]
+        others = [count for column, count in enumerate(counts[index]) if column != index]
+        assert int(row["times"]) == max(others) and counts[index][int(row["most_taken_for"])] == max(others)
+    for name in ("curves.png", "confusion.png"):
+        with Image.open(out / name) as picture:
+            assert min(picture.size) > 300 and len(picture.convert("RGB").getcolors(1 << 24) or []) > 50
+    card = (out / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert (
+        f"| expected calibration error on the 359 test images, 15 bins | {measured['calibration_error']:.2%} |" in card
+    )
+    assert f"`{result['hardest_classes'][0]['class']}` {result['hardest_classes'][0]['accuracy']:.2%}" in card
+    assert "corruptions" not in card and f"top-5 {measured['top5_accuracy']:.2%}" in words
+
+
+def test_robustness_and_exports_come_from_the_same_command_when_it_has_ended_too(
+    bundle: Path, trained: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(trained[0], out)
+    before = json.loads((out / "result.json").read_bytes())
+    assert main([str(bundle), "--out", str(out), "--corruptions", "--program"]) == 0
+    result = json.loads((out / "result.json").read_bytes())
+    robustness = result.pop("robustness")
+    assert result == before and robustness["corruptions"].keys() == set(CORRUPTIONS)
+    header, *rows = csv.reader((out / "corruptions.csv").read_text(encoding="utf-8").splitlines())
+    assert header == ["corruption", *(f"severity_{severity}" for severity in range(1, 6))]
+    values = [float(value) for row in rows for value in row[1:]]
+    assert len(values) == 40 and sum(values) / 40 == pytest.approx(robustness["accuracy"])
+    found = read_bundle(out / "bundle")
+    assert found.provenance.full_training == result | {"robustness": robustness}
+    card = (out / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert "accuracy under corruptions" in card and "jpeg compression " in card
+    assert f"{robustness['accuracy']:.2%} on corrupted images" in capsys.readouterr().out
+    model = read_model(out / "bundle")
+    images = torch.randn(3, 1, 8, 8)
+    program = torch.export.load(out / "model.pt2").module()
+    with torch.inference_mode():
+        assert torch.allclose(program(images), model(images), atol=1e-5)
+    # What is there is not done again.
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert main([str(bundle), "--out", str(out), "--corruptions", "--program"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file() and path.name != "lock"} == {
+        path: time for path, time in times.items() if path.name != "lock"
+    }
+
+
+@pytest.mark.slow
+def test_onnx_comes_from_the_same_command(bundle: Path, trained: tuple[Path, str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(trained[0], out)
+    assert main([str(bundle), "--out", str(out), "--onnx"]) == 0
+    session = onnxruntime.InferenceSession(out / "bundle" / "model.onnx", providers=["CPUExecutionProvider"])
+    images = torch.randn(3, 1, 8, 8)
+    [logits] = session.run(None, {"images": images.numpy()})
+    with torch.inference_mode():
+        assert torch.allclose(torch.from_numpy(logits), read_model(out / "bundle")(images), atol=1e-4)
+
+
 def test_it_starts_from_scratch_not_from_the_bundles_weights(bundle: Path, trained: tuple[Path, str]) -> None:
     """Two bundles of one architecture with other weights would train alike: the first checkpoint is the seed's."""
     other = bundle.with_name("other")
@@ -95,7 +174,7 @@ def test_a_finished_training_is_reported_again_and_not_repeated(
 ) -> None:
     before = (trained[0] / "result.json").stat().st_mtime_ns
     assert main([str(bundle)]) == 0
-    assert capsys.readouterr().out.splitlines() == trained[1].splitlines()[-4:]
+    assert capsys.readouterr().out.splitlines() == trained[1].splitlines()[-6:]
     assert (trained[0] / "result.json").stat().st_mtime_ns == before
 
 
@@ -211,7 +290,8 @@ def test_a_diverging_training_says_what_to_try(
         ([], "BUNDLE is missing"),
         (
             ["{bundle}", "--sed", "3"],
-            "unknown flag '--sed': expected one of --help, --version, --out, --init, --device, --seed, --print-config. "
+            "unknown flag '--sed': expected one of --help, --version, --out, --init, --onnx, --program, "
+            "--corruptions, --device, --seed, --print-config. "
             "Did you mean '--seed'?",
         ),
         (["{bundle}", "--seed", "-1"], "--seed is -1"),

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
     "trainers.comparison": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
-    "trainers.compare": frozenset({"search_spaces", "trainers", "trainers.comparison"}),
+    "trainers.compare": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.comparison"}),
     "trainers.predict": frozenset({"search_spaces", "trainers.bundle"}),
     "cluster": frozenset({"search_spaces", "trainers.data"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
@@ -60,9 +60,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.status": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
-    "nas.report": frozenset(
-        {"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.reporting", "nas.tracking", "nas.driver"}
-    ),
+    "nas.report": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.reporting", "nas.driver"}),
 }  # fmt: skip
 
 ENTRIES = (

@@ -8,7 +8,7 @@ from mlflow.entities import Run
 from nas.records.front import front_of
 from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
-from nas.tracking.run_fields import EPOCH_METRICS, run_params, run_status, summary_metrics
+from nas.tracking.run_fields import EPOCH_METRICS, architecture_params, run_status, summary_metrics
 from tests.support.present import present
 
 WAITING = "SCHEDULED"
@@ -51,7 +51,7 @@ def _check_child(client: MlflowClient, run: Run, record: TrialRecord) -> None:
     for name, value in costs.items():
         assert history(name) == [(0, value)], (record.number, name)
     assert set(run.data.metrics) == {*costs, *(EPOCH_METRICS if record.epochs else ())}
-    assert run.data.params == run_params(record)
+    assert run.data.params == architecture_params(record.architecture)
     assert run.info.status == (WAITING if record.outcome in ("running", "held") else run_status(record.outcome))
     tags = run.data.tags
     assert (tags["nas.outcome"], tags["nas.epochs"]) == (record.outcome, str(len(record.epochs)))

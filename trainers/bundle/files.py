@@ -29,10 +29,11 @@ from trainers.bundle.document import (
     checksum_of,
     read_bundle,
     read_bytes,
+    read_document,
     weights_digest,
 )
 from trainers.bundle.model_card import model_card
-from trainers.files import json_text, sync_directory, write_durably
+from trainers.files import json_text, sync_directory, write_atomically, write_durably
 from trainers.model import seeded_model
 
 
@@ -51,17 +52,13 @@ def write_bundle(
         files[WEIGHTS] = safetensors.torch.save(weights)
     if onnx is not None:
         files[ONNX] = onnx
-    document = {
-        "format": BUNDLE_FORMAT,
-        **bundle.to_json(),
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-    }
+    document = _document(bundle, {name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         for name, content in files.items():
             write_durably(partial / name, content)
-        write_durably(partial / DOCUMENT, json_text(document | {"checksum": checksum_of(document)}))
+        write_durably(partial / DOCUMENT, document)
         sync_directory(partial)
         # mkdtemp makes a directory for its owner alone; a bundle is made to be passed on.
         partial.chmod(0o755)
@@ -70,6 +67,27 @@ def write_bundle(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     sync_directory(directory.parent)
+
+
+def rewrite_bundle(directory: Path, bundle: Bundle, onnx: bytes | None = None) -> None:
+    """Has a bundle that is there say what `bundle` says, of the same weights, and adds an ONNX file where one is given.
+
+    Each file is replaced whole, bundle.json last: whatever comes between, the bundle stays one that can be read, and
+    the same again mends it. Raises UserError where it is damaged, OSError where it cannot be written.
+    """
+    digests = dict(read_document(directory)["files"])
+    files = {CARD: model_card(bundle, has_weights=WEIGHTS in digests).encode()}
+    if onnx is not None:
+        files[ONNX] = onnx
+    for name, content in files.items():
+        write_atomically(directory / name, content)
+        digests[name] = hashlib.sha256(content).hexdigest()
+    write_atomically(directory / DOCUMENT, _document(bundle, digests))
+
+
+def _document(bundle: Bundle, digests: Mapping[str, str]) -> bytes:
+    document = {"format": BUNDLE_FORMAT, **bundle.to_json(), "files": dict(digests)}
+    return json_text(document | {"checksum": checksum_of(document)})
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:

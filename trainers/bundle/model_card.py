@@ -218,7 +218,35 @@ def _full_training_numbers(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (f"test accuracy after the full training of {result['epochs']} epochs", test),
         ("validation accuracy after the full training", f"{result['val_accuracy']:.2%}"),
+        *_measured_numbers(result),
     ]
+
+
+def _measured_numbers(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Results of earlier code have none of them, nor one without the option has robustness."""
+    measured, robustness = result.get("measured"), result.get("robustness")
+    rows = []
+    if measured is not None:
+        on = f"on the {measured['images']:,} {measured['split']} images"
+        if measured["top5_accuracy"] is not None:
+            rows.append((f"top-5 accuracy {on}", f"{measured['top5_accuracy']:.2%}"))
+        rows += [
+            (f"cross-entropy {on}", f"{measured['loss']:.4f}"),
+            (f"expected calibration error {on}, 15 bins", f"{measured['calibration_error']:.2%}"),
+            (
+                f"accuracy of the classes known worst {on}",
+                ", ".join(f"`{printable(each['class'])}` {each['accuracy']:.2%}" for each in result["hardest_classes"]),
+            ),
+        ]
+    if robustness is not None:
+        parts = [
+            f"{name.replace('_', ' ')} {sum(row) / len(row):.2%}" for name, row in robustness["corruptions"].items()
+        ]
+        rows += [
+            ("accuracy under corruptions (arXiv 1903.12261, written anew), mean", f"{robustness['accuracy']:.2%}"),
+            ("each, mean of five severities", ", ".join(parts)),
+        ]
+    return rows
 
 
 def _stages(architecture: Architecture) -> list[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trainers.comparison.networks import Comparison, Network
-from trainers.comparison.tables import csv_text, markdown
+from trainers.comparison.tables import markdown, table_csv
 from trainers.figures import NetworkPoint, can_draw, comparison_png
 from trainers.files import write_atomically
 
@@ -15,7 +15,7 @@ def write_comparison(out: Path, comparison: Comparison) -> list[Path]:
 
     Raises OSError.
     """
-    contents = {TABLE: csv_text(comparison).encode(), PAGE: markdown(comparison).encode()}
+    contents = {TABLE: table_csv(comparison), PAGE: markdown(comparison).encode()}
     if can_draw():
         contents[FIGURE] = comparison_png([_point(network) for network in comparison.networks], comparison.split)
     out.mkdir(parents=True, exist_ok=True)

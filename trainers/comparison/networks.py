@@ -10,7 +10,7 @@ from typing import Any, Literal
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
-from trainers.comparison.trained import Trained
+from trainers.bundle.trained import Trained
 from trainers.data.fingerprint import summary_differences
 from trainers.intervals import margin_of_accuracy, margin_of_difference, margin_of_mean, margin_of_mean_difference
 from trainers.rank_correlation import RankCorrelation, rank_correlation

@@ -1,12 +1,12 @@
 """A comparison as text, as Markdown and as CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
+from functools import partial
 
 from search_spaces.errors import printable
 from search_spaces.units import readable_count
 from trainers.comparison.networks import Comparison, Network
+from trainers.files import csv_bytes
 from trainers.intervals import CONFIDENCE
 from trainers.rank_correlation import FEWEST_PAIRS
 
@@ -111,19 +111,15 @@ def markdown(comparison: Comparison) -> str:
     return f"{table}\n\n" + "".join(f"- {line}\n" for line in lines_of(comparison))
 
 
-def csv_text(comparison: Comparison) -> str:
+def table_csv(comparison: Comparison) -> bytes:
     """The numbers as they are, a line each network; accuracies and margins are 0 to 1."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for network in comparison.networks:
-        seeds = " ".join(str(each.result["seed"]) for each in network.trained)
-        writer.writerow(
-            [
-                network.architecture.label, network.kind, network.trained[0].origin, network.cost.flops,
-                network.cost.params, "" if network.promised is None else network.promised, _validation(network),
-                network.accuracy, network.margin, seeds, comparison.split,
-                " ".join(each.directory for each in network.trained),
-            ]
-        )  # fmt: skip
-    return buffer.getvalue()
+    return csv_bytes(CSV_COLUMNS, map(partial(_csv_row, split=comparison.split), comparison.networks))
+
+
+def _csv_row(network: Network, split: str) -> tuple[object, ...]:
+    trained = network.trained
+    return (
+        network.architecture.label, network.kind, trained[0].origin, network.cost.flops, network.cost.params,
+        "" if network.promised is None else network.promised, _validation(network), network.accuracy, network.margin,
+        " ".join(str(each.result["seed"]) for each in trained), split, " ".join(each.directory for each in trained),
+    )  # fmt: skip

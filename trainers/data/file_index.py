@@ -148,6 +148,7 @@ def _document(index: FileIndex) -> dict[str, Any]:
         "folders": {split: _folder_document(folder) for split, folder in listing.folders.items()},
         "skipped": [[noted.what, noted.count, noted.example] for noted in listing.skipped],
         "read_at": listing.read_at,
+        **({} if listing.labels is None else {"labels": listing.labels}),
         "sizes": index.sizes,
         "places": list(index.contents),
         "digests": list(index.contents.values()),
@@ -173,6 +174,7 @@ def _index(document: dict[str, Any]) -> FileIndex:
         folders={split: _folder(folder) for split, folder in document["folders"].items()},
         skipped=tuple(Noted(*noted) for noted in document["skipped"]),
         read_at=document["read_at"],
+        labels=document.get("labels"),
     )
     contents = dict(zip(document["places"], document["digests"], strict=True))
     fingerprint = DataFingerprint.from_json(document["fingerprint"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from search_spaces.errors import UserError
 from trainers.data.findings import Noted
+from trainers.data.flat_labels import labelled
 from trainers.data.folder_layout import (
     Layout,
     check_class_names,
@@ -36,7 +37,8 @@ class Folder:
 class FolderListing:
     """The folders of images by their split ("" of class folders alone), and what lies beside them below `root`.
 
-    `read_at` has the folders that were read, and when each had last changed before it was, in nanoseconds.
+    `read_at` has the folders that were read, and when each had last changed before it was, in nanoseconds. `labels` is
+    the file that says the classes of test images that lie in no class folders.
     """
 
     root: str
@@ -44,6 +46,7 @@ class FolderListing:
     folders: dict[str, Folder]
     skipped: tuple[Noted, ...]
     read_at: dict[str, int]
+    labels: str | None = None
 
 
 class MissingDirectory(UserError):
@@ -71,11 +74,39 @@ def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
         directories = {split: os.path.join(root, name) for split, name in splits if name is not None}
         classes = {}
         for split, directory in directories.items():
-            directories[split], classes[split] = _split_folder(scan, directory)
+            if not (imagenet and split == "test" and _is_flat(directory)):
+                directories[split], classes[split] = _split_folder(scan, directory)
         named = {split: os.path.relpath(path, root) for split, path in directories.items()}
         layout = replace(layout, train=named["train"], validation=named.get("validation"), test=named.get("test"))
+    flat, labels = None, None
+    if directories.keys() != classes.keys():
+        flat, labels = _flat_folder(scan, root, directories.pop("test"), classes["train"])
     folders = dict(zip(directories, _scan_splits(scan, directories, classes), strict=True))
-    return FolderListing(root, layout, folders, scan.skipped.noted(), scan.read_at)
+    if flat is not None:
+        folders["test"] = flat
+    return FolderListing(root, layout, folders, scan.skipped.noted(), scan.read_at, labels)
+
+
+def _is_flat(directory: str) -> bool:
+    """Whether a folder holds no class folders, but images, perhaps below images/."""
+    with os.scandir(directory) as entries:
+        folders = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    return folders in ([], ["images"])
+
+
+def _flat_folder(scan: Scan, root: str, directory: str, classes: Sequence[str]) -> tuple[Folder, str]:
+    """The images of a folder without class folders, and the file that has their classes, below the root."""
+    images = scan.images(directory, Place("test", ""))
+    if not images:
+        raise UserError(f"data.root: {directory!r} holds neither class folders nor images.")
+    labels, found = labelled(root, directory, images, classes)
+    for file in found.files:
+        # The index is stale where they change.
+        scan.read_at[file] = os.stat(file).st_mtime_ns
+    # The files of a class lie together.
+    pairs = sorted(zip(labels, images, strict=True))
+    folder = Folder(directory, tuple(classes), tuple(image for _, image in pairs), tuple(label for label, _ in pairs))
+    return folder, os.path.relpath(found.files[0], root)
 
 
 def _split_folder(scan: Scan, directory: str) -> tuple[str, list[str]]:

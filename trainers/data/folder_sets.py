@@ -65,8 +65,9 @@ def _of_split_folders(config: DataConfig, listing: FolderListing) -> tuple[Part,
     layout, folders = listing.layout, listing.folders
     train = folders["train"]
     test = Part(train, [], "none")
+    labels = "" if listing.labels is None else f", labelled by {listing.labels}"
     if "test" in folders:
-        test = Part(folders["test"], list(range(len(folders["test"].files))), f"{layout.test}/")
+        test = Part(folders["test"], list(range(len(folders["test"].files))), f"{layout.test}/{labels}")
     everything = list(range(len(train.files)))
     if "validation" in folders:
         validation = folders["validation"]

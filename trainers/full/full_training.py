@@ -4,6 +4,7 @@ OUT/settings.json   what is trained and the fingerprint of its images, so that o
 OUT/data.index      what is in the folders of its images, so that each process need not scan them
 OUT/history.csv     its epochs so far
 OUT/checkpoints/    the last two, of an epoch's end or within one
+OUT/*.csv, *.png    see trainers.full.outcome_files
 OUT/result.json     the outcome; it is written last and says that the training is finished
 OUT/bundle/         the trained network
 """
@@ -20,25 +21,30 @@ from typing import Any
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
-from trainers.data.datasets import load_test, load_train_validation
+from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import unreadable_files
 from trainers.data.unreadable import UnreadableImages
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
 from trainers.full.initial_weights import load_initial_weights
+from trainers.full.measured_split import measured_split
+from trainers.full.outcome_files import hardest_classes, write_outcome
 from trainers.full.plan import UNREADABLE_IMAGES, Plan
 from trainers.full.progress import Reporter
 from trainers.full.readout import continuation_lines, epoch_line
 from trainers.full.train_settings import FINGERPRINT
 from trainers.history import HISTORY, write_history
 from trainers.loop import Training
+from trainers.measurement import Measurement
 from trainers.model import seeded_model
 from trainers.resumable import Pauses, ResumableTraining, train_resumably
 from trainers.stopping import Stopped
 from trainers.threads import choose_threads
 
 RESULT_FORMAT = "full-training-result/1"
+# So many of the classes that are known worst are named in the result and in the card.
+HARDEST_CLASSES = 5
 
 
 def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[str, Any]:
@@ -57,14 +63,14 @@ def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[s
             training, results = next(
                 train_resumably(partial(_training, plan), checkpoints, processes, partial(_followed, plan, pauses))
             )
-            test, unreadable = None, {name: len(files) for name, files in training.unreadable().items()}
-            if plan.summary.test_images > 0:
-                test, unreadable["test"] = _tested(plan, training, pauses)
+            unreadable = {name: len(files) for name, files in training.unreadable().items()}
+            split, measurement, unread = _measured(plan, training, pauses)
+            unreadable |= {"test": unread} if split == "test" else {}
         except UnreadableImages as error:
             _note_unreadable(plan, error)
             raise
-        result = _result(plan, results, test, unreadable)
-        plan.processes.from_first(lambda: _keep(plan, training, result))
+        result = _result(plan, results, split, measurement, unreadable)
+        plan.processes.from_first(lambda: _keep(plan, training, results, measurement, result))
         return result
 
 
@@ -120,8 +126,8 @@ def _training(plan: Plan) -> Training:
     )
 
 
-def _tested(plan: Plan, training: Training, pauses: Pauses) -> tuple[tuple[float, float], int]:
-    """(loss, accuracy) on the test split, and how many images of it could not be read.
+def _measured(plan: Plan, training: Training, pauses: Pauses) -> tuple[str, Measurement, int]:
+    """What the network makes of which split, and how many images of it could not be read.
 
     The training is at its end, and checkpointed.
     """
@@ -130,9 +136,9 @@ def _tested(plan: Plan, training: Training, pauses: Pauses) -> tuple[tuple[float
         if plan.processes.largest(pauses.end_requested()):
             raise Stopped(training.epoch, training.steps_per_epoch)
 
-    data = load_test(plan.settings.data, plan.known_files)
-    found = training.evaluate(data, between_batches)
-    return found, len(plan.processes.all_of(unreadable_files(data)))
+    split, data = measured_split(plan)
+    found = training.measure(data, plan.summary.classes, between_batches)
+    return split, found, len(plan.processes.all_of(unreadable_files(data)))
 
 
 def _followed(plan: Plan, pauses: Pauses, resumed: ResumableTraining) -> Iterator[tuple[Training, list[EpochResult]]]:
@@ -160,14 +166,17 @@ def _write_history(plan: Plan, results: list[EpochResult]) -> None:
 
 
 def _result(
-    plan: Plan, results: list[EpochResult], test: tuple[float, float] | None, unreadable: dict[str, int]
+    plan: Plan, results: list[EpochResult], split: str, measurement: Measurement, unreadable: dict[str, int]
 ) -> dict[str, Any]:
+    is_test = split == "test"
     return {
         "format": RESULT_FORMAT,
         "architecture_id": plan.settings.architecture.id,
         "data": plan.summary.name,
-        "test_accuracy": None if test is None else test[1],
-        "test_loss": None if test is None else test[0],
+        "test_accuracy": measurement.accuracy if is_test else None,
+        "test_loss": measurement.loss if is_test else None,
+        "measured": {"split": split, **measurement.to_json()},
+        "hardest_classes": hardest_classes(measurement, _class_names(plan), HARDEST_CLASSES),
         "val_accuracy": results[-1].val_accuracy,
         "epochs": len(results),
         "seconds": sum(result.epoch_seconds for result in results),
@@ -180,15 +189,24 @@ def _result(
     }
 
 
-def _keep(plan: Plan, training: Training, result: dict[str, Any]) -> None:
-    """Writes the trained network, and then the result, which ends the training."""
+def _keep(
+    plan: Plan, training: Training, results: list[EpochResult], measurement: Measurement, result: dict[str, Any]
+) -> None:
+    """Writes the trained network and what is to be seen of it, and then the result, which ends the training."""
     directory = plan.out / "bundle"
     # A bundle is there whole or not at all, so one left by an interruption right here is this very network.
     if not directory.exists():
-        provenance = dataclasses.replace(plan.bundle.provenance, full_training=result)
-        settings = plan.settings
-        bundle = Bundle(
-            settings.architecture, settings.recipe, settings.data, plan.summary, provenance, plan.fingerprint
-        )
-        write_bundle(directory, bundle.described(), training.evaluated_model.state_dict())
+        write_bundle(directory, _bundle(plan, result).described(), training.evaluated_model.state_dict())
+    title = f"{plan.settings.architecture.label} on {plan.summary.name}"
+    write_outcome(plan.out, measurement, _class_names(plan), results, title)
     write_json_atomically(plan.result_file, result)
+
+
+def _bundle(plan: Plan, result: dict[str, Any] | None) -> Bundle:
+    provenance = dataclasses.replace(plan.bundle.provenance, full_training=result)
+    settings = plan.settings
+    return Bundle(settings.architecture, settings.recipe, settings.data, plan.summary, provenance, plan.fingerprint)
+
+
+def _class_names(plan: Plan) -> tuple[str, ...]:
+    return plan.fingerprint.classes

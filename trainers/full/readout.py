@@ -82,6 +82,25 @@ def _processes(count: int) -> str:
     return "1 process" if count == 1 else f"{count} processes"
 
 
+def measured_lines(result: dict[str, Any]) -> list[str]:
+    """What else was measured at the end, beside accuracy. Results of earlier code have nothing of it."""
+    measured, robustness = result.get("measured"), result.get("robustness")
+    lines = []
+    if measured is not None:
+        top = "" if measured["top5_accuracy"] is None else f"top-5 {measured['top5_accuracy']:.2%}, "
+        lines.append(
+            f"         {top}loss {measured['loss']:.4f}, calibration error {measured['calibration_error']:.2%}, "
+            f"{measured['images']:,} images"
+        )
+        worst = ", ".join(
+            f"{printable(each['class'])} {each['accuracy']:.0%}" for each in result["hardest_classes"][:3]
+        )
+        lines.append(f"hardest  {worst}")
+    if robustness is not None:
+        lines.append(f"         {robustness['accuracy']:.2%} on corrupted images, on average")
+    return lines
+
+
 def unreadable_line(result: dict[str, Any]) -> str | None:
     """How many images a full training could not read and what was done about them, None where it read all."""
     counts = result.get("unreadable_images", {})  # Results of earlier code have none.

@@ -7,11 +7,11 @@ from nas.reporting.style import FRONT_COLOUR
 from nas.tracking.run_fields import (
     COST_METRICS,
     EPOCH_METRICS,
+    architecture_params,
     changing_tags,
     cost_metrics,
     duplicates_of,
     epoch_metrics,
-    run_params,
     run_status,
 )
 from search_spaces.architecture import Architecture, Attention, Convolution
@@ -34,7 +34,7 @@ def test_a_status_is_true_to_what_happened(outcome: Outcome) -> None:
 def test_a_stage_of_one_operator_is_spelt_out() -> None:
     attention = Attention(7, 8, "relative")
     stages = ((Convolution(), Convolution()), (attention,), (Convolution(), attention), (attention, attention))
-    params = run_params(trial_record(0, architecture=Architecture("convolution", 16, stages)))
+    params = architecture_params(Architecture("convolution", 16, stages))
     assert {key: value for key, value in params.items() if key.startswith("stage")} == {
         "stage1": "C",
         "stage1.operator": "convolution",

@@ -1,0 +1,71 @@
+"""Bringing MLflow up to what lies on disk: a search's ledger, and the full trainings of its trials."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from nas.driver.commands import report_command
+from nas.driver.conclusion import mlflow_lines
+from nas.driver.lock import driver_lock
+from nas.ledger.ledger import Ledger
+from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import TrackingSettings
+from nas.tracking.environment import quiet_mlflow
+from nas.tracking.store import bring_up_to_date
+from nas.tracking.store_address import store_uri
+from nas.tracking.writer_thread import reason_of
+from search_spaces.errors import UserError
+from trainers.bundle.provenance import Provenance
+from trainers.bundle.trained import Trained, read_trained
+from trainers.full.plan import RESULT
+
+logger = logging.getLogger(__name__)
+
+
+def catch_up(
+    directory: RunDirectory,
+    ledger: Ledger,
+    tracking: TrackingSettings,
+    files: Sequence[Path],
+    trained: Sequence[Trained],
+) -> tuple[bool, list[str]]:
+    """Writes what MLflow lacks, with `files` as the search's artifacts. Whether it went well, and what to say of it."""
+    quiet_mlflow()
+    uri, facts = store_uri(tracking, directory), ledger.header.facts(directory.name, ledger.most_latency_ms)
+    tracker, failure = None, None
+    with ExitStack() as held:
+        try:
+            held.enter_context(driver_lock(directory))
+        except UserError:
+            return True, ["MLflow   is being written by the search itself, which runs"]
+        try:
+            tracker = bring_up_to_date(tracking, directory, ledger, facts, files, trained)
+        except Exception as error:  # Each store has errors of its own.
+            failure = reason_of(error, uri)
+    return failure is None, mlflow_lines(tracker, failure, uri, report_command(directory))
+
+
+def trainings_of(directory: RunDirectory, ledger: Ledger, others: Sequence[str]) -> list[Trained]:
+    """The full trainings in the search's own directory that have ended, and those that are named.
+
+    One of its own that cannot be read is passed over with a warning. Raises UserError where one that is named cannot,
+    or is none of this search.
+    """
+    found = []
+    for result in sorted(directory.full_trainings.glob(f"*/{RESULT}")):
+        try:
+            found.append(_of_search(result.parent, ledger))
+        except UserError as error:
+            logger.warning("%s It is left out.", error)
+    return [*found, *(_of_search(Path(name), ledger) for name in others)]
+
+
+def _of_search(path: Path, ledger: Ledger) -> Trained:
+    trained = read_trained(path)
+    provenance = trained.bundle.provenance
+    if not isinstance(provenance, Provenance) or provenance.search_id != ledger.search_id:
+        raise UserError(
+            f"{str(path)!r} is the full training of {trained.origin}: expected one of a trial of this search."
+        )
+    return trained
