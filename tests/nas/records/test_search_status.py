@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.search_status import SearchStatus, search_status
@@ -12,7 +13,7 @@ from tests.support.searches import trial_record
 DRIVER = DriverRun("head", 42, 1000.0, None)
 
 
-def running(number: int, accuracies: tuple[float, ...] = (), **changes: object) -> TrialRecord:
+def running(number: int, accuracies: tuple[float, ...] = (), **changes: Any) -> TrialRecord:
     return replace(trial_record(number, accuracies, outcome="running", **changes), finished_at=None)
 
 
