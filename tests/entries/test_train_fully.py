@@ -54,9 +54,9 @@ def test_the_best_and_the_anchors_are_trained_once_and_shown_beside_the_front(
     output = capsys.readouterr().out
     full = runs / "found" / "full"
     assert sorted(path.name for path in full.iterdir()) == ["0000", "0003"]
-    front, _, table = output.partition("the front, after the 2 epochs of the search")[2].partition("fully trained: ")
+    front, _, table = output.partition("the front, after 2 epochs of the search")[2].partition("fully trained: ")
     assert [line.split()[0] for line in front.splitlines() if re.match(r" +\d+  ", line)] == ["1", "0", "3"]
-    assert table.startswith("1 epochs from scratch on digits, one seed")
+    assert table.startswith("1 epoch from scratch on digits, one seed")
     rows = [line.split() for line in table.splitlines() if "←" in line]
     for row, number, role, accuracy in zip(rows, (3, 0), ("accurate", "anchor"), ("95.00%", "90.00%"), strict=True):
         result = json.loads((full / f"{number:04d}" / "result.json").read_text(encoding="utf-8"))

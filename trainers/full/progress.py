@@ -1,15 +1,12 @@
 """What a full training says between two epochs: how fast it is, what it waits for, and how long it will take."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-
-import torch
 
 from search_spaces.units import readable_duration
 from trainers.loop import Training
+from trainers.memory_in_use import memory_in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +54,6 @@ def progress_line(training: Training, found: Pace, memory_bytes: int) -> str:
     )
 
 
-def memory_of(device: torch.device) -> int:
-    """Bytes: the most that tensors took on a GPU so far, else what this process takes of the machine's memory."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 class Reporter:
     """Prints a line of a training every `every_seconds`; called after each step, by the process that prints."""
 
@@ -86,5 +75,5 @@ class Reporter:
             return
         left = training.recipe.epochs * training.steps_per_epoch - now.steps
         found = pace(self._began, self._before, now, training.recipe.batch_size, left)
-        print(progress_line(training, found, memory_of(training.device)), flush=True)
+        print(progress_line(training, found, memory_in_use(training.device)), flush=True)
         self._before = now

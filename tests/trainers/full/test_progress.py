@@ -4,11 +4,10 @@ import itertools
 import re
 
 import pytest
-import torch
 
 from tests.support.tiny_training import DATA, RECIPE, TINY
 from trainers.data.datasets import check_data, load_train_validation
-from trainers.full.progress import Moment, Reporter, memory_of, pace
+from trainers.full.progress import Moment, Reporter, pace
 from trainers.loop import Training
 from trainers.model import seeded_model
 
@@ -73,9 +72,3 @@ def test_what_is_said_is_what_the_training_is_at(capsys: pytest.CaptureFixture[s
     said = {(match[4], match[3]) for match in found if match is not None}
     assert said and said <= set(zip(rates, losses, strict=True))
     assert 0 < one.waited_seconds < sum(result.epoch_seconds for result in results)
-
-
-def test_memory_is_that_of_this_process() -> None:
-    before = memory_of(torch.device("cpu"))
-    kept = torch.ones(50_000_000)
-    assert memory_of(torch.device("cpu")) - before > 0.8 * kept.numel() * kept.element_size()
