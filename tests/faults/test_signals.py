@@ -87,8 +87,8 @@ def newer_checkpoints(directory: Path, known: set[Path]) -> set[Path]:
 
 @pytest.mark.slow
 def test_a_preempted_search_and_one_ended_at_once_go_on_where_they_were(tmp_path: Path) -> None:
-    # Batches of two, so that a signal comes within an epoch.
-    process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=5", "training.batch_size=2")
+    # Small batches, so that a signal comes within an epoch.
+    process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=3", "training.batch_size=4")
     asked = ([signal.SIGTERM], 143), ([signal.SIGUSR1], 143), ([signal.SIGINT, signal.SIGINT], 130)
     for signals, exit_code in asked:
         known = set(checkpoints(tmp_path, "one"))

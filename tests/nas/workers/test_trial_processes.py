@@ -79,6 +79,10 @@ def test_two_processes_that_lose_one_go_on_to_what_one_trains(
         for message in processes.messages():
             reports.append(message.report)
             if len(reports) == 1:
+                listening = {
+                    one.laddr.ip for each in members for one in each.net_connections() if one.status == "LISTEN"
+                }
+                assert listening <= {"127.0.0.1"}
                 members[1].kill()
     assert reports[1:] == [TrialFailed("death", "process 2 of its 2 was killed by SIGKILL", "")]
     assert left_over(members) == []
