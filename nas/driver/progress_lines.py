@@ -72,9 +72,10 @@ def counts_text(progress: Progress) -> str:
 
 
 def running_lines(progress: Progress) -> list[str]:
-    """A line for each of the trials that run, the latest of many left out."""
+    """A line for each of the trials that run, with its node where there are several, the latest of many left out."""
     running = [record for record in progress.records if record.outcome == "running"]
-    lines = [_running(record, progress.full_epochs) for record in running[:MOST_TRIALS_SHOWN]]
+    several = len({record.place.node for record in running if record.place is not None}) > 1
+    lines = [_running(record, progress.full_epochs, several) for record in running[:MOST_TRIALS_SHOWN]]
     more = len(running) - len(lines)
     return [*lines, f"and {more} more"] if more else lines
 
@@ -85,9 +86,10 @@ def time_text(progress: Progress) -> str:
     return readable_duration(progress.elapsed_seconds) + left
 
 
-def _running(record: TrialRecord, full_epochs: int) -> str:
+def _running(record: TrialRecord, full_epochs: int, with_node: bool) -> str:
     accuracy = "" if record.val_accuracy is None else f", {record.val_accuracy:.2%}"
-    return f"{record.number}  {record.architecture.label}  epoch {len(record.epochs)} of {full_epochs}{accuracy}"
+    node = f"  on {record.place.node}" if with_node and record.place is not None else ""
+    return f"{record.number}  {record.architecture.label}  epoch {len(record.epochs)} of {full_epochs}{accuracy}{node}"
 
 
 def _member(record: TrialRecord) -> str:

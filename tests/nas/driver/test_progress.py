@@ -21,6 +21,7 @@ from nas.driver.result_files import SearchEnd
 from nas.driver.steps import SAID_AFTER_SECONDS, SAID_AGAIN_SECONDS, SILENCE_SECONDS, said, step
 from nas.records.time_left import TimeLeft
 from nas.records.trial import TrialRecord
+from nas.records.whereabouts import Place
 from nas.settings.run_directory import run_directory
 from tests.support.progress_moment import LOSS, PLAN, RECORDS, summary
 from tests.support.searches import trial_record
@@ -59,6 +60,15 @@ def test_running_trials_are_shown_as_far_as_they_are() -> None:
     many = running_lines(moment([trial_record(number, (0.5,), outcome="running") for number in range(30)]))
     assert len(many) == MOST_TRIALS_SHOWN + 1 and many[-1] == "and 22 more"
     assert running_lines(moment([])) == []
+
+
+def test_running_trials_are_shown_with_their_nodes_where_there_are_several() -> None:
+    def lines(*nodes: str) -> list[str]:
+        places = enumerate(Place(node, 1000.0) for node in nodes)
+        return running_lines(moment([trial_record(n, (0.5,), outcome="running", place=place) for n, place in places]))
+
+    assert [line.rpartition("%")[2] for line in lines("a", "b")] == ["  on a", "  on b"]
+    assert [line.rpartition("%")[2] for line in lines("a", "a")] == ["", ""]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,0 +1,94 @@
+"""Which nodes are given trials: those whose workers were told to end are not, until they pass a check again.
+
+Only Ray's list of nodes and what a check finds are made up.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from cluster.node_checks import NodeCheck, NodeReport, PendingCheck
+from cluster.node_findings import NodeVerdict
+from nas.engine.faults import Faults
+from nas.records.left_out_nodes import LeftOutNode
+from nas.settings.search_settings import ClusterSettings
+from nas.workers import nodes as nodes_module
+from nas.workers.checked_nodes import CheckedNodes
+from nas.workers.nodes import Nodes
+
+
+@dataclass
+class Check:
+    """A check that is over at once."""
+
+    problems: tuple[str, ...] = ()
+
+    def start(self, node: dict[str, Any]) -> PendingCheck:
+        return PendingCheck(None, Path("no probe"), 0.0)
+
+    def is_over(self, pending: PendingCheck) -> bool:
+        return True
+
+    def report(self, pending: PendingCheck) -> NodeReport:
+        return NodeReport(None, NodeVerdict(self.problems, ()))
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    living = {
+        name: {"NodeID": name * 8, "NodeManagerHostname": f"host-{name}", "Resources": {"CPU": 2.0}} for name in "ab"
+    }
+    monkeypatch.setattr(nodes_module, "living_nodes", lambda: living)
+    monkeypatch.setattr(nodes_module, "SECONDS_BETWEEN_LOOKS", 0.0)
+    return living
+
+
+def nodes_of(check: Check | None, left_out: list[LeftOutNode]) -> Nodes:
+    checked = None if check is None else CheckedNodes(cast(NodeCheck, check), {}, frozenset("ab"))
+    return Nodes(ClusterSettings(None, 0, 1), Faults(), checked, left_out.extend, lambda: 0.0)
+
+
+def test_a_node_whose_worker_was_told_to_end_waits_for_a_check_and_is_not_left_out(
+    two_nodes: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    check, left_out = Check(("its storage is gone",)), list[LeftOutNode]()
+    nodes = nodes_of(check, left_out)
+    assert nodes.free() == ["a", "b"]
+    monkeypatch.setattr(nodes_module, "SECONDS_UNTIL_CHECKED", 0.0)
+    with caplog.at_level(logging.WARNING):
+        nodes.is_to_end("a")
+        nodes.is_to_end("a")
+        assert nodes.training == {"b"} and nodes.why_none_trains is None
+        for _ in range(3):
+            nodes.look()
+        assert nodes.training == {"b"}
+        del two_nodes["b"]
+        nodes.look()
+        assert not nodes.training and nodes.why_none_trains is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "node host-a aaaaaaaa: a worker was told to end; it is given no trials until its check in 0.0 s"
+    ]
+    assert left_out == []
+
+
+def test_it_is_given_trials_again_once_it_passes(
+    two_nodes: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = nodes_of(Check(), [])
+    monkeypatch.setattr(nodes_module, "SECONDS_UNTIL_CHECKED", 0.0)
+    with caplog.at_level(logging.WARNING):
+        nodes.is_to_end("a")
+        nodes.look()
+        nodes.look()
+    assert nodes.training == {"a", "b"}
+    assert caplog.records[-1].getMessage() == "node host-a aaaaaaaa has passed its check: it is given trials again"
+
+
+def test_on_this_machine_alone_trials_go_on_at_once(two_nodes: dict[str, dict[str, Any]]) -> None:
+    del two_nodes["b"]
+    nodes = nodes_of(None, [])
+    nodes.is_to_end("a")
+    assert nodes.training == {"a"}
