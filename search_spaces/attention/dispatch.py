@@ -1,6 +1,6 @@
 """Local multi-head self-attention, the core of every attention block, and which backend computes it.
 
-    reference  any device, K² copies of keys and values; what is exported, and what FLOPs are counted on
+    reference  any device, K² copies of keys and values; what FLOPs are counted on, and what leaves as ONNX
     blocks     any device, torch operators on blocks of the image
     numba      CPU, compiled for it, needs Numba
 
@@ -10,7 +10,6 @@ Shapes: B batch, H height, W width, N heads, D channels a head, d = D/2, K spati
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from importlib.util import find_spec
 from typing import Literal, get_args
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from search_spaces.attention.blocked import blocks_attention
+from search_spaces.attention.operators import numba_attention
 from search_spaces.attention.reference import reference_attention
 from search_spaces.errors import UserError, unknown_name
 
@@ -50,11 +50,11 @@ def local_attention(
     query, key, value, row, column = (None if tensor is None else tensor.to(dtype) for tensor in inputs)
     assert query is not None and value is not None
     if chosen == "numba":
-        from search_spaces.attention.compiled import numba_attention as attention
+        output = numba_attention(query, key, value, row, column, spatial_extent)
     else:
         attention = blocks_attention if chosen == "blocks" else reference_attention
-    with without_autocast(query.device):
-        output = attention(query, key, value, row, column, spatial_extent=spatial_extent)
+        with without_autocast(query.device):
+            output = attention(query, key, value, row, column, spatial_extent=spatial_extent)
     return output.to(query_BHWND.dtype)
 
 
@@ -68,13 +68,13 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
 def backend_for(query_BHWND: Tensor, backend: Backend = "auto") -> Backend:
     """The backend that computes attention for this query. Raises UserError for one that is unknown or cannot run here.
 
-    "auto" takes the reference while a model is exported, traced or counted, the compiled kernels on a CPU that has
-    Numba, and blocks elsewhere.
+    "auto" takes the reference while a model is counted, traced or written as ONNX, the compiled kernels on a CPU that
+    has Numba, and blocks elsewhere. What torch.compile and torch.export make holds what would run without them.
     """
     if backend not in BACKENDS:
         raise unknown_name("attention backend", backend, BACKENDS)
     if backend == "auto":
-        if _is_traced(query_BHWND) or not query_BHWND.numel():
+        if _is_written_out(query_BHWND):
             return "reference"
         on_cpu = query_BHWND.device.type == "cpu" and query_BHWND.dtype != torch.float64
         return "numba" if on_cpu and has_numba() else "blocks"
@@ -85,17 +85,28 @@ def backend_for(query_BHWND: Tensor, backend: Backend = "auto") -> Backend:
     return backend
 
 
-@lru_cache(maxsize=1)
 def has_numba() -> bool:
     """Whether Numba is installed. It is not imported."""
-    return find_spec("numba") is not None
+    return _NUMBA_IS_INSTALLED
 
 
-def _is_traced(tensor: Tensor) -> bool:
-    """Whether operators are recorded, counted or faked rather than simply run."""
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+# Known before anything is compiled, since torch.compile cannot look into the search for a package.
+_NUMBA_IS_INSTALLED = _is_installed("numba")
+
+
+def _is_written_out(tensor: Tensor) -> bool:
+    """Whether every operator has to be one of torch's own: counted, faked, traced, or on its way to ONNX."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
     return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
+        torch._C._get_tracing_state() is not None
         or tensor.is_meta
         or type(tensor) not in (Tensor, nn.Parameter)
         or is_in_torch_dispatch_mode()
