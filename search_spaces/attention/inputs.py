@@ -27,3 +27,10 @@ def empty_gradients(inputs: Sequence[Tensor | None]) -> list[Tensor]:
     """Room for the gradients of the inputs that are there: features lie as they do, embeddings in one piece."""
     features = [torch.empty_like(tensor) for tensor in present(inputs[:3])]
     return features + [tensor.new_empty(tensor.shape) for tensor in present(inputs[3:])]
+
+
+def empty_output(query_BHWND: Tensor) -> tuple[Tensor, Tensor]:
+    """Room for an output in one piece, and for the logarithm of each softmax's sum, (B, H, W, N)."""
+    log_sum_dtype = torch.promote_types(query_BHWND.dtype, torch.float32)
+    output = query_BHWND.new_empty(query_BHWND.shape)
+    return output, query_BHWND.new_empty(query_BHWND.shape[:-1], dtype=log_sum_dtype)

@@ -2,6 +2,8 @@
 
     local_attention::numba(query, key?, value, row?, column?, spatial_extent) -> output
     local_attention::numba_backward(output's gradient, the same inputs) -> gradients of the inputs that are there
+    local_attention::triton(the same inputs) -> output, logarithm of each softmax's sum
+    local_attention::triton_backward(output's gradient, inputs, output, logarithms, spatial_extent) -> gradients
 
 Each has a fake kernel, which says what comes out without computing it, and a count of FLOPs. What computes is imported
 when it first runs. First derivatives only.
@@ -19,7 +21,7 @@ from torch.library import Library, register_fake
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from torch.utils.flop_counter import register_flop_formula
 
-from search_spaces.attention.inputs import empty_gradients, spread
+from search_spaces.attention.inputs import empty_gradients, empty_output, spread
 
 INPUTS = "Tensor query, Tensor? key, Tensor value, Tensor? row, Tensor? column, int spatial_extent"
 
@@ -106,3 +108,66 @@ def _numba_backward_flops(
     gradient: Any, query: Any, key: Any, value: Any, row: Any, column: Any, extent: int, **_: object
 ) -> int:
     return 2 * flops(query, key, row, extent)
+
+
+LIBRARY.define(f"triton({INPUTS}) -> (Tensor, Tensor)", tags=TAGS)
+LIBRARY.define(
+    "triton_backward(Tensor gradient, Tensor query, Tensor? key, Tensor value, Tensor? row, Tensor? column, "
+    "Tensor output, Tensor log_sum, int spatial_extent) -> Tensor[]",
+    tags=TAGS,
+)
+
+
+def triton_attention(*inputs: Any) -> Tensor:
+    """Attention by the Triton kernels."""
+    output: Tensor = torch.ops.local_attention.triton.default(*inputs)[0]
+    return output
+
+
+def _triton(*inputs: Any) -> tuple[Tensor, Tensor]:
+    from search_spaces.attention.triton_attention import triton_forward
+
+    return triton_forward(inputs[:5], inputs[5])
+
+
+def _triton_backward(gradient: Tensor, *inputs: Any) -> list[Tensor]:
+    from search_spaces.attention.triton_attention import triton_backward
+
+    return triton_backward(gradient, inputs[:5], *inputs[5:])
+
+
+class _TritonGradients(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
+        with torch._C._AutoDispatchBelowAutograd():
+            output, log_sum = torch.ops.local_attention.triton.default(*inputs)
+        ctx.save_for_backward(*inputs[:5], output, log_sum)
+        ctx.spatial_extent = inputs[5]
+        ctx.mark_non_differentiable(log_sum)
+        return output, log_sum
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        backward = torch.ops.local_attention.triton_backward.default
+        return *spread(backward(gradient, *saved, ctx.spatial_extent), saved[:5]), None
+
+
+# On the CPU they run in Triton's interpreter.
+for device in ("CPU", "CUDA"):
+    LIBRARY.impl("triton", _triton, device)
+    LIBRARY.impl("triton_backward", _triton_backward, device)
+LIBRARY.impl("triton", _TritonGradients.apply, "Autograd")
+register_fake("local_attention::triton", lambda query, *_: empty_output(query), lib=LIBRARY)
+register_fake(
+    "local_attention::triton_backward",
+    lambda gradient, *inputs: [tensor.new_empty(tensor.shape) for tensor in inputs[:5] if tensor is not None],
+    lib=LIBRARY,
+)
+register_flop_formula(torch.ops.local_attention.triton)(_numba_flops)
+
+
+@register_flop_formula(torch.ops.local_attention.triton_backward)
+def _triton_backward_flops(gradient: Any, query: Any, key: Any, value: Any, row: Any, *rest: Any, **_: object) -> int:
+    return 2 * flops(query, key, row, rest[-1])

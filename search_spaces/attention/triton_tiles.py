@@ -1,0 +1,62 @@
+"""How local attention is cut into tiles for a GPU. Pure: needs no Triton."""
+
+from dataclasses import dataclass
+
+# What the kernels take: spatial extents, and the most channels of a head.
+EXTENTS = range(1, 14, 2)
+MOST_CHANNELS = 128
+
+# Tensor cores multiply 16×16 by 16×16 at the least.
+SIDE = 16
+# Up to this extent a window of 16 keys leaves room for several queries.
+LARGEST_EXTENT_OF_16_KEYS = 7
+# Loads ahead of their use take registers that the backward passes do not have.
+STAGES = 1
+
+# Each program of the queries' backward pass goes through the images in as many steps as leave this many programs, so
+# that the parts of the embeddings' gradients stay few.
+IMAGE_PROGRAMS = 8
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What one program computes: `heads` × `rows` strips, each of some pixels of one row against a window of keys.
+
+    `strip` of the 16 pixels are used; a window holds `window` keys, and is the `whole` row where that fits. `channels`
+    are those of a head, filled up with zeros to a power of two.
+    """
+
+    heads: int
+    rows: int
+    strip: int
+    window: int
+    whole: bool
+    channels: int
+    warps: int
+
+    @property
+    def group(self) -> int:
+        """The strips of a program, a batch of matrix products."""
+        return self.heads * self.rows
+
+    def grid(self, height: int, width: int, heads: int, images: int) -> tuple[int, int, int]:
+        """The programs of a launch: strips of the image, groups of heads, images."""
+        strips = -(-width // self.strip)
+        return strips * -(-height // self.rows), -(-heads // self.heads), images
+
+
+def tile_for(width: int, heads: int, channels: int, spatial_extent: int, group: int | None = None) -> Tile:
+    """The tile of a shape. Heads come first into a group: where they have few channels they share lines of memory."""
+    if group is None:
+        group = 4
+    whole = width <= SIDE
+    window = SIDE if whole or spatial_extent <= LARGEST_EXTENT_OF_16_KEYS else 2 * SIDE
+    # Strips of equal width, as wide as the window allows.
+    most = SIDE if whole else min(SIDE, window - spatial_extent + 1)
+    strip = -(-width // -(-width // most))
+    together = min(group, _power_of_two(heads))
+    return Tile(together, group // together, strip, window, whole, max(SIDE, _power_of_two(channels)), 4)
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()
