@@ -25,7 +25,7 @@ def triton_forward(inputs: Inputs, spatial_extent: int) -> tuple[Tensor, Tensor]
     if not query.numel():
         return output, log_sum
     images, height, width, heads, channels = query.shape
-    tile = tile_for(width, heads, channels, spatial_extent)
+    tile = tile_for("forward", width, heads, channels, spatial_extent)
     triton_kernels.attend[tile.grid(height, width, heads, images)](
         *_passed(tensors), output, log_sum, *_strides(tensors), height, width, heads, channels,
         **_constants(tile, tensors, spatial_extent),
@@ -45,8 +45,8 @@ def triton_backward(
     d_query, d_key, d_value, d_row, d_column = spread(gradients, inputs)
     images, height, width, heads, channels = query.shape
     gradient = gradient.contiguous()
-    tile = tile_for(width, heads, channels, spatial_extent)
-    constants = _constants(tile, tensors, spatial_extent)
+    tile = tile_for("queries", width, heads, channels, spatial_extent)
+    keys_tile = tile_for("keys", width, heads, channels, spatial_extent)
     sizes = (*_strides(tensors), height, width, heads, channels)
     delta = torch.empty_like(log_sum)
     grid = tile.grid(height, width, heads, min(images, IMAGE_PROGRAMS))
@@ -54,10 +54,26 @@ def triton_backward(
     if tensors[3] is not None:
         parts = log_sum.new_empty(grid[0] * grid[2], heads, spatial_extent, channels)
     triton_kernels.attend_backward_queries[grid](
-        *_passed(tensors), output, log_sum, gradient, d_query, delta, parts, *sizes, images, **constants
+        *_passed(tensors),
+        output,
+        log_sum,
+        gradient,
+        d_query,
+        delta,
+        parts,
+        *sizes,
+        images,
+        **_constants(tile, tensors, spatial_extent),
     )
-    triton_kernels.attend_backward_keys[tile.grid(height, width, heads, images)](
-        *_passed(tensors), log_sum, gradient, delta, d_key, d_value, *sizes, **constants
+    triton_kernels.attend_backward_keys[keys_tile.grid(height, width, heads, images)](
+        *_passed(tensors),
+        log_sum,
+        gradient,
+        delta,
+        d_key,
+        d_value,
+        *sizes,
+        **_constants(keys_tile, tensors, spatial_extent),
     )
     if parts is not None and d_row is not None and d_column is not None:
         # One order of summation, and so the same bits every time.

@@ -1,6 +1,9 @@
 """How local attention is cut into tiles for a GPU. Pure: needs no Triton."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Pass = Literal["forward", "queries", "keys"]
 
 # What the kernels take: spatial extents, and the most channels of a head.
 EXTENTS = range(1, 14, 2)
@@ -10,6 +13,14 @@ MOST_CHANNELS = 128
 SIDE = 16
 # Up to this extent a window of 16 keys leaves room for several queries.
 LARGEST_EXTENT_OF_16_KEYS = 7
+# Strips of a program and its warps, by channels of a head: as many as fit into registers without a spill, as
+# `tests/benchmarks/attention_resources.py` shows. Warps beyond the strips share a strip's registers, and repeat products.
+GROUPS_AND_WARPS: dict[Pass, dict[int, tuple[int, int]]] = {
+    "forward": {16: (4, 4), 32: (4, 4), 64: (4, 4), 128: (2, 8)},
+    "queries": {16: (4, 4), 32: (4, 8), 64: (2, 8), 128: (1, 16)},
+    "keys": {16: (4, 4), 32: (4, 4), 64: (2, 4), 128: (1, 8)},
+}
+
 # Loads ahead of their use take registers that the backward passes do not have.
 STAGES = 1
 
@@ -45,17 +56,17 @@ class Tile:
         return strips * -(-height // self.rows), -(-heads // self.heads), images
 
 
-def tile_for(width: int, heads: int, channels: int, spatial_extent: int, group: int | None = None) -> Tile:
+def tile_for(part: Pass, width: int, heads: int, channels: int, spatial_extent: int) -> Tile:
     """The tile of a shape. Heads come first into a group: where they have few channels they share lines of memory."""
-    if group is None:
-        group = 4
+    filled = max(SIDE, _power_of_two(channels))
+    group, warps = GROUPS_AND_WARPS[part][filled]
     whole = width <= SIDE
     window = SIDE if whole or spatial_extent <= LARGEST_EXTENT_OF_16_KEYS else 2 * SIDE
     # Strips of equal width, as wide as the window allows.
     most = SIDE if whole else min(SIDE, window - spatial_extent + 1)
     strip = -(-width // -(-width // most))
     together = min(group, _power_of_two(heads))
-    return Tile(together, group // together, strip, window, whole, max(SIDE, _power_of_two(channels)), 4)
+    return Tile(together, group // together, strip, window, whole, filled, warps)
 
 
 def _power_of_two(least: int) -> int:
