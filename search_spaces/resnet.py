@@ -1,8 +1,12 @@
 """The only builder: a description and the task it is for, to a module."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 from search_spaces.architecture import EXPANSION, STAGE_COUNT, Architecture, stem_stride
+from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.attention.stem import AttentionStem
 from search_spaces.bottleneck import Bottleneck
 
@@ -39,6 +43,20 @@ def build(architecture: Architecture, *, image_size: int, in_channels: int = 3, 
         if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return model
+
+
+@contextmanager
+def written_out(model: nn.Module) -> Iterator[None]:
+    """While it lasts, attention is computed by the reference: what is exported holds torch's own operators alone."""
+    layers = [module for module in model.modules() if isinstance(module, LocalSelfAttention)]
+    backends = [layer.backend for layer in layers]
+    for layer in layers:
+        layer.backend = "reference"
+    try:
+        yield
+    finally:
+        for layer, backend in zip(layers, backends, strict=True):
+            layer.backend = backend
 
 
 def _stem(architecture: Architecture, stride: int, in_channels: int) -> nn.Module:

@@ -1,7 +1,13 @@
 """Settings of all tests."""
 
+import os
+
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    # Read where Triton is imported: what it would compile for a GPU is run by its interpreter instead.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

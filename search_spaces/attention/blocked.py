@@ -42,8 +42,11 @@ def blocks_attention(
     blocks = -(-height // side) * -(-width // side)
     logits = blocks * heads * side**2 * (side + spatial_extent - 1) ** 2
     images = max(1, (MAX_LOGITS_CPU if query_BHWND.device.type == "cpu" else MAX_LOGITS) // logits)
+    if torch.compiler.is_exporting():
+        # Of a graph for any number of images; a loop would be written out for the number that it was exported with.
+        return _attention(query_BHWND, key_BHWND, value_BHWND, row_NKd, column_NKd, spatial_extent, side)
     outputs = []
-    for start in range(0, batch, images):
+    for start in range(0, max(batch, 1), images):
         share = slice(start, start + images)
         key_bHWND = None if key_BHWND is None else key_BHWND[share]
         outputs.append(

@@ -1,4 +1,4 @@
-"""Local attention on the CPU by the compiled kernels, as one differentiable operation.
+"""Local attention on the CPU by the compiled kernels: what the operator of `operators.py` runs.
 
 Shapes: B batch, H height, W width, N heads, D channels a head, K spatial extent.
 """
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from search_spaces.attention.inputs import Inputs, empty_gradients, spread
 from search_spaces.attention.kernels import attend
 from search_spaces.attention.kernels_backward import attend_backward, sum_embedding_gradients
 from search_spaces.attention.openmp import run_in_threads
@@ -22,70 +22,53 @@ MIN_BAND_ROWS = 8
 WANTED_TASKS = 16
 
 
-def numba_attention(
-    query_BHWND: Tensor,
-    key_BHWND: Tensor | None,
-    value_BHWND: Tensor,
-    row_NKd: Tensor | None,
-    column_NKd: Tensor | None,
-    *,
-    spatial_extent: int,
-) -> Tensor:
+def numba_forward(inputs: Inputs, spatial_extent: int) -> Tensor:
     """Attention of every pixel over its neighbourhood, (B, H, W, N, D); all inputs float32 or all float64.
 
-    The same bits for any number of threads. First derivatives only.
+    The same bits for any number of threads.
     """
-    inputs = (query_BHWND, key_BHWND, value_BHWND, row_NKd, column_NKd)
-    # Typed from torch 2.14 on.
-    return _LocalAttention.apply(*inputs, spatial_extent)  # type: ignore[no-untyped-call, unused-ignore]
-
-
-class _LocalAttention(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        key: Tensor | None,
-        value: Tensor,
-        row: Tensor | None,
-        column: Tensor | None,
-        spatial_extent: int,
-    ) -> Tensor:
-        row = None if row is None else row.contiguous()
-        column = None if column is None else column.contiguous()
-        ctx.save_for_backward(query, key, value, row, column)
-        ctx.spatial_extent = spatial_extent
-        output = torch.empty_like(query)
-        plan = _Plan(query, spatial_extent)
-        tensors = tuple(map(_address, (query, key, value, row, column, output)))
-        strides = tuple(map(_strides, (query, key, value, output)))
-        plan.run(attend, (), tensors, strides, plan.groups * plan.bands, plan.forward_sizes)
+    query, key, value, row, column = _with_whole_embeddings(inputs)
+    output = torch.empty_like(query)
+    if not query.numel():
         return output
+    plan = _Plan(query, spatial_extent)
+    tensors = tuple(map(_address, (query, key, value, row, column, output)))
+    strides = tuple(map(_strides, (query, key, value, output)))
+    plan.run(attend, (), tensors, strides, plan.groups * plan.bands, plan.forward_sizes)
+    return output
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, row, column = ctx.saved_tensors
-        plan = _Plan(query, ctx.spatial_extent)
-        d_query, d_value = torch.empty_like(query), torch.empty_like(value)
-        d_key = None if key is None else torch.empty_like(key)
-        d_row, d_column = (None if half is None else torch.empty_like(half) for half in (row, column))
-        row_parts, column_parts = (
-            None if half is None else half.new_empty(plan.groups * plan.bands * half[0].numel() * LANES)
-            for half in (row, column)
-        )
-        inputs = (query, key, value, row, column, gradient)
-        tensors = tuple(map(_address, (*inputs, d_query, d_key, d_value, row_parts, column_parts)))
-        strides = tuple(map(_strides, (query, key, value, gradient, d_query, d_key, d_value)))
-        for phase in range(min(2, plan.bands)):
-            tasks = plan.groups * ((plan.bands + 1 - phase) // 2)
-            plan.run(attend_backward, (phase,), tensors, strides, tasks, plan.backward_sizes)
-        for parts, total in ((row_parts, d_row), (column_parts, d_column)):
-            if parts is not None and total is not None:
-                images, _, _, heads, _ = plan.shape
-                addresses = (parts.data_ptr(), total.data_ptr())
-                sum_embedding_gradients(*addresses, plan.bands, images, heads, total[0].numel(), plan.precision)
-        return d_query, d_key, d_value, d_row, d_column, None
+
+def numba_backward(gradient: Tensor, inputs: Inputs, spatial_extent: int) -> list[Tensor]:
+    """The gradients of the inputs that are there."""
+    gradients = empty_gradients(inputs)
+    query, key, value, row, column = _with_whole_embeddings(inputs)
+    if not query.numel():
+        return [tensor.zero_() for tensor in gradients]
+    plan = _Plan(query, spatial_extent)
+    d_query, d_key, d_value, d_row, d_column = spread(gradients, inputs)
+    row_parts, column_parts = (
+        None if half is None else half.new_empty(plan.groups * plan.bands * half[0].numel() * LANES)
+        for half in (row, column)
+    )
+    tensors = tuple(
+        map(_address, (query, key, value, row, column, gradient, d_query, d_key, d_value, row_parts, column_parts))
+    )
+    strides = tuple(map(_strides, (query, key, value, gradient, d_query, d_key, d_value)))
+    for phase in range(min(2, plan.bands)):
+        tasks = plan.groups * ((plan.bands + 1 - phase) // 2)
+        plan.run(attend_backward, (phase,), tensors, strides, tasks, plan.backward_sizes)
+    for parts, total in ((row_parts, d_row), (column_parts, d_column)):
+        if parts is not None and total is not None:
+            images, _, _, heads, _ = plan.shape
+            addresses = (parts.data_ptr(), total.data_ptr())
+            sum_embedding_gradients(*addresses, plan.bands, images, heads, total[0].numel(), plan.precision)
+    return gradients
+
+
+def _with_whole_embeddings(inputs: Inputs) -> Inputs:
+    """The same inputs, the embeddings in one piece: the kernels read these without strides."""
+    query, key, value, row, column = inputs
+    return query, key, value, None if row is None else row.contiguous(), None if column is None else column.contiguous()
 
 
 class _Plan:

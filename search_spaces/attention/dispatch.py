@@ -1,16 +1,17 @@
 """Local multi-head self-attention, the core of every attention block, and which backend computes it.
 
-    reference  any device, K² copies of keys and values; what is exported, and what FLOPs are counted on
+    reference  any device, K² copies of keys and values; what FLOPs are counted on, and what leaves as ONNX
     blocks     any device, torch operators on blocks of the image
     numba      CPU, compiled for it, needs Numba
+    triton     CUDA, fused, needs Triton; taken where it was measured to be the fastest
 
 The equation is that of `reference_attention`; the other backends equal it in value and in every gradient.
 
 Shapes: B batch, H height, W width, N heads, D channels a head, d = D/2, K spatial extent.
 """
 
+import os
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from importlib.util import find_spec
 from typing import Literal, get_args
 
@@ -19,10 +20,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from search_spaces.attention.blocked import blocks_attention
+from search_spaces.attention.measurements import is_triton_fastest
+from search_spaces.attention.operators import numba_attention, triton_attention
 from search_spaces.attention.reference import reference_attention
+from search_spaces.attention.triton_tiles import EXTENTS, MOST_CHANNELS
 from search_spaces.errors import UserError, unknown_name
 
-Backend = Literal["auto", "reference", "blocks", "numba"]
+Backend = Literal["auto", "reference", "blocks", "numba", "triton"]
 
 BACKENDS: tuple[str, ...] = get_args(Backend)
 
@@ -43,18 +47,22 @@ def local_attention(
     Logits and softmax are computed in float32 at least, under autocast too. Raises UserError for a backend that is
     unknown or cannot run here.
     """
-    chosen = backend_for(query_BHWND, backend)
-    # Half precision is computed in float32, but for the matrix products of "blocks", which are faster without.
-    dtype = query_BHWND.dtype if chosen == "blocks" else torch.promote_types(query_BHWND.dtype, torch.float32)
+    chosen = backend_for(query_BHWND, backend, spatial_extent)
+    # Half precision is computed in float32, but for the matrix products that tensor cores are faster at.
+    halves = chosen in ("blocks", "triton")
+    dtype = query_BHWND.dtype if halves else torch.promote_types(query_BHWND.dtype, torch.float32)
     inputs = (query_BHWND, key_BHWND, value_BHWND, row_NKd, column_NKd)
     query, key, value, row, column = (None if tensor is None else tensor.to(dtype) for tensor in inputs)
     assert query is not None and value is not None
     if chosen == "numba":
-        from search_spaces.attention.compiled import numba_attention as attention
+        output = numba_attention(query, key, value, row, column, spatial_extent)
+    elif chosen == "triton":
+        # Embeddings keep their dtype, in which their gradients are summed.
+        output = triton_attention(query, key, value, row_NKd, column_NKd, spatial_extent)
     else:
         attention = blocks_attention if chosen == "blocks" else reference_attention
-    with without_autocast(query.device):
-        output = attention(query, key, value, row, column, spatial_extent=spatial_extent)
+        with without_autocast(query.device):
+            output = attention(query, key, value, row, column, spatial_extent=spatial_extent)
     return output.to(query_BHWND.dtype)
 
 
@@ -65,37 +73,82 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def backend_for(query_BHWND: Tensor, backend: Backend = "auto") -> Backend:
+def backend_for(query_BHWND: Tensor, backend: Backend = "auto", spatial_extent: int | None = None) -> Backend:
     """The backend that computes attention for this query. Raises UserError for one that is unknown or cannot run here.
 
-    "auto" takes the reference while a model is exported, traced or counted, the compiled kernels on a CPU that has
-    Numba, and blocks elsewhere.
+    "auto" takes the reference while a model is counted, traced or written as ONNX, the compiled kernels on a CPU that
+    has Numba, on CUDA the Triton kernels where `measured.json` names the device and they take the shape, and blocks
+    elsewhere: a kernel that nobody measured is nobody's default. What torch.compile and torch.export make holds what
+    would run without them.
     """
     if backend not in BACKENDS:
         raise unknown_name("attention backend", backend, BACKENDS)
     if backend == "auto":
-        if _is_traced(query_BHWND) or not query_BHWND.numel():
+        if _is_written_out(query_BHWND):
             return "reference"
         on_cpu = query_BHWND.device.type == "cpu" and query_BHWND.dtype != torch.float64
-        return "numba" if on_cpu and has_numba() else "blocks"
+        if on_cpu and has_numba():
+            return "numba"
+        return "triton" if _takes_triton(query_BHWND, spatial_extent) else "blocks"
     if backend == "numba" and query_BHWND.device.type != "cpu":
         raise UserError(f"attention backend 'numba' runs on the CPU, and the input is on {query_BHWND.device}.")
     if backend == "numba" and not has_numba():
         raise UserError("attention backend 'numba' needs the package numba, which is not installed: use 'blocks'.")
+    if backend == "triton":
+        _check_triton(query_BHWND, spatial_extent)
     return backend
 
 
-@lru_cache(maxsize=1)
+def _takes_triton(query_BHWND: Tensor, spatial_extent: int | None) -> bool:
+    """Whether the Triton kernels were measured to be the fastest on this device, and fit."""
+    if query_BHWND.device.type != "cuda" or query_BHWND.ndim != 5 or spatial_extent is None:
+        return False
+    fits = spatial_extent in EXTENTS and query_BHWND.shape[-1] <= MOST_CHANNELS and query_BHWND.dtype != torch.float64
+    return fits and is_triton_fastest(query_BHWND.device, query_BHWND.dtype) and has_triton()
+
+
+def _check_triton(query_BHWND: Tensor, spatial_extent: int | None) -> None:
+    if not has_triton():
+        raise UserError("attention backend 'triton' needs the package triton, which is not installed: use 'blocks'.")
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    if query_BHWND.device.type != "cuda" and not (interpreted and query_BHWND.device.type == "cpu"):
+        raise UserError(f"attention backend 'triton' runs on CUDA, and the input is on {query_BHWND.device}.")
+    if spatial_extent is not None and spatial_extent not in EXTENTS:
+        raise UserError(f"attention backend 'triton' takes spatial extents up to {EXTENTS[-1]}, not {spatial_extent}.")
+    if query_BHWND.ndim == 5 and query_BHWND.shape[-1] > MOST_CHANNELS:
+        raise UserError(
+            f"attention backend 'triton' takes up to {MOST_CHANNELS} channels a head, not {query_BHWND.shape[-1]}."
+        )
+
+
+def has_triton() -> bool:
+    """Whether Triton is installed. It is not imported."""
+    return _TRITON_IS_INSTALLED
+
+
 def has_numba() -> bool:
     """Whether Numba is installed. It is not imported."""
-    return find_spec("numba") is not None
+    return _NUMBA_IS_INSTALLED
 
 
-def _is_traced(tensor: Tensor) -> bool:
-    """Whether operators are recorded, counted or faked rather than simply run."""
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+# Known before anything is compiled, since torch.compile cannot look into the search for a package.
+_NUMBA_IS_INSTALLED = _is_installed("numba")
+_TRITON_IS_INSTALLED = _is_installed("triton")
+
+
+def _is_written_out(tensor: Tensor) -> bool:
+    """Whether every operator has to be one of torch's own: counted, faked, traced, or on its way to ONNX."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
     return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
+        torch._C._get_tracing_state() is not None
         or tensor.is_meta
         or type(tensor) not in (Tensor, nn.Parameter)
         or is_in_torch_dispatch_mode()

@@ -99,6 +99,9 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
             "nas/tracking/model_registry.py", "nas/driver/bundle_export.py",
         }
     ),
+    "triton": frozenset(
+        {"search_spaces/attention/triton_kernels.py", "search_spaces/attention/triton_attention.py"}
+    ),
     "torchvision": frozenset({"trainers/data/torchvision_import.py"}),
 }  # fmt: skip
 

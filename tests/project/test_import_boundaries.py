@@ -34,6 +34,7 @@ ABSENT = (
     "hydra",
     "omegaconf",
     "numba",
+    "triton",
     "sklearn",
     "plotly",
     "matplotlib",
@@ -43,12 +44,14 @@ ABSENT = (
     "cluster",
 )
 
-# The Numba backend: loaded when it is used, and only there.
-NUMBA_BACKEND = {
+# The backends of Numba and Triton: loaded when they are used, and only there.
+COMPILED_BACKENDS = {
     "search_spaces.attention.kernels",
     "search_spaces.attention.kernels_backward",
     "search_spaces.attention.compiled",
     "search_spaces.attention.simd",
+    "search_spaces.attention.triton_attention",
+    "search_spaces.attention.triton_kernels",
 }
 
 IMPORT_WITHOUT = """
@@ -188,8 +191,8 @@ def modules_of(package: str) -> set[str]:
 
 @pytest.mark.parametrize("package", ["search_spaces", "trainers"])
 def test_loads_with_torch_and_torchvision_alone(package: str) -> None:
-    imported = modules_imported(IMPORT_WITHOUT, package, " ".join(NUMBA_BACKEND), *ABSENT, cwd=PROJECT)
-    assert imported == modules_of(package) - NUMBA_BACKEND
+    imported = modules_imported(IMPORT_WITHOUT, package, " ".join(COMPILED_BACKENDS), *ABSENT, cwd=PROJECT)
+    assert imported == modules_of(package) - COMPILED_BACKENDS
 
 
 # What a record of a search is made of: plain data, which costs next to nothing to import.

@@ -10,7 +10,7 @@ from torch import nn
 from search_spaces.architecture import BLOCKS_OF_DEPTH, Architecture, Attention, Convolution, Operator, Stem
 from search_spaces.bottleneck import Bottleneck
 from search_spaces.paper_models import architecture_named
-from search_spaces.resnet import ResNet, build
+from search_spaces.resnet import ResNet, build, written_out
 
 CONVOLUTION = Convolution()
 RELATIVE = Attention(5, 2, "relative")
@@ -117,6 +117,18 @@ def test_exports_agree_with_eager(kind: str, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (output,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     torch.testing.assert_close(torch.from_numpy(output), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_exported_for_others_holds_no_operator_of_ours() -> None:
+    model = seeded(uniform("convolution", RELATIVE), 16, in_channels=1, classes=10).eval()
+    images = torch.randn(4, 1, 16, 16)
+    batch = ({0: torch.export.Dim("batch", min=1)},)
+    with written_out(model):
+        program = torch.export.export(model, (images,), dynamic_shapes=batch)
+    assert "local_attention" not in str(program.graph)
+    assert "local_attention" in str(torch.export.export(model, (images,)).graph)
+    larger = torch.randn(5, 1, 16, 16)
+    torch.testing.assert_close(program.module()(larger), model(larger), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("stem", ["convolution", "attention"])

@@ -5,6 +5,7 @@ import io
 import torch
 from torch import nn
 
+from search_spaces.resnet import written_out
 from trainers.bundle.contents import Bundle
 from trainers.quiet import quiet
 
@@ -17,6 +18,6 @@ def exported_program(model: nn.Module, bundle: Bundle) -> bytes:
     images_BCHW = torch.zeros(2, summary.in_channels, summary.image_size, summary.image_size)
     batch = ({0: torch.export.Dim("batch", min=1)},)
     buffer = io.BytesIO()
-    with quiet():
+    with quiet(), written_out(model):
         torch.export.save(torch.export.export(model, (images_BCHW,), dynamic_shapes=batch), buffer)
     return buffer.getvalue()

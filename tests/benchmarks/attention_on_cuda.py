@@ -1,0 +1,204 @@
+"""What `attention.py --device cuda` measures: every way to the same function, forward and backward, on one GPU.
+
+Shapes: B batch, H height, W width, N heads, D channels a head, K spatial extent, Q = H·W pixels.
+"""
+
+import importlib.util
+import statistics
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+from search_spaces.architecture import Attention
+from search_spaces.attention.dispatch import Backend, local_attention
+from search_spaces.attention.layer import LocalSelfAttention
+from search_spaces.paper_models import architecture_named
+from search_spaces.resnet import build
+from tests.benchmarks.attention_resources import DEVICES, HEADS, SHAPES, floor_of
+
+WARM_UP_RUNS, RUNS = 5, 20
+Form = Callable[[], Tensor]
+
+
+def print_table(batch: int, extents: list[int]) -> list[dict[str, Any]]:
+    """Measures the four stages in bfloat16 and prints a row for each form. Returns the rows."""
+    name = torch.cuda.get_device_name()
+    known = next((device for device in DEVICES if device.name.split()[0] in name), None)
+    print(f"{name}, batch {batch}, bfloat16, {HEADS} heads, relative positions; medians of {RUNS} runs")
+    if importlib.util.find_spec("natten") is None:
+        print("NATTEN is not installed.")
+    else:
+        print("NATTEN is without the relative terms, which it lacks, and shifts its windows at the border.")
+    print("`× blocks` is blocks' time over the form's, of forward and backward; `floor` the floor's share of it")
+    print(f"{'k':>2} {'shape':>10} {'form':>12} {'forward':>8} {'both ms':>8} {'MB':>8} {'× blocks':>8} {'floor':>6}")
+    rows = []
+    for extent in extents:
+        for shape in SHAPES:
+            found = measure(shape, extent, batch)
+            least = None if known is None else floor_of(shape, extent, batch).least_ms(known)
+            for form, figures in found.items():
+                row = {"extent": extent, "shape": shape, "form": form, **figures}
+                row["times_blocks"] = found["blocks"]["both_ms"] / figures["both_ms"]
+                row["floor_share"] = None if least is None else least / figures["both_ms"]
+                share = "" if row["floor_share"] is None else f"{row['floor_share']:6.1%}"
+                rows.append(row)
+                print(f"{extent:>2} {shape:>10} {form:>12} {row['forward_ms']:8.3f} {row['both_ms']:8.3f}"
+                      f" {row['megabytes']:8.0f} {row['times_blocks']:8.2f} {share}", flush=True)  # fmt: skip
+    return rows
+
+
+def measure(shape: str, extent: int, batch: int) -> dict[str, dict[str, float]]:
+    """Times and peak memory of each form on one stage; forms that do not fit into memory are left out."""
+    side, channels = SHAPES[shape]
+    inputs = attention_inputs(batch, side, channels, extent, "cuda", torch.bfloat16)
+    width = HEADS * channels
+    image = torch.randn(batch, width, side, side, device="cuda", dtype=torch.bfloat16)
+    image = image.to(memory_format=torch.channels_last).requires_grad_()
+    layer = LocalSelfAttention(width, width, Attention(extent, HEADS, "relative"), backend="triton")
+    layer = layer.to("cuda", torch.bfloat16)
+    convolution = nn.Conv2d(width, width, 3, padding=1, bias=False).to("cuda", torch.bfloat16)
+    convolution.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forms: dict[str, tuple[Form, list[Tensor]]] = {
+        name: (form, inputs) for name, form in forms_of(inputs, extent, compiled=True).items()
+    }
+    forms["layer"] = (lambda: layer(image), [image, *layer.parameters()])
+    forms["conv 3×3"] = (lambda: convolution(image), [image, *convolution.parameters()])
+    found = {}
+    for name, (form, differentiated) in forms.items():
+        both = partial(gradients, form, differentiated)
+        try:
+            found[name] = {
+                "forward_ms": median_ms(form),
+                "both_ms": median_ms(both),
+                "megabytes": peak_megabytes(both),
+            }
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            print(f"{name} at {shape} does not fit into memory")
+    return found
+
+
+def forms_of(inputs: list[Tensor], extent: int, *, compiled: bool) -> dict[str, Form]:
+    """The ways to compute attention of these inputs. FlexAttention runs compiled, or plainly on a CPU."""
+
+    def by(backend: Backend) -> Form:
+        query, key, value, row, column = inputs
+        return lambda: local_attention(query, key, value, row, column, spatial_extent=extent, backend=backend)
+
+    forms = {"unfold": by("reference"), "blocks": by("blocks"), "triton": by("triton")}
+    forms["flex"] = flex_form(inputs, extent, compiled=compiled)
+    if importlib.util.find_spec("natten") is not None:
+        na2d = importlib.import_module("natten").na2d
+        query, key, value = inputs[:3]
+        forms["natten"] = lambda: na2d(query, key, value, kernel_size=extent, scale=1.0)
+    return forms
+
+
+def flex_form(inputs: list[Tensor], extent: int, *, compiled: bool) -> Form:
+    """The same function by FlexAttention: neighbours by its mask, q·r by its score, from products of Q·K numbers."""
+    query_BHWND, _, _, row_NKd, column_NKd = inputs
+    height, width, _, channels = query_BHWND.shape[1:]
+    reach = extent // 2
+    half = channels // 2
+
+    def offsets(query_index: Tensor, key_index: Tensor) -> tuple[Tensor, Tensor]:
+        return key_index // width - query_index // width + reach, key_index % width - query_index % width + reach
+
+    def is_near(image: Tensor, head: Tensor, query_index: Tensor, key_index: Tensor) -> Tensor:
+        row, column = offsets(query_index, key_index)
+        return (row >= 0) & (row < extent) & (column >= 0) & (column < extent)
+
+    mask = create_block_mask(
+        is_near, None, None, height * width, height * width, device=str(query_BHWND.device), _compile=False
+    )
+    attend: Any = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+
+    def run() -> Tensor:
+        query, key, value = (features.flatten(1, 2).transpose(1, 2) for features in inputs[:3])
+        row_terms_BNQK = query[..., :half] @ row_NKd.to(query.dtype).transpose(-1, -2)
+        column_terms_BNQK = query[..., half:] @ column_NKd.to(query.dtype).transpose(-1, -2)
+
+        def with_positions(
+            score: Tensor, image: Tensor, head: Tensor, query_index: Tensor, key_index: Tensor
+        ) -> Tensor:
+            row, column = (offset.clamp(0, extent - 1) for offset in offsets(query_index, key_index))
+            in_rows = row_terms_BNQK[image, head, query_index, row]
+            return score + in_rows + column_terms_BNQK[image, head, query_index, column]
+
+        output_BNQD = attend(query, key, value, score_mod=with_positions, block_mask=mask, scale=1.0)
+        return output_BNQD.transpose(1, 2).unflatten(1, (height, width))
+
+    return run
+
+
+def attention_inputs(
+    batch: int, side: int, channels: int, extent: int, device: str, dtype: torch.dtype
+) -> list[Tensor]:
+    """Query, key and value as the layer's projection leaves them, and the embeddings in float32."""
+    projected = torch.randn(batch, side, side, 3, HEADS, channels, device=device, dtype=dtype)
+    features = [features.requires_grad_() for features in projected.unbind(3)]
+    embeddings = [0.02 * torch.randn(HEADS, extent, channels // 2, device=device) for _ in range(2)]
+    return features + [embedding.requires_grad_() for embedding in embeddings]
+
+
+def gradients(form: Form, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    output = form()
+    # NATTEN knows no embeddings.
+    return torch.autograd.grad(output, inputs, torch.ones_like(output), allow_unused=True)
+
+
+def median_ms(run: Callable[[], object]) -> float:
+    """The median time of a run on the GPU, in milliseconds, after some that do not count."""
+    times = []
+    for index in range(WARM_UP_RUNS + RUNS):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        torch.cuda.synchronize()
+        if index >= WARM_UP_RUNS:
+            times.append(start.elapsed_time(end))
+    return statistics.median(times)
+
+
+def peak_megabytes(run: Callable[[], object]) -> float:
+    """What a run takes at its peak beyond what is held before it."""
+    torch.cuda.synchronize()
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return (torch.cuda.max_memory_allocated() - held) / 1e6
+
+
+def print_training_steps(batch: int) -> None:
+    """A training step of full-attention ResNet-50 at 224×224, beside ResNet-50's."""
+    found = {}
+    for name in ("resnet50", "resnet50-attention"):
+        model = build(architecture_named(name), image_size=224).cuda()
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in model.modules():
+            if isinstance(module, LocalSelfAttention):
+                module.backend = "triton"
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+        images = torch.randn(batch, 3, 224, 224, device="cuda").to(memory_format=torch.channels_last)
+        labels = torch.randint(1000, (batch,), device="cuda")
+
+        def step(
+            model: nn.Module = model,
+            optimizer: torch.optim.Optimizer = optimizer,
+            images: Tensor = images,
+            labels: Tensor = labels,
+        ) -> None:
+            optimizer.zero_grad()
+            with torch.autocast("cuda", dtype=torch.bfloat16):
+                loss = nn.functional.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+
+        found[name] = median_ms(step)
+        print(f"a step of {name}, {batch} images: {found[name]:.1f} ms, {peak_megabytes(step):.0f} MB", flush=True)
+    print(f"attention takes {found['resnet50-attention'] / found['resnet50']:.2f} times as long")

@@ -1,0 +1,163 @@
+"""The Triton kernels against the reference: on the CPU in Triton's interpreter, on a GPU where there is one.
+
+The interpreter's matrix product takes bfloat16 for integers, so on the CPU float16 stands for both halves.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from search_spaces.attention.dispatch import local_attention
+from search_spaces.attention.triton_tiles import tile_for
+from tests.support.attention import Inputs, output_and_gradients, random_inputs
+
+pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
+
+needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="compiled for the GPU that is here")
+
+# (images, height, width, heads, channels a head), extent, encoding, layout: tiles of one row and of several, strips and
+# whole rows, windows of 16 and of 32, heads that fill no group, images smaller than the neighbourhood, more images than
+# programs.
+CASES: list[tuple[tuple[int, int, int, int, int], int, str, str]] = [
+    ((1, 3, 5, 3, 4), 3, "relative", "slice"),
+    ((2, 2, 11, 4, 6), 7, "relative", "channels last"),
+    ((1, 2, 21, 5, 4), 7, "relative", "channels first"),
+    ((1, 2, 37, 2, 4), 13, "relative", "slice"),
+    ((1, 2, 3, 1, 34), 9, "relative_only", "channels last"),
+    ((10, 1, 2, 1, 4), 3, "relative", "channels last"),
+    ((1, 5, 18, 1, 5), 5, "none", "slice"),
+    ((1, 1, 1, 2, 128), 11, "relative", "channels last"),
+]
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 5e-3, torch.bfloat16: 0.03}
+
+
+@pytest.fixture(autouse=True)
+def poisoned_memory() -> Iterator[None]:
+    """What nobody has written holds NaN."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def on(device: str, inputs: Inputs, embeddings: torch.dtype | None = None) -> Inputs:
+    moved: list[Any] = [
+        None if tensor is None else tensor.detach().to(device, dtype).requires_grad_()
+        for tensor, dtype in zip(inputs, (None, None, None, embeddings, embeddings), strict=True)
+    ]
+    query, key, value, row, column = moved
+    return query, key, value, row, column
+
+
+def check(device: str, dtype: torch.dtype, case: tuple[tuple[int, int, int, int, int], int, str, str]) -> None:
+    """Against the reference in float64, on the same numbers."""
+    shape, extent, encoding, layout = case
+    inputs = random_inputs(shape, extent, encoding, dtype, layout)
+    exact = random_inputs(shape, extent, encoding, dtype, layout)
+    doubles = tuple(None if tensor is None else tensor.detach().double().requires_grad_() for tensor in exact)
+    query, key, value, row, column = doubles
+    assert query is not None and value is not None
+    expected = output_and_gradients((query, key, value, row, column), extent, "reference")
+    moved = on(device, inputs) if device != "cpu" else inputs
+    output = local_attention(*moved, spatial_extent=extent, backend="triton")
+    gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(0)).to(output)
+    differentiated = [tensor for tensor in moved if tensor is not None]
+    found = [output.detach(), *torch.autograd.grad(output, differentiated, gradient)]
+    for number, right in zip(found, expected, strict=True):
+        assert number.dtype == dtype
+        tolerance = TOLERANCE[dtype] * max(1.0, float(right.abs().max()))
+        torch.testing.assert_close(number.double().cpu(), right, rtol=0, atol=tolerance)
+
+
+@needs_interpreter
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_equals_the_reference_in_the_interpreter(case: Any) -> None:
+    check("cpu", torch.float64, case)
+
+
+@needs_interpreter
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_precisions_in_the_interpreter(dtype: torch.dtype) -> None:
+    check("cpu", dtype, CASES[0])
+
+
+@needs_interpreter
+@pytest.mark.parametrize("encoding", ["none", "relative", "relative_only"])
+def test_gradients_are_those_of_finite_differences(encoding: str) -> None:
+    inputs = random_inputs((1, 2, 2, 1, 2), 3, encoding, torch.float64, "channels last")
+
+    def attention(*tensors: Tensor) -> Tensor:
+        remaining = iter(tensors)
+        query, key, value, row, column = (None if tensor is None else next(remaining) for tensor in inputs)
+        assert query is not None and value is not None
+        return local_attention(query, key, value, row, column, spatial_extent=3, backend="triton")
+
+    tensors = [tensor for tensor in inputs if tensor is not None]
+    assert torch.autograd.gradcheck(attention, tensors, fast_mode=True)
+
+
+@needs_interpreter
+def test_the_operator_does_what_its_fake_kernel_says() -> None:
+    inputs = random_inputs((1, 2, 3, 1, 4), 3, "relative", torch.float32, "slice")
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(torch.ops.local_attention.triton.default, (*inputs, 3), test_utils=checks)
+
+
+@needs_interpreter
+def test_a_compiled_model_is_one_graph() -> None:
+    torch._dynamo.reset()
+    query, key, value, row, column = random_inputs((1, 2, 3, 1, 4), 3, "relative", torch.float32, "slice")
+
+    def attention(query: Tensor) -> Tensor:
+        return local_attention(2 * query, key, value, row, column, spatial_extent=3, backend="triton")
+
+    compiled = torch.compile(attention, backend="aot_eager", fullgraph=True)
+    for found, right in zip(
+        torch.autograd.grad(compiled(query).square().sum(), [query]),
+        torch.autograd.grad(attention(query).square().sum(), [query]),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, right)
+
+
+def test_an_empty_batch() -> None:
+    inputs = random_inputs((0, 5, 5, 2, 4), 3, "relative", torch.float32, "channels last")
+    output, *gradients = output_and_gradients(on("cuda" if torch.cuda.is_available() else "cpu", inputs), 3, "triton")
+    assert output.shape == (0, 5, 5, 2, 4)
+    assert not gradients[3].any()
+
+
+def test_tiles_cover_the_image_and_windows_hold_what_is_reached() -> None:
+    for width in range(1, 120):
+        for extent in range(1, 14, 2):
+            tile = tile_for("queries", width, heads=3, channels=20, spatial_extent=extent)
+            assert tile.whole == (width <= 16)
+            assert 1 <= tile.strip <= 16
+            assert tile.window >= (width if tile.whole else tile.strip + extent - 1)
+            assert (tile.heads, tile.rows, tile.channels) == (4, 1, 32)
+            assert tile.grid(5, width, 3, 7) == (-(-width // tile.strip) * 5, 1, 7)
+    assert tile_for("queries", 56, heads=1, channels=8, spatial_extent=7).rows == 4
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("case", [*CASES, ((3, 56, 56, 8, 8), 7, "relative", "slice")], ids=str)
+def test_equals_the_reference_on_a_gpu(case: Any, dtype: torch.dtype) -> None:
+    check("cuda", dtype, case)
+
+
+@pytest.mark.gpu
+def test_the_same_bits_every_time_on_a_gpu() -> None:
+    inputs = on("cuda", random_inputs((20, 28, 28, 8, 16), 7, "relative", torch.bfloat16, "slice"), torch.float32)
+    gradient = torch.randn(inputs[0].shape, device="cuda", dtype=torch.bfloat16)
+    present = [tensor for tensor in inputs if tensor is not None]
+
+    def once() -> list[Tensor]:
+        output = local_attention(*inputs, spatial_extent=7, backend="triton")
+        return [output.detach(), *torch.autograd.grad(output, present, gradient)]
+
+    first = once()
+    for _ in range(5):
+        assert all(map(torch.equal, first, once()))
