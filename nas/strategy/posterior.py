@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from nas.records.pareto import Point, front
 from nas.strategy.candidates import Candidate
@@ -78,6 +79,12 @@ class Posterior:
         self._finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
         running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
         self._pending = [running[key] for key in sorted(running)]
+
+    def probabilities_below(self, candidates: Sequence[Candidate], log_errors: Array) -> Array:
+        """[M, T] probabilities that one full training of each candidate ends below each of T log errors."""
+        mean, variance = self._process.predict(self._encoder.encode(candidates))
+        deviation = np.sqrt(variance + self._process.noise_variance)
+        return np.asarray(ndtr((log_errors - mean[:, None]) / deviation[:, None]))
 
     def expected_improvements(self, candidates: Sequence[Candidate], leaving_out: str | None = None) -> Array:
         """[M] expected improvements of training `candidates` to the end, beyond what is being trained already.

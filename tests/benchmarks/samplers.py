@@ -1,5 +1,8 @@
-"""The samplers that search_quality compares: this project's, and what Optuna offers, one interface for all."""
+"""The samplers that search_quality compares, one interface for all: this project's, local search of the front, and what
+Optuna offers; peers that are no dependency are in tests/benchmarks/peers.py.
+"""
 
+import random
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,8 +10,10 @@ from typing import Any, Protocol
 
 import optuna
 
+from nas.records.pareto import Point, front
 from nas.strategy.decisions import Decisions
-from nas.strategy.posterior import Objective, TrialView
+from nas.strategy.posterior import TrialView
+from tests.benchmarks.peers import PEERS, peer_named
 from tests.benchmarks.table import Table, TableSource
 
 # A sampler that repeats itself so often in a row will not propose anything new.
@@ -51,6 +56,44 @@ class GainSampler:
         if fresh is None:
             raise Exhausted
         return int(fresh.candidate.key)
+
+    def finished(self, index: int, accuracy: float) -> None:
+        """Nothing: it is in the trials."""
+
+    def stopped(self, index: int) -> None:
+        """Nothing: it is in the trials."""
+
+
+class LocalSearch:
+    """Local search of the front (Paquete, Chiarandini and Stützle 2004): a neighbour of a member, all members and all
+    neighbours alike; a random network where none is new, and as the first ten.
+    """
+
+    duplicates = 0
+    first = 10
+
+    def __init__(self, table: Table, seed: int) -> None:
+        self._source = TableSource(table)
+        self._rng = random.Random(seed)
+        self.proposal_seconds: list[float] = []
+
+    def propose(self, trials: Sequence[TrialView]) -> int:
+        started = time.perf_counter()
+        known = {trial.candidate.key for trial in trials}
+        finished = [trial for trial in trials if trial.status == "finished"]
+        members = front([(trial.accuracies[-1], trial.candidate.flops) for trial in finished])
+        for attempt in range(2 * MOST_REPEATS):
+            if len(trials) < self.first or not members or attempt >= MOST_REPEATS:
+                found = self._source.sample(self._rng)
+            else:
+                parent = finished[self._rng.choice(members)].candidate
+                name = self._rng.choice(sorted(self._source.domains))
+                index = self._source.index_of({**parent.choices, name: self._rng.choice(self._source.domains[name])})
+                found = None if index is None else self._source.candidate(index)
+            if found is not None and found.key not in known:
+                self.proposal_seconds.append(time.perf_counter() - started)
+                return int(found.key)
+        raise Exhausted
 
     def finished(self, index: int, accuracy: float) -> None:
         """Nothing: it is in the trials."""
@@ -128,15 +171,17 @@ OPTUNA: dict[str, tuple[Callable[[int, bool], optuna.samplers.BaseSampler], bool
     "nsga2-20": (lambda seed, parallel: optuna.samplers.NSGAIISampler(seed=seed, population_size=20), False),
     "optuna-gp": (lambda seed, parallel: optuna.samplers.GPSampler(seed=seed), False),
 }
-SAMPLERS = ("ehvi", *OPTUNA)
+SAMPLERS = ("ehvi", "local-search", *OPTUNA, *PEERS)
 
 
-def sampler_named(
-    name: str, table: Table, objective: Objective, decisions: Decisions, seed: int, workers: int
-) -> Sampler:
+def sampler_named(name: str, table: Table, reference: Point, decisions: Decisions, seed: int, workers: int) -> Sampler:
     """A fresh sampler for one run."""
     if name == "ehvi":
         return GainSampler(decisions)
+    if name == "local-search":
+        return LocalSearch(table, seed)
+    if name in PEERS:
+        return peer_named(name, table, reference, seed)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     make, integers = OPTUNA[name]
     return OptunaSampler(make(seed, workers > 1), table, integers)

@@ -1,6 +1,7 @@
 """A table of trained networks: its rows as candidates, its front as what a search is measured against."""
 
 import csv
+import gzip
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 
 from nas.records.pareto import Point, front, hypervolume
 from nas.strategy.candidates import Candidate
+from nas.strategy.posterior import TrialView
 from search_spaces.errors import UserError
 from search_spaces.space import Value
 
@@ -47,17 +49,18 @@ class Table:
 
 
 def read_table(path: Path, observe: str | None = None) -> Table:
-    """A CSV file with columns choice_*, flops, accuracy_* (per cent) and, optionally, params.
+    """A CSV file, or one of gzip, with columns choice_*, flops, accuracy_* (per cent) and, optionally, params.
 
     `observe` is the accuracy column that searches see; None is the mean of all. Raises UserError in one line.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             columns = list(reader.fieldnames or [])
             records = list(reader)
     except OSError as error:
-        raise UserError(f"table {str(path)!r} cannot be read: {error.strerror}.") from None
+        raise UserError(f"table {str(path)!r} cannot be read: {error.strerror or error}.") from None
     choices = [column for column in columns if column.startswith("choice_")]
     accuracies = [column for column in columns if column.startswith("accuracy_")]
     if not choices or not accuracies or "flops" not in columns or not records:
@@ -76,6 +79,30 @@ def read_table(path: Path, observe: str | None = None) -> Table:
         observed=(percent.mean(axis=1) if observe is None else percent[:, accuracies.index(observe)]) / 100,
         accuracy=percent.mean(axis=1) / 100,
     )
+
+
+@dataclass(frozen=True)
+class NamedTable:
+    """A table, the name of its file, and the reference of its hypervolume."""
+
+    name: str
+    table: Table
+    reference: Point
+
+
+def named_table(text: str, observe: str | None, per_cent: float | None, flops: float | None) -> NamedTable:
+    """The table of FILE or FILE@PER_CENT/FLOPS; `per_cent` and `flops` hold where it states no reference.
+
+    Raises UserError in one line.
+    """
+    path, at, stated = text.partition("@")
+    if at:
+        try:
+            per_cent, flops = (float(part) for part in stated.split("/"))
+        except ValueError:
+            raise UserError(f"--table {text!r}: expected FILE@PER_CENT/FLOPS, as table.csv@85/90e6.") from None
+    table = read_table(Path(path), observe)
+    return NamedTable(Path(path).name, table, table.reference(None if per_cent is None else per_cent / 100, flops))
 
 
 def _values(texts: Sequence[str]) -> tuple[Value, ...]:
@@ -116,6 +143,15 @@ class TableSource:
                 break
         index = self.index_of(choices)
         return None if index is None else self.candidate(index)
+
+
+def finished_trials(table: Table, rows: Sequence[int]) -> list[TrialView]:
+    """Full trainings of these rows, of one epoch each, in their order."""
+    source = TableSource(table)
+    return [
+        TrialView(number, source.candidate(row), (float(table.observed[row]),), "finished")
+        for number, row in enumerate(rows)
+    ]
 
 
 def low_flops_third(table: Table, reference: Point) -> Point:

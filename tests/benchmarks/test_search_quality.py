@@ -1,17 +1,23 @@
 """The benchmark of searches as a program, on a small table made here."""
 
 import csv
+import gzip
 import json
 import math
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from nas.records.pareto import hypervolume
+from tests.benchmarks.baselines import baseline_of, read_baselines, write_baselines
+from tests.benchmarks.raw_runs import read_runs
 from tests.benchmarks.search_quality import main
+from tests.benchmarks.table import read_table
 
 PROGRAM = Path(__file__).resolve().with_name("search_quality.py")
 
@@ -77,6 +83,64 @@ def test_curves_with_every_scheduler(table: Path, tmp_path: Path) -> None:
         assert (epochs is not None) == (volume >= 0.9) and (epochs is None or 54 <= epochs <= 25 * 54)
 
 
+def test_several_tables_and_methods_as_raw_runs(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every figure can be worked out again from the runs; each table has its own reference."""
+    packed, lines, baseline = tmp_path / "packed.csv.gz", tmp_path / "runs.jsonl", tmp_path / "baseline.json"
+    packed.write_bytes(gzip.compress(table.read_bytes()))
+    call = ["--table", f"{table}@70/2e5", str(packed), "--methods", "ehvi", "local-search", "--seeds", "4"]
+    call += ["--evaluations", "25"]
+    assert main([*call, "--runs", str(lines), "--write-baseline", str(baseline)]) == 0
+    printed = capsys.readouterr().out
+    assert "table.csv: 64 networks, reference 70.00 % and 200,000 FLOPs" in printed and "packed.csv.gz: 64" in printed
+    assert printed.count("CRPS of the log error") == 2
+
+    runs = read_runs(lines)
+    assert [(run.problem.table, run.method, run.seed) for run in runs] == [
+        (name, method, seed)
+        for name in ("table.csv", "packed.csv.gz")
+        for method in ("ehvi", "local-search")
+        for seed in range(4)
+    ]
+    known = read_table(table)
+    for run in runs:
+        assert len(set(run.rows)) == len(run.rows) == 25 and run.spent == tuple(range(1, 26))
+        found, full = (known.points(rows) for rows in (run.rows[:9], range(64)))
+        share = hypervolume(found, run.problem.reference) / hypervolume(full, run.problem.reference)
+        assert run.shares[8] == pytest.approx(share) == run.share_after(9)
+        reached = run.evaluations_to(share)
+        assert reached is not None and reached <= 9
+        scores = [(score.evaluations, score.crps > 0, 0 <= score.coverage <= 1) for score in run.scores]
+        assert scores == ([(25, True, True)] if run.method == "ehvi" else [])
+
+    # The same again is no change; seeds that all reached more before are.
+    assert main([*call, "--baseline", str(baseline)]) == 0
+    assert "p = 1.000" in capsys.readouterr().out
+    before = read_baselines(baseline)
+    assert [one.method for one in before] == ["ehvi", "local-search"] * 2
+    better = [replace(one, shares={25: tuple(2 + seed / 10 for seed in range(9))}) for one in before]
+    write_baselines(baseline, better)
+    assert read_baselines(baseline) == better
+    assert main([*call, "--methods", "ehvi", "--baseline", str(baseline)]) == 1
+    assert capsys.readouterr().out.count("WORSE") == 2
+    others = [replace(baseline_of(runs[:4], [25]), problem=replace(before[0].problem, workers=7))]
+    write_baselines(baseline, others)
+    other = ["--table", str(packed), "--methods", "random", "--seeds", "1", "--evaluations", "9"]
+    assert main([*other, "--baseline", str(baseline)]) == 0
+    assert "no baseline is of a problem and a method of this call" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": "search-quality-baseline/0"}', '{"format": 1'])
+def test_what_is_no_baseline_is_named(
+    table: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "no-baseline.json"
+    path.write_text(content, encoding="utf-8")
+    assert main(["--table", str(table), "--baseline", str(path)]) == 2
+    assert "no-baseline.json': expected search-quality-baseline/1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -85,6 +149,9 @@ def test_curves_with_every_scheduler(table: Path, tmp_path: Path) -> None:
         (["--methods", "ehvi+pareto"], "a scheduler needs --curves"),
         (["--observe", "accuracy_run3"], "expected one of accuracy_run1, accuracy_run2"),
         (["--table", "missing.csv"], "'missing.csv' cannot be read"),
+        (["--table", "table.csv@85"], "expected FILE@PER_CENT/FLOPS"),
+        (["--baseline", "missing.json"], "'missing.json' cannot be read"),
+        (["--curves", "--evaluations", "24"], "expected at least 25"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+from scipy.linalg import LinAlgError
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
@@ -75,6 +76,14 @@ def test_the_gradient_is_that_of_the_density(seed: int, tied: bool) -> None:
         step = np.eye(5)[index] * 1e-5
         higher, lower = (negative_log_density(point + sign * step, *arguments)[0] for sign in (1, -1))
         assert gradient[index] == pytest.approx((higher - lower) / 2e-5, rel=1e-5, abs=1e-6)
+
+
+def test_a_covariance_that_is_none_is_refused() -> None:
+    """A negative variance, which no result has, and which Cholesky's decomposition meets on its way."""
+    features, targets, variances = observed(0, 12)
+    arguments = (squared_distances(features), targets, variances - 1e3, np.zeros(5), np.ones(5))
+    with pytest.raises(LinAlgError, match="the covariance of 12 targets is not positive definite"):
+        negative_log_density(np.zeros(5), *arguments)
 
 
 def test_the_density_is_that_of_a_normal_with_log_normal_priors() -> None:

@@ -8,10 +8,12 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from nas.records.pareto import dominates
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.features import FeatureEncoder
+from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
 from nas.strategy.posterior import Objective, Posterior, TrialView, observations
 from nas.strategy.proposals import distinct
@@ -118,6 +120,19 @@ def test_the_unit_of_flops_does_not_matter(unit: float, statuses: tuple[str, ...
     there = posterior(scaled(trials, unit), unit).expected_improvements([in_unit(one, unit) for one in POOL])
     assert there / unit == pytest.approx(here, rel=1e-3, abs=1e-6 * here.max())
     assert there.argmax() == here.argmax()
+
+
+def test_probabilities_are_those_of_one_noisy_training() -> None:
+    trials = [trial for trial in history(2, count=30) if trial.status == "finished"]
+    seen = observations(trials, OBJECTIVE)
+    features = ENCODER.encode([candidate for candidate, _, _ in seen])
+    log_errors = np.array([mean for _, mean, _ in seen])
+    process = GaussianProcess(features, ENCODER.groups, log_errors, np.zeros(len(seen)))
+    noise = process.hyperparameters.noise * log_errors.var()
+    asked = np.linspace(-3, 0.5, 9)
+    found = Posterior(trials, ENCODER, OBJECTIVE, seed=0).probabilities_below(POOL, asked)
+    for row, mean, variance in zip(found, *process.predict(ENCODER.encode(POOL)), strict=True):
+        assert row == pytest.approx(scipy.stats.norm(mean, math.sqrt(variance + noise)).cdf(asked), abs=1e-9)
 
 
 def test_what_is_being_trained_is_gained_already() -> None:

@@ -1,0 +1,38 @@
+"""How good a search's predictions are where they matter: a proper score of them, on networks near the true front."""
+
+import numpy as np
+
+from nas.records.pareto import Point
+from nas.strategy.expected_improvement import steps_of
+from nas.strategy.posterior import Posterior
+from tests.benchmarks.raw_runs import Score
+from tests.benchmarks.table import Table, TableSource
+
+# So many networks are predicted, those nearest to the true front; on so many values of the log error.
+NEAREST, GRID = 100, 800
+INTERVAL = (0.05, 0.95)
+
+
+def nearest_to_front(table: Table, reference: Point) -> list[int]:
+    """The rows within the reference whose log error is least above that of the true front at their FLOPs."""
+    steps = steps_of(table.points(range(len(table.rows))), reference)
+    best = steps.accuracies[np.searchsorted(steps.starts, table.flops, side="right") - 1]
+    distances = np.log(np.maximum(1 - table.accuracy, 1e-6)) - np.log(np.maximum(1 - best, 1e-6))
+    inside = np.flatnonzero((table.flops < reference[1]) & (table.accuracy > reference[0]))
+    return [int(row) for row in inside[np.argsort(distances[inside], kind="stable")][:NEAREST]]
+
+
+def score(posterior: Posterior, rows: list[int], table: Table, resolution: float, evaluations: int) -> Score:
+    """Of the predictions of `rows`: the continuous ranked probability score (Gneiting and Raftery 2007), the mean over
+    them, and what share is within the 90 % intervals.
+    """
+    source = TableSource(table)
+    truth = np.log(np.maximum(1 - table.observed[rows], resolution))
+    grid = np.linspace(np.log(resolution), 0.0, GRID)
+    candidates = [source.candidate(row) for row in rows]
+    below = posterior.probabilities_below(candidates, grid)
+    squares = (below - (grid >= truth[:, None])) ** 2
+    crps = np.trapezoid(squares, grid, axis=1)
+    reached = posterior.probabilities_below(candidates, truth).diagonal()
+    inside = (reached >= INTERVAL[0]) & (reached <= INTERVAL[1])
+    return Score(evaluations, float(crps.mean()), float(inside.mean()))
