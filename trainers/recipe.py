@@ -122,6 +122,19 @@ def ema_decay_at(recipe: Recipe, updates: int) -> float:
     return min(recipe.ema_decay, (1 + updates) / (10 + updates))
 
 
+_CIFAR = Recipe(
+    epochs=200,
+    batch_size=128,
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    warmup_epochs=5.0,
+    ema_decay=0.999,
+    augment="flip_crop",
+    precision="float32",
+)
+
 # The trainings after which a found architecture is evaluated. ImageNet's is that of arXiv 1906.05909, section 4.1;
 # weight decay and label smoothing, which the paper does not state, are the usual ones of ResNets in that setting.
 FULL_TRAINING: dict[str, Recipe] = {
@@ -149,18 +162,8 @@ FULL_TRAINING: dict[str, Recipe] = {
         augment="none",
         precision="float32",
     ),
-    "cifar10": Recipe(
-        epochs=200,
-        batch_size=128,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        warmup_epochs=5.0,
-        ema_decay=0.999,
-        augment="flip_crop",
-        precision="float32",
-    ),
+    "cifar10": _CIFAR,
+    "cifar100": _CIFAR,
     "image_folder": Recipe(
         epochs=100,
         batch_size=64,

@@ -45,12 +45,12 @@ INITS = ("scratch", "weights")
 
 EPILOG = """\
 settings:
-  data=cluttered_digits | digits | cifar10 | image_folder | imagenet
+  data=cluttered_digits | digits | cifar10 | cifar100 | image_folder | imagenet
   data.root=DIR     where the images are: image_folder has class folders alone, or train/ and perhaps
                     val/ and test/ that hold them; imagenet has train/ and val/, which is its test
                     split, in class folders or in one folder with LOC_val_solution.csv,
                     val_annotations.txt, or ILSVRC2012_validation_ground_truth.txt and
-                    map_clsloc.txt; cifar10 is downloaded there
+                    map_clsloc.txt; cifar10 and cifar100 are downloaded there
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
   recipe.augment=none | shift | flip_crop | resized_crop
   recipe.precision=float32 | bfloat16
