@@ -97,7 +97,7 @@ def test_one_table_and_one_figure_of_searched_networks_and_baselines(
 
 
 def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = trained(here / "one", PLAIN, None, recipe=dataclasses.replace(RECIPE, epochs=7))
+    one = trained(here / "one", PLAIN, None, recipe=dataclasses.replace(RECIPE, epochs=7, mixup=0.2))
     other = trained(here / "other", PLAIN, 0.9)
     # A trial that was stopped early was promised nothing.
     stopped = trained(here / "stopped", HYBRIDS[0], 0.9, provenance=provenance(full_training={
@@ -105,6 +105,7 @@ def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.C
     assert main([one, other, stopped]) == 0
     output = capsys.readouterr().out
     assert "not the same recipe: epochs is 7 and 40" in output
+    assert "not the same recipe: mixup is 0.2 and 0.0" in output
     assert "rank correlation: none" in output and "reached (validation)" in output.splitlines()[0]
     assert (here / "comparison" / "comparison.csv").is_file()
 

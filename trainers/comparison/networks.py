@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -156,9 +156,9 @@ def _check_same_images(trained: Sequence[Trained]) -> None:
 
 def _notes(trained: Sequence[Trained], networks: Sequence[Network]) -> tuple[str, ...]:
     notes = []
-    recipes = [each.bundle.recipe.to_json() for each in trained]
-    for name in dict.fromkeys(name for recipe in recipes for name in recipe):
-        values = list(dict.fromkeys(json.dumps(recipe.get(name)) for recipe in recipes))
+    recipes = [asdict(each.bundle.recipe) for each in trained]
+    for name in recipes[0]:
+        values = list(dict.fromkeys(json.dumps(recipe[name]) for recipe in recipes))
         if len(values) > 1:
             notes.append(f"not the same recipe: {name} is {' and '.join(values)}")
     sizes = sorted({each.bundle.data_summary.image_size for each in trained})
