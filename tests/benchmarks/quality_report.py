@@ -17,15 +17,15 @@ OURS, OURS_ON_CURVES, STANDARD_ON_CURVES = "ehvi", "ehvi+pareto", "tpe-multivari
 
 
 def evaluation_heading(checkpoints: Sequence[int]) -> str:
-    shares = "".join(f"{f'to {share:.0%}':>19}" for share in SHARES)
-    volumes = "".join(f"{f'HV at {count}':>24}" for count in checkpoints)
+    shares = "".join(f"{f'to {share:.0%}':>27}" for share in SHARES)
+    volumes = "".join(f"{f'HV at {count}':>26}" for count in checkpoints)
     return f"median (quartiles) worst seed\n{'method':<26}{shares}{volumes}{'repeats':>9}{'s/proposal':>12}"
 
 
 def evaluation_line(method: str, runs: Sequence[RawRun], checkpoints: Sequence[int]) -> str:
     """What a method needed and reached, all trainings having run to their end."""
-    line = "".join(f"{_counts([run.evaluations_to(share) for run in runs]):>19}" for share in SHARES)
-    line += "".join(f"{_shares([run.share_after(count) for run in runs]):>24}" for count in checkpoints)
+    line = "".join(f"{_counts([run.evaluations_to(share) for run in runs]):>27}" for share in SHARES)
+    line += "".join(f"{_shares([run.share_after(count) for run in runs]):>26}" for count in checkpoints)
     duplicates = np.median([run.duplicates for run in runs])
     return f"{method:<26}{line}{duplicates:>9.0f}{np.median([run.proposal_seconds for run in runs]):>12.3f}"
 
@@ -75,19 +75,19 @@ def evaluation_ratios(runs: dict[str, list[RawRun]]) -> list[str]:
 
 
 def curve_heading(epochs: int, budgets: Sequence[int]) -> str:
-    heading = "".join(f"{f'HV at {count}':>24}" for count in budgets)
+    heading = "".join(f"{f'HV at {count}':>26}" for count in budgets)
     return (
         f"epochs of {epochs} a full training; median (quartiles) worst seed\n"
-        f"{'method':<26}{heading}{'cheap third':>24}{'epochs to 90 %':>24}"
+        f"{'method':<26}{heading}{'cheap third':>26}{'epochs to 90 %':>26}"
     )
 
 
 def curve_line(method: str, runs: dict[int, list[RawRun]]) -> str:
     """`runs` by budget: a budget is known from the start, so each is a search of its own."""
     largest = runs[max(runs)]
-    line = "".join(f"{_shares([run.share_after(run.problem.budget) for run in some]):>24}" for some in runs.values())
-    line += f"{_shares([run.cheap_third for run in largest]):>24}"
-    return f"{method:<26}{line}{_counts([run.epochs_to(0.9) for run in largest]):>24}"
+    line = "".join(f"{_shares([run.share_after(run.problem.budget) for run in some]):>26}" for some in runs.values())
+    line += f"{_shares([run.cheap_third for run in largest]):>26}"
+    return f"{method:<26}{line}{_counts([run.epochs_to(0.9) for run in largest]):>26}"
 
 
 def curve_results(runs: dict[int, list[RawRun]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Peers: each proposes what is new and in the table, where it is installed; where it is not, that is said."""
 
-import itertools
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from tests.benchmarks.table import Table, finished_trials
 
 def small_table() -> Table:
     """60 networks of three choices; the last of 64 combinations are absent."""
-    combinations = itertools.product(range(4), range(4), "abcd")
-    rows: list[tuple[Value, ...]] = list(itertools.islice(combinations, 60))
+    combinations: list[tuple[Value, ...]] = list(product(range(4), range(4), "abcd"))
+    rows = combinations[:60]
     flops = np.array([1000.0 * (1 + index // 16) ** 2 * (1 + index // 4 % 4) for index in range(60)])
     accuracy = 0.9 - 0.3 / np.log(flops / 100) - 0.02 * np.array([operator == "b" for _, _, operator in rows])
     domains = {"width": (0, 1, 2, 3), "kernel": (0, 1, 2, 3), "operator": tuple("abcd")}

@@ -131,6 +131,11 @@ def test_several_tables_and_methods_as_raw_runs(
     assert "no baseline is of a problem and a method of this call" in capsys.readouterr().out
 
 
+def test_the_baselines_that_are_kept_can_be_read() -> None:
+    kept = [one for path in PROGRAM.parent.glob("baselines/*.json") for one in read_baselines(path)]
+    assert len(kept) >= 3 and all({len(shares) for shares in one.shares.values()} == {12} for one in kept)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"format": "search-quality-baseline/0"}', '{"format": 1'])
 def test_what_is_no_baseline_is_named(
     table: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
