@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -27,11 +28,12 @@ from trainers.distributed import join_by_file
 _PR_SET_PDEATHSIG = 1
 
 
-class _Worker:
-    """The worker, as its process sees it. Its end, which closes the input, is that of this process."""
+class Worker:
+    """The worker, as one of its processes sees it."""
 
-    def __init__(self, source: IO[bytes], target: IO[bytes]) -> None:
-        self._source, self._target = source, target
+    def __init__(self, source: IO[bytes], target: IO[bytes], leave: Callable[[int], object]) -> None:
+        """`leave` ends this process with an exit code: at once, since an end in order would wait for the others."""
+        self._source, self._target, self._leave = source, target, leave
         self._may_go_on = threading.Semaphore(0)
         self._wants_end = threading.Event()
 
@@ -47,7 +49,8 @@ class _Worker:
                 self._wants_end.set()
             else:
                 self._may_go_on.release()
-        os._exit(FAILURE)
+        # It is gone.
+        self._leave(FAILURE)
 
     def wants_end(self) -> bool:
         return self._wants_end.is_set()
@@ -62,10 +65,23 @@ class _Worker:
             return
         self.say(MemberLine(WorkerMessage(report, tuple(warnings_so_far()))))
         warnings_so_far().clear()
-        if not isinstance(report, EpochReport):
-            # An end in order would wait for the others.
-            os._exit(FAILURE)
-        self._may_go_on.acquire()
+        if isinstance(report, EpochReport):
+            self._may_go_on.acquire()
+        else:
+            self._leave(FAILURE)
+
+
+def train_for(worker: Worker, rank: int, meeting: Path, requests: EndRequests) -> None:
+    """Trains the trial of `worker`, with the others that meet in a file."""
+    trial = worker.trial()
+    report = functools.partial(worker.report, rank)
+    with failures_reported(trial, requests, report):
+        processes = join_by_file(meeting, rank, trial.processes, trial.device)
+        for result in trained_epochs(trial, requests, processes):
+            report(EpochReport(result, gpu_use(processes.device) if processes.is_first else None))
+        if processes.is_first:
+            worker.say(MemberLine(None))
+        processes.leave()
 
 
 def main(arguments: list[str]) -> int:
@@ -77,19 +93,11 @@ def main(arguments: list[str]) -> int:
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What else is printed is for the log.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    worker = _Worker(sys.stdin.buffer, target)
+    worker = Worker(sys.stdin.buffer, target, os._exit)
     requests = EndRequests(worker.wants_end)
     requests.listen()
     warnings_so_far()
-    trial = worker.trial()
-    report = functools.partial(worker.report, rank)
-    with failures_reported(trial, requests, report):
-        processes = join_by_file(meeting, rank, trial.processes, trial.device)
-        for result in trained_epochs(trial, requests, processes):
-            report(EpochReport(result, gpu_use(processes.device) if processes.is_first else None))
-    if processes.is_first:
-        worker.say(MemberLine(None))
-    processes.leave()
+    train_for(worker, rank, meeting, requests)
     return SUCCESS
 
 

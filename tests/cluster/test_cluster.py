@@ -21,7 +21,7 @@ from ray.cluster_utils import Cluster
 from cluster.node_checks import NodeCheck, check_nodes, node_name
 from nas.settings.run_directory import run_directory
 from tests.entries.test_search import SMALL, run, start, summary
-from tests.faults.searches import records, start_search, wait_for
+from tests.faults.searches import output_of, records, start_search, wait_for
 from tests.support.images import make_images
 from tests.support.present import present
 from trainers.data.config import DATA_DEFAULTS, KnownFiles
@@ -79,7 +79,7 @@ def test_a_search_survives_the_loss_of_a_node(tmp_path: Path) -> None:
             wait_for(lambda: busy_nodes() == 2 and _fewest_epochs_of_two(tmp_path) >= 2, process)
             at_the_loss = {record.number: len(record.epochs) for record in records(tmp_path, "lost")}
             os.kill(second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
-            output, error = process.communicate(timeout=400)
+            output, error = output_of(process, 400)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -10,7 +10,17 @@ import psutil
 import pytest
 
 from tests.entries.test_search import run, start
-from tests.faults.searches import checkpoints, left_over, named, records, start_search, tree, wait_for, workers
+from tests.faults.searches import (
+    checkpoints,
+    left_over,
+    named,
+    output_of,
+    records,
+    start_search,
+    tree,
+    wait_for,
+    workers,
+)
 
 # Stands for a search: it has a child with a child of its own, and its main thread waits where no signal reaches Python.
 WAITING = """
@@ -110,7 +120,7 @@ def test_a_preempted_search_and_one_ended_at_once_go_on_where_they_were(tmp_path
         assert all(before <= after for before, after in zip(trained, now, strict=False))
         assert {record.outcome for record in records(tmp_path, "one")} <= {"running", "finished", "held", "stopped"}
         process = start(tmp_path, "nas/search.py", "--resume", "one")
-    _, error = process.communicate(timeout=240)
+    _, error = output_of(process)
     assert process.returncode == 0, error
     ended = records(tmp_path, "one")
     assert sum(record.trained for record in ended) == 3 and all(record.deaths == 0 for record in ended)

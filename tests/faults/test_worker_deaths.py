@@ -21,6 +21,7 @@ from tests.faults.searches import (
     checkpoints,
     is_alive,
     left_over,
+    output_of,
     records,
     start_search,
     tree,
@@ -158,7 +159,7 @@ def test_workers_that_are_told_to_end_cost_their_trials_nothing(tmp_path: Path) 
         worker.send_signal(number)
     assert left_over(before, seconds=15) == []
     assert any("-step-" in path.name for path in checkpoints(tmp_path, "one"))
-    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    _, error = output_of(process)
     assert process.returncode == 0 and "Traceback" not in error, error
     assert error.count("its worker was told to end, it goes on from its checkpoint") == 2, error
     ended = records(tmp_path, "one")
@@ -175,7 +176,7 @@ def test_a_killed_process_of_a_trial_of_two_costs_an_attempt_and_leaves_nothing(
     assert left_over(before, seconds=30) == []
     wait_for(lambda: len(members(process)) == 2, process)
     before = members(process)
-    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    _, error = output_of(process)
     assert process.returncode == 0 and "Traceback" not in error, error
     assert "process 2 of its 2 was killed by SIGKILL, it goes on from its checkpoint" in error, error
     assert [(record.outcome, record.deaths) for record in records(tmp_path, "one")] == [("finished", 1)]

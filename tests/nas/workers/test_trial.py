@@ -15,7 +15,7 @@ from torch import nn
 
 import nas.workers.end_requests
 import nas.workers.trial
-from nas.workers.end_requests import SIGNALS, EndRequests
+from nas.workers.end_requests import SIGNALS, EndRequests, end_asked_for
 from nas.workers.trial import failures_reported, train_trial, trained_epochs
 from nas.workers.trial_config import EpochReport, TrialConfig, TrialEnded, TrialPreempted, WorkerMessage, WorkerReport
 from tests.support.images import folder_config, make_images
@@ -178,6 +178,8 @@ def test_a_trial_that_the_driver_wants_to_end_is_checkpointed_after_the_next_ste
     with pytest.raises(Stopped):
         list(trained_epochs(trial(tmp_path), EndRequests(lambda: True), ALONE))
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-000000-step-000000001.checkpoint"]
+    # Without a Ray there is no driver to ask.
+    assert not end_asked_for()
 
 
 def test_checkpoints_within_an_epoch_come_by_time(tmp_path: Path) -> None:
