@@ -17,6 +17,7 @@ FULL_TRAINING_RECIPES = {
     "digits": "digits",
     "cluttered_digits": "cluttered_digits",
     "cifar10": "cifar10",
+    "cifar100": "cifar100",
     "image_folder": "image_folder",
     "imagenet": "imagenet_paper",
 }

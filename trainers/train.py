@@ -47,12 +47,12 @@ INITS = ("scratch", "weights")
 
 EPILOG = """\
 settings:
-  data=cluttered_digits | digits | cifar10 | image_folder | imagenet
+  data=cluttered_digits | digits | cifar10 | cifar100 | image_folder | imagenet
   data.root=DIR     where the images are: image_folder has class folders alone, or train/ and perhaps
                     val/ and test/ that hold them; imagenet has train/ and val/, which is its test
                     split, in class folders or in one folder with LOC_val_solution.csv,
                     val_annotations.txt, or ILSVRC2012_validation_ground_truth.txt and
-                    map_clsloc.txt; cifar10 is downloaded there
+                    map_clsloc.txt; cifar10 and cifar100 are downloaded there
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
   recipe=NAME       one of trainers/recipes/, or a file as those: FILE.yaml
   recipe.epochs, recipe.batch_size (of all processes together; the learning rate changes with it, unless it is

@@ -303,4 +303,7 @@ def test_bundles_without_names_of_classes_predict(untouched: Path, tmp_path: Pat
 @same_rounding
 def test_an_interrupted_training_ends_as_one_that_was_not(untouched: Path, trained: tuple[str, str]) -> None:
     result, expected = result_of(untouched, "earlier-knee-trained"), EXPECTED["full_training"]
-    assert {key: result[key] for key in expected} == expected
+    # Earlier code added up the losses of test images in the order of batches, and rounded with each.
+    assert result["test_loss"] == pytest.approx(expected["test_loss"], rel=1e-6)
+    others = expected.keys() - {"test_loss"}
+    assert {key: result[key] for key in others} == {key: expected[key] for key in others}

@@ -22,6 +22,7 @@ LICENCES = {
     "digits": f"{_DIGITS}.",
     "cluttered_digits": f"Composed of {_DIGITS}: each at a random place over fragments of others.",
     "cifar10": "CIFAR-10 (A. Krizhevsky, 2009). Its authors name no licence.",
+    "cifar100": "CIFAR-100 (A. Krizhevsky, 2009). Its authors name no licence.",
     "image_folder": "Images of whoever ran the search. What their licence says of networks trained on them holds here.",
     "imagenet": "ImageNet. Its terms of access allow non-commercial research and education.",
 }

@@ -63,6 +63,7 @@ DATA_DEFAULTS: dict[str, DataConfig] = {
     "digits": DataConfig("digits", None, image_size=16, validation_fraction=0.25),
     "cluttered_digits": DataConfig("cluttered_digits", None, image_size=16, validation_fraction=0.25),
     "cifar10": DataConfig("cifar10", "data/", image_size=32, validation_fraction=0.1),
+    "cifar100": DataConfig("cifar100", "data/", image_size=32, validation_fraction=0.1),
     "image_folder": DataConfig("image_folder", None, image_size=224, validation_fraction=0.15, loader_workers=2),
     # The paper tunes on 4 % of the training images.
     "imagenet": DataConfig("imagenet", None, image_size=224, validation_fraction=0.04, loader_workers=8),

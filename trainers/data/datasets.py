@@ -1,7 +1,7 @@
 """What is in a data set, and its three splits, read as a configuration says.
 
 The search sees the train and the validation split; the test split is for the last evaluation alone. Torch is imported
-only where images are loaded, or CIFAR-10 is checked: a look at a data set is quick.
+only where images are loaded, or CIFAR's is checked: a look at a data set is quick.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,9 @@ from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_listing import MissingDirectory
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
 from trainers.data.known_sizes import (
+    CIFAR_CLASSES,
     IMAGENET_CLASSES,
-    cifar10_sizes,
+    cifar_sizes,
     cluttered_digits_sizes,
     digits_sizes,
     imagenet_sizes,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 # The images of each split of what is made of the digits.
 DIGITS = {"digits": digits_sizes, "cluttered_digits": cluttered_digits_sizes}
-# Where torchvision keeps CIFAR-10 in its directory.
-CIFAR10_FOLDER = "cifar-10-batches-py"
+# Where torchvision keeps them in their directory.
+CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,18 @@ def check_data(config: DataConfig) -> DataSummary:
 
 def summary_before_download(config: DataConfig) -> DataSummary | None:
     """What a data set will hold that is downloaded when it is first used; None where it is there, or never is."""
-    if config.name != "cifar10" or (_root(config) / CIFAR10_FOLDER).is_dir():
+    if config.name not in CIFAR_FOLDERS or (_root(config) / CIFAR_FOLDERS[config.name]).is_dir():
         return None
     return summary_without_images(config)
 
 
 def summary_without_images(config: DataConfig) -> DataSummary | None:
-    """What a data set is known to hold before anybody looks at it: CIFAR-10, and ImageNet where no place is named.
+    """What a data set is known to hold before anybody looks at it: CIFAR's, and ImageNet where no place is named.
 
     None where it depends on what is there.
     """
-    if config.name == "cifar10":
-        return DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
+    if config.name in CIFAR_CLASSES:
+        return _cifar_summary(config)
     if config.name == "imagenet" and config.root is None:
         sizes = imagenet_sizes(config.validation_fraction)
         return DataSummary("imagenet", IMAGENET_CLASSES, 3, config.image_size, *sizes)
@@ -80,7 +81,7 @@ def summary_without_images(config: DataConfig) -> DataSummary | None:
 def examine_data(config: DataConfig, index: Path | None = None, *, download: bool = True) -> ExaminedData:
     """Looks at all that can be seen before anything starts, and says what is there.
 
-    Folders are scanned, unless the index at `index`, of an earlier look, still says what is in them. CIFAR-10 is
+    Folders are scanned, unless the index at `index`, of an earlier look, still says what is in them. CIFAR's is
     downloaded where it is missing, unless `download` says otherwise. Raises UserError where a directory is missing,
     folders can be read in several ways, a class folder is empty, an archive is damaged, the first image of a class
     cannot be read, or images hold nothing.
@@ -88,12 +89,10 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
     if config.name in DIGITS:
         sizes = DIGITS[config.name](config.validation_fraction, config.split_seed)
         return ExaminedData(DataSummary(config.name, 10, 1, config.image_size, *sizes), digits_fingerprint())
-    if config.name == "cifar10":
-        from trainers.data.memory_sets import check_cifar10
+    if config.name in CIFAR_CLASSES:
+        from trainers.data.cifar_sets import check_cifar
 
-        fingerprint = check_cifar10(_root(config), download=download)
-        summary = DataSummary("cifar10", 10, 3, config.image_size, *cifar10_sizes(config.validation_fraction))
-        return ExaminedData(summary, fingerprint)
+        return ExaminedData(_cifar_summary(config), check_cifar(config.name, _root(config), download=download))
     try:
         files = _current_index(config, index, contents=True) or _scanned(config)
     except MissingDirectory as error:
@@ -118,10 +117,10 @@ def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -
     if config.name in DIGITS:
         train, validation, _ = _digits(config)
         return train, validation
-    if config.name == "cifar10":
-        from trainers.data.memory_sets import cifar10_train_validation
+    if config.name in CIFAR_CLASSES:
+        from trainers.data.cifar_sets import cifar_train_validation
 
-        return cifar10_train_validation(_root(config), config.image_size, config.validation_fraction, config.split_seed)
+        return cifar_train_validation(config, _root(config))
     folder_set = _folder_set(config, known)
     return _folder_images(config, folder_set.train), _folder_images(config, folder_set.validation)
 
@@ -130,14 +129,19 @@ def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
     """The test split. Raises UserError where there is none, or it is not the `known` one."""
     if config.name in DIGITS:
         return _digits(config)[2]
-    if config.name == "cifar10":
-        from trainers.data.memory_sets import cifar10_test
+    if config.name in CIFAR_CLASSES:
+        from trainers.data.cifar_sets import cifar_test
 
-        return cifar10_test(_root(config), config.image_size)
+        return cifar_test(config, _root(config))
     test = _folder_set(config, known).test
     if not test.index:
         raise UserError(f"data.root: {config.root!r} has no test directory.")
     return _folder_images(config, test)
+
+
+def _cifar_summary(config: DataConfig) -> DataSummary:
+    classes = CIFAR_CLASSES[config.name]
+    return DataSummary(config.name, classes, 3, config.image_size, *cifar_sizes(classes, config.validation_fraction))
 
 
 def _check_empty(files: FileIndex, folder_set: FolderSet) -> None:

@@ -14,7 +14,8 @@ DIGITS_TEST_FRACTION = 0.2
 # So often each digit of the train, the validation and the test split is seen, every time in other clutter: in an epoch
 # of a training, and in an evaluation.
 COMPOSITIONS = (3, 4, 4)
-CIFAR10_TRAIN, CIFAR10_TEST = 50_000, 10_000
+CIFAR_CLASSES = {"cifar10": 10, "cifar100": 100}
+CIFAR_TRAIN, CIFAR_TEST = 50_000, 10_000
 # The images of ILSVRC 2012, and its classes, which are not of equal size.
 IMAGENET_TRAIN, IMAGENET_TEST, IMAGENET_CLASSES = 1_281_167, 50_000, 1_000
 
@@ -41,10 +42,10 @@ def cluttered_digits_sizes(validation_fraction: float, split_seed: int) -> tuple
     return COMPOSITIONS[0] * train, COMPOSITIONS[1] * validation, COMPOSITIONS[2] * test
 
 
-def cifar10_sizes(validation_fraction: float) -> tuple[int, int, int]:
-    """The images of each split of CIFAR-10, whose classes are of equal size, so that a stratified split is exact."""
-    validation = 10 * round(validation_fraction * CIFAR10_TRAIN / 10)
-    return CIFAR10_TRAIN - validation, validation, CIFAR10_TEST
+def cifar_sizes(classes: int, validation_fraction: float) -> tuple[int, int, int]:
+    """The images of each split of CIFAR-10 or CIFAR-100, whose classes are of equal size: stratified ones are exact."""
+    validation = classes * round(validation_fraction * CIFAR_TRAIN / classes)
+    return CIFAR_TRAIN - validation, validation, CIFAR_TEST
 
 
 def imagenet_sizes(validation_fraction: float) -> tuple[int, int, int]:

@@ -1,24 +1,16 @@
-"""The small data sets, which are held in memory: scikit-learn's digits, plain and in clutter, and CIFAR-10."""
+"""scikit-learn's digits, plain and in clutter, held in memory."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional as F
 
-from search_spaces.errors import UserError, first_line
 from trainers.data.cluttered_images import ClutteredImages
-from trainers.data.content_sample import content_digests, file_sizes
-from trainers.data.fingerprint import DataFiles, DataFingerprint
 from trainers.data.images import MemoryImages
 from trainers.data.known_sizes import COMPOSITIONS, split_digits
-from trainers.data.normalisation import CIFAR10_MEAN, CIFAR10_STD, DIGITS_MEAN, DIGITS_STD
-from trainers.data.splits import split_validation
-from trainers.data.torchvision_import import torchvision
+from trainers.data.normalisation import DIGITS_MEAN, DIGITS_STD
 
 
 def digits_splits(image_size: int, validation_fraction: float, split_seed: int) -> tuple[MemoryImages, ...]:
@@ -66,55 +58,3 @@ def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
     bunch: Any = load_digits()
     return bunch.images, bunch.target.astype(np.int64)
-
-
-def cifar10_train_validation(
-    root: Path, image_size: int, validation_fraction: float, split_seed: int
-) -> tuple[MemoryImages, MemoryImages]:
-    """Train and validation split, both of CIFAR-10's 50,000 training images."""
-    images, labels = _cifar10(root, train=True)
-    train, validation = split_validation(labels.tolist(), validation_fraction, split_seed)
-    return (
-        _cifar10_images(images[train], labels[train], image_size),
-        _cifar10_images(images[validation], labels[validation], image_size),
-    )
-
-
-def cifar10_test(root: Path, image_size: int) -> MemoryImages:
-    """CIFAR-10's 10,000 test images."""
-    return _cifar10_images(*_cifar10(root, train=False), image_size)
-
-
-def check_cifar10(root: Path, *, download: bool = True) -> DataFingerprint:
-    """Downloads CIFAR-10 into `root` unless it is there or `download` is false, and checks it.
-
-    Raises UserError where that fails.
-    """
-    found = _cifar10_set(root, train=True, download=download)
-    paths = [name for name, _ in (*found.train_list, *found.test_list)]
-    files = [os.path.join(root, found.base_folder, path) for path in paths]
-    digests = content_digests(files, whole=True)
-    return DataFiles(
-        tuple(found.classes), paths, file_sizes(files), dict(zip(paths, digests, strict=True))
-    ).fingerprint()
-
-
-def _cifar10_images(images_ICHW: Tensor, labels_I: Tensor, image_size: int) -> MemoryImages:
-    return MemoryImages(images_ICHW, labels_I, image_size=image_size, mean=CIFAR10_MEAN, std=CIFAR10_STD)
-
-
-def _cifar10(root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
-    found = _cifar10_set(root, train=train, download=False)
-    return torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(found.targets)
-
-
-def _cifar10_set(root: Path, *, train: bool, download: bool) -> Any:
-    """torchvision's data set, whose files have been compared with their published checksums."""
-    try:
-        return torchvision().datasets.CIFAR10(str(root), train=train, download=download)
-    except (OSError, RuntimeError, EOFError) as error:
-        tried = " and could not be downloaded there" if download else ""
-        raise UserError(
-            f"CIFAR-10 is not whole in {str(root)!r}{tried} ({first_line(error).rstrip('. ')}): "
-            f"put cifar-10-python.tar.gz there, or name another place with data.root=..."
-        ) from error

@@ -14,11 +14,21 @@ from trainers.data.normalisation import NORMALISATION
 EVALUATION_MARGIN = 256 / 224
 # The data sets that are read from folders, whatever the size of their images.
 _OF_FOLDERS = ("image_folder", "imagenet")
+_CIFAR100 = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
 # The classes of the data sets that always have the same, in the order of their labels.
 KNOWN_CLASSES: dict[str, tuple[str, ...]] = {
     "digits": CLASSES,
     "cluttered_digits": CLASSES,
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "cifar100": tuple(_CIFAR100.split()),
 }
 
 

@@ -1,4 +1,4 @@
-"""The data sets that are held in memory: digits, and CIFAR-10 in its own file format."""
+"""The data sets that are held in memory: digits, and CIFAR-10 and -100 in their own file formats."""
 
 import hashlib
 import pickle
@@ -16,7 +16,9 @@ from tests.support.images import all_of, in_memory
 from trainers.data import known_sizes
 from trainers.data.augmentation import Augmentation
 from trainers.data.config import DATA_DEFAULTS, DataConfig, DataSummary
-from trainers.data.datasets import check_data, load_test, load_train_validation
+from trainers.data.datasets import check_data, examine_data, load_test, load_train_validation
+from trainers.data.normalisation import NORMALISATION
+from trainers.data.preprocessing import KNOWN_CLASSES
 from trainers.data.torchvision_import import torchvision
 
 DIGITS = DATA_DEFAULTS["digits"]
@@ -56,13 +58,15 @@ def test_split_seed_moves_validation_and_never_test() -> None:
     assert torch.equal(test, same)
 
 
-@pytest.fixture
-def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
-    """A small CIFAR-10: 5 training files of 20 images, one test file of 10, and their checksums."""
-    cls = torchvision().datasets.CIFAR10
-    directory = tmp_path / "cifar-10-batches-py"
+def small_cifar(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, classes: int) -> DataConfig:
+    """A small CIFAR: training files of 100 images in all, one test file of 10, and their checksums."""
+    cls = getattr(torchvision().datasets, "CIFAR10" if classes == 10 else "CIFAR100")
+    directory = directory / cls.base_folder
     directory.mkdir()
     generator = np.random.default_rng(0)
+    labels, meta, key = (
+        ("labels", "batches.meta", "label_names") if classes == 10 else ("fine_labels", "meta", "fine_label_names")
+    )
 
     def write(name: str, content: dict[str, Any]) -> list[str]:
         (directory / name).write_bytes(pickle.dumps(content))
@@ -70,17 +74,37 @@ def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
 
     def images(count: int) -> dict[str, Any]:
         data = generator.integers(0, 256, (count, 3072), dtype=np.uint8)
-        return {"data": data, "labels": [index % 10 for index in range(count)]}
+        return {"data": data, labels: [index % 10 for index in range(count)]}
 
-    monkeypatch.setattr(cls, "train_list", [write(f"data_batch_{index}", images(20)) for index in range(1, 6)])
-    monkeypatch.setattr(cls, "test_list", [write("test_batch", images(10))])
-    names = write("batches.meta", {"label_names": [str(index) for index in range(10)]})
-    monkeypatch.setattr(cls, "meta", {"filename": names[0], "key": "label_names", "md5": names[1]})
+    training = [f"data_batch_{index}" for index in range(1, 6)] if classes == 10 else ["train"]
+    monkeypatch.setattr(cls, "train_list", [write(name, images(100 // len(training))) for name in training])
+    monkeypatch.setattr(cls, "test_list", [write("test_batch" if classes == 10 else "test", images(10))])
+    names = write(meta, {key: [str(index) for index in range(classes)]})
+    monkeypatch.setattr(cls, "meta", {"filename": names[0], "key": key, "md5": names[1]})
     # Nothing listens there: a download fails at once, and on the real code path.
-    monkeypatch.setattr(cls, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    monkeypatch.setattr(known_sizes, "CIFAR10_TRAIN", 100)
-    monkeypatch.setattr(known_sizes, "CIFAR10_TEST", 10)
-    return DataConfig("cifar10", str(tmp_path), image_size=32, validation_fraction=0.2)
+    monkeypatch.setattr(cls, "url", f"http://127.0.0.1:9/cifar-{classes}-python.tar.gz")
+    monkeypatch.setattr(known_sizes, "CIFAR_TRAIN", 100)
+    monkeypatch.setattr(known_sizes, "CIFAR_TEST", 10)
+    return DataConfig(name, str(directory.parent), image_size=32, validation_fraction=0.2)
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
+    return small_cifar(tmp_path, monkeypatch, "cifar10", 10)
+
+
+def test_cifar100_has_a_hundred_classes_known_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_cifar(tmp_path, monkeypatch, "cifar100", 100)
+    found = examine_data(config)
+    assert found.summary.classes == 100 and found.fingerprint.classes == tuple(map(str, range(100)))
+    train, validation = map(in_memory, load_train_validation(config))
+    assert len(train) + len(validation) == 100 and len(load_test(config)) == 10
+    assert len(KNOWN_CLASSES["cifar100"]) == 100 and train.mean == NORMALISATION["cifar100"][0]
+    # Of the whole: a tenth of each class's 500.
+    monkeypatch.undo()
+    assert known_sizes.cifar_sizes(100, 0.1) == known_sizes.cifar_sizes(10, 0.1) == (45_000, 5_000, 10_000)
+    with pytest.raises(UserError, match=r"CIFAR-100 is not whole .*: put cifar-100-python\.tar\.gz there"):
+        load_train_validation(config)
 
 
 def test_cifar10_is_split_from_its_training_files(cifar10: DataConfig) -> None:
