@@ -79,16 +79,23 @@ def assert_equal(one: Path, other: Path) -> None:
     for name in ("test_accuracy", "val_accuracy", "epochs"):
         assert results[0][name] == results[1][name]
     assert results[0]["test_loss"] == pytest.approx(results[1]["test_loss"], rel=1e-6)
+    measured = [result["measured"] for result in results]
+    assert measured[0]["top5_accuracy"] == measured[1]["top5_accuracy"]
+    assert measured[0]["calibration_error"] == pytest.approx(measured[1]["calibration_error"], abs=1e-6)
+    assert (one / "confusion.csv").read_bytes() == (other / "confusion.csv").read_bytes()
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_number_of_processes_ends_with_the_same_weights(
     bundle: Path, alone: Path, tmp_path: Path, count: int
 ) -> None:
-    words = on_processes(count, bundle, "--out", tmp_path / "out")
+    words = on_processes(count, bundle, "--out", tmp_path / "out", "--corruptions")
     passes = {2: "2 passes × ", 4: ""}[count]
     assert f"batch    {count} processes × {passes}15 images, batch norm over 15\n" in words
     assert_equal(alone, tmp_path / "out")
+    # How robust it is, too, by noise that follows from the images.
+    assert main([str(bundle), "--out", str(alone), "--corruptions"]) == 0
+    assert result_of(alone)["robustness"] == result_of(tmp_path / "out")["robustness"]
 
 
 @pytest.mark.parametrize("micro_batch", ["30", pytest.param("60", marks=pytest.mark.slow)])
