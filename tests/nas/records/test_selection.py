@@ -15,6 +15,8 @@ RECORDS = [
     trial_record(2, (0.90,), flops=1_000_000, params=20, inference=inference_cost(latency_ms=3.0)),
     trial_record(3, (0.4,), flops=500_000, params=1),
     trial_record(4, (0.99,), flops=10, params=1, outcome="stopped"),
+    trial_record(5, (0.99,), flops=10, params=1, outcome="failed"),
+    trial_record(6, (), flops=10, params=1, outcome="stopped"),
 ]
 
 
@@ -23,7 +25,7 @@ RECORDS = [
     [
         ("knee", 1), ("accuracy", 2), ("max-flops=1e6", 2), 
         ("max-flops=1M", 2), ("max-flops=10k", 1), ("max-flops=999999", 1), ("max-flops=1000", 0),
-        ("max-params=30", 2), ("max-params=19", 0), ("max-latency=3", 2), ("max-latency=2.9", 1), ("trial=3", 3),
+        ("max-params=30", 2), ("max-params=19", 0), ("max-latency=3", 2), ("max-latency=2.9", 1), ("trial=3", 3), ("trial=4", 4),
         ("within=1%", 2), ("within=1.9%", 2), ("within=2%", 1), ("within=2", 1), ("within=0", 2), ("within=100%", 0),
     ],
 )  # fmt: skip
@@ -50,8 +52,9 @@ def test_picks(choice: str, number: int) -> None:
         ("within=few", "expected points of accuracy"),
         ("within", "expected points of accuracy"),
         ("withn=1%", "Did you mean 'within=P%'"),
-        ("trial=9", "expected a number from 0 to 4"),
-        ("trial=4", "that trial is stopped"),
+        ("trial=9", "expected a number from 0 to 6"),
+        ("trial=5", "that trial is failed, expected one that was finished or stopped"),
+        ("trial=6", "that trial is stopped, expected one that was finished or stopped"),
         ("trial=", "there is no such trial"),
         ("trial", "unknown --pick"),
         ("knee=3", "unknown --pick"),
