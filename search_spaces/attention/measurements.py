@@ -1,7 +1,6 @@
 """Where the Triton kernels were measured to be the fastest: `measured.json`, which the benchmark's results go into."""
 
 import json
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ def is_triton_fastest(device: torch.device, dtype: torch.dtype) -> bool:
     return bool(TRITON_FASTEST) and str(dtype).removeprefix("torch.") in TRITON_FASTEST.get(_name(device), ())
 
 
-@lru_cache
 def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device)
+    # Properties are what torch.compile can look up while it compiles.
+    name: str = torch.cuda.get_device_properties(device).name
+    return name
