@@ -108,8 +108,9 @@ def _trial(records: Sequence[TrialRecord], argument: str) -> TrialRecord:
         last = max((record.number for record in records), default=None)
         raise UserError(f"--pick trial={argument}: there is no such trial, expected a number from 0 to {last}.")
     if record.outcome not in ("finished", "stopped") or not record.epochs:
+        when = "" if record.epochs else " before its first epoch"
         raise UserError(
-            f"--pick trial={argument}: that trial is {record.outcome}, expected one that was finished or stopped."
+            f"--pick trial={argument}: that trial is {record.outcome}{when}, expected one that was finished or stopped."
         )
     return record
 

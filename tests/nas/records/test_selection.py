@@ -54,7 +54,7 @@ def test_picks(choice: str, number: int) -> None:
         ("withn=1%", "Did you mean 'within=P%'"),
         ("trial=9", "expected a number from 0 to 6"),
         ("trial=5", "that trial is failed, expected one that was finished or stopped"),
-        ("trial=6", "that trial is stopped, expected one that was finished or stopped"),
+        ("trial=6", "that trial is stopped before its first epoch, expected one that was finished or stopped"),
         ("trial=", "there is no such trial"),
         ("trial", "unknown --pick"),
         ("knee=3", "unknown --pick"),
