@@ -23,9 +23,10 @@ RECORDS = [
 @pytest.mark.parametrize(
     ("choice", "number"),
     [
-        ("knee", 1), ("accuracy", 2), ("max-flops=1e6", 2), 
+        ("knee", 1), ("accuracy", 2), ("max-flops=1e6", 2),
         ("max-flops=1M", 2), ("max-flops=10k", 1), ("max-flops=999999", 1), ("max-flops=1000", 0),
-        ("max-params=30", 2), ("max-params=19", 0), ("max-latency=3", 2), ("max-latency=2.9", 1), ("trial=3", 3), ("trial=4", 4),
+        ("max-params=30", 2), ("max-params=19", 0), ("max-latency=3", 2), ("max-latency=2.9", 1),
+        ("trial=3", 3), ("trial=4", 4),
         ("within=1%", 2), ("within=1.9%", 2), ("within=2%", 1), ("within=2", 1), ("within=0", 2), ("within=100%", 0),
     ],
 )  # fmt: skip
