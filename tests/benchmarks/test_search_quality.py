@@ -67,14 +67,11 @@ def test_evaluations_of_several_workers(table: Path, tmp_path: Path) -> None:
     assert results["ehvi"]["duplicates"] == [0, 0]
 
 
-def test_curves_with_every_scheduler(table: Path, tmp_path: Path) -> None:
+def test_curves_with_every_scheduler(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
-    done = run(
-        "--table", table, "--methods", "ehvi+pareto", "random+none", "tpe-multivariate+asha", "--seeds", 1,
-        "--evaluations", 25, "--workers", 4, "--curves", "--json", out,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "epochs of tpe-multivariate+asha to 90 % against ehvi+pareto" in done.stdout
+    call = ["--table", str(table), "--methods", "ehvi+pareto", "random+none", "tpe-multivariate+asha", "--seeds", "1"]
+    assert main([*call, "--evaluations", "25", "--workers", "4", "--curves", "--json", str(out)]) == 0
+    assert "epochs of tpe-multivariate+asha to 90 % against ehvi+pareto" in capsys.readouterr().out
     results = json.loads(out.read_text(encoding="utf-8"))
     for result in results.values():
         (volume,), (cheap,) = result["hypervolume_at"]["25"], result["cheap_third"]
