@@ -4,7 +4,8 @@ python tests/benchmarks/ranking.py [--architectures 14] [--processes 2] [--resul
 
 The anchors, and random architectures at even ratios of FLOPs. `data=NAME` and `training.*` are overrides of the
 search, `recipe.*` of the full training. What FILE holds is not trained again, so that an interrupted run goes on.
-Prints the table and Spearman's correlation of the search's validation accuracy with the full training's test accuracy.
+Prints the table and Spearman's correlation of the search's validation accuracy with the full training's test accuracy,
+beside how well the full training's own two accuracies agree, above which chance alone could bring it.
 """
 
 import argparse
@@ -144,6 +145,13 @@ def print_table(
     for epoch in range(1, len(curves[0]) + 1):
         correlation = spearmanr([curve[epoch - 1] for curve in curves], final).statistic
         print(f"Spearman's correlation of epoch {epoch} with the full training: {correlation:.3f}")
+    validated = [full["val_accuracy"][-1] for _, full in rows]
+    # The two splits are as large as each other.
+    held_out = [(test + validation) / 2 for test, validation in zip(final, validated, strict=True)]
+    last = spearmanr([curve[-1] for curve in curves], held_out).statistic
+    print(f"of the last with the full training's accuracy on all images held out: {last:.3f}")
+    agreement = spearmanr(validated, final).statistic
+    print(f"of the full training's validation accuracy with its test accuracy: {agreement:.3f}")
 
 
 if __name__ == "__main__":
