@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> int:
             raise UserError("DIR is missing: the output directories of full trainings (see --help).")
         from trainers.bundle.trained import read_trained
 
+        if Path(options.out).exists() and not Path(options.out).is_dir():
+            raise UserError(f"--out is {options.out!r}: expected a directory, found a file.")
         trained = [read_trained(directory) for directory in dict.fromkeys(map(Path, options.directories))]
         # What computes takes a moment to import; a mistake is said before.
         from trainers.comparison.files import write_comparison

@@ -122,6 +122,7 @@ def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.C
         (["plain", "others"], "on other images than 'others' now: 1 files then, 3 now"),
         (["torn"], "expected columns epoch, train_loss"),
         (["plain", "--ou", "x"], "Did you mean '--out'"),
+        (["plain", "--out", "torn/history.csv"], "--out is 'torn/history.csv': expected a directory, found a file"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(

@@ -67,7 +67,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"{str(path.parent)!r} is no bundle: {path.name}: {error.strerror}.") from error
+        inner = path.parent / "bundle"
+        hint = f" Did you mean {str(inner)!r}, the bundle of the training there?" if (inner / DOCUMENT).exists() else ""
+        raise UserError(f"{str(path.parent)!r} is no bundle: {path.name}: {error.strerror}.{hint}") from error
 
 
 def _refuse_constant(name: str) -> None:

@@ -165,6 +165,6 @@ def test_a_real_search_on_latency(tmp_path: Path) -> None:
     held = {int(run.data.tags["nas.trial"]): run.data.metrics["latency_ms"] for run in children}
     assert held == {record.number: record.latency_ms for record in ledger.records if record.trained}
     page = (tmp_path / "runs" / "fast" / "report" / "front.html").read_text(encoding="utf-8")
-    assert "with less latency" in page and "<option value='latency_ms' selected>" in page
+    assert "with less latency" in page and '<option value="latency_ms" selected>' in page
     listed = run_script(tmp_path, "nas/export.py", "fast", "--list")
     assert listed.returncode == 0 and "latency" in listed.stdout.splitlines()[0].split()

@@ -215,7 +215,7 @@ def test_a_search_is_forked_and_a_result_that_it_took_over_exported(tmp_path: Pa
     for command in (small, ["--resume", "old", "--fork", "new", "--trials", "1", "space.stages.heads=[1]"]):
         done = run(tmp_path, "nas/search.py", *command)
         assert done.returncode == 0, done.stderr
-    assert "1 architectures beside" in done.stdout and "taken over" in done.stdout
+    assert "1 architecture beside" in done.stdout and "taken over" in done.stdout
     result = summary(tmp_path, "new")
     taken = [member for member in result["front"] if member["imported_from"]]
     assert result["architectures_trained"] == 1 and result["results_imported"] == result["counts"]["finished"] - 1

@@ -126,6 +126,9 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path: Pat
         read_bundle(tmp_path / "bundle")
     write_bundle(tmp_path / "bundle", BUNDLE, {"a": torch.ones(50_000)})
     assert read_bundle(tmp_path / "bundle") == BUNDLE
+    # The directory of a training holds its bundle.
+    with pytest.raises(UserError, match=r"is no bundle: .* Did you mean '.*/bundle', the bundle of the training there"):
+        read_bundle(tmp_path)
 
 
 def one_line(error: pytest.ExceptionInfo[UserError]) -> None:
