@@ -2,6 +2,8 @@
 
 import errno
 import os
+import tempfile
+from pathlib import Path
 
 from search_spaces.errors import UserError
 
@@ -30,3 +32,16 @@ def user_path(text: str) -> str:
         if error.errno in _IMPOSSIBLE:
             raise UserError(f"path {text!r} cannot be: {error.strerror}.") from None
     return path
+
+
+def check_can_be_directory(directory: Path, said: str) -> None:
+    """Raises UserError, beginning with `said`, where a directory cannot be made or written. Leaves nothing behind."""
+    existing = directory
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{said}: {str(existing)!r} is a file, expected a directory.")
+    try:
+        Path(tempfile.mkdtemp(prefix=".probe-", dir=existing)).rmdir()
+    except OSError as error:
+        raise UserError(f"{said}: {str(existing)!r} is not writable ({error.strerror}).") from None

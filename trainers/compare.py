@@ -16,6 +16,7 @@ from pathlib import Path
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
+from search_spaces.paths import check_can_be_directory
 from search_spaces.standard_streams import run_program
 
 DESCRIPTION = """\
@@ -35,16 +36,16 @@ def main(arguments: list[str]) -> int:
             raise UserError("DIR is missing: the output directories of full trainings (see --help).")
         from trainers.bundle.trained import read_trained
 
-        if Path(options.out).exists() and not Path(options.out).is_dir():
-            raise UserError(f"--out is {options.out!r}: expected a directory, found a file.")
+        check_can_be_directory(Path(options.out), f"--out {options.out!r}")
         trained = [read_trained(directory) for directory in dict.fromkeys(map(Path, options.directories))]
         # What computes takes a moment to import; a mistake is said before.
-        from trainers.comparison.files import write_comparison
+        from trainers.comparison.files import TABLE, write_comparison
         from trainers.comparison.networks import compare
         from trainers.comparison.tables import aligned, lines_of, rows_of
         from trainers.figures import can_draw
 
         comparison = compare(trained)
+        replaces = (Path(options.out) / TABLE).exists()
         files = write_comparison(Path(options.out), comparison)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -54,6 +55,8 @@ def main(arguments: list[str]) -> int:
         return FAILURE
     for line in [*aligned(rows_of(comparison)), "", *lines_of(comparison), ""]:
         print(printable(line))
+    if replaces:
+        print("in the place of an earlier comparison (--out DIR names another place):")
     for file in files:
         print(printable(str(file)))
     if not can_draw():

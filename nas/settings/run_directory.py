@@ -1,11 +1,11 @@
 """Where a search keeps what it writes: one directory under the runs directory, and the MLflow store beside it."""
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.paths import check_can_be_directory
 
 DEFAULT_RUNS_DIRECTORY = "runs"
 
@@ -116,14 +116,4 @@ def search_names(runs: Path) -> list[str]:
 
 def check_writable(directory: RunDirectory) -> None:
     """Raises UserError where the directory of a search cannot be made or written. Leaves nothing behind."""
-    existing = directory.path
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        raise UserError(f"runs directory {str(directory.runs)!r}: {str(existing)!r} is a file, expected a directory.")
-    try:
-        Path(tempfile.mkdtemp(prefix=".probe-", dir=existing)).rmdir()
-    except OSError as error:
-        raise UserError(
-            f"runs directory {str(directory.runs)!r}: {str(existing)!r} is not writable ({error.strerror})."
-        ) from None
+    check_can_be_directory(directory.path, f"runs directory {str(directory.runs)!r}")

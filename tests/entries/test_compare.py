@@ -94,6 +94,9 @@ def test_one_table_and_one_figure_of_searched_networks_and_baselines(
     # Again, of the bundles themselves and in the same place.
     bundles = [f"{directory}/bundle" for directory in directories]
     assert main([*bundles, "--out", "found"]) == 0
+    again = capsys.readouterr().out
+    replaces = "in the place of an earlier comparison"
+    assert replaces in again and replaces not in output
 
 
 def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +125,8 @@ def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.C
         (["plain", "others"], "on other images than 'others' now: 1 files then, 3 now"),
         (["torn"], "expected columns epoch, train_loss"),
         (["plain", "--ou", "x"], "Did you mean '--out'"),
-        (["plain", "--out", "torn/history.csv"], "--out is 'torn/history.csv': expected a directory, found a file"),
+        (["plain", "--out", "torn/history.csv"], "'torn/history.csv' is a file, expected a directory"),
+        (["plain", "--out", "/proc/there"], "--out '/proc/there': '/proc' is not writable"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(

@@ -321,6 +321,8 @@ def test_another_directory_is_refused_by_the_difference(
 ) -> None:
     assert main([str(bundle), "recipe.momentum=0.8"]) == 2
     assert "recipe.momentum is 0.9 there and 0.8 here" in capsys.readouterr().err
+    assert main([str(bundle), "--out", "/proc/there"]) == 2
+    assert "--out '/proc/there': '/proc' is not writable" in capsys.readouterr().err
     (tmp_path / "file").touch()
     assert main([str(bundle), "--out", str(tmp_path)]) == 2
     assert "holds no full training" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
-from search_spaces.paths import user_path
+from search_spaces.paths import check_can_be_directory, user_path
 
 
 def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +39,18 @@ def test_a_flag_says_which_it_is() -> None:
 def test_a_zero_byte_is_in_no_path() -> None:
     with pytest.raises(UserError, match=r"'images\\x00' cannot be: no path holds a zero byte"):
         user_path("images\0")
+
+
+def test_a_directory_that_can_be_is_not_made_yet(tmp_path: Path) -> None:
+    check_can_be_directory(tmp_path / "new" / "newer", "--out 'new'")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_why_a_directory_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for place in (tmp_path / "file", tmp_path / "file" / "in it"):
+        with pytest.raises(UserError, match=r"^--out 'x': '.*/file' is a file, expected a directory"):
+            check_can_be_directory(place, "--out 'x'")
+    # No directory of the kernel's can have others in it, whoever asks.
+    with pytest.raises(UserError, match=r"^--out 'x': '/proc' is not writable"):
+        check_can_be_directory(Path("/proc/foo"), "--out 'x'")

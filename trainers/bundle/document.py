@@ -9,6 +9,7 @@ from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
 from search_spaces.pasted_commands import python_command
+from search_spaces.paths import check_can_be_directory
 from trainers.bundle.contents import CONTENTS, OPTIONAL, Bundle
 from trainers.files import json_text
 
@@ -25,7 +26,8 @@ def read_bundle(directory: Path) -> Bundle:
 def check_free(directory: Path) -> None:
     """Raises UserError where a bundle cannot become the new directory `directory`."""
     if directory.exists():
-        raise UserError(f"{str(directory)!r} exists already: name another directory for the bundle, or remove it.")
+        raise UserError(f"{str(directory)!r} exists already: name another directory with --out, or remove it.")
+    check_can_be_directory(directory, f"--out {str(directory)!r}")
 
 
 def weights_digest(directory: Path) -> str:

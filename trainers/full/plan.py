@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
 from search_spaces.machine import Needs
+from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DataSummary, KnownFiles
@@ -119,6 +120,8 @@ def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str, wei
 
 def _look(bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, weights_of: Path | None) -> _Looked:
     saved = _saved_settings(out)
+    if saved is None:
+        check_can_be_directory(out, f"--out {str(out)!r}")
     settings = wanted if saved is None else as_begun(wanted, saved)
     if saved is not None:
         _check_same_training(out, saved, settings)
