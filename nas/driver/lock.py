@@ -6,15 +6,19 @@ holds it, for whoever comes second.
 """
 
 import contextlib
+import datetime
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
 
+from nas.records.whereabouts import DriverRun
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError
 from trainers.file_lock import take_lock
+
+_SINCE = "%Y-%m-%d %H:%M:%S %z"
 
 
 @contextlib.contextmanager
@@ -34,6 +38,28 @@ def driver_lock(directory: RunDirectory) -> Iterator[None]:
                 directory.lock.unlink()
                 directory.path.rmdir()
         os.close(descriptor)
+
+
+def living_holder(directory: RunDirectory) -> DriverRun | None:
+    """The process of this machine that the lock's file names, if it lives. Takes no lock, which would be in its way."""
+    try:
+        holder = json.loads(directory.lock.read_bytes())
+        since = datetime.datetime.strptime(holder["since"], _SINCE).timestamp()
+        found = DriverRun(str(holder["host"]), int(holder["pid"]), since, None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # Nobody had it, or whoever has is just about to write it.
+    return found if found.host == socket.gethostname() and process_lives(found.process) else None
+
+
+def process_lives(process: int) -> bool:
+    """Whether this machine has a process of that id."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def check_free(directory: RunDirectory) -> None:
@@ -75,7 +101,7 @@ def _lock(descriptor: int, directory: RunDirectory) -> None:
     if not taken:
         raise UserError(
             f"search {directory.name!r} is being run by {_holder(descriptor)}: "
-            "wait for it, end it, or give this one another --name."
+            "wait for it, or end it; a new search needs another --name."
         )
 
 
@@ -88,7 +114,7 @@ def _is_at(descriptor: int, directory: RunDirectory) -> bool:
 
 
 def _write_holder(descriptor: int) -> None:
-    holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+    holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime(_SINCE)}
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(holder).encode() + b"\n", 0)
 

@@ -1,12 +1,12 @@
 """What a search is doing, as the terminal shows it once."""
 
-import os
 import socket
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nas.driver.lock import process_lives
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.search_status import RunningTrial, SearchStatus
 from nas.records.trial import OUTCOMES
@@ -49,19 +49,9 @@ def _driver_text(driver: DriverRun | None) -> str:
     process = f"process {driver.process} on {driver.host}"
     if driver.ended_at is not None:
         return f"not running: its driver, {process}, has ended in order"
-    if driver.host == socket.gethostname() and not _lives(driver.process):
+    if driver.host == socket.gethostname() and not process_lives(driver.process):
         return f"not running: its driver, {process}, is gone"
     return f"driven by {process}"
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _trials(running: tuple[RunningTrial, ...]) -> Table:

@@ -67,6 +67,17 @@ class SearchStatus:
         return {"format": STATUS_FORMAT, **asdict(self)}
 
 
+def latest_driver(recorded: DriverRun | None, holder: DriverRun | None) -> DriverRun | None:
+    """The driver of a search: the one in its ledger or, since, the living holder of its lock, which is only starting.
+
+    A driver comes into the ledger once it has begun Ray, which may take a minute. The time of a lock is in whole
+    seconds.
+    """
+    if recorded is None or holder is None or (recorded.host, recorded.process) == (holder.host, holder.process):
+        return recorded
+    return holder if holder.started_at >= int(recorded.started_at) else recorded
+
+
 def search_status(
     name: str,
     records: Sequence[TrialRecord],

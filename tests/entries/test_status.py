@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from nas.driver.lock import driver_lock
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.left_out_nodes import LeftOutNode
@@ -91,3 +93,22 @@ def test_what_was_heard_of_trials_is_in_the_ledger(search: tuple[RunDirectory, L
 def test_a_search_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["one", "--runs-dir", str(tmp_path)]) == 2
     assert "unknown search 'one'" in capsys.readouterr().err
+
+
+def test_a_driver_that_is_only_starting_is_known_by_its_lock(
+    search: tuple[RunDirectory, Ledger], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ledger = search
+    ledger.record_driver("elsewhere", 1)
+    ledger.record_end_of_driver()
+    with driver_lock(directory):
+        assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+        assert capsys.readouterr().out.splitlines()[1] == f"driven by process {os.getpid()} on {socket.gethostname()}"
+    # A process that has gone, or of another machine, says nothing of the driver.
+    left = json.loads(directory.lock.read_bytes())
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    for content in (json.dumps(left | {"pid": ended.pid}), json.dumps(left | {"host": "third"}), "{"):
+        directory.lock.write_text(content)
+        assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+        assert "process 1 on elsewhere, has ended in order" in capsys.readouterr().out

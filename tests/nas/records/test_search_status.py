@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from nas.records.left_out_nodes import LeftOutNode
-from nas.records.search_status import SearchStatus, search_status
+from nas.records.search_status import SearchStatus, latest_driver, search_status
 from nas.records.trial import TrialRecord
 from nas.records.whereabouts import DriverRun, GpuUse, Mishap, Place
 from tests.support.searches import trial_record
@@ -68,3 +68,16 @@ def test_nodes_have_their_trials_and_why_they_are_left_out_and_failures_their_re
     assert found.seconds_since_event == 800.0
     data = json.loads(json.dumps(found.to_json()))
     assert data["format"] == "status/1" and data["driver"]["host"] == "head" and data["counts"]["running"] == 2
+
+
+def test_who_is_only_starting_has_the_lock_and_is_not_in_the_ledger() -> None:
+    ended = DriverRun("head", 42, 1000.5, 1500.0)
+    starting = DriverRun("head", 77, 1900.0, None)
+    assert latest_driver(ended, starting) == starting
+    # Whoever had the lock before is none of it, nor is the driver itself, by a clock of whole seconds.
+    assert latest_driver(ended, DriverRun("head", 41, 900.0, None)) == ended
+    assert latest_driver(ended, DriverRun("head", 42, 1000.0, None)) == ended
+    assert latest_driver(ended, None) == ended and latest_driver(None, starting) is None
+    (cut_off,) = status(running(0), driver=ended).running
+    (waiting,) = status(running(0, place=Place("a", 1100.0)), driver=starting).running
+    assert (cut_off.state, waiting.state) == ("cut off", "waiting")
