@@ -96,7 +96,7 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
     try:
         files = _current_index(config, index, contents=True) or _scanned(config)
     except MissingDirectory as error:
-        if index is None:
+        if index is None or not index.exists():
             raise
         raise UserError(f"{error} Where its images were moved, data.root=NEW goes on with them.") from None
     folder_set = split_listing(config, files.listing)

@@ -11,6 +11,7 @@ from trainers.data.findings import DataFindings, Noted, SplitFound
 from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet
 from trainers.data.remarks import Remark, in_subfolders
+from trainers.data.unreadable import most_unreadable, too_many_unreadable
 from trainers.pictures.rgb import SIXTEEN_BITS
 
 # Images of which no value is above this share of white come out almost black. Where they are of 16 bits, their values
@@ -24,23 +25,30 @@ MOST_OF_A_CLASS, MOST_FURTHER = 8, 512
 class _Looked:
     """What was read of the images of a class of a split: of its first, and of others, with the files they are in.
 
-    `unreadable` are those of the others that could not be.
+    `unreadable` are those of the others that could not be, and why not.
     """
 
     directory: str
     name: str
     looks: list[tuple[Look, str]]
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def look_at_folder_set(folder_set: FolderSet, further_remarks: Sequence[Remark] = ()) -> DataFindings:
-    """Reads the first image of every class, and others where there may be more than 8 bits a value.
+    """Reads the first image of every class, and others where it is dark, or they have more than 8 bits a value.
 
     What is found of them stands before `further_remarks`. Raises UserError where a first one cannot be read, or not
-    sensibly.
+    sensibly, and where more of a folder cannot be read than a training leaves out.
     """
     further = _further(folder_set)
-    looked = [of_class for folder in folder_set.folders() for of_class in _look(folder, further)]
+    looked = []
+    for folder in folder_set.folders():
+        of_classes = list(_look(folder, further))
+        problems = {file: said for of_class in of_classes for file, said in of_class.unreadable.items()}
+        # The splits of a folder may be short of images one by one: what is too much of all is too much of one of them.
+        if len(problems) > most_unreadable(len(folder.files)):
+            raise too_many_unreadable(problems, len(folder.files))
+        looked += of_classes
     _check_dark(looked)
     found: dict[str, tuple[int, str]] = {}
     for look, file in (of_class.looks[0] for of_class in looked):
@@ -65,7 +73,7 @@ def look_at_folder_set(folder_set: FolderSet, further_remarks: Sequence[Remark] 
         remarks=tuple(
             (about, Noted(what, len(files), os.path.relpath(files[0], root)))
             for about, what, files in (
-                ("looked at", "others of classes with more than 8 bits a value", others),
+                ("looked at", "others of classes that are dark, or have more than 8 bits a value", others),
                 ("unreadable", "of others that were looked at: of more than a few, a training ends", unreadable),
                 *in_subfolders(folder_set),
                 *further_remarks,
@@ -93,8 +101,8 @@ def _look(folder: Folder, further: int) -> Iterator[_Looked]:
                 # Reading takes long, and a header says enough of most.
                 if has_deep_values(file) or _is_dark(first):
                     of_class.looks.append((look_at(file), file))
-            except UserError:
-                of_class.unreadable.append(file)
+            except UserError as error:
+                of_class.unreadable[file] = str(error)
         yield of_class
 
 

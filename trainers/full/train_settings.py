@@ -149,7 +149,8 @@ def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
         before["data.root"] = str(Path(before["data.root"]).resolve())
     if isinstance(saved, dict) and FINGERPRINT in saved:
         before, free = _flat({key: saved[key] for key in saved if key != FINGERPRINT}), [*free, "data.root"]
-    for key in [*after, *before]:
+    # What was asked for comes before what follows from it.
+    for key in sorted([*after, *before], key=lambda key: not key.startswith("recipe.")):
         if key not in free and before.get(key) != after.get(key):
             return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
     return None

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from search_spaces.errors import UserError
 from tests.support.images import folder_config, make_images
@@ -255,3 +256,26 @@ def test_many_classes_and_kinds_stay_few_lines(tmp_path: Path) -> None:
     rows = look_at_folder_set(read(tmp_path)).rows()
     assert rows[0][2] == "class000, class001, class002, class003, class004, class005, …"
     assert len(rows) == 14 and rows[-2] == ("skipped", "4", "of 4 further kinds, such as class000/x.008")
+
+
+def test_more_that_cannot_be_read_than_a_training_leaves_out_is_said_at_once(tmp_path: Path) -> None:
+    make_images(tmp_path / "few", count=20)
+    make_images(tmp_path / "many", count=60)
+    for root in (tmp_path / "few", tmp_path / "many"):
+        # The last of a class, which is looked at beside its first.
+        sorted((root / "cat").iterdir())[-1].write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"1 of 40 images cannot be read, at most 0 may be: .*cat"):
+        look_at_folder_set(read(tmp_path / "few"))
+    rows = look_at_folder_set(read(tmp_path / "many")).rows()
+    assert [row[:2] for row in rows if row[0] == "unreadable"] == [("unreadable", "1")]
+
+
+def test_what_is_looked_at_beside_first_images_is_no_matter_of_bits_alone(tmp_path: Path) -> None:
+    make_images(tmp_path, count=20)
+    first = sorted((tmp_path / "cat").iterdir())[0]
+    with Image.open(first) as image:
+        size = image.size
+    Image.new("L", size, 0).save(first)
+    (row,) = [row for row in look_at_folder_set(read(tmp_path)).rows() if "others" in row[2]]
+    assert row[:2] == ("looked at", "7")
+    assert row[2].startswith("others of classes that are dark, or have more than 8 bits a value")
