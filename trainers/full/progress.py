@@ -11,8 +11,8 @@ from trainers.memory_in_use import memory_in_use
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a training stands: at `seconds` of a clock it has made `steps` since it began, or was taken up, in this
-    process, and has waited `waited_seconds` for images.
+    """Where a training stands: at `seconds` of a clock it has made `steps` of all, and has waited `waited_seconds` for
+    images in this process.
     """
 
     seconds: float
@@ -70,8 +70,11 @@ class Reporter:
             # The first step warms up caches and kernels, and is not part of any pace.
             self._began = self._before = now
             return
-        # While the validation images go through the network, no step is made.
-        if now.steps == self._before.steps or now.seconds - self._before.seconds < self._every_seconds:
+        if training.step == training.steps_per_epoch:
+            # The validation images come next, and the line of the epoch. How fast it trains is counted after them.
+            self._before = now
+            return
+        if now.seconds - self._before.seconds < self._every_seconds:
             return
         left = training.recipe.epochs * training.steps_per_epoch - now.steps
         found = pace(self._began, self._before, now, training.recipe.batch_size, left)

@@ -49,11 +49,12 @@ def reported(every_seconds: float, capsys: pytest.CaptureFixture[str]) -> tuple[
 def test_a_line_comes_every_so_many_seconds_and_never_of_a_validation(capsys: pytest.CaptureFixture[str]) -> None:
     found, one = reported(1.0, capsys)
     steps = [int(match[1]) for match in found]
-    assert {int(match[2]) for match in found} == {one.steps_per_epoch} and max(steps) <= one.steps_per_epoch
-    # Each step but the first, which nothing lies before.
-    assert len(found) == RECIPE.epochs * one.steps_per_epoch - 1 and steps[0] == 2
-    fewer, _ = reported(5.0, capsys)
-    assert 0 < len(fewer) <= len(found) / 5 + 1
+    assert {int(match[2]) for match in found} == {one.steps_per_epoch} and max(steps) < one.steps_per_epoch
+    # Each step but the first, which nothing lies before, and the last of an epoch, whose own line comes.
+    assert len(found) == RECIPE.epochs * (one.steps_per_epoch - 1) - 1 and steps[0] == 2
+    assert {match[5] for match in found} == {str(RECIPE.batch_size)}
+    fewer, _ = reported(2.0, capsys)
+    assert 0 < len(fewer) <= (len(found) + RECIPE.epochs) / 2
     assert reported(1e9, capsys)[0] == []
 
 
