@@ -203,4 +203,4 @@ def test_a_finished_training_is_not_made_longer_by_accident(
     settings = ["recipe.batch_size=64", "recipe.epochs=20", "--device", "cpu"]
     assert main([str(bundle), *settings, "--out", str(undisturbed)]) == 2
     error = capsys.readouterr().err
-    assert "recipe.epochs is 3 there and 20 here" in error and "begins anew. Name another directory" in error
+    assert "recipe.epochs is 3 there and 20 here" in error and "begins anew: name another directory" in error

@@ -184,7 +184,7 @@ def _check_same_training(out: Path, saved: dict[str, Any], settings: TrainSettin
     if found and found.startswith("recipe.epochs "):
         raise UserError(
             f"{str(out)!r} holds another training ({found}): the learning rate follows the number of epochs from the "
-            "first step on, so that a longer or shorter training begins anew. Name another directory with --out."
+            "first step on, so that a longer or shorter training begins anew: name another directory with --out."
         )
     if found:
         raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")

@@ -230,5 +230,9 @@ def test_a_search_is_forked_and_a_result_that_it_took_over_exported(tmp_path: Pa
     again = run(tmp_path, "nas/search.py", "--resume", "new", "--trials", "2", "search.keep_checkpoints=none")
     assert again.returncode == 0, again.stderr
     assert summary(tmp_path, "new")["architectures_trained"] == 2
-    assert "nas/export.py" not in again.stdout
     assert list((tmp_path / "runs" / "new").glob("checkpoints/*")) == []
+    # Its description can be exported without the weights.
+    assert "nas/export.py new --pick knee" in again.stdout
+    bare = run(tmp_path, "nas/export.py", "new", "--pick", "knee", "--out", "bare")
+    assert bare.returncode == 0 and (tmp_path / "bare").is_dir(), bare.stderr
+    assert not list((tmp_path / "bare").glob("*.safetensors"))

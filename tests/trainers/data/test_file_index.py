@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from search_spaces.errors import UserError
 from tests.support.images import folder_config, in_folders, make_images
@@ -81,7 +82,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "an image more": lambda root: shutil.copy(root / "val" / "cat" / "0.png", root / "val" / "cat" / "9.png"),
     "an image less": lambda root: (root / "test" / "dog" / "0.png").unlink(),
     "a class more": lambda root: [make_images(root / split, ("wolf",)) for split in ("train", "val", "test")],
-    "another size": lambda root: (root / "train" / "cat" / "1.png").write_bytes(b"x"),
+    "another size": lambda root: Image.new("RGB", (40, 30), "red").save(root / "train" / "cat" / "1.png"),
     "other contents in place": overwrite,
     "a folder gone": lambda root: shutil.rmtree(root / "test"),
 }
@@ -104,7 +105,7 @@ def test_who_begins_to_train_looks_at_times_and_sizes_alone(tmp_path: Path, conf
     keep_index(path, present(found.index))
     overwrite(tmp_path / "images")
     assert is_current(present(found.index), contents=False)
-    (tmp_path / "images" / "train" / "cat" / "new.png").write_bytes(b"x")
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "images" / "train" / "cat" / "new.png")
     known = KnownFiles(str(path), found.fingerprint.digest)
     said = (
         r"have changed since the training began: 'train/cat/new\.png' is new; 'train/cat/1\.png' has other contents\."
