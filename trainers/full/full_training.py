@@ -27,6 +27,7 @@ from trainers.data.unreadable import UnreadableImages
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
+from trainers.freed_memory import keep_freed_memory
 from trainers.full.initial_weights import load_initial_weights
 from trainers.full.measured_split import measured_split
 from trainers.full.outcome_files import hardest_classes, write_outcome
@@ -57,6 +58,7 @@ def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[s
     with ExitStack() as stack:
         plan.processes.from_first(lambda: _open_out(plan, stack))
         choose_threads(plan.processes.device, plan.summary.image_size)
+        keep_freed_memory(plan.processes.device)
         checkpoints, processes = plan.out / "checkpoints", plan.processes
         pauses = Pauses(60 * plan.settings.conduct.checkpoint_minutes, end_requested, _reporter(plan))
         try:
