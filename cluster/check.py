@@ -70,7 +70,7 @@ def _data(overrides: Sequence[str]) -> DataConfig:
     name = next((override.text for override in reversed(read) if override.key == "data"), DEFAULT_DATA)
     if name not in DATA_DEFAULTS:
         raise unknown_name("data set", name, DATA_DEFAULTS)
-    settings = {"data": DATA_DEFAULTS[name].to_json()}
+    settings = {"data": dataclasses.asdict(DATA_DEFAULTS[name])}
     del settings["data"]["name"]
     changes = [override for override in read if override.key != "data"]
     values = with_overrides(settings, changes, {"data": DataConfig})

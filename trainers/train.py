@@ -53,7 +53,8 @@ settings:
                     split, in class folders or in one folder with LOC_val_solution.csv,
                     val_annotations.txt, or ILSVRC2012_validation_ground_truth.txt and
                     map_clsloc.txt; cifar10 and cifar100 are downloaded there
-  data.image_size, data.validation_fraction, data.split_seed, data.loader_workers
+  data.image_size, data.validation_fraction, data.split_seed, data.loader_workers,
+  data.resize_first, data.cache
   recipe=NAME       one of trainers/recipes/, or a file as those: FILE.yaml
   recipe.epochs, recipe.batch_size (of all processes together; the learning rate changes with it, unless it is
                     given, too), recipe.learning_rate, recipe.momentum, recipe.weight_decay,

@@ -26,7 +26,7 @@ SAME = {
 }
 # In these, searches that differ in nothing else are the same search again.
 SEED = "search.seed"
-_OF_NO_ACCOUNT = (SEED, "data.root", "data.loader_workers", "search.keep_checkpoints")
+_OF_NO_ACCOUNT = (SEED, "data.root", "data.cache", "data.loader_workers", "search.keep_checkpoints")
 # The chance at which a difference of chance is called real.
 SIGNIFICANCE = 0.05
 

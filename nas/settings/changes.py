@@ -25,6 +25,7 @@ FREE_KEYS = (
     "search.keep_checkpoints",
     "data.root",
     "data.loader_workers",
+    "data.cache",
 )
 # With other objectives, as with other data or training, a result is another quantity.
 OBJECTIVES = "search.objectives"
@@ -92,7 +93,7 @@ def check_resumable(name: str, before: SearchHeader, after: Command) -> None:
 
 def check_comparable(name: str, before: SearchHeader, after: Command) -> None:
     """Raises UserError, showing each difference, where the accuracies of a search would mean something else."""
-    found = changes("data", before.data.to_json(), after.data.to_json())
+    found = changes("data", asdict(before.data), asdict(after.data))
     found += changes("training", asdict(before.training), asdict(after.training))
     search = changes("search", before.search.to_json(), after.search.to_json())
     found += [change for change in search if change.key == OBJECTIVES]
@@ -112,7 +113,7 @@ def check_forkable(name: str, before: SearchHeader, after: Command) -> None:
 
 def check_same_images(name: str, before: DataSummary, after: DataSummary, differences: Sequence[str] = ()) -> None:
     """Raises UserError where the data set of a search holds something else by now, or has these `differences`."""
-    found = [*map(str, changes("data", before.to_json(), after.to_json())), *differences]
+    found = [*map(str, changes("data", asdict(before), asdict(after))), *differences]
     if found:
         raise UserError(
             f"search {name!r} measured its accuracies on other images: {'; '.join(found)}. "

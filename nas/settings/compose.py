@@ -75,7 +75,7 @@ def compose_settings(
     recipe = next((override.text for override in reversed(overrides) if override.key == "recipe"), None)
     if recipe is not None:
         composed["training"] = dataclasses.asdict(named_recipe(recipe))
-    data = {**DATA_DEFAULTS[composed["data"]["name"]].to_json(), **config.get("data", {})}
+    data = {**dataclasses.asdict(DATA_DEFAULTS[composed["data"]["name"]]), **config.get("data", {})}
     name = data.pop("name")
     settings = [override for override in overrides if override.key not in ("data", "recipe")]
     changed = with_overrides({**composed, "data": data, "space": space}, settings, SECTIONS)

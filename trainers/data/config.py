@@ -1,6 +1,7 @@
 """What a data set is, as plain data: how it is read, and all that a network has to know of it."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from search_spaces.overrides import PATH
 
 # Seeds are whole numbers below this, as torch takes them.
 MOST_SEEDS = 2**63
+# The data sets that are image files in folders.
+OF_FILES = ("image_folder", "imagenet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,9 @@ class DataConfig:
     `root` is the directory that holds it (None where there is none to name), `image_size` the side in pixels,
     `validation_fraction` the share of the training split that is set apart, stratified, by `split_seed`, and
     `loader_workers` the number of processes that read images (0: none but this one; data sets held in memory need
-    none). Raises UserError where a value is out of range.
+    none). Of images in folders, training images with a longer one are first resized to a shorter side of `resize_first`
+    pixels (0: none are), and `cache` is the directory in which decoded images are kept, if any. Raises UserError where
+    a value is out of range.
     """
 
     name: str
@@ -31,32 +36,44 @@ class DataConfig:
     validation_fraction: float
     split_seed: int = 0
     loader_workers: int = 0
+    resize_first: int = 0
+    cache: str | None = field(default=None, metadata=PATH)
 
     def __post_init__(self) -> None:
         self._check("image_size", 8 <= self.image_size <= 4096, "8 to 4096 pixels")
         self._check("validation_fraction", 0 < self.validation_fraction < 1, "above 0 and below 1")
         self._check("split_seed", 0 <= self.split_seed < MOST_SEEDS, f"0 to {MOST_SEEDS - 1:,}")
         self._check("loader_workers", 0 <= self.loader_workers <= 1024, "0 to 1,024 processes")
+        right = self.resize_first == 0 or 8 <= self.resize_first <= 65_536
+        self._check("resize_first", right, "8 to 65,536 pixels, or 0")
+        of_files = self.name in OF_FILES or (not self.resize_first and self.cache is None)
+        self._check("name", of_files, f"one of {', '.join(OF_FILES)} for data.resize_first and data.cache")
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
             raise UserError(f"data {name} is {getattr(self, name)!r}: expected {expected}.")
 
     def located(self) -> "DataConfig":
-        """The same with `root` taken from where the user stands: workers run, and a training goes on, elsewhere."""
-        return self if self.root is None else dataclasses.replace(self, root=str(Path(self.root).resolve()))
+        """The same with directories seen from where the user stands: workers run, and a training goes on, elsewhere."""
+        root, cache = (None if place is None else str(Path(place).resolve()) for place in (self.root, self.cache))
+        return dataclasses.replace(self, root=root, cache=cache)
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The fields; of those that files of earlier code lack only what is set."""
+        fields = dataclasses.asdict(self).items()
+        return {name: value for name, value in fields if name not in ADDED_FIELDS or value != ADDED_FIELDS[name]}
 
     @classmethod
     def from_json(cls, data: object) -> "DataConfig":
         """The configuration that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        config = read_dataclass(cls, data, "data")
+        config = read_dataclass(cls, ADDED_FIELDS | dict(data) if isinstance(data, Mapping) else data, "data")
         if config.name not in DATA_DEFAULTS:
             raise unknown_name("data set", config.name, DATA_DEFAULTS)
         return config
 
+
+# The fields that were added in time, and what stands for them in files that lack them.
+ADDED_FIELDS: dict[str, Any] = {"resize_first": 0, "cache": None}
 
 # The data sets by name, and how each is read unless the settings of a search or of a full training say otherwise.
 DATA_DEFAULTS: dict[str, DataConfig] = {

@@ -112,8 +112,13 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
     return ExaminedData(summary, files.fingerprint, findings, files)
 
 
-def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -> "tuple[Images, Images]":
-    """The train and the validation split. Raises UserError where they cannot be read, or are not the `known` ones."""
+def load_train_validation(
+    config: DataConfig, known: KnownFiles | None = None, *, keeps_in_memory: bool = False
+) -> "tuple[Images, Images]":
+    """The train and the validation split. Raises UserError where they cannot be read, or are not the `known` ones.
+
+    Those of a few files are decoded once and kept in memory, where they may be.
+    """
     if config.name in DIGITS:
         train, validation, _ = _digits(config)
         return train, validation
@@ -121,8 +126,12 @@ def load_train_validation(config: DataConfig, known: KnownFiles | None = None) -
         from trainers.data.cifar_sets import cifar_train_validation
 
         return cifar_train_validation(config, _root(config))
-    folder_set = _folder_set(config, known)
-    return _folder_images(config, folder_set.train), _folder_images(config, folder_set.validation)
+    folder_set, digest = _folder_set(config, known)
+    train, validation = (
+        _folder_images(config, part, digest, keeps_in_memory=keeps_in_memory)
+        for part in (folder_set.train, folder_set.validation)
+    )
+    return train, validation
 
 
 def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
@@ -133,10 +142,10 @@ def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
         from trainers.data.cifar_sets import cifar_test
 
         return cifar_test(config, _root(config))
-    test = _folder_set(config, known).test
-    if not test.index:
+    folder_set, digest = _folder_set(config, known)
+    if not folder_set.test.index:
         raise UserError(f"data.root: {config.root!r} has no test directory.")
-    return _folder_images(config, test)
+    return _folder_images(config, folder_set.test, digest)
 
 
 def _cifar_summary(config: DataConfig) -> DataSummary:
@@ -153,15 +162,19 @@ def _check_empty(files: FileIndex, folder_set: FolderSet) -> None:
             raise too_many_unreadable({file: f"image {file!r} is empty." for file in of_part}, len(part.index))
 
 
-def _folder_set(config: DataConfig, known: KnownFiles | None) -> FolderSet:
+def _folder_set(config: DataConfig, known: KnownFiles | None) -> tuple[FolderSet, str]:
+    """The splits, and the digest of what their images are known by; "" where nobody needs it."""
+    if known is None and config.cache is None:
+        return read_folder_set(config, _root(config)), ""
     if known is None:
-        return read_folder_set(config, _root(config))
+        scanned = _scanned(config)
+        return split_listing(config, scanned.listing), scanned.fingerprint.digest
     files = _current_index(config, Path(known.index), contents=False)
     if files is None or files.fingerprint.digest != known.digest:
         files = _scanned(config)
         if files.fingerprint.digest != known.digest:
             raise _images_changed(config, known, files)
-    return split_listing(config, files.listing)
+    return split_listing(config, files.listing), files.fingerprint.digest
 
 
 def _images_changed(config: DataConfig, known: KnownFiles, files: FileIndex) -> ImagesChanged:
@@ -200,7 +213,16 @@ def _root(config: DataConfig) -> Path:
     return Path(config.root)
 
 
-def _folder_images(config: DataConfig, part: Part) -> "FolderImages":
+def _folder_images(config: DataConfig, part: Part, digest: str, *, keeps_in_memory: bool = False) -> "FolderImages":
     from trainers.data.image_folders import FolderImages
 
-    return FolderImages(part, image_size=config.image_size, workers=config.loader_workers)
+    root = _root(config)
+    return FolderImages(
+        part,
+        image_size=config.image_size,
+        workers=config.loader_workers,
+        resize_first=config.resize_first,
+        cache=None if config.cache is None else Path(config.cache) / digest,
+        root=str(root),
+        keeps_in_memory=keeps_in_memory,
+    )

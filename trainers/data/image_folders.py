@@ -9,6 +9,7 @@ Shapes: B batch, C channels, H height, W width.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,14 @@ from trainers.data.augmentation import Augmentation, crop_box, reach
 from trainers.data.decoding import read_image
 from trainers.data.folder_sets import Part
 from trainers.data.images import Images, normalise
+from trainers.data.kept_images import Kept, KeptInFiles, NothingKept, kept_in_memory
 from trainers.data.loader_processes import read_batches
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.data.policies import changed_image
 from trainers.data.preprocessing import folder_resize
 from trainers.data.torchvision_import import torchvision
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
-from trainers.pictures.network_input import fitted
+from trainers.pictures.network_input import fitted, resized
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +39,31 @@ class FolderImages:
     """Images of a split that stay on disk.
 
     `unreadable` holds the files that were met and could not be read, and why. Past `most_unreadable` reading on raises
-    UnreadableImages with their list.
+    UnreadableImages with their list. Decoded images are kept below `cache`, where they are known by their paths from
+    `root`, else in memory, where there is plenty and they may be.
     """
 
-    def __init__(self, part: Part, *, image_size: int, workers: int) -> None:
+    def __init__(
+        self,
+        part: Part,
+        *,
+        image_size: int,
+        workers: int,
+        resize_first: int = 0,
+        cache: Path | None = None,
+        root: str = "",
+        keeps_in_memory: bool = False,
+    ) -> None:
         folder, index = part.folder, part.index
         # Bytes in one array, not a list of strings: a list would be copied into every loader process bit by bit.
         self.files_I = np.array([os.fsencode(folder.files[place]) for place in index])
         self.labels_I = torch.tensor([folder.labels[place] for place in index])
         self.image_size = image_size
         self.workers = workers
+        self.resize_first = resize_first
+        self._cache, self._root, self._keeps_in_memory = cache, root, keeps_in_memory
+        # What is kept of the images that are trained on, and of those of an evaluation.
+        self._kept: dict[bool, Kept] = {}
         self.most_unreadable = most_unreadable(len(index))
         self.unreadable: dict[str, str] = {}
 
@@ -59,7 +76,8 @@ class FolderImages:
         # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
         torchvision()
         size = self.image_size if augmentation is None else augmentation.image_size or self.image_size
-        dataset = _Decoded(self.files_I, size, augmentation, self.most_unreadable)
+        kept = self._kept_of(trains=augmentation is not None)
+        dataset = _Decoded(self.files_I, size, augmentation, self.most_unreadable, self.resize_first, kept)
         remedy = "It is left out." if augmentation is None else "Another stands in its place."
         numbers = [index_B.tolist() for index_B in indices]
         read = read_batches(
@@ -76,6 +94,19 @@ class FolderImages:
                 continue
             images = normalise(images_BCHW.to(device, non_blocking=True), FOLDER_MEAN, FOLDER_STD)
             yield images, self.labels_I[index_B].to(device, non_blocking=True)
+
+    def _kept_of(self, *, trains: bool) -> Kept:
+        """Where images are kept: those to train on before they are augmented, those of an evaluation at their end."""
+        if trains not in self._kept:
+            files = [os.fsdecode(file) for file in self.files_I.tolist()]
+            kept: Kept = NothingKept()
+            if self._cache is not None:
+                kind = f"train-{self.resize_first or 'whole'}" if trains else f"evaluation-{self.image_size}"
+                kept = KeptInFiles(self._cache / kind, [os.path.relpath(file, self._root) for file in files])
+            elif self._keeps_in_memory:
+                kept = kept_in_memory(files, self.workers, None if trains else self.image_size)
+            self._kept[trains] = kept
+        return self._kept[trains]
 
     def _count(self, problems: dict[str, str], remedy: str) -> None:
         """Takes note of files, and of what is wrong with each. Raises UnreadableImages where they are too many."""
@@ -104,8 +135,18 @@ class _Decoded(Dataset[_Item]):
     A problem is handed over as a value: an error raised in a loader process would come back wrapped in its trace.
     """
 
-    def __init__(self, files_I: Any, image_size: int, augmentation: Augmentation | None, most_unreadable: int) -> None:
+    def __init__(
+        self,
+        files_I: Any,
+        image_size: int,
+        augmentation: Augmentation | None,
+        most_unreadable: int,
+        resize_first: int,
+        kept: Kept,
+    ) -> None:
         self.files_I = files_I
+        self.resize_first = resize_first
+        self.kept = kept
         self.image_size = image_size
         self.augmentation = augmentation
         self.most_unreadable = most_unreadable
@@ -119,7 +160,7 @@ class _Decoded(Dataset[_Item]):
         while len(problems) <= self.most_unreadable:
             file = os.fsdecode(self.files_I[index])
             try:
-                image = read_image(file)
+                image = self._image(index, file)
             except UserError as error:
                 problems[file] = str(error)
                 if self.augmentation is None:
@@ -127,9 +168,22 @@ class _Decoded(Dataset[_Item]):
                 index = (index + 1) % len(self)
                 continue
             functional = torchvision().transforms.v2.functional
-            fitted = _fit(image, self.image_size, self.augmentation, index + further)
-            return functional.pil_to_tensor(fitted), index, problems
+            if self.augmentation is not None:
+                image = _augmented(image, self.image_size, self.augmentation, index + further)
+            return functional.pil_to_tensor(image), index, problems
         return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), LEFT_OUT, problems
+
+    def _image(self, index: int, file: str) -> Any:
+        """The image to be augmented, or the square that is evaluated. Raises UserError where it cannot be read."""
+        image = self.kept.get(index)
+        if image is None:
+            image = read_image(file)
+            if self.augmentation is None:
+                image = fitted(image, resize_shorter_side=folder_resize(self.image_size), size=self.image_size)
+            elif 0 < self.resize_first < min(image.size):
+                image = resized(image, self.resize_first)
+            self.kept.keep(index, image)
+        return image
 
 
 def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
@@ -142,10 +196,8 @@ def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:
     return torch.stack(images)[is_there_B], index_B[is_there_B], noted
 
 
-def _fit(image: Any, size: int, augmentation: Augmentation | None, sample: int) -> Any:
-    """The image as a square of `size`, augmented or cut from its middle."""
-    if augmentation is None:
-        return fitted(image, resize_shorter_side=folder_resize(size), size=size)
+def _augmented(image: Any, size: int, augmentation: Augmentation, sample: int) -> Any:
+    """The image as a square of `size`, augmented."""
     sample_B = np.array([sample])
     square = _placed(image, size, augmentation.augment, augmentation.draws(sample_B))
     [draw] = augmentation.policy_draws(sample_B).tolist()

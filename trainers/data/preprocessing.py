@@ -6,14 +6,12 @@ from typing import Any
 
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_dataclass
-from trainers.data.config import DataSummary
+from trainers.data.config import OF_FILES, DataSummary
 from trainers.data.digits_source import CLASSES
 from trainers.data.normalisation import NORMALISATION
 
 # Images in folders are resized to this multiple of the side that is then cut from their middle.
 EVALUATION_MARGIN = 256 / 224
-# The data sets that are read from folders, whatever the size of their images.
-_OF_FOLDERS = ("image_folder", "imagenet")
 _CIFAR100 = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
     castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
@@ -79,7 +77,7 @@ def preprocessing_of(summary: DataSummary) -> Preprocessing:
     """
     mean, std = NORMALISATION[summary.name]
     size = summary.image_size
-    resize = folder_resize(size) if summary.name in _OF_FOLDERS else size
+    resize = folder_resize(size) if summary.name in OF_FILES else size
     return Preprocessing(summary.in_channels, size, resize, mean, std)
 
 

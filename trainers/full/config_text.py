@@ -13,5 +13,5 @@ def config_text(settings: TrainSettings) -> str:
     """The data, the recipe and the conduct of a full training, each field by its name."""
     conduct = dataclasses.asdict(settings.conduct)
     recipe = dataclasses.asdict(settings.recipe) | {"norm_batch": settings.norm_batch}
-    sections = {"data": settings.data.to_json(), "recipe": recipe, "conduct": conduct, "seed": settings.seed}
+    sections = {"data": dataclasses.asdict(settings.data), "recipe": recipe, "conduct": conduct, "seed": settings.seed}
     return HEADING + yaml.safe_dump(sections, sort_keys=False, allow_unicode=True)

@@ -112,7 +112,7 @@ def _reporter(plan: Plan) -> Callable[[Training], None]:
 
 def _training(plan: Plan) -> Training:
     settings, processes = plan.settings, plan.processes
-    train_data, validation_data = load_train_validation(settings.data, plan.known_files)
+    train_data, validation_data = load_train_validation(settings.data, plan.known_files, keeps_in_memory=True)
     model = seeded_model(settings.architecture, plan.summary, settings.seed)
     if plan.initial is not None:
         load_initial_weights(model, plan.initial)

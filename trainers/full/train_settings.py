@@ -11,6 +11,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
 from search_spaces.overrides import Override, read_override, with_overrides
 from trainers.bundle.contents import Bundle
+from trainers.data.config import ADDED_FIELDS as DATA_FIELDS
 from trainers.data.config import DATA_DEFAULTS, MOST_SEEDS, DataConfig
 from trainers.full.conduct import Conduct
 from trainers.recipe import ADDED_FIELDS, Recipe, check_optimizer
@@ -73,7 +74,7 @@ def settings_of(
     read = [read_override(text, "data=cifar10 or recipe.epochs=5") for text in overrides]
     data, recipe, source = _unchanged(bundle, read, from_weights=initial_weights is not None)
     # The name of the data set is set by data=NAME, with all that goes with it, and not by itself.
-    settings = {"data": data.to_json(), "recipe": dataclasses.asdict(recipe) | dataclasses.asdict(Conduct())}
+    settings = {"data": dataclasses.asdict(data), "recipe": dataclasses.asdict(recipe) | dataclasses.asdict(Conduct())}
     del settings["data"]["name"]
     changes = [override for override in read if override.key not in ("data", "recipe")]
     sections = {"data": DataConfig, "recipe": Recipe}
@@ -139,11 +140,11 @@ def as_begun(settings: TrainSettings, saved: Any) -> TrainSettings:
 def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
     """The first setting in which two trainings differ, in words, or None.
 
-    The number of loader processes changes nothing in what is computed and may differ, and so may the place of images
-    whose fingerprint was saved.
+    The number of loader processes and what is kept of the images change nothing in what is computed and may differ, and
+    so may the place of images whose fingerprint was saved.
     """
     saved, wanted = _with_all_fields(saved), _with_all_fields(wanted)
-    before, after, free = _flat(saved), _flat(wanted), ["data.loader_workers"]
+    before, after, free = _flat(saved), _flat(wanted), ["data.loader_workers", "data.cache"]
     if before.get("data.root") is not None:
         # Earlier code kept it as it was typed.
         before["data.root"] = str(Path(before["data.root"]).resolve())
@@ -157,9 +158,11 @@ def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
 
 
 def _with_all_fields(settings: Any) -> Any:
-    """The same with the fields of the recipe that are not written where they change nothing."""
-    recipe = settings.get("recipe") if isinstance(settings, dict) else None
-    return settings | {"recipe": ADDED_FIELDS | recipe} if isinstance(recipe, dict) else settings
+    """The same with the fields of the data and the recipe that are not written where they change nothing."""
+    for section, added in (("data", DATA_FIELDS), ("recipe", ADDED_FIELDS)):
+        written = settings.get(section) if isinstance(settings, dict) else None
+        settings = settings | {section: added | written} if isinstance(written, dict) else settings
+    return settings
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -39,15 +39,21 @@ def network_input(rgb: Any, preprocessing: Mapping[str, Any]) -> NDArray[np.floa
 
 def fitted(image: Any, *, resize_shorter_side: int, size: int) -> Any:
     """A PIL image resized until its shorter side is `resize_shorter_side`, and the square of `size` from its middle."""
+    image = resized(image, resize_shorter_side)
+    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def resized(image: Any, shorter_side: int) -> Any:
+    """A PIL image resized until its shorter side is that, in pixels; bilinear, with antialiasing."""
     from PIL import Image
 
     shorter, longer = min(image.size), max(image.size)
-    if shorter != resize_shorter_side:
-        longer = int(resize_shorter_side * longer / shorter)
-        sides = (resize_shorter_side, longer) if image.width <= image.height else (longer, resize_shorter_side)
-        image = image.resize(sides, Image.Resampling.BILINEAR)
-    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
-    return image.crop((left, top, left + size, top + size))
+    if shorter == shorter_side:
+        return image
+    longer = int(shorter_side * longer / shorter)
+    sides = (shorter_side, longer) if image.width <= image.height else (longer, shorter_side)
+    return image.resize(sides, Image.Resampling.BILINEAR)
 
 
 def _sides(preprocessing: Mapping[str, Any]) -> dict[str, int]:
