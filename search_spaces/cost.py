@@ -116,18 +116,27 @@ def _block_parts(
     if stride > 1 or channels_in != channels_out:
         shortcut = channels_in * channels_out
         yield "conv1x1", 2 * shortcut * pixels_out, shortcut + 2 * channels_out
+    *products, (part, flops, params) = operator_cost(channels, channels, operator, pixels_in, pixels_out)
+    yield from products
+    yield part, flops, params + 2 * channels
+
+
+def operator_cost(
+    channels_in: int, channels_out: int, operator: Operator, pixels_in: int, pixels_out: int
+) -> Iterator[tuple[str, int, int]]:
+    """(part, FLOPs, parameters) of an operator alone: attention runs over the pixels that come in."""
     if not isinstance(operator, Attention):
-        weights = 9 * channels * channels
-        yield "conv3x3", 2 * weights * pixels_out, weights + 2 * channels
+        weights = 9 * channels_in * channels_out
+        yield "conv3x3", 2 * weights * pixels_out, weights
         return
     relative = operator.positional_encoding.startswith("relative")
     content = operator.positional_encoding != "relative_only"
-    projections = (2 + content) * channels * channels
+    projections = (2 + content) * channels_in * channels_out
     yield "qkv", 2 * projections * pixels_in, projections
     products = 1 + content + relative
     neighbours = operator.spatial_extent**2
-    embeddings = operator.spatial_extent * channels if relative else 0
-    yield "attention", products * 2 * neighbours * channels * pixels_in, embeddings + 2 * channels
+    embeddings = operator.spatial_extent * channels_out if relative else 0
+    yield "attention", products * 2 * neighbours * channels_out * pixels_in, embeddings
 
 
 @lru_cache(maxsize=256)
