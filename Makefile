@@ -81,6 +81,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo $$$$ > .venv/.installing; \
 	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt pip setuptools && \
-	$(RUN) -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt -e . --group dev || \
+	$(RUN) -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[search]' --group dev && \
+	$(RUN) -m trainers.data.torchvision_operators || \
 	  { [ ! -e $(STAMP) ] || rm .venv/.installing; exit 1; }; \
 	pwd -P > $(STAMP); rm .venv/.installing

@@ -3,6 +3,12 @@
 python -m cluster.check [--address HOST:PORT] [--runs-dir DIR] [data=imagenet data.root=DIR] [--help]
 """
 
+from search_spaces.extras import require_search
+
+if __name__ == "__main__":
+    # What is imported next may not be installed.
+    require_search("python -m cluster.check")
+
 import argparse
 import dataclasses
 import logging
@@ -20,6 +26,7 @@ from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError, first_line, unknown_name
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.overrides import read_override, with_overrides
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.data.config import DATA_DEFAULTS, DataConfig, KnownFiles
 from trainers.data.datasets import examine_data
@@ -36,7 +43,7 @@ It exits with 0 where trials can run on every node, with 1 where not (with --bad
 def argument_parser() -> argparse.ArgumentParser:
     """The flags of `python -m cluster.check`."""
     parser = ArgumentParser(
-        prog="python -m cluster.check",
+        prog=program("cluster/check.py"),
         usage="%(prog)s [flags] [KEY=VALUE ...]",
         description="Check every node of a Ray cluster, as a search does before it starts.",
         epilog=EPILOGUE,

@@ -7,10 +7,12 @@ python nas/export.py --paper MODEL [NAME] [data=DATA data.root=DIR recipe.epochs
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
+from search_spaces.extras import require_search
 
 if __name__ == "__main__":
-    # What is imported next takes a while.
+    # What is imported next takes a while, and may not be installed.
     end_on_ctrl_c()
+    require_search("nas/export.py")
 
 import argparse
 import sys
@@ -36,6 +38,7 @@ from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
 from search_spaces.paper_models import ARCHITECTURES
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.bundle.document import check_free
 
@@ -43,7 +46,7 @@ from trainers.bundle.document import check_free
 def argument_parser() -> argparse.ArgumentParser:
     """The flags of `nas/export.py`."""
     parser = ArgumentParser(
-        prog="python nas/export.py",
+        prog=program("nas/export.py"),
         usage="%(prog)s NAME --list | NAME --pick CHOICE | --paper MODEL [NAME] [SETTING=VALUE ...] [flags]",
         description="Show the front of a search, or write one architecture of it as a bundle: its description, the "
         "recipe of its full training, the weights that the search left it with, where it comes from, and a model card. "

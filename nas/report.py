@@ -7,10 +7,12 @@ python nas/report.py A B ...                        several fronts in one page a
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
+from search_spaces.extras import require_search
 
 if __name__ == "__main__":
-    # What is imported next takes a while.
+    # What is imported next takes a while, and may not be installed.
     end_on_ctrl_c()
+    require_search("nas/report.py")
 
 import argparse
 import sys
@@ -26,13 +28,14 @@ from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """The flags of `nas/report.py`."""
     parser = ArgumentParser(
-        prog="python nas/report.py",
+        prog=program("nas/report.py"),
         usage="%(prog)s NAME [NAME ...] [flags]",
         description="Write the report of a search from its ledger: an interactive page, pictures, and tables. Without "
         "--open and --out, write into the search's MLflow store whatever it lacks of the search, too. Of several "

@@ -4,10 +4,12 @@ python nas/status.py NAME [--json]
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
+from search_spaces.extras import require_search
 
 if __name__ == "__main__":
-    # What is imported next takes a while.
+    # What is imported next takes a while, and may not be installed.
     end_on_ctrl_c()
+    require_search("nas/status.py")
 
 import argparse
 import json
@@ -28,13 +30,14 @@ from search_spaces.arguments import ArgumentParser
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """The flags of `nas/status.py`."""
     parser = ArgumentParser(
-        prog="python nas/status.py",
+        prog=program("nas/status.py"),
         usage="%(prog)s NAME [flags]",
         description="Show what a search is doing: its running trials with their nodes, epochs, accuracies, GPUs and "
         "last errors, the nodes that are left out, and what failed. It reads the ledger and changes nothing.",

@@ -4,10 +4,12 @@ python nas/train_fully.py NAME [recipe.epochs=100] [--out DIR] [--device DEVICE]
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c, loading
+from search_spaces.extras import require_search
 
 if __name__ == "__main__":
-    # What is imported next takes a while.
+    # What is imported next takes a while, and may not be installed.
     end_on_ctrl_c()
+    require_search("nas/train_fully.py")
 
 import argparse
 import os
@@ -26,13 +28,14 @@ from search_spaces.devices import check_device
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE
 from search_spaces.pasted_commands import shell_word
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """The flags of `nas/train_fully.py`."""
     parser = ArgumentParser(
-        prog="python nas/train_fully.py",
+        prog=program("nas/train_fully.py"),
         usage="%(prog)s NAME [SETTING=VALUE ...] [flags]",
         description="Train the most accurate member of a search's front and both anchors fully, from scratch, one "
         "after another, evaluate each once on the test split, and show what they reach beside the front. After an "

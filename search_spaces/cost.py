@@ -37,6 +37,7 @@ from search_spaces.architecture import (
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 
 CONVENTION = "2 FLOPs per multiply-add; convolutions, linear layers, projections and attention products; batch 1"
@@ -166,7 +167,7 @@ def _stem_cost(stem: Stem, channels: int, image_size: int, stride: int, in_chann
 def main(arguments: Sequence[str]) -> int:
     """Prints the cost of one architecture. The exit code: 0, or 2 on a user's mistake."""
     parser = ArgumentParser(
-        prog="python -m search_spaces.cost", description="FLOPs and parameters of an architecture, by part."
+        prog=program("search_spaces/cost.py"), description="FLOPs and parameters of an architecture, by part."
     )
     whole = number(int, "a whole number")
     parser.add_argument(

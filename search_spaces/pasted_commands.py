@@ -3,6 +3,9 @@
 import shlex
 from pathlib import Path
 
+from search_spaces.programs import program_words
+from search_spaces.version import project_directory
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -22,9 +25,14 @@ def _escaped(character: str) -> str:
 
 
 def python_command(script: str, *words: str) -> str:
-    """The command that runs a script of this project, as `nas/search.py`: short in the project's own directory."""
-    path = script if stands_in_project() else str(PROJECT / script)
-    return " ".join(["python", shell_word(path), *map(shell_word, words)])
+    """The command that runs a script of this project, as `nas/search.py`: short in the project's own directory.
+
+    Where the project was installed without a checkout it is the installed command.
+    """
+    program = program_words(script)
+    if project_directory() is not None and not stands_in_project():
+        program = ["python", str(PROJECT / script)]
+    return " ".join(map(shell_word, [*program, *words]))
 
 
 def stands_in_project() -> bool:

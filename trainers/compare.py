@@ -17,6 +17,7 @@ from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.paths import check_can_be_directory
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 
 DESCRIPTION = """\
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
-        prog="python trainers/compare.py",
+        prog=program("trainers/compare.py"),
         usage="%(prog)s DIR [DIR ...] [flags]",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

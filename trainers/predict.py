@@ -20,6 +20,7 @@ from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.bundle.document import read_bundle, weights_digest
 
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
-        prog="python trainers/predict.py",
+        prog=program("trainers/predict.py"),
         usage="%(prog)s BUNDLE IMAGE [IMAGE ...] [--json] [--top N]",
         description="Say what the network of a bundle takes pictures for: the most probable classes of each, with "
         "their probabilities. Pictures are prepared as the images that it was evaluated on.",

@@ -23,6 +23,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_machine
 from search_spaces.pasted_commands import shell_word, stands_in_project
+from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.stopping import TERMINATED, EndedEarly, Stopped, StopSignals
 
@@ -122,7 +123,7 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
-        prog="python trainers/train.py",
+        prog=program("trainers/train.py"),
         usage="%(prog)s BUNDLE [SETTING=VALUE ...] [flags]",
         description=DESCRIPTION,
         epilog=EPILOG,

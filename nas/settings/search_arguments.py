@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from nas.settings.arguments import add_runs_directory
 from search_spaces.arguments import ArgumentParser, count, number, path
+from search_spaces.programs import program
 
 # Flags that are another spelling of an override.
 FLAG_OVERRIDES = {
@@ -57,7 +58,7 @@ overrides (KEY=VALUE, before or after the flags):
 def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
     """The flags of `nas/search.py`; `spaces` are those that come with the project."""
     parser = ArgumentParser(
-        prog="python nas/search.py",
+        prog=program("nas/search.py"),
         usage="%(prog)s --space NAME|FILE.yaml [flags] [KEY=VALUE ...]",
         description=DESCRIPTION,
         epilog=EPILOGUE,

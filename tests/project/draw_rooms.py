@@ -5,7 +5,7 @@ python -m tests.project.draw_rooms
 
 import ast
 
-from tests.project.rooms import ENTRIES, MAY_IMPORT, PROJECT
+from tests.project.rooms import ENTRIES, MAY_IMPORT, PACKAGES, PROJECT
 
 PAGE = PROJECT / "docs" / "architecture.md"
 BEGIN, END = "<!-- rooms: made by python -m tests.project.draw_rooms -->", "<!-- end of rooms -->"
@@ -25,7 +25,7 @@ def page_with(page: str, new: str) -> str:
 
 def _flowchart() -> str:
     lines = ["flowchart BT"]
-    for package in ("search_spaces", "trainers", "cluster", "nas"):
+    for package in PACKAGES:
         lines.append(f"  subgraph {package}")
         lines += [f"    {_node(room)}[{room}]" for room in MAY_IMPORT if room.partition(".")[0] == package]
         lines.append("  end")

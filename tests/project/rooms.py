@@ -9,7 +9,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 Named = ast.Name | ast.Attribute
-PACKAGES = ("search_spaces", "trainers", "cluster", "nas")
+PACKAGES = ("search_spaces", "trainers", "cluster", "nas", "vision_architecture_search")
 
 # A room, and the other rooms that it may import. A package's own modules are a room, as are its sub-packages; the entry
 # scripts stand for themselves. The attention core and what is built around it are one: each may import the other.
@@ -61,6 +61,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.status": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.report": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.reporting", "nas.driver"}),
+    "vision_architecture_search": frozenset({"search_spaces"}),
 }  # fmt: skip
 
 ENTRIES = (

@@ -179,7 +179,7 @@ def test_a_second_call_installs_nothing(checkout: Path, tmp_path: Path) -> None:
         in make(checkout, "search", python, "ARGS=--trials 5").stdout
     )
     log = checkout / "pip.log"
-    assert "-c constraints.txt -e . --group dev" in log.read_text(encoding="utf-8")
+    assert "-c constraints.txt -e .[search] --group dev" in log.read_text(encoding="utf-8")
     log.unlink()
     assert make(checkout, "search", python).returncode == 0
     assert make(checkout, "test", python).returncode == 0

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError
+from search_spaces.extras import install_command
 from trainers.bundle.contents import Bundle
 from trainers.quiet import quiet
 
@@ -28,7 +29,7 @@ def check_onnx() -> None:
             importlib.import_module(package)
         except ImportError:
             raise UserError(
-                f"--onnx needs the package {package!r}, which is not installed: pip install -e '.[onnx]'."
+                f"--onnx needs the package {package!r}, which is not installed: {install_command('onnx')}"
             ) from None
 
 

@@ -1,0 +1,1 @@
+"""What was found, from Python: the face of the project."""
