@@ -93,7 +93,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.list:
             print_front(console, ledger.records)
         else:
-            plan = plan_export(options, directory, ledger)
+            out = Path(options.out) if options.out else None
+            plan = plan_export(
+                directory, ledger, options.pick, out,
+                onnx=options.onnx, register=options.register, alias=options.alias, tracking_uri=options.tracking_uri,
+            )  # fmt: skip
             # Torch and MLflow take seconds to import; the list and a mistake do without.
             from nas.driver.bundle_export import export_bundle
 

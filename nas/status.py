@@ -14,15 +14,13 @@ if __name__ == "__main__":
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
 
-from nas.driver.lock import living_holder
+from nas.driver.running_search import status_of
 from nas.driver.status_table import print_status
 from nas.ledger.location import read_ledger
-from nas.records.search_status import latest_driver, search_status
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import existing_run
@@ -55,9 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         directory = existing_run(options.runs_dir, options.name)
         prepare_temporary_directory()
         ledger = read_ledger(directory, options.ledger_url)
-        epochs = ledger.header.training.epochs
-        driver = latest_driver(ledger.driver, living_holder(directory))
-        status = search_status(directory.name, ledger.records, epochs, ledger.nodes_left_out, driver, time.time())
+        status = status_of(directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE

@@ -1,6 +1,7 @@
 """argparse, reporting mistakes as the rest of the project does."""
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -8,6 +9,9 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.paths import user_path
 from search_spaces.units import count_of
 from search_spaces.version import DISTRIBUTION, version
+
+# Set by a shell that asks how a line may go on, to the place of the program in it, counted from 1.
+COMPLETING = "_ARGCOMPLETE"
 
 Number = TypeVar("Number", int, float)
 
@@ -40,6 +44,21 @@ class ArgumentParser(argparse.ArgumentParser):
         )
         for name in (None, "store"):
             self.register("action", name, _NotEmpty)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._complete()
+        return super().parse_args(args, namespace)
+
+    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._complete()
+        return super().parse_intermixed_args(args, namespace)
+
+    def _complete(self) -> None:
+        """Ends the process with what may come next on the line that is being typed, where a shell asks for that."""
+        if COMPLETING in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(self)
 
     def error(self, message: str) -> NoReturn:
         prefix = "unrecognized arguments: "

@@ -20,7 +20,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from search_spaces.architecture import (
@@ -177,12 +176,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--in-channels", type=whole, default=3, metavar="N", help="colours of the images (default 3)")
     parser.add_argument("--classes", type=whole, default=1000, metavar="N", help="outputs of the head (default 1000)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    from search_spaces.architecture_files import read_architecture
+
     try:
         options = parser.parse_args(arguments)
         for name in ("image_size", "in_channels", "classes"):
             if getattr(options, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} is {getattr(options, name)}: expected at least 1.")
-        architecture = _read_architecture(options.architecture)
+        architecture = read_architecture(options.architecture)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
@@ -191,21 +192,6 @@ def main(arguments: Sequence[str]) -> int:
     )
     print(json.dumps(architecture_cost.to_json(), indent=2) if options.json else _table(architecture_cost))
     return SUCCESS
-
-
-def _read_architecture(name: str) -> Architecture:
-    from search_spaces.paper_models import architecture_named
-
-    if not name.endswith(".json"):
-        return architecture_named(name)
-    try:
-        data = json.loads(Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"file {name!r} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise UserError(f"file {name!r} is not JSON: {error}.") from None
-    # A bundle's own file holds the description under this key.
-    return Architecture.from_json(data["architecture"] if isinstance(data, dict) and "architecture" in data else data)
 
 
 def _table(architecture_cost: Cost) -> str:

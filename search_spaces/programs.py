@@ -7,6 +7,7 @@ COMMAND = "vision-nas"
 PROGRAMS = {
     "search": ("nas/search.py", "search architectures for accuracy against FLOPs or latency"),
     "status": ("nas/status.py", "what a search is doing"),
+    "control": ("nas/control.py", "change the limits of a running search, or end it"),
     "report": ("nas/report.py", "the report of a search, or of several compared"),
     "export": ("nas/export.py", "the front of a search, and bundles of its architectures"),
     "train-fully": ("nas/train_fully.py", "train the best of a front and the anchors fully"),

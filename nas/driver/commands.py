@@ -1,5 +1,7 @@
 """The commands that a user is told to type next."""
 
+from collections.abc import Sequence
+
 from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, RunDirectory
 from nas.settings.search_settings import ClusterSettings
 from search_spaces.pasted_commands import PROJECT, python_command, stands_in_project
@@ -8,6 +10,11 @@ from search_spaces.pasted_commands import PROJECT, python_command, stands_in_pro
 def resume_command(directory: RunDirectory, cluster: ClusterSettings) -> str:
     """The command that goes on with a search on the same machines, of which its ledger knows nothing."""
     return python_command("nas/search.py", "--resume", directory.name, *_runs_flag(directory), *_cluster_flags(cluster))
+
+
+def limits_command(directory: RunDirectory, flags: Sequence[str]) -> str:
+    """The command that goes on with a search within other limits, on this machine."""
+    return python_command("nas/search.py", "--resume", directory.name, *flags, *_runs_flag(directory))
 
 
 def report_command(directory: RunDirectory) -> str:

@@ -1,6 +1,5 @@
 """What an export is going to write, checked before torch and MLflow are loaded: a mistake is said at once."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,26 +37,36 @@ class ExportPlan:
     registration: Registration | None
 
 
-def plan_export(options: argparse.Namespace, directory: RunDirectory, ledger: Ledger) -> ExportPlan:
-    """What the command line asks for. Raises UserError where it cannot be written."""
-    picked = pick(ledger.records, options.pick)
+def plan_export(
+    directory: RunDirectory,
+    ledger: Ledger,
+    choice: str,
+    out: Path | None = None,
+    *,
+    onnx: bool = False,
+    register: str | None = None,
+    alias: str | None = None,
+    tracking_uri: str | None = None,
+) -> ExportPlan:
+    """What is asked for, by the names of the flags. Raises UserError where it cannot be written."""
+    picked = pick(ledger.records, choice)
     record = picked.record
-    out = Path(options.out or f"bundles/{options.name}-{record.number:04d}")
-    if (options.onnx or options.register) and newest_epoch(directory.checkpoints(record.number)) != len(record.epochs):
+    out = out or Path(f"bundles/{directory.name}-{record.number:04d}")
+    if (onnx or register) and newest_epoch(directory.checkpoints(record.number)) != len(record.epochs):
         raise weights_gone(directory, record)
-    if options.onnx:
+    if onnx:
         check_onnx()
     registration = None
-    if options.register:
-        alias = DEFAULT_ALIAS if options.alias is None else options.alias
-        check_names(options.register, alias)
+    if register:
+        alias = DEFAULT_ALIAS if alias is None else alias
+        check_names(register, alias)
         if ledger.tracking is None:
-            raise UserError(f"search {options.name!r} has no MLflow store: it was never run.")
-        tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
-        registration = Registration(options.register, alias, store_uri(tracking, directory))
+            raise UserError(f"search {directory.name!r} has no MLflow store: it was never run.")
+        tracking = TrackingSettings.from_kept(ledger.tracking, tracking_uri, "--tracking-uri URI")
+        registration = Registration(register, alias, store_uri(tracking, directory))
         check_there(registration.uri)
     check_free(out)
-    return ExportPlan(record, options.pick, picked.remark, out, options.onnx, registration)
+    return ExportPlan(record, choice, picked.remark, out, onnx, registration)
 
 
 def weights_gone(directory: RunDirectory, record: TrialRecord) -> UserError:

@@ -82,6 +82,10 @@ class Interruption:
         """Whether the search is to end."""
         return self._event.is_set()
 
+    def end(self) -> None:
+        """Asks for the orderly end, as SIGTERM does."""
+        os.write(self._writer, bytes([signal.SIGTERM]))
+
     @property
     def exit_code(self) -> int:
         """The exit code of the process: 0 where no signal came."""

@@ -48,6 +48,10 @@ class ProgressView:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
 
+    def plan_anew(self, plan: SearchPlan) -> None:
+        """Shows the search beside another plan from here on."""
+        self._plan = self._watch.plan = plan
+
     def __enter__(self) -> "ProgressView":
         self._thread.start()
         return self

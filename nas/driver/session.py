@@ -12,9 +12,11 @@ from nas.driver.commands import report_command, resume_command
 from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
+from nas.driver.limits_in_force import LimitsInForce
 from nas.driver.lock import driver_lock
 from nas.driver.open_ledger import search_ledger
 from nas.driver.progress import ProgressView
+from nas.driver.requests import Requests
 from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
@@ -37,7 +39,7 @@ from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from nas.workers.asha import AccuracyHalving
-from nas.workers.checked_nodes import checked_nodes
+from nas.workers.checked_nodes import CheckedNodes, checked_nodes
 from nas.workers.front_measurement import measure_front, measure_latency_reference
 from nas.workers.ray_cluster import ray_cluster, watched_ray
 from nas.workers.trial_config import TrialTemplate
@@ -92,9 +94,14 @@ def _search(
         should_stop = StopRule(interrupted.is_set, command.search.time_budget_seconds)
         writer = _writer_of_mlflow(command, directory, ledger, view)
         with said(console, writer, "starting to write to MLflow", "waiting for MLflow") as mlflow:
-            plan = search_plan(engine.settings, engine.epochs, command.space, data, slots)
-            with ProgressView(console, view.state, plan):
-                run_trials(engine, template, command.cluster, checked, should_stop, interrupted.is_set)
+            plan_of = functools.partial(
+                search_plan, full_epochs=engine.epochs, space=command.space, data=data, slots=slots
+            )
+            with ProgressView(console, view.state, plan_of(engine.settings)) as progress:
+                limits = LimitsInForce(command.search, engine, should_stop, progress, plan_of, interrupted.end)
+                requests = Requests(directory, limits.obey)
+                at_end.callback(requests.close)
+                _run_trials(engine, template, command.cluster, checked, should_stop, requests, interrupted)
             if not should_stop():
                 engine.conclude()
             search_seconds = should_stop.seconds
@@ -112,6 +119,29 @@ def _search(
         nodes_left_out=ledger.nodes_left_out,
     )
     _conclude(console, command, directory, view, end, mlflow)
+
+
+def _run_trials(
+    engine: Engine,
+    template: TrialTemplate,
+    cluster: ClusterSettings,
+    checked: CheckedNodes | None,
+    should_stop: StopRule,
+    requests: Requests,
+    interrupted: Interruption,
+) -> None:
+    """Runs trials until there are none left within the limits, which `requests` may change in the meantime."""
+
+    def looks_and_stops() -> bool:
+        requests.look()
+        return should_stop()
+
+    while True:
+        obeyed = requests.obeyed
+        run_trials(engine, template, cluster, checked, looks_and_stops, interrupted.is_set)
+        # Ray Tune asks no more once it has heard that there is nothing left, whatever is asked for after that.
+        if should_stop() or requests.obeyed == obeyed:
+            return
 
 
 def _ray(console: Console, cluster: ClusterSettings) -> AbstractContextManager[int]:

@@ -15,6 +15,10 @@ class StopRule:
         self._time_budget_seconds = time_budget_seconds
         self._started = time.monotonic()
 
+    def limit(self, time_budget_seconds: float | None) -> None:
+        """Has another time budget count, from the same moment."""
+        self._time_budget_seconds = time_budget_seconds
+
     @property
     def seconds(self) -> float:
         """The time since trials were first run."""

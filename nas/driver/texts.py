@@ -11,6 +11,11 @@ from rich.table import Table
 UNBOUNDED_COLUMNS = 1000
 
 
+def silent_console() -> Console:
+    """A terminal on which nothing is shown."""
+    return Console(quiet=True)
+
+
 def print_text(console: Console, text: str) -> None:
     """Prints text as it stands: on a terminal broken between words, elsewhere each line as one.
 

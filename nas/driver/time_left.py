@@ -72,7 +72,7 @@ class TimeLeftWatch:
     """
 
     def __init__(self, plan: SearchPlan) -> None:
-        self._plan = plan
+        self.plan = plan
         self._known: Sequence[TrialRecord] | None = None
         self._epochs_before: int | None = None
         self._at_first_epoch: WorkDone | None = None
@@ -91,7 +91,7 @@ class TimeLeftWatch:
             self._left = left if left.most_seconds > 0 else None
         if records != self._known:
             self._known = records
-            self._move(time_left(records, self._plan, self._work_done(records), elapsed_seconds))
+            self._move(time_left(records, self.plan, self._work_done(records), elapsed_seconds))
         return self._left
 
     def _move(self, new: TimeLeft | None) -> None:

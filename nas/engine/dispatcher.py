@@ -67,6 +67,10 @@ class Dispatcher:
         self._settings = settings
         self._policy = policy
 
+    def limit(self, settings: SearchSettings) -> None:
+        """Goes on by settings that differ in limits alone."""
+        self._settings = settings
+
     def next(self, records: Sequence[TrialRecord]) -> Step | None:
         """What to train next, None where there is nothing (yet).
 

@@ -72,6 +72,13 @@ class Engine:
             if len(self.ledger.record(number).epochs) < due or self._decide(number, due):
                 self._waiting.append(number)
 
+    def limit(self, settings: SearchSettings) -> None:
+        """Goes on by settings that differ in limits alone: those on trials, epochs and time."""
+        with self._lock:
+            self.settings = settings
+            self._policy.limit(settings)
+            self._dispatcher.limit(settings)
+
     @property
     def reference(self) -> tuple[float, float]:
         """The least accuracy and the most cost that count."""

@@ -52,6 +52,10 @@ class SearchPolicy:
         )
         self._candidates: dict[int, Candidate] = {}
 
+    def limit(self, settings: SearchSettings) -> None:
+        """Goes on by settings that differ in limits alone."""
+        self._settings = settings
+
     def remember(self, record: TrialRecord) -> None:
         """Tells the accuracy rule of the rungs that a trial came to in an earlier run of this search."""
         if self._accuracy_rule is not None:

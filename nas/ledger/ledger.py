@@ -8,12 +8,12 @@ ended.
 
 A trial's attributes are `proposal`, `latency_ms`, `place`, `epoch_00001` and so on, `standing`, `deaths`, `mishap` and
 `end`; the study's are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `data_root`,
-`unreadable_images`, `nodes_left_out`, `driver` and `inference_00042`.
+`limits`, `unreadable_images`, `nodes_left_out`, `driver` and `inference_00042`.
 Every one has a checksum (`nas.ledger.checksums`), and reading them fails where a bit has changed. What Optuna itself
 keeps of a trial is held against them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,7 @@ from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord, latest_moment
 from nas.records.whereabouts import DriverRun, GpuUse, Mishap, Place
 from nas.settings.header import SearchHeader
+from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
@@ -65,6 +66,8 @@ class Ledger:
             self.header = replace(self.header, data_fingerprint=DataFingerprint.from_json(fingerprint))
         if (root := self._attributes.get("data_root")) is not None:
             self._set_data_root(root)
+        if (limits := self._attributes.get("limits")) is not None:
+            self._set_limits(limits)
         self._cost_name = self.header.search.cost_name
         if study.directions != [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]:
             raise ChecksumMismatch("the objectives are not to be maximised and minimised")
@@ -84,8 +87,8 @@ class Ledger:
     def create(
         cls, url: str, name: str, header: SearchHeader, begin: "Callable[[Ledger], None] | None" = None
     ) -> "Ledger":
-        """A new ledger. Its `header` is never changed, but by `record_data_fingerprint` and
-        `record_data_root`.
+        """A new ledger. Its `header` is never changed, but by `record_data_fingerprint`, `record_data_root`
+        and `record_limits`.
 
         `begin` writes what is to be there from the first. In a SQLite file all of it is there, or nothing.
         """
@@ -160,6 +163,15 @@ class Ledger:
 
     def _set_data_root(self, root: str) -> None:
         self.header = replace(self.header, data=replace(self.header.data, root=root))
+
+    def record_limits(self, limits: Mapping[str, Any]) -> None:
+        """Writes the limits of the search that were changed while it ran, by their names in its settings."""
+        self._write_of_search("limits", dict(limits))
+        self._set_limits(limits)
+
+    def _set_limits(self, limits: Mapping[str, Any]) -> None:
+        search = SearchSettings.from_json({**self.header.search.to_json(), **limits})
+        self.header = replace(self.header, search=search)
 
     @property
     def unreadable_images(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nas.records.compute_used import train_seconds
 from nas.records.trial import TrialRecord
@@ -18,15 +19,16 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def csv_table(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> str:
-    """CSV of one row a trial. Losses and accuracy are those after its last epoch, times are seconds (since 1970)."""
+def trial_rows(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """A row for each trial, its cells by the names of CSV_COLUMNS; what a trial has not is left out or None.
+
+    Losses and accuracy are those after its last epoch, times are seconds (since 1970).
+    """
     on_front = {record.number for record in front}
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, CSV_COLUMNS)
-    writer.writeheader()
+    rows = []
     for record in records:
         architecture = record.architecture
-        row = {key: value for key, value in record.to_json().items() if key in CSV_COLUMNS}
+        row: dict[str, Any] = {key: value for key, value in record.to_json().items() if key in CSV_COLUMNS}
         row |= {f"stage{index + 1}": text for index, text in enumerate(stage_texts(architecture))}
         row |= {"depth": architecture.depth, "base_channels": architecture.base_channels, "stem": architecture.stem}
         row |= {"started_at": record.started_at, "finished_at": record.finished_at}
@@ -37,7 +39,16 @@ def csv_table(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> s
                 "train_loss": last.train_loss,
                 "train_seconds": train_seconds(record),
             }
-        writer.writerow(row | {"on_front": record.number in on_front})
+        rows.append(row | {"on_front": record.number in on_front})
+    return rows
+
+
+def csv_table(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> str:
+    """`trial_rows` as CSV."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, CSV_COLUMNS)
+    writer.writeheader()
+    writer.writerows(trial_rows(records, front))
     return table.getvalue()
 
 

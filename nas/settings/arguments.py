@@ -1,8 +1,9 @@
 """The arguments that several programs share: where searches are kept, and which one is meant."""
 
 import argparse
+from pathlib import Path
 
-from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY
+from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, search_names
 from nas.settings.search_settings import LEDGER_VARIABLE
 from search_spaces.arguments import path
 
@@ -21,10 +22,16 @@ def add_runs_directory(parser: argparse.ArgumentParser) -> None:
 def add_existing_search(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """The arguments that name a search, or `several`, and say where it is kept."""
     if several:
-        parser.add_argument("names", metavar="NAME", nargs="+", help="the search, or several")
+        name = parser.add_argument("names", metavar="NAME", nargs="+", help="the search, or several")
     else:
-        parser.add_argument("name", metavar="NAME", help="the search")
+        name = parser.add_argument("name", metavar="NAME", help="the search")
+    name.completer = _names  # type: ignore[attr-defined]
     add_search_places(parser)
+
+
+def _names(parsed_args: argparse.Namespace, **asked: object) -> list[str]:
+    """The searches that there are, for a shell that completes a line."""
+    return search_names(Path(parsed_args.runs_dir))
 
 
 def add_search_places(parser: argparse.ArgumentParser) -> None:

@@ -42,6 +42,11 @@ class RunDirectory:
         return self.path / "driver.lock"
 
     @property
+    def requests(self) -> Path:
+        """What the driver is asked for from elsewhere while it runs."""
+        return self.path / "requests"
+
+    @property
     def front(self) -> Path:
         return self.path / "front.json"
 

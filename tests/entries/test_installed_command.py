@@ -1,6 +1,8 @@
 """`vision-nas PROGRAM`: the scripts of a checkout under one name, wherever the project was installed."""
 
+import os
 import runpy
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -76,3 +78,27 @@ def test_without_a_checkout_the_commands_that_are_printed_are_the_installed_ones
     monkeypatch.setattr("search_spaces.version.__file__", str(tmp_path / "search_spaces/version.py"))
     assert program("trainers/predict.py") == "vision-nas predict"
     assert python_command("nas/search.py", "--resume", "my search") == "vision-nas search --resume 'my search'"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "others"),
+    [
+        ("vision-nas s", {"search", "status"}, {"export"}),
+        ("vision-nas search --tri", {"--trials "}, set()),
+        ("vision-nas status ", {"first", "second", "--json"}, {"search"}),
+        ("vision-nas predict --", {"--json", "--top"}, {"--trials"}),
+    ],
+)
+def test_a_shell_completes_programs_flags_and_searches(
+    line: str, expected: set[str], others: set[str], tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "ledger.db").touch()
+    answer = tmp_path / "answer"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
+    environment = {**os.environ, **asked, "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
+    command = [sys.executable, "-m", "vision_architecture_search"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
+    found = set(answer.read_text(encoding="utf-8").split("\n"))
+    assert expected <= found and not others & found

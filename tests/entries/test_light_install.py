@@ -53,7 +53,7 @@ def empty_environment(directory: Path) -> tuple[Path, Path]:
     """The Python of a fresh environment and the directory of its packages."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
     python = directory / "bin" / "python"
-    command = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    command = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     return python, Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
 
@@ -121,6 +121,26 @@ def test_a_bundle_is_trained(light: Path, place: Path) -> None:
     assert compared.returncode == 0, compared.stderr
 
 
+FROM_PYTHON = """
+import vision_architecture_search as vas
+print(vas.open_bundle("bundle").predict(["images/cat/0.png"])[0].guesses[0].name in "0123456789")
+print(vas.cost("resnet50", image_size=224).flops > 8e9)
+for asked in (lambda: vas.open_search("x"), vas.start_search):
+    try:
+        asked()
+    except vas.UserError as error:
+        print(error)
+"""
+
+
+def test_the_face_serves_bundles_and_names_the_extra_for_a_search(light: Path, place: Path) -> None:
+    done = run(light, place, "-c", FROM_PYTHON)
+    assert done.returncode == 0, done.stderr
+    predicted, counted, *refused = done.stdout.splitlines()
+    assert (predicted, counted) == ("True", "True")
+    assert len(refused) == 2 and all("a search needs the extra 'search'" in line for line in refused)
+
+
 @pytest.mark.parametrize(
     "command",
     [*([f"nas/{path.name}"] for path in sorted((PROJECT / "nas").glob("[!_]*.py"))), ["-m", "cluster.check"]],
@@ -151,7 +171,7 @@ def test_scripts_of_a_user_import_torchvision(tmp_path: Path) -> None:
     python, packages = empty_environment(tmp_path / "environment")
     (packages / "base.pth").write_text(str(importlib.metadata.distribution("torch").locate_file("")), encoding="utf-8")
     before = run(python, tmp_path, "-c", IMPORT)
-    command = [python, "-m", torchvision_operators.__name__]
+    command = [str(python), "-m", torchvision_operators.__name__]
     seen_to = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
     assert seen_to.returncode == 0, seen_to.stderr
     assert (before.returncode != 0) == (packages / f"{torchvision_operators.COPY}.pth").exists()

@@ -46,7 +46,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 VERSION = "vision-architecture-search 0."
-SCRIPTS = {"search.py": set(), "report.py": set(), "export.py": LEDGER, "status.py": LEDGER, "train_fully.py": LEDGER}
+SCRIPTS = {
+    "search.py": set(),
+    "report.py": set(),
+    "export.py": LEDGER,
+    "status.py": LEDGER,
+    "control.py": LEDGER,
+    "train_fully.py": LEDGER,
+}
 SPACE = ["nas/search.py", "--space", "resnet_stages"]
 EXPORT = ["nas/export.py", "found"]
 TRAIN = ["trainers/train.py"]

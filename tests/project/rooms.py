@@ -59,9 +59,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         {"search_spaces", "trainers.bundle", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}
     ),
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
-    "nas.status": frozenset({"search_spaces", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.status": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.control": frozenset({"search_spaces", "nas.settings", "nas.driver"}),
     "nas.report": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.reporting", "nas.driver"}),
-    "vision_architecture_search": frozenset({"search_spaces"}),
+    # What is used from Python. Whatever is of a search is imported where it is called.
+    "vision_architecture_search": frozenset(
+        {
+            "search_spaces", "trainers.data", "trainers.bundle",
+            "nas.records", "nas.settings", "nas.ledger", "nas.reporting", "nas.driver",
+        }
+    ),
 }  # fmt: skip
 
 ENTRIES = (
@@ -69,6 +76,7 @@ ENTRIES = (
     "nas.export",
     "nas.report",
     "nas.status",
+    "nas.control",
     "nas.train_fully",
     "trainers.train",
     "trainers.compare",
@@ -77,14 +85,18 @@ ENTRIES = (
 
 # A framework, and where it may be imported: a room, or a file of one.
 FRAMEWORKS: dict[str, frozenset[str]] = {
+    "argcomplete": frozenset({"search_spaces/arguments.py"}),
     "hydra": frozenset({"nas/settings/compose.py"}),
     "jinja2": frozenset({"nas/reporting/page.py"}),
     "llvmlite": frozenset({"search_spaces/attention/simd.py"}),
-    "matplotlib": frozenset({"nas/reporting/pictures.py", "trainers/figures.py"}),
+    "matplotlib": frozenset(
+        {"nas/reporting/pictures.py", "trainers/figures.py", "vision_architecture_search/searches.py"}
+    ),
     "mlflow": frozenset({"nas/tracking"}),
     "numba": frozenset({"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"}),
     "omegaconf": frozenset({"nas/settings/compose.py"}),
     "optuna": frozenset({"nas/ledger", "nas/strategy/optuna_sampler.py", "nas/reporting/importance.py"}),
+    "pandas": frozenset({"vision_architecture_search/searches.py"}),
     "plotly": frozenset({"nas/reporting"}),
     "psutil": frozenset({"nas/driver/interruption.py"}),
     "ray": frozenset({"nas/workers", "cluster"}),
@@ -97,7 +109,8 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
         {
             "search_spaces", "search_spaces/attention", "trainers", "trainers/data", "trainers/bundle",
             "trainers/pictures/served.py", "trainers/full/initial_weights.py", "nas/workers",
-            "nas/tracking/model_registry.py", "nas/driver/bundle_export.py",
+            "nas/tracking/model_registry.py", "nas/driver/bundle_export.py", "vision_architecture_search/bundles.py",
+            "vision_architecture_search/networks.py",
         }
     ),
     "triton": frozenset(

@@ -22,7 +22,9 @@ def test_the_picture_of_the_rooms_is_drawn_from_the_table() -> None:
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = re.findall(
-        r"`((?:nas|trainers|search_spaces|cluster|tests|docs)/[\w/.*-]+\.(?:py|md|yaml|html|json|csv))`", text
+        r"`((?:nas|trainers|search_spaces|cluster|vision_architecture_search|tests|docs)"
+        r"/[\w/.*-]+\.(?:py|md|yaml|html|json|csv))`",
+        text,
     )
     linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     missing = [name for name in named if not list(PROJECT.glob(name))]

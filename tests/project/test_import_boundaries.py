@@ -172,7 +172,11 @@ def test_all_code_stands_in_a_package() -> None:
     assert not list(PROJECT.glob("*.py"))
 
 
-@pytest.mark.parametrize("room", sorted(rooms() - set(ENTRIES)))
+# What it exports is what it is for.
+FACE = "vision_architecture_search"
+
+
+@pytest.mark.parametrize("room", sorted(rooms() - {*ENTRIES, FACE}))
 def test_a_room_says_what_it_is_for_and_exports_nothing(room: str) -> None:
     tree = ast.parse((PROJECT / room.replace(".", "/") / "__init__.py").read_text(encoding="utf-8"))
     assert ast.get_docstring(tree) and len(tree.body) == 1
@@ -194,7 +198,7 @@ def modules_of(package: str) -> set[str]:
     return {".".join(path.with_suffix("").parts) for path in paths}
 
 
-@pytest.mark.parametrize("package", ["search_spaces", "trainers"])
+@pytest.mark.parametrize("package", ["search_spaces", "trainers", FACE])
 def test_loads_with_torch_and_torchvision_alone(package: str) -> None:
     imported = modules_imported(IMPORT_WITHOUT, package, " ".join(COMPILED_BACKENDS), *ABSENT, cwd=PROJECT)
     assert imported == modules_of(package) - COMPILED_BACKENDS
@@ -243,7 +247,14 @@ def test_records_settings_and_strategy_load_no_framework_of_a_search(module: str
     assert "nas" in loaded and not loaded & {"torch", "ray", "mlflow", "plotly", "matplotlib", "optuna", "hydra"}
 
 
-@pytest.mark.parametrize("package", ["search_spaces", "trainers"])
+def test_the_face_loads_what_is_heavy_when_it_is_called() -> None:
+    program = f"import sys, {FACE}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
+    loaded = set(result.stdout.split())
+    assert "trainers" in loaded and not loaded & {"torch", "torchvision", "numpy", "pandas", "scipy", *ABSENT}
+
+
+@pytest.mark.parametrize("package", ["search_spaces", "trainers", FACE])
 def test_importing_has_no_side_effects(package: str, tmp_path: Path) -> None:
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment = os.environ | places | {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}

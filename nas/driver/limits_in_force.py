@@ -1,0 +1,72 @@
+"""The limits of a search while it runs: changed for the engine, the clock and the terminal, and kept in the ledger."""
+
+from collections.abc import Callable
+
+from nas.driver.progress import ProgressView
+from nas.driver.requests import Request
+from nas.driver.stop_rule import StopRule
+from nas.engine.engine import Engine
+from nas.ledger.forking import beyond_imports
+from nas.ledger.ledger import Ledger
+from nas.records.rest_of_search import SearchPlan
+from nas.settings.search_settings import SearchSettings
+from search_spaces.errors import UserError, unknown_name
+
+# What may be asked of a running search, by the names of the settings.
+LIMITS = ("trials", "epochs", "time_budget")
+
+
+class LimitsInForce:
+    """Obeys the requests to a running search (`nas.driver.requests`). `settings` are those that hold now."""
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        engine: Engine,
+        should_stop: StopRule,
+        progress: ProgressView,
+        plan: Callable[[SearchSettings], SearchPlan],
+        end: Callable[[], None],
+    ) -> None:
+        """`plan` says what a search of some settings is to train, `end` has this one end in order."""
+        self.settings = settings
+        self._engine = engine
+        self._should_stop = should_stop
+        self._progress = progress
+        self._plan = plan
+        self._end = end
+
+    def obey(self, request: Request) -> str:
+        """Does what is asked, and says what that was. Raises UserError where it cannot be."""
+        if request.stop:
+            self._end()
+            return "it is ending: what is trained is checkpointed after its next step"
+        changed = self._changed(request)
+        ledger: Ledger = self._engine.ledger
+        # First the ledger: a limit that holds is there, whatever comes next.
+        ledger.record_limits({name: getattr(changed, name) for name in LIMITS})
+        said = [
+            f"{name} {_text(getattr(self.settings, name))} -> {_text(getattr(changed, name))}"
+            for name in request.limits
+        ]
+        self.settings = changed
+        beyond = beyond_imports(changed, ledger.records)
+        self._engine.limit(beyond)
+        self._should_stop.limit(changed.time_budget_seconds)
+        self._progress.plan_anew(self._plan(beyond))
+        return ", ".join(said)
+
+    def _changed(self, request: Request) -> SearchSettings:
+        for name in request.limits:
+            if name not in LIMITS:
+                raise unknown_name("limit", name, LIMITS)
+        if self.settings.deterministic:
+            raise UserError(
+                "the search is deterministic, and would depend on the moment at which a limit changes: "
+                "let it end, and go on with it by --resume."
+            )
+        return SearchSettings.from_json({**self.settings.to_json(), **request.limits})
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,59 @@
+"""A search that another process drives: what it may be asked for, and whether anybody is there to be asked."""
+
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from nas.driver.commands import limits_command
+from nas.driver.lock import living_holder, process_lives
+from nas.driver.requests import Request, ask
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import read_ledger
+from nas.records.search_status import SearchStatus, latest_driver, search_status
+from nas.records.whereabouts import DriverRun
+from nas.settings.run_directory import RunDirectory
+from nas.settings.search_settings import SearchSettings
+from search_spaces.errors import UserError
+
+
+def change_running(
+    directory: RunDirectory, ledger_url: str | None, limits: Mapping[str, Any], *, stop: bool = False
+) -> str:
+    """Has the driver of a search change `limits`, by their names in `SearchSettings`, or end it. What it says.
+
+    Raises UserError where a limit cannot be or nobody runs the search, and OSError where it cannot be asked.
+    """
+    ledger = read_ledger(directory, ledger_url)
+    SearchSettings.from_json({**ledger.header.search.to_json(), **limits})
+    driver = latest_driver(ledger.driver, living_holder(directory))
+    if not _may_run(driver):
+        raise UserError(f"search {directory.name!r} does not run: {_instead(directory, limits)}")
+    said = ask(directory, Request(dict(limits), stop))
+    if said is None:
+        raise UserError(
+            f"nobody who runs search {directory.name!r} has answered, and the request is "
+            f"withdrawn: it is just starting, or it does not run any more, and then {_instead(directory, limits)}"
+        )
+    return said
+
+
+def status_of(directory: RunDirectory, ledger: Ledger) -> SearchStatus:
+    """What a search is doing, as its ledger and the lock of its driver say."""
+    driver = latest_driver(ledger.driver, living_holder(directory))
+    epochs = ledger.header.training.epochs
+    return search_status(directory.name, ledger.records, epochs, ledger.nodes_left_out, driver, time.time())
+
+
+def _may_run(driver: DriverRun | None) -> bool:
+    """Whether a driver may be there: of a process on another machine nobody here can tell."""
+    if driver is None or driver.ended_at is not None:
+        return False
+    return driver.host != socket.gethostname() or process_lives(driver.process)
+
+
+def _instead(directory: RunDirectory, limits: Mapping[str, Any]) -> str:
+    if not limits:
+        return "there is nothing to be ended."
+    flags = [word for name, value in limits.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return f"this goes on with it within these limits: {limits_command(directory, flags)}"

@@ -1,0 +1,246 @@
+"""`nas/control.py`: a running search is asked for other limits, or to end, through files in its directory."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nas.control import main
+from nas.driver.command_line import read_command
+from nas.driver.limits_in_force import LimitsInForce
+from nas.driver.progress import ProgressView
+from nas.driver.requests import Requests
+from nas.driver.search_view import SearchView
+from nas.driver.stop_rule import StopRule
+from nas.driver.time_left import search_plan
+from nas.engine.start import start_engine
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import read_ledger
+from nas.records.rest_of_search import SearchPlan
+from nas.settings.run_directory import RunDirectory, run_directory
+from nas.settings.search_settings import SearchSettings
+from tests.project.rooms import PROJECT
+from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
+
+Started = tuple[RunDirectory, Ledger]
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Started:
+    """A search of three trials that this process drives."""
+    return _search(tmp_path, trials=3)
+
+
+def _search(directory: Path, **settings: object) -> Started:
+    run = run_directory(str(directory / "runs"), "one")
+    run.path.mkdir(parents=True)
+    header = search_header(search=search_settings(**settings), space=tiny_space())
+    ledger = Ledger.create(ledger_url(run.ledger), "one", header)
+    ledger.record_driver(socket.gethostname(), os.getpid())
+    return run, ledger
+
+
+class Driver:
+    """The driver of a search, its trials left out: it looks for requests in a thread, as Ray Tune's loop has it do."""
+
+    def __init__(self, started: Started) -> None:
+        directory, ledger = started
+        settings = ledger.header.search
+        self.engine = start_engine(ledger, tiny_space(), DIGITS, settings, 2)
+        self.should_stop = StopRule(lambda: False, None)
+        self.ended = False
+
+        def plan(wanted: SearchSettings) -> SearchPlan:
+            return search_plan(wanted, 2, tiny_space(), DIGITS, 1)
+
+        facts = ledger.header.facts("one", None)
+        state = SearchView(self.engine, facts, directory.report).state
+        self.progress = ProgressView(Console(), state, plan(settings))
+        self.limits = LimitsInForce(settings, self.engine, self.should_stop, self.progress, plan, self._end)
+        self.requests = Requests(directory, self.limits.obey)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._turn)
+
+    def _end(self) -> None:
+        self.ended = True
+
+    def _turn(self) -> None:
+        while not self._closing.wait(0.05):
+            self.requests.look()
+
+    def __enter__(self) -> "Driver":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._closing.set()
+        self._thread.join()
+        self.requests.close()
+
+
+def control(started: Started, *flags: str) -> int:
+    return main(["one", *flags, "--runs-dir", str(started[0].runs)])
+
+
+def train_all(driver: Driver) -> int:
+    """Trains whatever the engine assigns. How many trials were begun."""
+    begun = 0
+    while (assignment := driver.engine.next_assignment()) is not None:
+        begun += 1
+        for epoch in (1, 2):
+            if not driver.engine.report_epoch(assignment.number, epoch_result(epoch, 0.5)):
+                break
+    return begun
+
+
+def test_limits_change_while_a_search_runs_and_stay(started: Started, capsys: pytest.CaptureFixture[str]) -> None:
+    directory, ledger = started
+    with Driver(started) as driver:
+        assert train_all(driver) == 3
+        assert control(started, "--trials", "5", "--epochs", "300", "--time-budget", "12h") == 0
+        assert capsys.readouterr().out == ("search one: trials 3 -> 5, epochs none -> 300, time_budget none -> 12h\n")
+        assert train_all(driver) == 2 and not driver.should_stop()
+        assert control(started, "--time-budget", "0.01s") == 0
+        assert driver.should_stop()
+        assert not driver.ended and driver.requests.obeyed == 2
+    assert not directory.requests.exists()
+    # Whoever goes on with it goes on within them.
+    ledger.record_end_of_driver()
+    assert read_ledger(directory, None).header.search.trials == 5
+    command = read_command(["--resume", "one", "--runs-dir", str(directory.runs)])
+    assert (command.search.trials, command.search.epochs, command.search.time_budget) == (5, 300, "0.01s")
+    assert read_command(["--resume", "one", "--runs-dir", str(directory.runs), "--trials", "9"]).search.trials == 9
+
+
+def test_a_search_is_ended_from_elsewhere(started: Started, capsys: pytest.CaptureFixture[str]) -> None:
+    with Driver(started) as driver:
+        assert control(started, "--stop") == 0
+    assert driver.ended and "it is ending" in capsys.readouterr().out
+
+
+def test_a_search_that_does_not_run_is_not_asked(started: Started, capsys: pytest.CaptureFixture[str]) -> None:
+    directory, ledger = started
+    ledger.record_end_of_driver()
+    assert control(started, "--trials", "5") == 2
+    error = capsys.readouterr().err
+    assert "does not run" in error and "nas/search.py --resume one --trials 5" in error and error.count("\n") == 1
+    assert control(started, "--stop") == 2
+    assert "nothing to be ended" in capsys.readouterr().err
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    ledger.record_driver(socket.gethostname(), ended.pid)
+    assert control(started, "--trials", "5") == 2
+    assert not directory.requests.exists() and ledger.header.search.trials == 3
+
+
+def test_a_request_that_nobody_takes_is_withdrawn(
+    started: Started, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the driver's machine is gone, of which another cannot tell."""
+    directory, ledger = started
+    ledger.record_driver("another-machine", 1)
+    monkeypatch.setattr("nas.driver.requests.WAIT_SECONDS", 0.3)
+    assert control(started, "--trials", "5") == 2
+    error = capsys.readouterr().err
+    assert "has answered" in error and "--resume one --trials 5" in error
+    assert not directory.requests.exists()
+    # What was left by somebody who was killed is void for the next driver.
+    directory.requests.mkdir()
+    left = directory.requests / "0.request"
+    left.write_text(json.dumps({"limits": {"trials": 9}, "stop": False}), encoding="utf-8")
+    with Driver(started):
+        time.sleep(0.3)
+    assert not left.exists() and ledger.header.search.trials == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"limits": {"trials": 0}, "stop": false}', "expected at least 1"),
+        ('{"limits": {"trails": 5}, "stop": false}', "Did you mean 'trials'?"),
+        ('{"limits": {"seed": 5}, "stop": false}', "unknown limit 'seed'"),
+        ('{"limits": {"trials": "many"}, "stop": false}', "expected a whole number"),
+        ('{"limits": {}}', "request"),
+        ("[", "no JSON"),
+    ],
+)
+def test_whatever_a_request_holds_the_search_goes_on(started: Started, content: str, expected: str) -> None:
+    directory, ledger = started
+    with Driver(started) as driver:
+        directory.requests.mkdir()
+        (directory.requests / "0.request").write_text(content, encoding="utf-8")
+        answer = directory.requests / "0.answer"
+        _until(answer.exists)
+        assert expected in json.loads(answer.read_bytes())["error"]
+        assert train_all(driver) == 3 and ledger.header.search.trials == 3
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_deterministic_search_keeps_its_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    started = _search(tmp_path, trials=3, deterministic=True)
+    with Driver(started):
+        assert control(started, "--trials", "5") == 2
+    assert "is deterministic" in capsys.readouterr().err and started[1].header.search.trials == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "expected either --stop, or limits"),
+        (["--stop", "--trials", "3"], "expected either --stop, or limits"),
+        (["--trials", "0"], "search.trials is 0: expected at least 1"),
+        (["--time-budget", "soon"], "expected a duration such as"),
+        (["--trails", "3"], "Did you mean '--trials'?"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    started: Started, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert control(started, *flags) == 2
+    output, error = capsys.readouterr()
+    assert output == "" and message in error and error.count("\n") == 1
+    assert not started[0].requests.exists()
+
+
+SMALL = ["data=digits", "space.depth=[14]", "space.width=[0.125]", "space.stages.spatial_extent=[3]"]
+
+
+@pytest.mark.slow
+def test_a_real_search_trains_more_and_then_ends_in_order(tmp_path: Path) -> None:
+    runs = ["--runs-dir", str(tmp_path / "runs")]
+    search = [sys.executable, str(PROJECT / "nas/search.py"), "--space", "resnet_stages", "--name", "one", *runs]
+    process = subprocess.Popen(
+        [*search, "--trials", "2", "training.epochs=2", *SMALL],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        directory = run_directory(str(tmp_path / "runs"), "one")
+        _until(lambda: directory.has_ledger)
+        while main(["one", "--trials", "200", *runs]) != 0:
+            assert process.poll() is None
+        _until(lambda: len(read_ledger(directory, None).records) > 3)
+        assert main(["one", "--stop", *runs]) == 0
+        output, error = process.communicate(timeout=240)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    assert process.returncode == 143, error
+    assert "--resume one" in output
+    assert json.loads(directory.summary.read_text(encoding="utf-8"))["counts"]

@@ -1,0 +1,36 @@
+"""Architectures, costs and networks from Python."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import vision_architecture_search as vas
+from search_spaces.cost import main as cost_command
+from tests.support.tiny_training import TINY
+
+
+def test_a_cost_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost_command(["resnet26-attention", "--image-size", "64", "--classes", "10", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert vas.cost("resnet26-attention", image_size=64, classes=10).to_json() == said
+    # The paper's count of its ResNet-50 (arXiv 1906.05909, table 1), in billions.
+    assert round(vas.cost("resnet50", image_size=224).flops / 1e9, 1) == 8.2
+
+
+def test_an_architecture_is_read_from_whatever_holds_it(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"architecture": TINY.to_json()}), encoding="utf-8")
+    for described in (TINY, TINY.to_json(), file, str(file)):
+        assert vas.architecture(described) == TINY
+    with pytest.raises(vas.UserError, match="Did you mean 'resnet26-attention'"):
+        vas.architecture("resnet26-atention")
+
+
+def test_a_network_takes_images() -> None:
+    network = vas.build(TINY, image_size=16, in_channels=1, classes=7).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 1, 16, 16)).shape == (2, 7)
+    params = sum(parameter.numel() for parameter in network.parameters())
+    assert params == vas.cost(TINY, image_size=16, in_channels=1, classes=7).params
