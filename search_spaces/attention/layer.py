@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from search_spaces.architecture import Attention
 from search_spaces.attention.dispatch import Backend, backend_for, local_attention
 from search_spaces.attention.positional import sinusoidal_encoding
+from search_spaces.attention.recomputation import projected_attention, recomputes
 
 
 class LocalSelfAttention(nn.Module):
@@ -46,7 +47,19 @@ class LocalSelfAttention(nn.Module):
         # One matrix product for all projections; their outputs lie channels last, as the backends like them best.
         projections = [module for module in (self.query, self.key, self.value) if module is not None]
         weight = torch.cat([module.weight for module in projections]).flatten(1)
-        projected = F.linear(input_BCHW.permute(0, 2, 3, 1), weight)
+        input_BHWC = input_BCHW.permute(0, 2, 3, 1)
+        if recomputes(input_BHWC, weight) and backend_for(input_BHWC, self.backend) == "numba":
+            output_BHWND = projected_attention(
+                input_BHWC,
+                weight,
+                self.row,
+                self.column,
+                spatial_extent=self.operator.spatial_extent,
+                projections=len(projections),
+                heads=self.operator.heads,
+            )
+            return output_BHWND.flatten(-2).permute(0, 3, 1, 2)
+        projected = F.linear(input_BHWC, weight)
         query, *key, value = projected.unflatten(-1, (len(projections), self.operator.heads, -1)).unbind(3)
         output_BHWND = local_attention(
             query,

@@ -9,9 +9,15 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, Stem
 from search_spaces.attention.dispatch import without_autocast
+from search_spaces.attention.recomputation import recomputes
+
+# Images of more rows are attended to in bands of no more, since all that a band computes is large: at 224 pixels twice
+# what a ResNet-50 of convolutions keeps. Those of fewer rows are quicker in one piece.
+BAND_ROWS = 64
 
 
 class AttentionStem(nn.Module):
@@ -45,14 +51,34 @@ class AttentionStem(nn.Module):
         self.pool = nn.MaxPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
 
     def forward(self, input_BCHW: Tensor) -> Tensor:
-        height, width = input_BCHW.shape[-2:]
-        query_BGPND = self._blocks(self.query(input_BCHW))
-        key_BGPND = self._blocks(self.key(input_BCHW))
-        value_BGPND = self._values(input_BCHW)
+        height = input_BCHW.shape[-2]
+        bands = -(-height // BAND_ROWS)
+        if bands == 1 or not recomputes(input_BCHW, self.query.weight):
+            return self.pool(self.norm(self._attended(input_BCHW, 0, height)))
+        rows = STEM_WINDOW * -(-height // (STEM_WINDOW * bands))
+        # A band keeps nothing but the image, from which the gradients compute the rest again, one after the other.
+        attended = [
+            checkpoint(
+                self._attended, input_BCHW, top, min(top + rows, height), use_reentrant=False, preserve_rng_state=False
+            )
+            for top in range(0, height, rows)
+        ]
+        return self.pool(self.norm(torch.cat(attended, dim=2)))
+
+    def _attended(self, input_BCHW: Tensor, top: int, bottom: int) -> Tensor:
+        """The attention's output for the rows from `top`, a multiple of a block's, to `bottom`."""
+        band_BCHW = input_BCHW[:, :, top:bottom]
+        height, width = band_BCHW.shape[-2:]
+        query_BGPND = self._blocks(self.query(band_BCHW))
+        key_BGPND = self._blocks(self.key(band_BCHW))
+        if self.stem == "attention_convolutional_values":
+            value_BGPND = self._blocks(self.value(F.pad(input_BCHW, (1, 2, 1, 2))[:, :, top : bottom + 3]))
+        else:
+            value_BGPND = self._values(band_BCHW)
         inside_GQ = self._blocks(input_BCHW.new_ones(1, STEM_HEADS, height, width))[0, :, :, 0, 0] > 0
         with without_autocast(input_BCHW.device):
             output_BGPND = self._attention(query_BGPND, key_BGPND, value_BGPND, inside_GQ)
-        return self.pool(self.norm(self._image(output_BGPND, height, width)))
+        return self._image(output_BGPND, height, width)
 
     def _attention(self, query_BGPND: Tensor, key_BGPND: Tensor, value_BGPND: Tensor, inside_GQ: Tensor) -> Tensor:
         """The weighted values of each block, computed in float32 at least and returned in the query's dtype."""
@@ -68,10 +94,8 @@ class AttentionStem(nn.Module):
         place_PC = (self.mixture_row[:, None] + self.mixture_column[None]).flatten(0, 1)
         return (place_PC @ self.mixture.T).softmax(-1)
 
-    def _values(self, input_BCHW: Tensor) -> Tensor:
-        if self.stem == "attention_convolutional_values":
-            input_BCHW = F.pad(input_BCHW, (1, 2, 1, 2))
-        values = self.value(input_BCHW)
+    def _values(self, band_BCHW: Tensor) -> Tensor:
+        values = self.value(band_BCHW)
         if self.stem != "attention":
             return self._blocks(values)
         value_BGPNMD = self._blocks(values).unflatten(-1, (STEM_MIXTURES, -1))
