@@ -157,10 +157,16 @@ def _parser() -> argparse.ArgumentParser:
         "--seed",
         metavar="N",
         type=number(int, "a whole number"),
-        default=0,
         help="of weights, order and augmentation (default: 0)",
     )
-    parser.add_argument("--print-config", action="store_true", help="print every setting as YAML, and start nothing")
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print every setting as YAML, which --config takes, and start nothing",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=path, help="settings from a file that --print-config printed; others go on top"
+    )
     return parser
 
 
@@ -175,7 +181,13 @@ def _settings(options: argparse.Namespace) -> "tuple[TrainSettings, Bundle]":
     directory = Path(options.bundle)
     bundle = read_bundle(directory)
     initial = weights_digest(directory) if options.init == "weights" else None
-    return settings_of(bundle, options.settings, options.seed, initial), bundle
+    overrides, seed = options.settings, options.seed
+    if options.config is not None:
+        from trainers.full.config_text import read_config
+
+        overrides, seed_of_file = read_config(options.config, overrides)
+        seed = seed_of_file if seed is None else seed
+    return settings_of(bundle, overrides, seed or 0, initial), bundle
 
 
 def _config_text(settings: "TrainSettings") -> str:

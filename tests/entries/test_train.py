@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -26,6 +27,7 @@ from tests.support.tiny_training import DATA, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
 from trainers.bundle.files import read_model, read_weights, write_bundle
+from trainers.compare import main as compare
 from trainers.data.corruptions import CORRUPTIONS
 from trainers.data.datasets import check_data, load_test
 from trainers.evaluation import evaluate
@@ -261,6 +263,10 @@ def test_another_recipe_trains_and_its_settings_can_be_printed_and_given_back(
     assert (found["data"]["name"], found["conduct"]["micro_batch"], found["seed"]) == ("digits", "auto", 0)
     assert (found["recipe"]["optimizer"], found["recipe"]["train_image_size"]) == ("adamw", 16)
     assert not list(tmp_path.iterdir())
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(printed, encoding="utf-8")
+    assert main([str(bundle), "--config", str(whole), "--print-config"]) == 0
+    assert capsys.readouterr().out == printed
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(found["recipe"]), encoding="utf-8")
     assert main([str(bundle), f"recipe={file}", "--out", str(tmp_path / "out")]) == 0
@@ -281,6 +287,45 @@ def test_a_diverging_training_says_what_to_try(
     errors = capsys.readouterr().err
     assert code == 1 and errors.count("\n") == 1
     assert errors.startswith("error: the loss is not finite in epoch 1: try a lower recipe.learning_rate")
+    assert compare([str(tmp_path / "out")]) == 2
+    assert "holds a full training that has diverged" in capsys.readouterr().err
+
+
+def test_a_file_of_settings_has_others_on_top(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("recipe: {epochs: 7, weight_decay: 5e-05}\nseed: 4\n", encoding="utf-8")
+    config = [str(bundle), "--config", str(file), "--print-config"]
+
+    def printed(*words: str) -> Any:
+        assert main([*config, *words]) == 0
+        return yaml.safe_load(capsys.readouterr().out)
+
+    found = printed()
+    assert (found["recipe"]["epochs"], found["recipe"]["weight_decay"], found["seed"]) == (7, 5e-05, 4)
+    assert printed("recipe.epochs=9", "--seed", "0")["recipe"]["epochs"] == 9
+    assert printed("recipe.epochs=9", "--seed", "0")["seed"] == 0
+    assert printed("recipe=digits_adamw")["recipe"]["optimizer"] == "adamw"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recipes: {}", "Did you mean 'recipe'?"),
+        ("recipe: 3", "expected a mapping, found int"),
+        ("recipe: {epoch: 3}", "Did you mean 'recipe.epochs'?"),
+        ("seed: many", "seed: expected a whole number, found 'many'"),
+        ("data: {name: digits}", "has the settings of 'digits': leave out data=cifar10"),
+        ("[1]", "expected a mapping"),
+    ],
+)
+def test_a_file_that_holds_no_settings_is_named(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert main([str(bundle), "--config", str(file), "data=cifar10", "--print-config"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -291,7 +336,7 @@ def test_a_diverging_training_says_what_to_try(
         (
             ["{bundle}", "--sed", "3"],
             "unknown flag '--sed': expected one of --help, --version, --out, --init, --onnx, --program, "
-            "--corruptions, --device, --seed, --print-config. "
+            "--corruptions, --device, --seed, --print-config, --config. "
             "Did you mean '--seed'?",
         ),
         (["{bundle}", "--seed", "-1"], "--seed is -1"),

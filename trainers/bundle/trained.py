@@ -12,6 +12,9 @@ from trainers.bundle.provenance import Provenance
 from trainers.epoch_result import EpochResult
 from trainers.history import HISTORY, read_history
 
+# Beside the settings of a training whose loss was not finite any more: in which epoch.
+DIVERGED = "diverged.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -44,6 +47,11 @@ def read_trained(directory: Path) -> Trained:
     inside = directory / "bundle"
     holder = directory if (inside / DOCUMENT).is_file() else directory.parent
     at = inside if holder == directory else directory
+    if at == directory and (directory / DIVERGED).is_file():
+        raise UserError(
+            f"{str(directory)!r} holds a full training that has diverged: expected one that ended; try a lower "
+            "recipe.learning_rate, in another --out."
+        )
     if at == directory and (directory / "settings.json").is_file():
         raise UserError(f"{str(directory)!r} holds a full training that has not ended yet: the same command goes on.")
     bundle = read_bundle(at)

@@ -1,12 +1,18 @@
-"""The settings of a full training as YAML, as `trainers/train.py --print-config` prints them."""
+"""The settings of a full training as YAML: printed by `trainers/train.py --print-config`, and read by `--config`."""
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import yaml
 
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.yaml_files import read_mapping
 from trainers.full.train_settings import TrainSettings
 
-HEADING = "# Every setting of a full training. What stands below recipe is a file that recipe=FILE.yaml takes.\n"
+HEADING = "# Every setting of a full training: python trainers/train.py BUNDLE --config FILE [SETTING=VALUE ...]\n"
+SECTIONS = ("data", "recipe", "conduct")
 
 
 def config_text(settings: TrainSettings) -> str:
@@ -15,3 +21,33 @@ def config_text(settings: TrainSettings) -> str:
     recipe = dataclasses.asdict(settings.recipe) | {"norm_batch": settings.norm_batch}
     sections = {"data": dataclasses.asdict(settings.data), "recipe": recipe, "conduct": conduct, "seed": settings.seed}
     return HEADING + yaml.safe_dump(sections, sort_keys=False, allow_unicode=True)
+
+
+def read_config(path: str, overrides: Sequence[str]) -> tuple[list[str], int | None]:
+    """The settings in a file that `config_text` wrote, or in some of its lines, below `overrides`; and its seed.
+
+    With another `recipe=NAME` on top the file's recipe does not count. Raises UserError where it is no such file, or
+    its images are those of another data set than that of `overrides`.
+    """
+    what = f"--config {path!r}"
+    found = read_mapping(Path(path), what)
+    seed = found.pop("seed", None)
+    if seed is not None and type(seed) is not int:
+        raise UserError(f"{what}, seed: expected a whole number, found {seed!r}.")
+    for section, values in found.items():
+        if section not in SECTIONS:
+            raise unknown_name(f"section of {what}", section, [*SECTIONS, "seed"])
+        if not isinstance(values, dict):
+            raise UserError(f"{what}, {section}: expected a mapping, found {type(values).__name__}.")
+    given = dict(override.partition("=")[::2] for override in overrides)
+    data, recipe = dict(found.get("data", {})), found.get("recipe", {})
+    name = data.pop("name", None)
+    if name is not None and given.get("data", name) != name:
+        raise UserError(f"{what} has the settings of {name!r}: leave out data={given['data']}, or the file.")
+    words = [] if name is None else [f"data={name}"]
+    words += _words("data", data) + ([] if "recipe" in given else _words("recipe", recipe))
+    return [*words, *_words("recipe", found.get("conduct", {})), *overrides], seed
+
+
+def _words(section: str, values: dict[str, Any]) -> list[str]:
+    return [f"{section}.{name}={'null' if value is None else value}" for name, value in values.items()]

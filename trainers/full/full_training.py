@@ -21,6 +21,7 @@ from typing import Any
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
+from trainers.bundle.trained import DIVERGED
 from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import unreadable_files
 from trainers.data.unreadable import UnreadableImages
@@ -36,7 +37,7 @@ from trainers.full.progress import Reporter
 from trainers.full.readout import continuation_lines, epoch_line
 from trainers.full.train_settings import FINGERPRINT
 from trainers.history import HISTORY, write_history
-from trainers.loop import Training
+from trainers.loop import Diverged, Training
 from trainers.measurement import Measurement
 from trainers.model import seeded_model
 from trainers.resumable import Pauses, ResumableTraining, train_resumably
@@ -71,6 +72,10 @@ def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[s
         except UnreadableImages as error:
             _note_unreadable(plan, error)
             raise
+        except Diverged as error:
+            if plan.processes.is_first:
+                write_json_atomically(plan.out / DIVERGED, {"epoch": error.epoch})
+            raise
         result = _result(plan, results, split, measurement, unreadable)
         plan.processes.from_first(lambda: _keep(plan, training, results, measurement, result))
         return result
@@ -92,6 +97,7 @@ def _open_out(plan: Plan, stack: ExitStack) -> None:
     lock = stack.enter_context((plan.out / "lock").open("w"))
     if not take_lock(lock.fileno()):
         raise UserError(f"another process is training in {str(plan.out)!r}.")
+    (plan.out / DIVERGED).unlink(missing_ok=True)
     settings = plan.settings.to_json() | {FINGERPRINT: plan.fingerprint.to_json()}
     if not settings_file.exists() or json.loads(settings_file.read_bytes()).get(FINGERPRINT) != settings[FINGERPRINT]:
         # The training is a new one, or nobody had known its images, or those that could not be read have been mended.

@@ -1,0 +1,169 @@
+"""The pages under docs/ and the examples: every command and every line of Python in them is run.
+
+A page's commands are run one after another where a search named `first`, another named `second`, and a picture lie.
+"""
+
+import json
+import os
+import re
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import pytest
+from PIL import Image
+
+from nas.records.trial import OUTCOMES
+from tests.project.draw_settings import PAGE as SETTINGS
+from tests.project.draw_settings import page as settings_page
+from tests.project.rooms import PROJECT
+from tests.support.exported_search import finished_search
+from tests.support.images import make_images
+
+DOCS, EXAMPLES = PROJECT / "docs", PROJECT / "examples"
+# Its commands search and train.
+LONG = "your_images.md"
+# What makes a search or a training as short as it gets: the last of a setting counts.
+SHORT_SEARCH = [
+    "--trials",
+    "2",
+    "training.epochs=1",
+    "space.depth=[14]",
+    "space.width=[0.125]",
+    "data.loader_workers=0",
+]
+SHORT_TRAINING = ["recipe.epochs=1", "data.loader_workers=0"]
+
+
+def blocks(page: str, language: str, *, slow: bool = False) -> list[str]:
+    """The blocks of a language on a page: those marked as slow, or all others."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.findall(rf"(<!-- slow -->\n)?```{language}\n(.*?)```", text, re.DOTALL)
+    return [block for mark, block in found if bool(mark) == slow]
+
+
+def commands(page: str) -> list[list[str]]:
+    """The words of each command of a page."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    assert all(command[0] == "python" for command in words), page
+    return [command[1:] for command in words]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with two searches and a picture, in which everything is run."""
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("agg")
+    for name in ("first", "second"):
+        finished_search(tmp_path / "runs", name)
+    Image.new("L", (40, 30), 90).save(tmp_path / "picture.png")
+    yield tmp_path
+
+
+def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """The exit code of a command in this process."""
+    script = str(PROJECT / words[0])
+    monkeypatch.setattr(sys, "argv", [script, *words[1:]])
+    # What it puts in their place must not outlive the test.
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(script, run_name="__main__")
+    sys.stderr.flush()
+    return end.value.code
+
+
+PAGES = sorted(path.name for path in DOCS.glob("*.md") if "```sh\n" in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != LONG])
+def test_the_commands_of_a_page_do_what_they_say(
+    page: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
+    for words in commands(page):
+        assert run(words, monkeypatch) == 0, (words, capfd.readouterr().err)
+
+
+def test_the_python_of_a_page_runs(place: Path) -> None:
+    names: dict[str, object] = {}
+    for block in blocks("from_python.md", "python"):
+        exec(compile(block, "from_python.md", "exec"), names)
+    assert {"front", "figure", "prediction", "network", "architecture"} <= names.keys()
+    assert (place / "front.png").is_file()
+
+
+def test_the_notebook_runs(place: Path) -> None:
+    names: dict[str, object] = {}
+    notebook = json.loads((EXAMPLES / "read_a_search.ipynb").read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            exec(compile("".join(cell["source"]), "read_a_search.ipynb", "exec"), names)
+    assert (place / "bundles/first-from-notebook/weights.safetensors").is_file()
+
+
+def test_the_example_of_a_bundle_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = runpy.run_path(str(EXAMPLES / "use_a_bundle.py"))
+    runpy.run_path(str(EXAMPLES / "search_and_export.py"))["vas"].open_search("first").export("accuracy", "best")
+    example["main"]("best", ["picture.png", "nothing.png"])
+    said = capsys.readouterr().out
+    assert "4 channels" not in said and "picture.png: " in said and "nothing.png" in said
+
+
+def test_the_page_of_settings_is_made_from_the_code() -> None:
+    # Out of date: python -m tests.project.draw_settings
+    assert SETTINGS.read_text(encoding="utf-8") == settings_page()
+
+
+def test_the_page_of_reports_has_every_outcome() -> None:
+    rows = [f"| `{outcome}` | {meaning} |" for outcome, meaning in OUTCOMES.items()]
+    assert "\n".join(rows) in (DOCS / "reports.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_whole_way_from_a_folder_of_images_to_predictions(tmp_path: Path) -> None:
+    make_images(tmp_path / "photos", count=40, size=(24, 24))
+    make_images(tmp_path / "other_photos", count=30, size=(24, 24))
+    Image.new("RGB", (40, 30), (200, 20, 20)).save(tmp_path / "picture.png")
+    typed = commands(LONG)
+    assert len(typed) < 20
+    for words in typed:
+        short = {"nas/search.py": SHORT_SEARCH, "trainers/train.py": SHORT_TRAINING}.get(words[0], [])
+        done = _run_in(tmp_path, [str(PROJECT / words[0]), *words[1:], *short])
+        assert done.returncode == 0, (words, done.stderr)
+    [answer] = json.loads(done.stdout)
+    assert answer["class"] in ("cat", "dog")
+    assert (tmp_path / "runs/comparisons/first-second/report.html").is_file()
+
+
+@pytest.mark.slow
+def test_what_python_searches_on_the_page_and_in_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("from_python.md", "python", slow=True):
+        exec(compile(f"import vision_architecture_search as vas\n{block}", "from_python.md", "exec"), {})
+    assert (tmp_path / "runs/mine/front.json").is_file()
+    words = [str(EXAMPLES / "search_and_export.py"), "small", "search.trials=2", "training.epochs=1"]
+    done = _run_in(tmp_path, words)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "small.png").is_file() and (tmp_path / "bundles/small/bundle.json").is_file()
+
+
+def _run_in(directory: Path, words: list[str]) -> "subprocess.CompletedProcess[str]":
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        output, error = process.communicate(timeout=600)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, error)
