@@ -7,11 +7,12 @@ python nas/export.py --paper MODEL [NAME] [data=DATA data.root=DIR recipe.epochs
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
-from search_spaces.extras import require_search
 
 if __name__ == "__main__":
     # What is imported next takes a while, and may not be installed.
     end_on_ctrl_c()
+    from search_spaces.extras import require_search
+
     require_search("nas/export.py")
 
 import argparse
