@@ -19,6 +19,7 @@ FULL_TRAINING_RECIPES = {
     "cifar10": "cifar10",
     "cifar100": "cifar100",
     "image_folder": "image_folder",
+    "tar_shards": "image_folder",
     "imagenet": "imagenet_paper",
 }
 

@@ -48,12 +48,13 @@ INITS = ("scratch", "weights")
 
 EPILOG = """\
 settings:
-  data=cluttered_digits | digits | cifar10 | cifar100 | image_folder | imagenet
+  data=cluttered_digits | digits | cifar10 | cifar100 | image_folder | tar_shards | imagenet
   data.root=DIR     where the images are: image_folder has class folders alone, or train/ and perhaps
                     val/ and test/ that hold them; imagenet has train/ and val/, which is its test
                     split, in class folders or in one folder with LOC_val_solution.csv,
                     val_annotations.txt, or ILSVRC2012_validation_ground_truth.txt and
-                    map_clsloc.txt; cifar10 and cifar100 are downloaded there
+                    map_clsloc.txt; tar_shards has tar files whose names begin with train, and perhaps val
+                    and test, or is a pattern as DIR/train-{000..099}.tar; cifar10 and cifar100 are downloaded there
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers,
   data.resize_first, data.cache
   recipe=NAME       one of trainers/recipes/, or a file as those: FILE.yaml

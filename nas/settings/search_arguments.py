@@ -41,7 +41,7 @@ examples:
   python nas/search.py --resume NAME --fork NEW space.depth=[26]     begin another with its results
 
 overrides (KEY=VALUE, before or after the flags):
-  data=cluttered_digits|digits|cifar10|cifar100|image_folder|imagenet
+  data=cluttered_digits|digits|cifar10|cifar100|image_folder|tar_shards|imagenet
                                                  the data set, with the training that suits it; the first comes with
                                                  the installation and is the default
   data.root=DIR data.image_size=N                where it is, and the side of its images in pixels

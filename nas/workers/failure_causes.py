@@ -1,6 +1,5 @@
 """What went wrong with a training, by what was raised: a package, the images, the accelerator, the storage, or else."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from nas.engine.faults import Cause
 from search_spaces.errors import UserError, first_line
 from trainers.data.datasets import ImagesChanged
 from trainers.data.loader_processes import LoadersStopped
+from trainers.data.tar_members import is_there, shard_directory
 from trainers.data.unreadable import UnreadableImages
 from trainers.distributed import is_lost_connection
 
@@ -38,7 +38,7 @@ def cause_of(error: BaseException, data_root: str | None) -> Cause:
         if isinstance(each, StorageMissing):
             return "storage"
         if isinstance(each, OSError):
-            return "data" if _lies_in(each.filename, data_root) else "storage"
+            return "data" if _lies_in(each.filename, data_root and shard_directory(data_root)) else "storage"
         if isinstance(each, RuntimeError) and is_lost_connection(each):
             return "death"
         if isinstance(each, (RuntimeError, AssertionError)) and _DEVICE.search(str(each)):
@@ -49,7 +49,7 @@ def cause_of(error: BaseException, data_root: str | None) -> Cause:
 def reason_of(error: BaseException) -> str:
     """What went wrong, in a line."""
     if isinstance(error, UnreadableImages):
-        gone = [file for file in error.files if not os.path.exists(file)]
+        gone = [file for file in error.files if not is_there(file)]
         if gone:
             return f"images are gone: {len(gone)} of those that were to be read, such as {gone[0]!r}"
     if isinstance(error, (DataUnusable, StorageMissing, UserError)):

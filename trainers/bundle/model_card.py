@@ -24,6 +24,7 @@ LICENCES = {
     "cifar10": "CIFAR-10 (A. Krizhevsky, 2009). Its authors name no licence.",
     "cifar100": "CIFAR-100 (A. Krizhevsky, 2009). Its authors name no licence.",
     "image_folder": "Images of whoever ran the search. What their licence says of networks trained on them holds here.",
+    "tar_shards": "Images of whoever ran the search. What their licence says of networks trained on them holds here.",
     "imagenet": "ImageNet. Its terms of access allow non-commercial research and education.",
 }
 

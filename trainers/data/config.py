@@ -14,8 +14,9 @@ from search_spaces.overrides import PATH
 
 # Seeds are whole numbers below this, as torch takes them.
 MOST_SEEDS = 2**63
-# The data sets that are image files in folders.
-OF_FILES = ("image_folder", "imagenet")
+# The data sets that are image files, in folders or in tar files.
+TAR_SHARDS = "tar_shards"
+OF_FILES = ("image_folder", "imagenet", TAR_SHARDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ DATA_DEFAULTS: dict[str, DataConfig] = {
     "cifar10": DataConfig("cifar10", "data/", image_size=32, validation_fraction=0.1),
     "cifar100": DataConfig("cifar100", "data/", image_size=32, validation_fraction=0.1),
     "image_folder": DataConfig("image_folder", None, image_size=224, validation_fraction=0.15, loader_workers=2),
+    TAR_SHARDS: DataConfig(TAR_SHARDS, None, image_size=224, validation_fraction=0.15, loader_workers=2),
     # The paper tunes on 4 % of the training images.
     "imagenet": DataConfig("imagenet", None, image_size=224, validation_fraction=0.04, loader_workers=8),
 }

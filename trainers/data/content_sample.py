@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 from trainers.data.fingerprint import NO_SIZE, UNREADABLE
+from trainers.data.tar_members import opened, size_of
 
 SMALL_BYTES, SMALL_FILES = 64 * 2**20, 20_000
 END_BYTES = 8 * 2**10
@@ -60,15 +61,16 @@ def _sizes(files: Sequence[str]) -> list[int]:
 
 def _size(file: str) -> int:
     try:
-        return os.stat(file).st_size
+        return size_of(file)
     except OSError:
         return NO_SIZE
 
 
 def _digest(file: str, whole: bool) -> str:
     try:
-        with open(file, "rb") as content:
-            size = os.fstat(content.fileno()).st_size
+        with opened(file) as content:
+            size = content.seek(0, os.SEEK_END)
+            content.seek(0)
             if whole or size <= 2 * END_BYTES:
                 return f"whole:{hashlib.sha256(content.read()).hexdigest()}"
             digest = hashlib.sha256(content.read(END_BYTES))

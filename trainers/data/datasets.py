@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError
-from trainers.data.config import DataConfig, DataSummary, KnownFiles
+from trainers.data.config import TAR_SHARDS, DataConfig, DataSummary, KnownFiles
 from trainers.data.digits_source import digits_fingerprint
 from trainers.data.file_index import FileIndex, is_current, read_index, scan_files
 from trainers.data.findings import DataFindings
@@ -27,6 +27,7 @@ from trainers.data.known_sizes import (
     imagenet_sizes,
 )
 from trainers.data.remarks import repeated
+from trainers.data.tar_members import shard_directory
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
 
 if TYPE_CHECKING:
@@ -189,13 +190,16 @@ def _images_changed(config: DataConfig, known: KnownFiles, files: FileIndex) -> 
 
 
 def _scanned(config: DataConfig) -> FileIndex:
-    return scan_files(str(_root(config)), imagenet=config.name == "imagenet")
+    return scan_files(str(_root(config)), imagenet=config.name == "imagenet", in_shards=config.name == TAR_SHARDS)
 
 
 def _current_index(config: DataConfig, path: Path | None, *, contents: bool) -> FileIndex | None:
     """The index at `path`, if there is one of this data set that still says what is there."""
     index = None if path is None else read_index(path)
-    if index is None or (index.listing.root, index.imagenet) != (str(_root(config)), config.name == "imagenet"):
+    if index is None or index.imagenet != (config.name == "imagenet"):
+        return None
+    listing, root, in_shards = index.listing, str(_root(config)), config.name == TAR_SHARDS
+    if (listing.shards is not None) != in_shards or (listing.shards if in_shards else listing.root) != root:
         return None
     return index if is_current(index, contents=contents) else None
 
@@ -223,6 +227,6 @@ def _folder_images(config: DataConfig, part: Part, digest: str, *, keeps_in_memo
         workers=config.loader_workers,
         resize_first=config.resize_first,
         cache=None if config.cache is None else Path(config.cache) / digest,
-        root=str(root),
+        root=shard_directory(str(root)),
         keeps_in_memory=keeps_in_memory,
     )

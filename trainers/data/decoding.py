@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from search_spaces.errors import UserError, first_line
+from trainers.data.tar_members import member_of, opened
 from trainers.pictures.image_formats import readable_formats
 from trainers.pictures.rgb import (
     DAMAGE,
@@ -59,7 +60,8 @@ def _opened(file: str, use: Callable[[Any], T]) -> T:
 
     damage: tuple[type[Exception], ...] = (*DAMAGE, Image.DecompressionBombError)
     try:
-        with Image.open(file, formats=readable_formats()) as image:
+        # Of a path Pillow itself opens the file, and knows its name.
+        with Image.open(file if member_of(file) is None else opened(file), formats=readable_formats()) as image:
             return use(image)
     except damage as error:
         raise UserError(f"image {file!r} cannot be read: {first_line(error).rstrip('.')}.") from error

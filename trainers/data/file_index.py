@@ -25,6 +25,7 @@ from trainers.data.findings import Noted
 from trainers.data.fingerprint import DataFiles, DataFingerprint
 from trainers.data.folder_layout import Layout
 from trainers.data.folder_listing import Folder, FolderListing, list_folders
+from trainers.data.shard_listing import list_shards
 
 MAGIC = b"data-index/1"
 # A folder that changed so shortly before it was read may have changed again in the same tick of that file system.
@@ -61,10 +62,13 @@ class FileIndex:
         return _data_files(self.listing, _paths(self.listing, self.files), self.sizes, self.contents)
 
 
-def scan_files(root: str, *, imagenet: bool = False) -> FileIndex:
-    """Scans a data set, and looks at its files. Raises UserError where its folders cannot be read sensibly."""
+def scan_files(root: str, *, imagenet: bool = False, in_shards: bool = False) -> FileIndex:
+    """Scans a data set, and looks at its files, or at the images in its tar files.
+
+    Raises UserError where its folders or shards cannot be read sensibly.
+    """
     begun_ns = time.time_ns()
-    listing = list_folders(root, imagenet=imagenet)
+    listing = list_shards(root) if in_shards else list_folders(root, imagenet=imagenet)
     ended_ns = time.time_ns()
     for directory, changed_ns in listing.read_at.items():
         # Some file systems keep no times of folders.
@@ -149,6 +153,7 @@ def _document(index: FileIndex) -> dict[str, Any]:
         "skipped": [[noted.what, noted.count, noted.example] for noted in listing.skipped],
         "read_at": listing.read_at,
         **({} if listing.labels is None else {"labels": listing.labels}),
+        **({} if listing.shards is None else {"shards": listing.shards}),
         "sizes": index.sizes,
         "places": list(index.contents),
         "digests": list(index.contents.values()),
@@ -175,6 +180,7 @@ def _index(document: dict[str, Any]) -> FileIndex:
         skipped=tuple(Noted(*noted) for noted in document["skipped"]),
         read_at=document["read_at"],
         labels=document.get("labels"),
+        shards=document.get("shards"),
     )
     contents = dict(zip(document["places"], document["digests"], strict=True))
     fingerprint = DataFingerprint.from_json(document["fingerprint"])

@@ -10,7 +10,7 @@ from trainers.data.decoding import EIGHT_BITS, Look, has_deep_values, look_at
 from trainers.data.findings import DataFindings, Noted, SplitFound
 from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet
-from trainers.data.remarks import Remark, in_subfolders
+from trainers.data.remarks import Remark, in_subfolders, uneven_shards
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
 from trainers.pictures.rgb import SIXTEEN_BITS
 
@@ -76,6 +76,7 @@ def look_at_folder_set(folder_set: FolderSet, further_remarks: Sequence[Remark] 
                 ("looked at", "others of classes that are dark, or have more than 8 bits a value", others),
                 ("unreadable", "of others that were looked at: of more than a few, a training ends", unreadable),
                 *in_subfolders(folder_set),
+                *uneven_shards(folder_set),
                 *further_remarks,
             )
             if files

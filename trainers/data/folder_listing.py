@@ -38,7 +38,8 @@ class FolderListing:
     """The folders of images by their split ("" of class folders alone), and what lies beside them below `root`.
 
     `read_at` has the folders that were read, and when each had last changed before it was, in nanoseconds. `labels` is
-    the file that says the classes of test images that lie in no class folders.
+    the file that says the classes of test images that lie in no class folders. `shards` is what names the tar files, if
+    the images lie in such; then those, too, stand in `read_at`.
     """
 
     root: str
@@ -47,6 +48,7 @@ class FolderListing:
     skipped: tuple[Noted, ...]
     read_at: dict[str, int]
     labels: str | None = None
+    shards: str | None = None
 
 
 class MissingDirectory(UserError):

@@ -6,9 +6,10 @@ Imports no torch, so that a look at a data set is quick.
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.data.config import DataConfig
+from trainers.data.config import TAR_SHARDS, DataConfig
 from trainers.data.findings import Noted
 from trainers.data.folder_listing import Folder, FolderListing, list_folders
+from trainers.data.shard_listing import list_shards
 from trainers.data.splits import split_validation, stratified_split
 
 # Of class folders without a test directory this share is set apart, whatever the seed of the validation split.
@@ -36,11 +37,13 @@ class FolderSet:
 
     def folders(self) -> list[Folder]:
         """Each folder of images once."""
-        return list({part.folder.directory: part.folder for part in (self.train, self.validation, self.test)}.values())
+        return list({id(part.folder): part.folder for part in (self.train, self.validation, self.test)}.values())
 
 
 def read_folder_set(config: DataConfig, root: Path) -> FolderSet:
     """Scans a data set. Raises UserError where its folders cannot be read, or in more ways than one."""
+    if config.name == TAR_SHARDS:
+        return split_listing(config, list_shards(str(root)))
     return split_listing(config, list_folders(str(root), imagenet=config.name == "imagenet"))
 
 
@@ -51,34 +54,35 @@ def split_listing(config: DataConfig, listing: FolderListing) -> FolderSet:
 
 
 def _of_class_folders(config: DataConfig, listing: FolderListing) -> tuple[Part, Part, Part]:
-    folder = listing.folders[""]
+    folder, what = listing.folders[""], "class folders" if listing.shards is None else "shards"
     rest, test = stratified_split(folder.labels, FOLDER_TEST_FRACTION, "folder test")
     train, validation = _set_apart(config, folder, rest)
     return (
-        Part(folder, train, "of the class folders, less what is set apart"),
+        Part(folder, train, f"of the {what}, less what is set apart"),
         Part(folder, validation, f"{config.validation_fraction:.0%} of the rest, set apart"),
-        Part(folder, test, f"{FOLDER_TEST_FRACTION:.0%} of the class folders, set apart first"),
+        Part(folder, test, f"{FOLDER_TEST_FRACTION:.0%} of the {what}, set apart first"),
     )
 
 
 def _of_split_folders(config: DataConfig, listing: FolderListing) -> tuple[Part, Part, Part]:
-    layout, folders = listing.layout, listing.folders
+    folders, slash = listing.folders, "/" if listing.shards is None else ""
+    layout = listing.layout
     train = folders["train"]
     test = Part(train, [], "none")
     labels = "" if listing.labels is None else f", labelled by {listing.labels}"
     if "test" in folders:
-        test = Part(folders["test"], list(range(len(folders["test"].files))), f"{layout.test}/{labels}")
+        test = Part(folders["test"], list(range(len(folders["test"].files))), f"{layout.test}{slash}{labels}")
     everything = list(range(len(train.files)))
     if "validation" in folders:
         validation = folders["validation"]
         return (
-            Part(train, everything, f"{layout.train}/"),
-            Part(validation, list(range(len(validation.files))), f"{layout.validation}/"),
+            Part(train, everything, f"{layout.train}{slash}"),
+            Part(validation, list(range(len(validation.files))), f"{layout.validation}{slash}"),
             test,
         )
     kept, apart = _set_apart(config, train, everything)
-    share = f"{config.validation_fraction:.0%} of {layout.train}/, set apart"
-    return Part(train, kept, f"{layout.train}/, less what is set apart"), Part(train, apart, share), test
+    share = f"{config.validation_fraction:.0%} of {layout.train}{slash}, set apart"
+    return Part(train, kept, f"{layout.train}{slash}, less what is set apart"), Part(train, apart, share), test
 
 
 def _set_apart(config: DataConfig, folder: Folder, rest: list[int]) -> tuple[list[int], list[int]]:

@@ -22,6 +22,7 @@ from torch.utils.data import get_worker_info
 
 from search_spaces.errors import UserError, first_line
 from trainers.data.free_memory import free_memory
+from trainers.data.tar_members import opened
 from trainers.pictures.image_formats import readable_formats
 from trainers.pictures.rgb import DAMAGE
 
@@ -165,7 +166,7 @@ def _decoded_bytes(files: Sequence[str]) -> int:
     found = []
     for file in files[:: max(1, len(files) // LOOKED_AT)]:
         try:
-            with Image.open(file, formats=readable_formats()) as image:
+            with opened(file) as content, Image.open(content, formats=readable_formats()) as image:
                 found.append(3 * image.width * image.height)
         except DAMAGE:
             continue  # Whoever reads it says what is wrong with it.

@@ -14,5 +14,6 @@ NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
     "cifar100": (CIFAR100_MEAN, CIFAR100_STD),
     "image_folder": (FOLDER_MEAN, FOLDER_STD),
+    "tar_shards": (FOLDER_MEAN, FOLDER_STD),
     "imagenet": (FOLDER_MEAN, FOLDER_STD),
 }

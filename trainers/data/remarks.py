@@ -2,12 +2,15 @@
 
 import os
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping
 from itertools import accumulate, chain
+from statistics import median
 
 from trainers.data.fingerprint import UNREADABLE
 from trainers.data.folder_listing import Folder, FolderListing
 from trainers.data.folder_sets import FolderSet
+from trainers.data.tar_members import member_of
 
 # What a remark is about, what it says, and of which files.
 Remark = tuple[str, str, list[str]]
@@ -18,11 +21,22 @@ MOST_NAMES = 3
 
 def in_subfolders(folder_set: FolderSet) -> list[Remark]:
     """That images lie deeper than in the folders of their classes, where some do: what about, in words, and which."""
-    deeper = list(chain.from_iterable(_deeper(folder) for folder in folder_set.folders()))
+    in_shards = any(member_of(folder.files[0]) is not None for folder in folder_set.folders())
+    deeper = [] if in_shards else list(chain.from_iterable(_deeper(folder) for folder in folder_set.folders()))
     names = sorted({name for name, _ in deeper})
     listed = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
     what = f"images lie in subfolders {listed} of class folders"
     return [("subfolders", what, [file for _, file in deeper])]
+
+
+def uneven_shards(folder_set: FolderSet) -> list[Remark]:
+    """That tar files hold far fewer images than most of them, where some do but for the last of a split."""
+    small = []
+    for folder in folder_set.folders():
+        counts = Counter(member.shard for member in map(member_of, folder.files) if member is not None)
+        usual = median(counts.values()) if counts else 0
+        small += [shard for shard in sorted(counts)[:-1] if 2 * counts[shard] < usual]
+    return [("shards", "hold fewer than half as many images as most do", small)]
 
 
 def _deeper(folder: Folder) -> list[tuple[str, str]]:

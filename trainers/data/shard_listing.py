@@ -1,0 +1,207 @@
+"""A data set in tar files: which there are, and what each split of it holds, as one scan found it."""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from search_spaces.errors import UserError, first_line
+from trainers.data.folder_layout import Layout, check_class_names, check_same_classes, split_of
+from trainers.data.folder_listing import Folder, FolderListing, MissingDirectory
+from trainers.data.shard_scan import ShardMembers, scan_shard
+from trainers.data.skipped import NO_SPLIT, Skipped
+from trainers.data.tar_members import TarMember, shard_directory
+
+TWICE = "images that another shard holds, too"
+NO_IMAGES = "shards without images"
+# A file system behind a network answers many at a time.
+READERS = 8
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_NUMBERED = re.compile(r"(?P<stem>.*?)[-_.]?(?P<number>\d+)(?:-of-(?P<total>\d+))?")
+_COMPRESSED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelled:
+    """The images of a split with the classes that they have, in the order of their shards, and where they are from."""
+
+    images: list[tuple[str, TarMember]]
+    source: str
+
+
+def list_shards(root: str) -> FolderListing:
+    """Scans the shards in a directory, or those that a pattern names.
+
+    Raises UserError where one is missing or not whole, and where it is open which classes their images have.
+    """
+    directory, skipped = shard_directory(root), Skipped(shard_directory(root))
+    if not Path(directory).is_dir():
+        raise MissingDirectory(f"data.root: there is no directory {directory!r}.")
+    splits = _splits(directory, _named(root, directory, skipped), skipped)
+    with ThreadPoolExecutor(READERS) as readers:
+        scanned = {split: list(readers.map(scan_shard, shards)) for split, shards in splits.items()}
+    labelled = {split: _labelled(split, members, skipped) for split, members in scanned.items()}
+    folders = {split: _folder(directory, found) for split, found in labelled.items()}
+    first = next(iter(folders))
+    for split, folder in folders.items():
+        check_same_classes(first, folders[first].classes, split, folder.classes)
+    shown = {split: f"{len(splits[split]):,} shards, {found.source}" for split, found in labelled.items()}
+    layout = Layout(shown.get("train"), shown.get("validation"), shown.get("test"), ())
+    every = [shard for each in splits.values() for shard in each]
+    read_at = {path: os.stat(path).st_mtime_ns for path in {directory, *map(os.path.dirname, every), *every}}
+    return FolderListing(directory, layout, folders, skipped.noted(), read_at, shards=root)
+
+
+def _named(root: str, directory: str, skipped: Skipped) -> list[str]:
+    """The shards that `root` names, in order. Raises UserError where there are none, or one is missing."""
+    if root != directory:
+        shards = list(_expanded(root))
+        missing = [shard for shard in shards if not os.path.isfile(shard)]
+        if missing:
+            raise _missing(missing[0], len(missing), len(shards))
+        return shards
+    shards, compressed = [], []
+    inner = [entry.path for entry in os.scandir(directory) if entry.is_dir() and not entry.name.startswith(".")]
+    for folder in (directory, *sorted(inner)):
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if name.startswith(".") or not os.path.isfile(path):
+                continue
+            if name.endswith(".tar"):
+                shards.append(path)
+            elif name.endswith(_COMPRESSED):
+                compressed.append(path)
+            else:
+                skipped.add_file(path)
+    if compressed:
+        raise UserError(
+            f"data.root: {compressed[0]!r} is compressed, so its images cannot be read one by one: unpack it to a .tar."
+        )
+    if not shards:
+        raise UserError(f"data.root: {directory!r} holds no shards: expected files that end in .tar.")
+    return shards
+
+
+def _expanded(pattern: str) -> Iterable[str]:
+    """train-{000..099}.tar and {train,val}-{0..9}.tar, as a shell has it."""
+    parts = _BRACES.split(pattern)
+    choices = []
+    for place, part in enumerate(parts):
+        numbers = _RANGE.fullmatch(part) if place % 2 else None
+        if numbers is not None:
+            first, last = int(numbers[1]), int(numbers[2])
+            width = max(map(len, numbers.groups())) if numbers[1].startswith("0") else 0
+            choices.append([f"{number:0{width}}" for number in range(first, last + 1)])
+        else:
+            choices.append(part.split(",") if place % 2 else [part])
+    return map("".join, product(*choices))
+
+
+def _splits(directory: str, shards: Sequence[str], skipped: Skipped) -> dict[str, list[str]]:
+    """The shards of each split, "" where nothing names one. Raises UserError where a number is missing among them."""
+    found: dict[str, list[str]] = {}
+    numbered: dict[tuple[str, str, str], list[int]] = {}
+    for shard in shards:
+        folder, name = os.path.split(shard)
+        number = _NUMBERED.fullmatch(name.removesuffix(".tar"))
+        stem = name.removesuffix(".tar") if number is None else number["stem"]
+        split = split_of(stem) or (split_of(os.path.basename(folder)) if folder != directory else None)
+        found.setdefault(split or "", []).append(shard)
+        if number is not None:
+            numbered.setdefault((folder, stem, number["total"] or ""), []).append(int(number["number"]))
+    for (folder, stem, total), numbers in numbered.items():
+        first = min(1, *numbers) if total else min(numbers)
+        last = first + int(total) - 1 if total else max(numbers)
+        missing = sorted(set(range(first, last + 1)) - set(numbers))
+        if missing:
+            raise UserError(
+                f"data.root: {len(missing)} of the shards {os.path.join(folder, stem)!r} up to number {last} are "
+                f"missing, such as number {missing[0]}."
+            )
+    if "train" in found:
+        for shard in found.pop("", []):
+            skipped.add(NO_SPLIT, shard)
+    elif found.keys() != {""}:
+        named = ", ".join(map(repr, sorted(filter(None, found))))
+        raise UserError(f"data.root: {directory!r} has shards of {named} and none of 'train'.")
+    return {split: found[split] for split in ("", "train", "validation", "test") if split in found}
+
+
+def _missing(shard: str, count: int, of: int) -> UserError:
+    return UserError(f"data.root: shard {shard!r} is missing ({count} of {of} are not there).")
+
+
+def _labelled(split: str, shards: Sequence[ShardMembers], skipped: Skipped) -> _Labelled:
+    """The images of a split with their classes. Raises UserError where it is open which one has."""
+    for shard in shards:
+        for what, path in shard.skipped:
+            skipped.add(what, path)
+        if not shard.images:
+            skipped.add(NO_IMAGES, shard.shard)
+    images = _without_copies([member for shard in shards for member in shard.images.values()], skipped)
+    labels = {shard.shard: shard for shard in shards}
+    of_files = [labels[member.shard].label_of(member.name) for member in images]
+    if any(label is not None for label in of_files):
+        pairs = [(label, member) for label, member in zip(of_files, images, strict=True) if label is not None]
+        if len(pairs) < len(images):
+            lacking = next(member for label, member in zip(of_files, images, strict=True) if label is None)
+            raise UserError(
+                f"data.root: image {lacking.name!r} in shard {lacking.shard!r} has neither a .cls nor a .json beside "
+                f"it, as others have ({len(images) - len(pairs):,} of {len(images):,} images)."
+            )
+        return _Labelled(pairs, "classes by .cls or .json")
+    above = os.path.commonpath([os.path.dirname(member.name) for member in images]) if images else ""
+    pairs = []
+    for member in images:
+        inner = os.path.relpath(member.name, above or ".").split(os.sep)
+        if len(inner) < 2:
+            raise UserError(
+                f"data.root: image {member.name!r} in shard {member.shard!r} has no class: expected it in a folder of "
+                "its class, or a .cls or .json of its name beside it."
+            )
+        pairs.append((inner[0], member))
+    return _Labelled(pairs, "classes by folder")
+
+
+def _without_copies(images: Sequence[TarMember], skipped: Skipped) -> list[TarMember]:
+    """The images less those of which another shard holds the same, by name and content; the first one stays."""
+    of_name = Counter((member.name, member.size) for member in images)
+    contents: dict[tuple[str, int], set[bytes]] = {}
+    kept = []
+    for member in images:
+        key = member.name, member.size
+        if of_name[key] > 1:
+            content = _digest(member)
+            if content in contents.setdefault(key, set()):
+                skipped.add(TWICE, f"{member.shard}/{member.name}")
+                continue
+            contents[key].add(content)
+        kept.append(member)
+    return kept
+
+
+def _digest(member: TarMember) -> bytes:
+    try:
+        return hashlib.sha256(member.content()).digest()
+    except OSError as error:
+        raise UserError(f"data.root: shard {member.shard!r} cannot be read: {first_line(error)}.") from error
+
+
+def _folder(directory: str, found: _Labelled) -> Folder:
+    """The images, those of a class together. Classes that are numbers stand in the order of numbers."""
+    names = {label for label, _ in found.images}
+    are_numbers = all(re.fullmatch(r"\d+", name) for name in names)
+    classes = tuple(sorted(names, key=lambda name: (int(name), name)) if are_numbers else sorted(names))
+    if not are_numbers:
+        check_class_names(directory, classes)
+    if len(classes) < 2:
+        raise UserError(f"data.root: the shards in {directory!r} have {len(classes)} classes: expected at least two.")
+    number = {name: place for place, name in enumerate(classes)}
+    pairs = sorted(((number[label], member) for label, member in found.images), key=lambda pair: pair[0])
+    return Folder(directory, classes, tuple(str(member) for _, member in pairs), tuple(label for label, _ in pairs))
