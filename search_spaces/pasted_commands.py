@@ -8,6 +8,9 @@ from search_spaces.version import project_directory
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+# By what a launcher tells the processes that it starts which command goes on with them.
+COMMAND_VARIABLE = "TRAINING_COMMAND"
+
 
 def shell_word(text: str) -> str:
     """The text as one word of bash, in one line, quoted where it has to be."""

@@ -12,6 +12,8 @@ PROGRAMS = {
     "export": ("nas/export.py", "the front of a search, and bundles of its architectures"),
     "train-fully": ("nas/train_fully.py", "train the best of a front and the anchors fully"),
     "train": ("trainers/train.py", "train the network of a bundle"),
+    "train-on-ray": ("nas/train_on_ray.py", "the same with several processes of a Ray cluster"),
+    "train-detector": ("trainers/train_detector.py", "train a detector on the network of a bundle"),
     "predict": ("trainers/predict.py", "what the network of a bundle takes pictures for"),
     "compare": ("trainers/compare.py", "fully trained networks beside each other"),
     "cost": ("search_spaces/cost.py", "FLOPs and parameters of an architecture"),

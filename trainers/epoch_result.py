@@ -9,7 +9,8 @@ from search_spaces.json_fields import read_dataclass
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What one epoch gave. Accuracies are 0 to 1; `learning_rate` is that of its last step."""
+    """What one epoch gave. Accuracies are 0 to 1; `learning_rate` is that of its last step.
+    Of a detector `val_accuracy` is its mean average precision."""
 
     epoch: int
     train_loss: float

@@ -30,7 +30,7 @@ from trainers.optimizer import make_optimizer, update_average
 from trainers.recipe import Recipe
 from trainers.sample_order import share_of
 from trainers.schedule import ema_decay_at, learning_rate_at
-from trainers.targets import Targets
+from trainers.targets import BatchTargets
 from trainers.training_batches import TrainingBatches, mixes
 
 # Every so many steps the loss is looked at; looking makes a GPU wait for its queue.
@@ -62,6 +62,8 @@ class Training:
     With `micro_batches` above 1 the share of a process goes through the network in so many parts, one after the other,
     which takes less memory. The gradients are those of the whole batch. Batch norm sees the groups of the layout, or
     each part on its own where a group is larger. `layout` is by default one pass of one process, all in one group.
+
+    `evaluation` takes what `trainers.evaluation.evaluate` does, and gives the loss and what stands for the accuracy.
     """
 
     def __init__(
@@ -75,9 +77,11 @@ class Training:
         device: torch.device | str,
         rank: int = 0,
         layout: BatchLayout | None = None,
+        evaluation: Callable[..., tuple[float, float]] = evaluate,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
+        self._evaluation = evaluation
         self.epoch = 0
         # Of the epoch that is running: its steps so far, the sum of their losses in this process, and its seconds.
         self.step = 0
@@ -148,7 +152,7 @@ class Training:
 
     def evaluate(self, data: Images, between_batches: Callable[[], None] = lambda: None) -> tuple[float, float]:
         """(loss, accuracy) of the evaluated model. `between_batches` is called after each batch."""
-        return evaluate(
+        return self._evaluation(
             self.evaluated_model,
             data,
             self.device,
@@ -252,7 +256,7 @@ class Training:
         last_rate = learning_rate_at(self.recipe, first + self.steps_per_epoch - 1, self.steps_per_epoch)
         return self._finite_mean_loss(epoch, self.steps_per_epoch), last_rate
 
-    def _waited_for(self, batches: Iterator[tuple[Tensor, Targets]]) -> Iterator[tuple[Tensor, Targets]]:
+    def _waited_for(self, batches: Iterator[tuple[Tensor, BatchTargets]]) -> Iterator[tuple[Tensor, BatchTargets]]:
         """The batches, with the time until each of them comes."""
         while True:
             start = time.perf_counter()
@@ -262,7 +266,7 @@ class Training:
                 return
             yield batch
 
-    def _step(self, images_BCHW: Tensor, targets: Targets, learning_rate: float, ema_decay: float) -> Tensor:
+    def _step(self, images_BCHW: Tensor, targets: BatchTargets, learning_rate: float, ema_decay: float) -> Tensor:
         """One step of the optimizer. The mean loss of the batch before it."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
@@ -292,11 +296,10 @@ class Training:
             return self._network.no_sync()
         return nullcontext()
 
-    def _backward(self, images_BCHW: Tensor, targets: Targets, share: float) -> Tensor:
+    def _backward(self, images_BCHW: Tensor, targets: BatchTargets, share: float) -> Tensor:
         """Adds the gradients of a part of a batch to those there are. Its mean loss times its share of the batch."""
         with autocast(self.device, self.recipe.precision):
-            logits = self._network(images_BCHW)
-            loss = share * targets.loss(logits, self.recipe.label_smoothing)
+            loss = share * targets.loss_of(self._network, images_BCHW, self.recipe.label_smoothing)
         torch.autograd.backward(loss)
         return loss.detach()
 

@@ -1,12 +1,28 @@
 """What a network is to say of the images of a batch: their labels, or two labels of each and the share of the first.
 
-Shapes: B batch, K classes.
+Shapes: B batch, C channels, H height, W width, K classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class BatchTargets(Protocol):
+    """What a network is to say of the images of a batch, whatever that is."""
+
+    def __len__(self) -> int: ...
+
+    def chunk(self, parts: int) -> "Sequence[BatchTargets]":
+        """The same in parts, as `Tensor.chunk` makes them of the images."""
+        ...
+
+    def loss_of(self, network: nn.Module, images_BCHW: Tensor, label_smoothing: float) -> Tensor:
+        """The mean loss of what a network makes of these images."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,9 @@ class Targets:
             return [Targets(label) for label in label_parts]
         rest = (label_parts, self.other_B.chunk(parts), self.share_B.chunk(parts))
         return [Targets(*part) for part in zip(*rest, strict=True)]
+
+    def loss_of(self, network: nn.Module, images_BCHW: Tensor, label_smoothing: float) -> Tensor:
+        return self.loss(network(images_BCHW), label_smoothing)
 
     def loss(self, logits_BK: Tensor, label_smoothing: float) -> Tensor:
         """The mean cross-entropy: that of the labels as they are mixed."""

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.devices import check_device
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_machine
-from search_spaces.pasted_commands import shell_word, stands_in_project
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.stopping import TERMINATED, EndedEarly, Stopped, StopSignals
+from trainers.stopping import TERMINATED, EndedEarly, StopSignals
 
 if TYPE_CHECKING:
     from trainers.bundle.contents import Bundle
@@ -80,6 +79,7 @@ examples:
   python trainers/train.py bundles/knee data=cifar10 recipe.epochs=100 --out runs/knee-cifar10
   python trainers/train.py bundles/knee --init weights data=image_folder data.root=DIR recipe.epochs=20
   torchrun --nproc-per-node 8 trainers/train.py bundles/knee data=imagenet data.root=/data/imagenet
+  python nas/train_on_ray.py bundles/knee data=imagenet data.root=/data/imagenet --processes 8 --address auto
 
 A line an epoch, and one every 30 s within it (recipe.report_seconds=N), say how it goes.
 Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and
@@ -208,63 +208,31 @@ def _prepare(options: argparse.Namespace, settings: "TrainSettings", bundle: "Bu
 
 def _run(plan: "Plan", extras: "Extras", arguments: list[str], signals: StopSignals) -> int:
     from search_spaces.units import counted, readable_duration
-    from trainers.distributed import is_lost_connection
+    from trainers.full.ends import carried_out, command_again
     from trainers.full.extras import add_extras
     from trainers.full.full_training import finished_result, run
-    from trainers.full.readout import announce, failure_line, measured_lines, unreadable_line
-    from trainers.loop import TRAINING_FAILURES, Diverged
+    from trainers.full.readout import announce, measured_lines, unreadable_line
 
     processes = plan.processes
-    go_on = f"to go on: {_command(arguments)}"
-    try:
+
+    def train() -> None:
         result = finished_result(plan)
         if processes.is_first and result is None:
             announce(plan)
         result = add_extras(plan, result or run(plan, signals.requested), extras, signals.requested)
-    except (KeyboardInterrupt, Stopped) as end:
-        if processes.is_first:
-            print(f"\ninterrupted; {go_on}", file=sys.stderr)
-        if isinstance(end, KeyboardInterrupt):
-            return INTERRUPTED
         processes.leave()
-        return signals.exit_code
-    except TRAINING_FAILURES as error:
-        # A loss is that of all processes; what else fails may do so in one alone.
-        if processes.is_first or not isinstance(error, Diverged):
-            print(f"error: {failure_line(error)}", file=sys.stderr)
-        return FAILURE
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return MISTAKE
-    except OSError as error:
         if processes.is_first:
-            print(f"error: {error}; once that is mended, {go_on}", file=sys.stderr)
-        return FAILURE
-    except RuntimeError as error:
-        if not is_lost_connection(error):
-            raise
-        print(f"error: another process of this training has gone; {go_on}", file=sys.stderr)
-        return FAILURE
-    processes.leave()
-    if processes.is_first:
-        test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
-        print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
-        for line in measured_lines(result):
-            print(line)
-        print(f"trained  {counted(result['epochs'], 'epoch')} in {readable_duration(result['seconds'])}")
-        if unreadable := unreadable_line(result):
-            print(f"images   {unreadable}")
-        print(f"result   {plan.result_file}")
-        print(f"bundle   {plan.out / 'bundle'}")
-    return SUCCESS
+            test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
+            print(f"test     {test}  (validation {result['val_accuracy']:.2%})")
+            for line in measured_lines(result):
+                print(line)
+            print(f"trained  {counted(result['epochs'], 'epoch')} in {readable_duration(result['seconds'])}")
+            if unreadable := unreadable_line(result):
+                print(f"images   {unreadable}")
+            print(f"result   {plan.result_file}")
+            print(f"bundle   {plan.out / 'bundle'}")
 
-
-def _command(arguments: list[str]) -> str:
-    """The command as it was typed, from where it was: its paths may be relative."""
-    processes = os.environ.get("LOCAL_WORLD_SIZE")
-    program = f"torchrun --nproc-per-node {processes}" if processes else "python"
-    there = "" if stands_in_project() else f"cd {shell_word(os.getcwd())} && "
-    return there + " ".join([program, *map(shell_word, [sys.argv[0], *arguments])])
+    return carried_out(train, processes, signals, command_again(arguments))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ H height, W width.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from trainers.data.random_draws import ERASING, MIXING, sample_draws
 from trainers.recipe import Recipe
 from trainers.sample_order import Share, epoch_samples
 from trainers.schedule import train_image_size_at
-from trainers.targets import Targets
+from trainers.targets import BatchTargets, Targets
 
 
 def mixes(recipe: Recipe) -> bool:
@@ -44,7 +45,7 @@ class TrainingBatches:
         """What is left over at the end of an epoch is dropped."""
         return len(self.data) // self.batch_size
 
-    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Targets]]:
+    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, BatchTargets]]:
         """The (P, C, H, W) images and the targets of each step of an epoch, counted from 1, from `first_step` on."""
         recipe, steps = self.recipe, self.steps_per_epoch
         samples_SB = epoch_samples(self.seed, epoch, len(self.data), steps, self.batch_size, recipe.repeats)
@@ -56,14 +57,16 @@ class TrainingBatches:
         for sample_L, (images_LCHW, labels_L) in zip(samples_SL, batches, strict=True):
             yield self._finished(epoch, sample_L, images_LCHW, labels_L)
 
-    def _finished(self, epoch: int, sample_L: Tensor, images_LCHW: Tensor, labels_L: Tensor) -> tuple[Tensor, Targets]:
+    def _finished(
+        self, epoch: int, sample_L: Tensor, images_LCHW: Tensor, labels_L: Any
+    ) -> tuple[Tensor, BatchTargets]:
         """What is trained on of the images that were loaded: parts of them erased, and mixed."""
         recipe, share = self.recipe, self.share
         if recipe.random_erasing:
             draws_LR = sample_draws(self.seed, epoch, sample_L.numpy(), ERASING)
             images_LCHW = erased(images_LCHW, draws_LR, recipe.random_erasing)
         if share.partner_P is None:
-            return images_LCHW, Targets(labels_L)
+            return images_LCHW, Targets(labels_L) if isinstance(labels_L, Tensor) else labels_L
         draws_PR = sample_draws(self.seed, epoch, sample_L[: share.count].numpy(), MIXING)
         partner_P = share.partner_P.to(self.device)
         images_PCHW, share_P = mixed(images_LCHW, partner_P, draws_PR, recipe.mixup, recipe.cutmix)

@@ -52,6 +52,16 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
 
     Raises UserError where the cluster cannot be reached or cannot run a single trial.
     """
+    with started_ray(cluster):
+        yield _slots(cluster)
+
+
+@contextlib.contextmanager
+def started_ray(cluster: ClusterSettings) -> Iterator[None]:
+    """Ray, started on this machine or joined, for as long as the context lasts.
+
+    Raises UserError where the cluster cannot be reached.
+    """
     os.environ.update(DRIVER_ENVIRONMENT)
     runtime_env: dict[str, Any] = {"env_vars": WORKER_ENVIRONMENT}
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
@@ -74,7 +84,7 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
     # What befalls a worker is said by the search, in a line.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        yield _slots(cluster)
+        yield
     finally:
         ray.shutdown()
 

@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.5
 # Once one has ended the others end by what they lose with it, or are ended.
 SETTLING_SECONDS = 10.0
 # They talk to each other on this machine alone.
-_LOOPBACK = dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), "lo" if sys.platform == "linux" else "lo0")
+LOOPBACK = dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), "lo" if sys.platform == "linux" else "lo0")
 
 
 class TrialProcesses:
@@ -37,7 +37,7 @@ class TrialProcesses:
     def __enter__(self) -> "TrialProcesses":
         self._scratch = tempfile.TemporaryDirectory(prefix="trial-")
         meeting = Path(self._scratch.name) / "meeting"
-        environment = {**os.environ, **_LOOPBACK, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = {**os.environ, **LOOPBACK, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         command = [sys.executable, "-m", "nas.workers.trial_member"]
         try:
             for rank in range(self._trial.processes):

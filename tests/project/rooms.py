@@ -22,6 +22,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers.bundle": frozenset({"search_spaces", "trainers.pictures", "trainers.data", "trainers"}),
     "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
+    "trainers.detection": frozenset(
+        {
+            "search_spaces", "search_spaces.attention", "trainers.data", "trainers", "trainers.bundle", "trainers.full",
+        }
+    ),
+    "trainers.train_detector": frozenset(
+        {"search_spaces", "trainers", "trainers.bundle", "trainers.detection", "trainers.full"}
+    ),
     "trainers.comparison": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.compare": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.comparison"}),
     "trainers.predict": frozenset({"search_spaces", "trainers.bundle"}),
@@ -59,6 +67,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         {"search_spaces", "trainers.bundle", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}
     ),
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
+    "nas.train_on_ray": frozenset({"search_spaces", "trainers", "nas.settings", "nas.workers", "nas.driver"}),
     "nas.status": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.control": frozenset({"search_spaces", "nas.settings", "nas.driver"}),
     "nas.report": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.reporting", "nas.driver"}),
@@ -78,7 +87,9 @@ ENTRIES = (
     "nas.status",
     "nas.control",
     "nas.train_fully",
+    "nas.train_on_ray",
     "trainers.train",
+    "trainers.train_detector",
     "trainers.compare",
     "trainers.predict",
 )
@@ -97,18 +108,19 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "omegaconf": frozenset({"nas/settings/compose.py"}),
     "optuna": frozenset({"nas/ledger", "nas/strategy/optuna_sampler.py", "nas/reporting/importance.py"}),
     "pandas": frozenset({"vision_architecture_search/searches.py"}),
+    "pycocotools": frozenset({"trainers/detection/coco_evaluation.py"}),
     "plotly": frozenset({"nas/reporting"}),
     "psutil": frozenset({"nas/driver/interruption.py"}),
     "ray": frozenset({"nas/workers", "cluster"}),
     "rich": frozenset({"nas/driver", "nas/search.py", "nas/export.py", "nas/status.py", "nas/train_fully.py"}),
-    "safetensors": frozenset({"trainers/bundle/files.py"}),
+    "safetensors": frozenset({"trainers/bundle/files.py", "trainers/detection/files.py"}),
     "scipy": frozenset({"nas/records", "nas/strategy"}),
     "sklearn": frozenset({"trainers/data/memory_sets.py"}),
     "sqlalchemy": frozenset({"nas/ledger/database.py"}),
     "torch": frozenset(
         {
             "search_spaces", "search_spaces/attention", "trainers", "trainers/data", "trainers/bundle",
-            "trainers/pictures/served.py", "trainers/full/initial_weights.py", "nas/workers",
+            "trainers/pictures/served.py", "trainers/full/initial_weights.py", "trainers/detection", "nas/workers",
             "nas/tracking/model_registry.py", "nas/driver/bundle_export.py", "vision_architecture_search/bundles.py",
             "vision_architecture_search/networks.py",
         }

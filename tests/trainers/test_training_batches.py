@@ -15,7 +15,7 @@ from trainers.data.images import Images
 from trainers.recipe import Recipe
 from trainers.recipe_files import full_training
 from trainers.sample_order import share_of
-from trainers.targets import Targets
+from trainers.targets import BatchTargets, Targets
 from trainers.training_batches import TrainingBatches, mixes
 
 EVERYTHING = dataclasses.replace(
@@ -32,7 +32,13 @@ def batches(data: Images, recipe: Recipe, layout: BatchLayout, rank: int) -> Tra
 def steps(
     data: Images, layout: BatchLayout, rank: int, first_step: int = 0, count: int = 3
 ) -> list[tuple[torch.Tensor, Targets]]:
-    return list(itertools.islice(batches(data, EVERYTHING, layout, rank).epoch(40, first_step), count))
+    found = itertools.islice(batches(data, EVERYTHING, layout, rank).epoch(40, first_step), count)
+    return [(images, of_classes(targets)) for images, targets in found]
+
+
+def of_classes(targets: BatchTargets) -> Targets:
+    assert isinstance(targets, Targets)
+    return targets
 
 
 @pytest.fixture(scope="module", params=["digits", "cluttered_digits", "image_folder"])
@@ -81,7 +87,8 @@ def test_an_image_stands_in_a_batch_as_often_as_is_asked_each_time_otherwise() -
     digits = load_train_validation(DATA_DEFAULTS["digits"])[0]
     recipe = dataclasses.replace(full_training("digits"), batch_size=12, repeats=3)
     images, targets = next(batches(digits, recipe, WHOLE, 0).epoch(1, 0))
-    assert torch.equal(targets.label_B[:4], targets.label_B[4:8])
+    label_B = of_classes(targets).label_B
+    assert torch.equal(label_B[:4], label_B[4:8])
     assert not torch.equal(images[:4], images[4:8]) and not torch.equal(images[4:8], images[8:])
     once, _ = next(batches(digits, dataclasses.replace(recipe, repeats=1), WHOLE, 0).epoch(1, 0))
     assert torch.equal(images[:4], once[:4])

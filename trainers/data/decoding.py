@@ -3,6 +3,7 @@
 How its values become RGB is in `trainers.pictures.rgb`.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -40,9 +41,17 @@ class Look:
     white: int
 
 
-def read_image(file: str) -> Any:
-    """The RGB image in `file` as a PIL image, read to its end. Raises UserError where it cannot be."""
-    return _opened(file, rgb_image)
+def read_image(file: str, *, turned: bool = True) -> Any:
+    """The RGB image in `file` as a PIL image, read to its end. Raises UserError where it cannot be.
+
+    It is turned as its EXIF orientation says, or as it is stored where it is not to be `turned`.
+    """
+    return _opened(file, functools.partial(rgb_image, turned=turned))
+
+
+def size_and_orientation(file: str) -> tuple[tuple[int, int], int]:
+    """Width and height of an image as it is stored, and its EXIF orientation, by its header. Raises UserError."""
+    return _opened(file, lambda image: (image.size, orientation_of(image)))
 
 
 def has_deep_values(file: str) -> bool:

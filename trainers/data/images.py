@@ -4,7 +4,7 @@ Shapes: I images, B batch, C channels, H height, W width.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ class Images(Protocol):
 
     def batches(
         self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[tuple[Tensor, Any]]:
         """(B, C, H, W) normalised float32 images in channels_last order and (B) labels, for each batch of indices.
+
+        Images that are no whole of one class have `trainers.targets.BatchTargets` of their own in place of labels.
 
         In training these are samples (`trainers.data.random_draws`), of which one image may have several, and images
         are of the augmentation's size. Raises UserError naming the files where more images than a few cannot be read.

@@ -30,8 +30,11 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE = (255, 255, 255, 255)
 
 
-def rgb_image(image: Any) -> Any:
-    """The image as RGB. Raises one of `DAMAGE` where it is damaged, or its values are none that these rules know."""
+def rgb_image(image: Any, *, turned: bool = True) -> Any:
+    """The image as RGB, as it is stored where it is not to be `turned`.
+
+    Raises one of `DAMAGE` where it is damaged, or its values are none that these rules know.
+    """
     from PIL import Image
 
     image.load()
@@ -53,7 +56,7 @@ def rgb_image(image: Any) -> Any:
         rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, _WHITE), rgba).convert("RGB")
     else:
         rgb = image.convert("RGB")
-    return rgb if turn is None else rgb.transpose(turn)
+    return rgb.transpose(turn) if turned and turn is not None else rgb
 
 
 def _eight_bits(image: Any) -> NDArray[np.uint8]:

@@ -1,0 +1,69 @@
+"""A full training on a Ray cluster: its processes started, started again when one has died, and ended in order."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from nas.driver.interruption import kill_descendants
+from nas.settings.search_settings import ClusterSettings
+from nas.workers.ray_cluster import started_ray, watched_ray
+from nas.workers.training_hosts import follow_training, start_training, training_hosts
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.units import counted
+from trainers.stopping import TERMINATED, StopSignals
+
+
+def verdict(codes: Sequence[int]) -> int | None:
+    """The exit code of a training whose processes have ended with these; None where it may go on by itself.
+
+    It may where one was killed, as by the machine or with its node; the others then end by what they lose with it.
+    """
+    if not any(codes):
+        return SUCCESS
+    for code in (MISTAKE, INTERRUPTED, TERMINATED):
+        if code in codes:
+            return code
+    return None if min(codes) < 0 else FAILURE
+
+
+def train_on_ray(
+    options: argparse.Namespace, training: Sequence[str], cluster: ClusterSettings, command: str, signals: StopSignals
+) -> int:
+    """Trains with `training`, the arguments of trainers/train.py, and gives the exit code.
+
+    `command` goes on with the training. Raises UserError where the cluster cannot be had, or has no room.
+    """
+    signals.claim()
+
+    def requested() -> int | None:
+        if not signals.requested():
+            return None
+        return signal.SIGINT if signals.exit_code == INTERRUPTED else signal.SIGTERM
+
+    def end_now(message: str, code: int) -> None:
+        # What is trained is checkpointed by its own processes, whose hosts are gone.
+        sys.stderr.write(f"{message.rstrip()} To go on: {command}\n")
+        sys.stderr.flush()
+        kill_descendants()
+        os._exit(code)
+
+    with started_ray(cluster), watched_ray(cluster, end_now):
+        for restarts_left in range(options.max_restarts, -1, -1):
+            with training_hosts(options.processes, options.cpus_per_process, options.gpus_per_process) as hosts:
+                start_training(hosts, training, command, on_gpus=options.gpus_per_process > 0)
+                codes = follow_training(hosts, requested)
+            code = verdict(codes)
+            if code is not None:
+                return code
+            killed = [rank for rank, ended in enumerate(codes) if ended < 0]
+            said = f"process {killed[0] + 1} of {len(codes)} was killed"
+            if signals.requested():
+                print(f"error: {said}; to go on: {command}", file=sys.stderr)
+                return signals.exit_code
+            if restarts_left:
+                print(f"warning: {said}: goes on from its checkpoint", file=sys.stderr, flush=True)
+    again = f", after {counted(options.max_restarts, 'restart')}" if options.max_restarts else ""
+    print(f"error: {said}{again}; to go on: {command}", file=sys.stderr)
+    return FAILURE

@@ -1,0 +1,156 @@
+"""A detector as a user trains it: on a folder in COCO's format, to pycocotools' precision, interrupted and resumed."""
+
+import csv
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from search_spaces.exit_codes import MISTAKE, SUCCESS
+from tests.support.bundles import provenance
+from tests.support.coco_folders import coco_folder
+from tests.support.tiny_training import TINY
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import write_bundle
+from trainers.data.config import DATA_DEFAULTS, DataSummary
+from trainers.detection.coco_data import CocoConfig, examine_coco
+from trainers.detection.coco_evaluation import CocoEvaluation
+from trainers.detection.coco_images import CocoImages
+from trainers.detection.files import read_detector
+from trainers.history import read_history
+from trainers.model import seeded_model
+from trainers.recipe_files import full_training
+from trainers.stopping import TERMINATED
+from trainers.train_detector import main
+
+SUMMARY = DataSummary("image_folder", 2, 3, 224, 8, 2, 0)
+# A small detector learns two shapes in so many epochs.
+RECIPE = (
+    "recipe.epochs=8", "recipe.batch_size=4", "recipe.optimizer=adamw", "recipe.learning_rate=3e-4",
+    "recipe.augment=none",
+)  # fmt: skip
+FAST = ("data.image_size=64", "data.loader_workers=0", "--device", "cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bundles") / "knee"
+    contents = Bundle(TINY, full_training("image_folder"), DATA_DEFAULTS["image_folder"], SUMMARY, provenance(trial=42))
+    write_bundle(directory, contents, seeded_model(TINY, SUMMARY, 7).state_dict())
+    return directory
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return coco_folder(tmp_path_factory.mktemp("coco"))
+
+
+def train(bundle: Path | str, folder: Path, *more: object) -> int:
+    return main([str(bundle), f"data.root={folder}", *FAST, *map(str, more)])
+
+
+@pytest.fixture(scope="module")
+def trained(bundle: Path, folder: Path) -> Path:
+    """A detector that has learned two shapes, from scratch."""
+    out = folder / "trained"
+    assert train(bundle, folder, *RECIPE, "--init", "scratch", "--out", out) == SUCCESS
+    return out
+
+
+def test_a_detector_learns_shapes_and_is_kept(folder: Path, trained: Path) -> None:
+    result = json.loads((trained / "result.json").read_bytes())
+    assert result["scores"]["AP50"] > 0.3 and result["images"] == {"train": 16, "validation": 6}
+    epochs = read_history(trained / "history.csv")
+    assert len(epochs) == result["epochs"] == 8 and epochs[-1].val_accuracy == result["scores"]["AP"]
+    rows = list(csv.DictReader((trained / "precisions.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["category"], row["class"]) for row in rows] == [("3", "square"), ("17", "disc")]
+    assert sum(float(row["AP"]) for row in rows) / 2 == pytest.approx(result["scores"]["AP"])
+    # What was kept finds the same.
+    design, detector = read_detector(trained / "detector")
+    data = examine_coco(CocoConfig(str(folder), image_size=64))
+    images = CocoImages(data.validation, image_size=64, mean=design.mean, std=design.std, first_label=0, workers=0)
+    cpu: dict[str, Any] = {"precision": "float32", "rank": 0, "world_size": 1, "between_batches": lambda: None}
+    loss, precision = CocoEvaluation(data)(detector, images, torch.device("cpu"), 4, **cpu)
+    assert [loss, precision] == pytest.approx([result["val_loss"], result["scores"]["AP"]])
+
+
+def test_what_has_ended_is_said_again_and_another_training_is_refused(
+    bundle: Path, folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(bundle, folder, *RECIPE, "--init", "scratch", "--out", trained) == SUCCESS
+    words = capsys.readouterr().out
+    assert "epoch " not in words and f"detector {trained / 'detector'}" in words and "\nAP50       0." in words
+    assert train(bundle, folder, *RECIPE, "--out", trained) == MISTAKE
+    assert "holds another training (initial_weights is None there" in capsys.readouterr().err
+    assert train(bundle, folder, *RECIPE, "--init", "scratch", "--seed", 1, "--out", trained) == MISTAKE
+    assert "seed is 0 there and 1 here" in capsys.readouterr().err
+
+
+def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = coco_folder(tmp_path / "coco", train=8, validation=2)
+    settings = ("recipe.epochs=2", "recipe.batch_size=4")
+    assert train(bundle, folder, *settings, "--out", tmp_path / "undisturbed") == SUCCESS
+    words = capsys.readouterr().out
+    assert "weights  those of the bundle" in words and "2 classes, 64 px" in words
+    out = tmp_path / "out"
+
+    def end_within_the_second_epoch() -> None:
+        while not (out / "checkpoints" / "epoch-000001.checkpoint").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end_within_the_second_epoch)
+    thread.start()
+    assert train(bundle, folder, *settings, "--out", out) == TERMINATED
+    thread.join()
+    assert "interrupted; to go on: " in capsys.readouterr().err
+    assert train(bundle, folder, *settings, "--out", out) == SUCCESS
+    assert "resumes  after epoch 1, and 1 of 2 steps" in capsys.readouterr().out
+    assert (out / "detector" / "weights.safetensors").read_bytes() == (
+        tmp_path / "undisturbed" / "detector" / "weights.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "BUNDLE is missing"),
+        (["resnet50-attentoin", "data.root={folder}"], "unknown bundle or model of the paper 'resnet50-attentoin'"),
+        (["resnet26", "data.root={folder}", "--init", "weights"], "'resnet26' is a model of the paper, which has none"),
+        (["{bundle}"], "data.root is missing"),
+        (["{bundle}", "data.root={folder}", "--init", "weight"], "unknown --init 'weight'"),
+        (["{bundle}", "data.root={folder}", "--model", "yolo"], "unknown --model 'yolo'"),
+        (["{bundle}", "data.root={folder}", "recipe.mixup=0.2"], "recipe mixup is 0.2: expected 0.0 for a detector"),
+        (["{bundle}", "data.root={folder}", "recipe.augment=shift"], "expected none or flip_crop for a detector"),
+        (["{bundle}", "data.root={folder}", "recipe.epochz=3"], "Did you mean 'recipe.epochs'"),
+        (["{bundle}", "data.root={folder}", "data.image_size=16"], "data image_size is 16: expected 32 to 4096"),
+        (["{bundle}", "data.root={folder}", "--seed", "-1"], "--seed is -1"),
+        (
+            ["{bundle}", "data.root={folder}", "recipe.batch_size=3", "--out", "{folder}"],
+            "holds no detector's training",
+        ),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_starts(
+    bundle: Path, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main([text.format(bundle=bundle, folder=folder) for text in arguments]) == MISTAKE
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1

@@ -1,0 +1,161 @@
+"""A full training on a real Ray of this machine, by two processes: as under torchrun, killed, and interrupted."""
+
+import dataclasses
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from nas.driver.training_on_ray import verdict
+from nas.train_on_ray import main
+from nas.workers.training_host import TrainingHost
+from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
+from tests.support.bundles import provenance
+from tests.support.tiny_training import DATA, RECIPE, TINY
+from trainers.bundle.contents import Bundle
+from trainers.bundle.files import read_weights, write_bundle
+from trainers.data.datasets import check_data
+from trainers.model import seeded_model
+from trainers.stopping import TERMINATED
+
+ROOT = Path(__file__).resolve().parents[2]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+SCRIPT = str(ROOT / "trainers" / "train.py")
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+ON_CPU = ("--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("on-ray") / "knee"
+    # Batch norm over both processes: they talk at each step.
+    recipe = dataclasses.replace(RECIPE, batch_size=64, norm_batch=64, epochs=2)
+    found = Bundle(TINY, recipe, DATA, check_data(DATA), provenance(trial=42))
+    write_bundle(directory, found, seeded_model(TINY, found.data_summary, 7).state_dict())
+    return directory
+
+
+@pytest.fixture(scope="module")
+def by_torchrun(bundle: Path) -> dict[str, torch.Tensor]:
+    out = bundle.with_name("by-torchrun")
+    command = [*TORCHRUN, SCRIPT, str(bundle), *ON_CPU, "--out", str(out)]
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+    return read_weights(out / "bundle")
+
+
+def started(bundle: Path, out: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(ROOT / "nas" / "train_on_ray.py"), str(bundle), "--processes", "2", *ON_CPU]
+    # Tests that a script runs in the background have SIGINT ignored, and so would their child.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        [*command, "--out", str(out), "recipe.checkpoint_minutes=0"],
+        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed,
+    )  # fmt: skip
+
+
+def wait_for_the_second_epoch(launcher: "subprocess.Popen[str]", out: Path) -> list[psutil.Process]:
+    """The processes that train, then."""
+    while not list(out.glob("checkpoints/epoch-000001-step-*")):
+        assert launcher.poll() is None, launcher.communicate()
+        time.sleep(0.01)
+    below = psutil.Process(launcher.pid).children(recursive=True)
+    found = [process for process in below if any(word.endswith("trainers/train.py") for word in process.cmdline())]
+    assert len(found) == 2
+    return found
+
+
+def assert_same_weights(out: Path, expected: dict[str, torch.Tensor]) -> None:
+    found = read_weights(out / "bundle")
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.slow
+def test_when_a_process_is_killed_all_go_on_to_what_torchrun_comes_to(
+    bundle: Path, by_torchrun: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with started(bundle, out) as launcher:
+        members = wait_for_the_second_epoch(launcher, out)
+        members[1].kill()
+        words, errors = launcher.communicate(timeout=300)
+    assert launcher.returncode == SUCCESS, errors
+    assert re.search(r"warning: process [12] of 2 was killed: goes on from its checkpoint", errors)
+    assert re.search(r"resumes  after epoch 1, and \d+ of \d+ steps", words)
+    assert words.count("epoch 2/2") == 1 and f"bundle   {out / 'bundle'}" in words
+    assert_same_weights(out, by_torchrun)
+    assert not any(process.is_running() for process in members)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
+def test_a_signal_checkpoints_and_the_command_goes_on(
+    bundle: Path, by_torchrun: dict[str, torch.Tensor], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    out = tmp_path / "out"
+    with started(bundle, out) as launcher:
+        members = wait_for_the_second_epoch(launcher, out)
+        launcher.send_signal(number)
+        words, errors = launcher.communicate(timeout=300)
+    assert launcher.returncode == code, errors
+    [line] = [line for line in errors.splitlines() if "interrupted" in line]
+    assert "; to go on: python " in line and f"{bundle} --processes 2 --device cpu" in line
+    assert "epoch 2/2" not in words and not any(process.is_running() for process in members)
+    # Under torchrun, too, and to the same weights.
+    again = subprocess.run(
+        [*TORCHRUN, SCRIPT, str(bundle), *ON_CPU, "--out", str(out)], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert "resumes  after epoch 1, and" in again.stdout
+    assert_same_weights(out, by_torchrun)
+
+
+def test_a_host_runs_a_process_and_hears_it() -> None:
+    host = TrainingHost()
+    assert host.start([], {}, "/nowhere") == f"{socket.gethostname()} has no directory '/nowhere'"
+    assert host.start(["--bundel"], {"RANK": "0"}, os.getcwd()) is None
+    heard: list[tuple[int, str]] = []
+    code = None
+    while code is None:
+        lines, code = host.look()
+        heard += lines
+        time.sleep(0.05)
+    assert code == MISTAKE and [line for line in heard if line[0] == 2 and line[1].startswith("error: ")]
+    # One that has ended hears nothing more.
+    host.send(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        ((0, 0), 0), ((1, -9), None), ((-9, -9), None), ((1, 1), 1), ((2, 2), 2), ((130, 130), 130), ((143, 1), 143),
+        ((143, -9), 143),
+    ],
+)  # fmt: skip
+def test_what_processes_end_with_says_what_becomes_of_the_training(codes: tuple[int, int], code: int | None) -> None:
+    assert verdict(codes) == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--processes is missing"),
+        (["--processes", "0"], "--processes is 0: expected a whole number from 1 to 4,096"),
+        (["--processes", "2", "--max-restarts", "-1"], "--max-restarts is -1"),
+        (["--processes", "2", "--gpus-per-process", "0.5"], "--gpus-per-process is 0.5: expected 1, or 0 on CPUs"),
+        (["--processes", "2", "--cpus-per-process", "0"], "--cpus-per-process is 0"),
+        (["--processes", "2", "--address", "here"], "--address is 'here'"),
+    ],
+)
+def test_a_mistake_is_named_before_ray_starts(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["bundle", *arguments]) == MISTAKE
+    assert message in capsys.readouterr().err

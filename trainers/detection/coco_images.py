@@ -1,0 +1,177 @@
+"""Images in COCO's format as a detector takes them: each fitted into a square, its boxes with it.
+
+In training an image may be mirrored and made larger or smaller, and lie anywhere in the square, as a function of seed,
+epoch and image. Around it is the mean colour.
+
+Shapes: B batch, C channels, H height, W width, N boxes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from search_spaces.errors import UserError
+from trainers.data.augmentation import Augmentation
+from trainers.data.decoding import read_image
+from trainers.data.images import normalise
+from trainers.data.loader_processes import read_batches
+from trainers.data.random_draws import uniform_draws
+from trainers.data.torchvision_import import torchvision
+from trainers.detection.box_targets import BoxTargets
+from trainers.detection.coco_data import CocoImage
+
+# The longer side of a training image lies between these multiples of the square's.
+JITTER = (0.8, 1.2)
+# Boxes of which the square shows less than so many pixels of a side are not trained on.
+LEAST_PIXELS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a resized image lies in its square, in pixels of the square, and whether it is mirrored there."""
+
+    width: int
+    height: int
+    left: int = 0
+    top: int = 0
+    mirrored: bool = False
+
+    def boxes(self, boxes_N4: NDArray[np.float32], image: CocoImage, side: int) -> NDArray[np.float32]:
+        """The boxes of an image in the square, cut off at its edges."""
+        scale_4 = np.array([self.width / image.annotated.width, self.height / image.annotated.height] * 2)
+        scaled = boxes_N4 * scale_4
+        if self.mirrored:
+            scaled = np.stack([self.width - scaled[:, 2], scaled[:, 1], self.width - scaled[:, 0], scaled[:, 3]], 1)
+        return (scaled + np.array([self.left, self.top] * 2)).clip(0, side).astype(np.float32)
+
+
+def placement(image: CocoImage, side: int, augmentation: Augmentation | None, sample: int) -> Placement:
+    """Where an image is put: in the upper left corner in an evaluation, by chance in training."""
+    longer = max(image.annotated.width, image.annotated.height)
+    draws, scale = None, side / longer
+    if augmentation is not None and augmentation.augment != "none":
+        draws = augmentation.draws(np.array([sample]))[0]
+        scale *= JITTER[0] + (JITTER[1] - JITTER[0]) * draws[2]
+    width, height = (max(1, round(scale * each)) for each in (image.annotated.width, image.annotated.height))
+    if draws is None:
+        return Placement(width, height)
+    # What is larger than the square is cropped.
+    top, left = (int(draw * (abs(side - each) + 1)) for draw, each in zip(draws[:2], (height, width), strict=True))
+    return Placement(
+        width, height, left if width <= side else -left, top if height <= side else -top, bool(draws[4] < 0.5)
+    )
+
+
+class CocoImages:
+    """The images of a split, which stay on disk. `channels` is 1 for grey, or 3; `mean` and `std` are theirs."""
+
+    def __init__(
+        self,
+        images: Sequence[CocoImage],
+        *,
+        image_size: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        first_label: int,
+        workers: int,
+    ) -> None:
+        self.images = tuple(images)
+        self.image_size, self.mean, self.std = image_size, mean, std
+        # Some detectors keep 0 for the background.
+        self.first_label = first_label
+        self.workers = workers
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(
+        self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
+    ) -> Iterator[tuple[Tensor, BoxTargets]]:
+        """(B, C, H, W) normalised images and what is on them. Raises UserError where an image cannot be read."""
+        torchvision()
+        size = self.image_size if augmentation is None else augmentation.image_size or self.image_size
+        numbers = [index_B.tolist() for index_B in indices]
+        read = read_batches(
+            _Placed(self.images, size, augmentation, self.mean),
+            numbers,
+            _collate,
+            processes=self.workers,
+            batch_bytes=len(self.mean) * size**2 * max(map(len, numbers), default=0),
+            pin_memory=device.type == "cuda",
+        )
+        for (images_BCHW, boxes, labels, problem), samples in zip(read, numbers, strict=True):
+            if problem is not None:
+                raise UserError(problem)
+            images = normalise(images_BCHW.to(device, non_blocking=True), self.mean, self.std)
+            yield (
+                images,
+                BoxTargets(
+                    tuple(torch.from_numpy(each).to(device) for each in boxes),
+                    tuple(torch.from_numpy(each + self.first_label).to(device) for each in labels),
+                    _seed(samples[0], augmentation),
+                ),
+            )
+
+
+def _seed(sample: int, augmentation: Augmentation | None) -> int:
+    if augmentation is None:
+        return sample
+    [[draw]] = uniform_draws(augmentation.seed, augmentation.epoch, np.array([sample]), 1)
+    return int(draw * 2**53)
+
+
+# A uint8 image (C, H, W), its boxes (N, 4) and labels (N), and what is wrong with its file.
+_Item = tuple[Tensor, NDArray[np.float32], NDArray[np.int64], str | None]
+
+
+class _Placed(Dataset[_Item]):
+    """The image of a sample in its square. A problem is handed over as a value, as in `trainers.data.image_folders`."""
+
+    def __init__(
+        self, images: tuple[CocoImage, ...], side: int, augmentation: Augmentation | None, mean: tuple[float, ...]
+    ) -> None:
+        self.images, self.side, self.augmentation, self.mean = images, side, augmentation, mean
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, sample: int) -> _Item:
+        image, side = self.images[sample % len(self)], self.side
+        place = placement(image, side, self.augmentation, sample)
+        boxes_N4 = place.boxes(np.array(image.annotated.boxes, dtype=np.float32).reshape(-1, 4), image, side)
+        shown_N = (boxes_N4[:, 2:] - boxes_N4[:, :2]).min(1, initial=np.inf) >= LEAST_PIXELS
+        labels_N = np.array(image.annotated.labels, dtype=np.int64)
+        fill_C = torch.tensor([round(255 * value) for value in self.mean], dtype=torch.uint8)
+        square_CHW = fill_C[:, None, None].repeat(1, side, side)
+        try:
+            picture = read_image(image.file, turned=image.turned)
+        except UserError as error:
+            return square_CHW, boxes_N4, labels_N, str(error)
+        functional = torchvision().transforms.v2.functional
+        if len(self.mean) == 1:
+            picture = functional.rgb_to_grayscale(picture)
+        picture = functional.resize(picture, [place.height, place.width])
+        pixels_CHW = functional.pil_to_tensor(functional.horizontal_flip(picture) if place.mirrored else picture)
+        (row, top, height), (column, left, width) = (
+            _overlap(at, length, side) for at, length in ((place.top, place.height), (place.left, place.width))
+        )
+        square_CHW[:, row : row + height, column : column + width] = pixels_CHW[
+            :, top : top + height, left : left + width
+        ]
+        return square_CHW, boxes_N4[shown_N], labels_N[shown_N], None
+
+
+def _overlap(at: int, length: int, side: int) -> tuple[int, int, int]:
+    """Where in the square, and where in the image, what both share begins, and how long it is."""
+    return max(0, at), max(0, -at), min(side, at + length) - max(0, at)
+
+
+def _collate(items: Sequence[_Item]) -> tuple[Any, ...]:
+    images, boxes, labels, problems = zip(*items, strict=True)
+    return torch.stack(images), list(boxes), list(labels), next(filter(None, problems), None)

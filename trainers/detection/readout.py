@@ -1,0 +1,35 @@
+"""What the terminal says of a detector's training."""
+
+from collections.abc import Mapping
+
+from search_spaces.errors import printable
+from search_spaces.units import counted
+from trainers.detection.coco_evaluation import SCORES
+from trainers.detection.training import DetectorPlan
+from trainers.full.readout import batch_line
+
+
+def announce_detector(plan: DetectorPlan) -> None:
+    """Says what is about to be trained, on what, and where it goes."""
+    design, settings, data = plan.design, plan.settings, plan.data
+    recipe, count = settings.recipe, plan.processes.world_size
+    print(f"detector {design.model}, pyramid of {design.pyramid}, head of {design.head}")
+    print(f"network  {design.architecture.label}")
+    from_bundle = settings.backbone.bundle is not None
+    print(f"weights  {'those of the bundle, its batch norms as they are' if from_bundle else 'from scratch'}")
+    print(f"data     {len(data.classes)} classes, {design.image_size} px")
+    print(f"         {len(data.train)} train, {len(data.validation)} validation")
+    for note in data.notes:
+        print(f"         {printable(note)}")
+    print(
+        f"recipe   {counted(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, "
+        f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}"
+    )
+    print(f"batch    {batch_line(plan.layout)}")
+    print(f"device   {plan.processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
+    print(f"output   {plan.out}", flush=True)
+
+
+def score_lines(scores: Mapping[str, float | None]) -> list[str]:
+    """COCO's twelve numbers as a table."""
+    return [f"{name:10} {'–' if scores[name] is None else f'{scores[name]:.4f}'}" for name in SCORES]

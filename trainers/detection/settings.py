@@ -1,0 +1,124 @@
+"""The settings of a detector's training: a design, images in COCO's format, a recipe, a seed."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from search_spaces.json_fields import field_kinds
+from search_spaces.overrides import read_override, with_overrides
+from trainers.data.config import MOST_SEEDS
+from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
+from trainers.detection.coco_data import CocoConfig
+from trainers.detection.design import check_parts
+from trainers.full.conduct import Conduct
+from trainers.recipe import Recipe, check_optimizer
+from trainers.recipe_files import named_recipe
+from trainers.schedule import scaled_learning_rate
+
+SETTINGS_FORMAT = "detector-training/1"
+RECIPE = "coco"
+# The fields of a recipe that have a meaning for whole images alone, and what they are where nothing is asked for.
+_OF_CLASSES: dict[str, Any] = {
+    "label_smoothing": 0.0, "policy": "none", "random_erasing": 0.0, "mixup": 0.0, "cutmix": 0.0, "repeats": 1,
+    "train_image_size": 0, "first_image_size": 0,
+}  # fmt: skip
+_AUGMENTS = ("none", "flip_crop")
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """Whose network a detector stands on: its architecture, and the images that it was made for.
+
+    `bundle` is the directory whose weights it starts from, and `weights_digest` their SHA-256; None of both for none.
+    """
+
+    architecture: Architecture
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bundle: Path | None = None
+    weights_digest: str | None = None
+
+
+# What the paper's models take.
+PAPER_INPUT: dict[str, Any] = {"image_size": 224, "mean": FOLDER_MEAN, "std": FOLDER_STD}
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSettings:
+    """Everything that decides the outcome of a detector's training, and its conduct, which does not."""
+
+    backbone: Backbone
+    model: str
+    pyramid: str
+    head: str
+    data: CocoConfig
+    recipe: Recipe
+    seed: int
+    conduct: Conduct
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": SETTINGS_FORMAT,
+            "architecture": self.backbone.architecture.to_json(),
+            "initial_weights": self.backbone.weights_digest,
+            "stem_image_size": self.backbone.image_size,
+            **{name: getattr(self, name) for name in ("model", "pyramid", "head", "seed")},
+            "data": self.data.to_json(),
+            "recipe": self.recipe.to_json(),
+        }
+
+
+def check_pycocotools() -> None:
+    """Raises UserError where pycocotools is not installed."""
+    if importlib.util.find_spec("pycocotools") is None:
+        raise UserError(
+            "detectors need the package 'pycocotools', which is not installed: pip install -e '.[detection]'."
+        )
+
+
+def detector_settings(
+    backbone: Backbone, model: str, pyramid: str, head: str, overrides: Sequence[str], seed: int
+) -> DetectorSettings:
+    """The settings for a backbone and overrides as `data.root=DIR` or `recipe.epochs=5`.
+
+    With another batch the learning rate changes, too, unless it is given. Raises UserError on an override that is none,
+    and on what no detector's recipe can ask for.
+    """
+    if not 0 <= seed < MOST_SEEDS:
+        raise UserError(f"--seed is {seed}: expected a whole number from 0 to {MOST_SEEDS - 1:,}.")
+    check_parts(model, pyramid, head)
+    read = [read_override(text, "data.root=DIR or recipe.epochs=5") for text in overrides]
+    names = [override.text for override in read if override.key == "recipe"]
+    recipe = named_recipe(names[-1] if names else RECIPE)
+    changes = [override for override in read if override.key != "recipe"]
+    values = with_overrides(
+        {"data": CocoConfig().to_json(), "recipe": dataclasses.asdict(recipe)},
+        [change for change in changes if change.key.removeprefix("recipe.") not in field_kinds(Conduct)],
+        {"data": CocoConfig, "recipe": Recipe},
+    )
+    conducted = [change for change in changes if change.key.removeprefix("recipe.") in field_kinds(Conduct)]
+    conduct = with_overrides({"recipe": dataclasses.asdict(Conduct())}, conducted, {"recipe": Conduct})["recipe"]
+    rate_given = any(change.key == "recipe.learning_rate" for change in changes)
+    check_optimizer(dataclasses.asdict(recipe), values["recipe"], rate_given=rate_given)
+    wanted = Recipe(**values["recipe"])
+    if wanted.batch_size != recipe.batch_size and not rate_given:
+        wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(recipe, wanted.batch_size))
+    _check_recipe(wanted)
+    data = CocoConfig(**values["data"])
+    if data.root is not None:
+        data = dataclasses.replace(data, root=str(Path(data.root).resolve()))
+    return DetectorSettings(backbone, model, pyramid, head, data, wanted, seed, Conduct(**conduct))
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    for name, nothing in _OF_CLASSES.items():
+        if getattr(recipe, name) != nothing:
+            raise UserError(f"recipe {name} is {getattr(recipe, name)!r}: expected {nothing!r} for a detector.")
+    if recipe.augment not in _AUGMENTS:
+        raise UserError(f"recipe augment is {recipe.augment!r}: expected {' or '.join(_AUGMENTS)} for a detector.")
