@@ -53,6 +53,7 @@ SCRIPTS = {
     "status.py": LEDGER,
     "control.py": LEDGER,
     "train_fully.py": LEDGER,
+    "train_on_ray.py": set(),
 }
 SPACE = ["nas/search.py", "--space", "resnet_stages"]
 EXPORT = ["nas/export.py", "found"]
@@ -66,6 +67,10 @@ TRAIN = ["trainers/train.py"]
         *((["nas/" + script, "--version"], 0, VERSION, allowed) for script, allowed in SCRIPTS.items()),
         (["trainers/train.py", "--version"], 0, VERSION, set()),
         (["trainers/predict.py", "--version"], 0, VERSION, set()),
+        (["trainers/train_detector.py", "--version"], 0, VERSION, set()),
+        (["trainers/train_detector.py", "resnet50"], 2, "data.root is missing", set()),
+        (["trainers/train_detector.py", "resnet50", "data.root=images", "--model", "yolo"], 2, "'yolo'", set()),
+        (["nas/train_on_ray.py", "bundle"], 2, "--processes is missing", set()),
         ([*SPACE, "--print-config", "--max-flops", "2M"], 0, "max_flops: 2000000.0", set()),
         ([*SPACE, "--plan", "data=digits"], 0, "1,079 to train, 359 to validate", set()),
         ([*SPACE, "--plan", "data=image_folder", "data.root=images"], 0, "2 classes", set()),

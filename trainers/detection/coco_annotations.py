@@ -90,7 +90,7 @@ def annotations_of(document: Any, path: Path) -> Annotations:
                 "bbox": [left, top, width, height],
                 "area": area,
                 "iscrowd": int(is_crowd),
-            }  # fmt: skip
+            }
         )
         inside = _inside((left, top, left + width, top + height), images[image][1], images[image][2])
         if is_crowd:

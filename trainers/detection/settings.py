@@ -9,6 +9,7 @@ from typing import Any
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
+from search_spaces.extras import install_command
 from search_spaces.json_fields import field_kinds
 from search_spaces.overrides import read_override, with_overrides
 from trainers.data.config import MOST_SEEDS
@@ -78,7 +79,7 @@ def check_pycocotools() -> None:
     """Raises UserError where pycocotools is not installed."""
     if importlib.util.find_spec("pycocotools") is None:
         raise UserError(
-            "detectors need the package 'pycocotools', which is not installed: pip install -e '.[detection]'."
+            f"detectors need the package 'pycocotools', which is not installed: {install_command('detection')}"
         )
 
 

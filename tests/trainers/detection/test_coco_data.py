@@ -152,11 +152,11 @@ def test_what_does_not_fit_is_refused_by_name(
 
 
 def test_folders_that_hold_nothing_of_it_or_too_much(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="data.root is missing"):
+    with pytest.raises(UserError, match=r"data.root is missing"):
         examine_coco(CocoConfig())
-    with pytest.raises(UserError, match="expected a directory"):
+    with pytest.raises(UserError, match=r"expected a directory"):
         examined(tmp_path / "none")
-    with pytest.raises(UserError, match="no annotations in .*: expected annotations/instances_train"):
+    with pytest.raises(UserError, match=r"no annotations in .*: expected annotations/instances_train"):
         examined(tmp_path)
     root = published(tmp_path)
     (root / "annotations" / "instances_val2014.json").write_text("{}")
@@ -164,13 +164,13 @@ def test_folders_that_hold_nothing_of_it_or_too_much(tmp_path: Path) -> None:
         examined(root)
     for path in (root / "annotations").glob("instances_val*"):
         path.unlink()
-    with pytest.raises(UserError, match="has 'instances_train2017.json' and no annotations/instances_val"):
+    with pytest.raises(UserError, match=r"has 'instances_train2017.json' and no annotations/instances_val"):
         examined(root)
     (root / "annotations" / "instances_val2017.json").write_text("{}")
     (root / "instances.json").write_text("{}")
-    with pytest.raises(UserError, match="can be read in two ways, by 'annotations/instances_train2017.json' and"):
+    with pytest.raises(UserError, match=r"can be read in two ways, by 'annotations/instances_train2017.json' and"):
         examined(root)
     (root / "instances.json").unlink()
     (root / "annotations" / "instances_val2017.json").write_text("{")
-    with pytest.raises(UserError, match="val2017.json' is no JSON"):
+    with pytest.raises(UserError, match=r"val2017.json' is no JSON"):
         examined(root)
