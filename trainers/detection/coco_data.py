@@ -52,6 +52,13 @@ class CocoConfig:
         if not right:
             raise UserError(f"data {name} is {getattr(self, name)!r}: expected {expected}.")
 
+    @property
+    def directory(self) -> Path:
+        """The folder. Raises UserError where none was named."""
+        if self.root is None:
+            raise UserError("data.root is missing: expected data.root=DIR, a folder in COCO's format.")
+        return Path(self.root)
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -92,9 +99,7 @@ def examine_coco(config: CocoConfig) -> CocoData:
     Raises UserError where an image is missing or cannot be read, has another size than its annotations say, or nothing
     is left to train on or to evaluate.
     """
-    if config.root is None:
-        raise UserError("data.root is missing: expected data.root=DIR, a folder in COCO's format.")
-    root = Path(config.root)
+    root = config.directory
     training, validation = find_instances(root)
     annotations = read_annotations(training.path)
     files = [training.path]

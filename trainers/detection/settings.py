@@ -112,8 +112,7 @@ def detector_settings(
         wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(recipe, wanted.batch_size))
     _check_recipe(wanted)
     data = CocoConfig(**values["data"])
-    if data.root is not None:
-        data = dataclasses.replace(data, root=str(Path(data.root).resolve()))
+    data = dataclasses.replace(data, root=str(data.directory.resolve()))
     return DetectorSettings(backbone, model, pyramid, head, data, wanted, seed, Conduct(**conduct))
 
 
