@@ -9,7 +9,8 @@ import pytest
 from tests.project.draw_rooms import PAGE, drawing
 from tests.project.rooms import PROJECT
 
-PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "cluster/README.md")]
+PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md")]
+PAGES += sorted((PROJECT / "cluster").rglob("*.md"))
 PAGES += sorted((PROJECT / "docs").glob("*.md"))
 
 
