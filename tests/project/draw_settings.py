@@ -8,7 +8,7 @@ import inspect
 import re
 
 from tests.project.rooms import PROJECT
-from trainers.data.config import DATA_DEFAULTS
+from trainers.data.config import DATA_DEFAULTS, DataConfig
 from trainers.recipe import Recipe
 
 PAGE = PROJECT / "docs" / "settings.md"
@@ -60,7 +60,8 @@ def _data() -> str:
     rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name, config in DATA_DEFAULTS.items():
         rows.append(f"| `{name}` | {' | '.join(f'`{_text(getattr(config, key))}`' for key in names)} |")
-    return "\n".join(["## `data.*`", "", "`data=NAME` takes one of these, and the settings below it:", "", *rows])
+    heading = ["## `data.*`", "", "`data=NAME` takes one of these, and its settings:", ""]
+    return "\n".join([*heading, *rows, "", _docstring(DataConfig)])
 
 
 def _recipe() -> str:
@@ -70,15 +71,13 @@ def _recipe() -> str:
         default = "has to be there" if field.default is dataclasses.MISSING else f"`{_text(field.default)}`"
         rows.append(f"| `recipe.{field.name}` | {default} |")
     names = ", ".join(f"`{path.stem}`" for path in sorted((PROJECT / "trainers" / "recipes").glob("*.yaml")))
-    docstring = inspect.getdoc(Recipe) or ""
-    said = docstring.partition("\n\n")[2].partition("\n\nRaises")[0]
     heading = [
         "## `recipe.*`",
         "",
         f"`recipe=NAME` takes one of {names}, or a file as those in `trainers/recipes/`.",
         "",
     ]
-    return "\n".join([*heading, *rows, "", said])
+    return "\n".join([*heading, *rows, "", _docstring(Recipe)])
 
 
 def _space() -> str:
@@ -87,6 +86,12 @@ def _space() -> str:
         "The space that comes with the project, by stages; a file of your own has the same keys (`--space mine.yaml`)."
     )
     return "\n".join(["## `space.*`", "", said, "", "```yaml", text, "```"])
+
+
+def _docstring(of: type) -> str:
+    """What a docstring says of the fields, which is all but its first sentence and what is raised."""
+    fields = (inspect.getdoc(of) or "").partition("\n\n")[2]
+    return fields.partition("Raises UserError")[0].rstrip()
 
 
 def _text(value: object) -> str:
