@@ -35,7 +35,7 @@ from search_spaces.exit_codes import FAILURE
 from trainers.data.config import DataConfig, KnownFiles
 from trainers.data.datasets import ImagesChanged, load_train_validation
 from trainers.data.images import Images
-from trainers.data.tar_members import is_there, shard_directory
+from trainers.data.tar_members import is_there, name_of, shard_directory
 from trainers.data.unreadable import UnreadableImages
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
@@ -97,7 +97,7 @@ def _failure(error: Exception, trial: TrialConfig) -> WorkerReport:
         _parts.cache_clear()
         if all(map(is_there, error.files)):
             root = shard_directory(str(trial.data.root))
-            paths = tuple(os.path.relpath(file, root) for file in error.files)
+            paths = tuple(os.path.relpath(name_of(file), root) for file in error.files)
             return SearchHalted("images", str(error), paths)
     if isinstance(error, ImagesChanged):
         return SearchHalted("images", str(error))

@@ -26,6 +26,7 @@ from trainers.data.fingerprint import DataFiles, DataFingerprint
 from trainers.data.folder_layout import Layout
 from trainers.data.folder_listing import Folder, FolderListing, list_folders
 from trainers.data.shard_listing import list_shards
+from trainers.data.tar_members import name_of
 
 MAGIC = b"data-index/1"
 # A folder that changed so shortly before it was read may have changed again in the same tick of that file system.
@@ -201,7 +202,8 @@ def _all_files(listing: FolderListing) -> list[str]:
 def _paths(listing: FolderListing, files: Sequence[str]) -> list[str]:
     """The files by their paths below the root."""
     beyond_root = len(os.path.join(listing.root, ""))
-    return [file[beyond_root:] for file in files]
+    names = files if listing.shards is None else map(name_of, files)
+    return [name[beyond_root:] for name in names]
 
 
 def _data_files(

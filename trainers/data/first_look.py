@@ -11,6 +11,7 @@ from trainers.data.findings import DataFindings, Noted, SplitFound
 from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet
 from trainers.data.remarks import Remark, in_subfolders, uneven_shards
+from trainers.data.tar_members import name_of
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
 from trainers.pictures.rgb import SIXTEEN_BITS
 
@@ -69,9 +70,9 @@ def look_at_folder_set(folder_set: FolderSet, further_remarks: Sequence[Remark] 
         ),
         skipped=folder_set.skipped,
         looked_at=len(looked),
-        read_as=tuple(Noted(what, count, os.path.relpath(file, root)) for what, (count, file) in found.items()),
+        read_as=tuple(Noted(what, count, os.path.relpath(name_of(file), root)) for what, (count, file) in found.items()),
         remarks=tuple(
-            (about, Noted(what, len(files), os.path.relpath(files[0], root)))
+            (about, Noted(what, len(files), os.path.relpath(name_of(files[0]), root)))
             for about, what, files in (
                 ("looked at", "others of classes that are dark, or have more than 8 bits a value", others),
                 ("unreadable", "of others that were looked at: of more than a few, a training ends", unreadable),

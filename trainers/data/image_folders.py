@@ -28,6 +28,7 @@ from trainers.data.loader_processes import read_batches
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.data.policies import changed_image
 from trainers.data.preprocessing import folder_resize
+from trainers.data.tar_members import name_of
 from trainers.data.torchvision_import import torchvision
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
 from trainers.pictures.network_input import fitted, resized
@@ -102,7 +103,7 @@ class FolderImages:
             kept: Kept = NothingKept()
             if self._cache is not None:
                 kind = f"train-{self.resize_first or 'whole'}" if trains else f"evaluation-{self.image_size}"
-                kept = KeptInFiles(self._cache / kind, [os.path.relpath(file, self._root) for file in files])
+                kept = KeptInFiles(self._cache / kind, [os.path.relpath(name_of(file), self._root) for file in files])
             elif self._keeps_in_memory:
                 kept = kept_in_memory(files, self.workers, None if trains else self.image_size)
             self._kept[trains] = kept

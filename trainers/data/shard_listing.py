@@ -51,7 +51,10 @@ def list_shards(root: str) -> FolderListing:
     first = next(iter(folders))
     for split, folder in folders.items():
         check_same_classes(first, folders[first].classes, split, folder.classes)
-    shown = {split: f"{len(splits[split]):,} shards, {found.source}" for split, found in labelled.items()}
+    shown = {
+        split: f"{len(splits[split]):,} shard{'s' * (len(splits[split]) > 1)}, {found.source}"
+        for split, found in labelled.items()
+    }
     layout = Layout(shown.get("train"), shown.get("validation"), shown.get("test"), ())
     every = [shard for each in splits.values() for shard in each]
     read_at = {path: os.stat(path).st_mtime_ns for path in {directory, *map(os.path.dirname, every), *every}}

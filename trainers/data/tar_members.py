@@ -40,6 +40,12 @@ def member_of(file: str) -> TarMember | None:
     return None if found is None else TarMember(found[1], found[2], int(found[3]), int(found[4]))
 
 
+def name_of(file: str) -> str:
+    """The path of a file, or SHARD.tar/NAME of a member: what it is known by wherever it lies in its shard."""
+    member = member_of(file)
+    return file if member is None else f"{member.shard}/{member.name}"
+
+
 def opened(file: str) -> BinaryIO:
     """The bytes of a file or of a member. Raises OSError."""
     member = member_of(file)

@@ -24,7 +24,7 @@ from trainers.bundle.files import write_bundle
 from trainers.bundle.trained import DIVERGED
 from trainers.data.datasets import load_train_validation
 from trainers.data.image_folders import unreadable_files
-from trainers.data.tar_members import shard_directory
+from trainers.data.tar_members import name_of, shard_directory
 from trainers.data.unreadable import UnreadableImages
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
@@ -109,7 +109,7 @@ def _open_out(plan: Plan, stack: ExitStack) -> None:
 def _note_unreadable(plan: Plan, error: UnreadableImages) -> None:
     """Keeps which images have to be mended: the others must be the same when the training goes on."""
     root = shard_directory(str(plan.settings.data.root))
-    write_json_atomically(plan.out / UNREADABLE_IMAGES, [os.path.relpath(file, root) for file in error.files])
+    write_json_atomically(plan.out / UNREADABLE_IMAGES, [os.path.relpath(name_of(file), root) for file in error.files])
 
 
 def _reporter(plan: Plan) -> Callable[[Training], None]:
