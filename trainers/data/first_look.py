@@ -70,7 +70,9 @@ def look_at_folder_set(folder_set: FolderSet, further_remarks: Sequence[Remark] 
         ),
         skipped=folder_set.skipped,
         looked_at=len(looked),
-        read_as=tuple(Noted(what, count, os.path.relpath(name_of(file), root)) for what, (count, file) in found.items()),
+        read_as=tuple(
+            Noted(what, count, os.path.relpath(name_of(file), root)) for what, (count, file) in found.items()
+        ),
         remarks=tuple(
             (about, Noted(what, len(files), os.path.relpath(name_of(files[0]), root)))
             for about, what, files in (

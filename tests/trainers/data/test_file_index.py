@@ -46,9 +46,9 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The roots that are scanned from now on."""
     roots: list[str] = []
 
-    def noted(root: str, *, imagenet: bool = False) -> FileIndex:
+    def noted(root: str, **kind: bool) -> FileIndex:
         roots.append(root)
-        return scan_files(root, imagenet=imagenet)
+        return scan_files(root, **kind)
 
     monkeypatch.setattr(datasets, "scan_files", noted)
     return roots

@@ -91,7 +91,7 @@ def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     train = _train(folder_config(root, cache=str(tmp_path / "file")))
     with pytest.raises(UserError, match=r"data\.cache: "):
         all_of(train)
-    with pytest.raises(UserError, match=r"image_folder, imagenet for data\.resize_first"):
+    with pytest.raises(UserError, match=r"image_folder, imagenet, tar_shards for data\.resize_first"):
         DataConfig.from_json(DATA_DEFAULTS["digits"].to_json() | {"cache": "here"})
 
 
