@@ -38,7 +38,7 @@ ON_CPU = ("--device", "cpu")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("on-ray") / "knee"
     # Batch norm over both processes: they talk at each step.
-    recipe = dataclasses.replace(RECIPE, batch_size=64, norm_batch=64, epochs=2)
+    recipe = dataclasses.replace(RECIPE, batch_size=64, norm_batch=64, epochs=6)
     found = Bundle(TINY, recipe, DATA, check_data(DATA), provenance(trial=42))
     write_bundle(directory, found, seeded_model(TINY, found.data_summary, 7).state_dict())
     return directory
@@ -90,7 +90,7 @@ def test_when_a_process_is_killed_all_go_on_to_what_torchrun_comes_to(
     assert launcher.returncode == SUCCESS, errors
     assert re.search(r"warning: process [12] of 2 was killed: goes on from its checkpoint", errors)
     assert re.search(r"resumes  after epoch 1, and \d+ of \d+ steps", words)
-    assert words.count("epoch 2/2") == 1 and f"bundle   {out / 'bundle'}" in words
+    assert words.count("epoch 6/6") == 1 and f"bundle   {out / 'bundle'}" in words
     assert_same_weights(out, by_torchrun)
     assert not any(process.is_running() for process in members)
 
@@ -108,7 +108,7 @@ def test_a_signal_checkpoints_and_the_command_goes_on(
     assert launcher.returncode == code, errors
     [line] = [line for line in errors.splitlines() if "interrupted" in line]
     assert "; to go on: python " in line and f"{bundle} --processes 2 --device cpu" in line
-    assert "epoch 2/2" not in words and not any(process.is_running() for process in members)
+    assert "epoch 6/6" not in words and not any(process.is_running() for process in members)
     # Under torchrun, too, and to the same weights.
     again = subprocess.run(
         [*TORCHRUN, SCRIPT, str(bundle), *ON_CPU, "--out", str(out)], env=ENVIRONMENT, capture_output=True, text=True
