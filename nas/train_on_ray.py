@@ -59,7 +59,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after SIGTERM."""
-    with StopSignals() as signals:
+    with StopSignals():
         try:
             options, training = argument_parser().parse_known_args(list(arguments))
             cluster = _checked(options)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
                 from nas.driver.training_on_ray import train_on_ray
 
             command = " ".join(map(shell_word, ["python", sys.argv[0], *arguments]))
-            return train_on_ray(options, training, cluster, command, signals)
+            return train_on_ray(options, training, cluster, command)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return MISTAKE

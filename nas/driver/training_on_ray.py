@@ -28,19 +28,11 @@ def verdict(codes: Sequence[int]) -> int | None:
     return None if min(codes) < 0 else FAILURE
 
 
-def train_on_ray(
-    options: argparse.Namespace, training: Sequence[str], cluster: ClusterSettings, command: str, signals: StopSignals
-) -> int:
+def train_on_ray(options: argparse.Namespace, training: Sequence[str], cluster: ClusterSettings, command: str) -> int:
     """Trains with `training`, the arguments of trainers/train.py, and gives the exit code.
 
     `command` goes on with the training. Raises UserError where the cluster cannot be had, or has no room.
     """
-    signals.claim()
-
-    def requested() -> int | None:
-        if not signals.requested():
-            return None
-        return signal.SIGINT if signals.exit_code == INTERRUPTED else signal.SIGTERM
 
     def end_now(message: str, code: int) -> None:
         # What is trained is checkpointed by its own processes, whose hosts are gone.
@@ -49,7 +41,15 @@ def train_on_ray(
         kill_descendants()
         os._exit(code)
 
-    with started_ray(cluster), watched_ray(cluster, end_now):
+    # Ray, as it starts, takes SIGTERM for its own.
+    with started_ray(cluster), watched_ray(cluster, end_now), StopSignals() as signals:
+        signals.claim()
+
+        def requested() -> int | None:
+            if not signals.requested():
+                return None
+            return signal.SIGINT if signals.exit_code == INTERRUPTED else signal.SIGTERM
+
         for restarts_left in range(options.max_restarts, -1, -1):
             with training_hosts(options.processes, options.cpus_per_process, options.gpus_per_process) as hosts:
                 start_training(hosts, training, command, on_gpus=options.gpus_per_process > 0)

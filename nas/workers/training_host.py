@@ -52,7 +52,7 @@ class TrainingHost:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
             cwd=directory,
             start_new_session=True,
-            preexec_fn=_end_with_this_process if sys.platform == "linux" else None,
+            preexec_fn=_heed_signals,
         )
         for descriptor, pipe in ((1, self._process.stdout), (2, self._process.stderr)):
             assert pipe is not None
@@ -80,6 +80,10 @@ class TrainingHost:
             self._process.send_signal(number)
 
 
-def _end_with_this_process() -> None:
-    # With its host or its driver gone it checkpoints and ends.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _heed_signals() -> None:
+    """Run in the new process. Ray's own have Ctrl-C blocked, and so would what they start."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        # With its host or its driver gone it checkpoints and ends.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

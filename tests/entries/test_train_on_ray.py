@@ -132,6 +132,19 @@ def test_a_host_runs_a_process_and_hears_it() -> None:
     host.send(signal.SIGTERM)
 
 
+def test_what_a_host_starts_hears_ctrl_c_though_ray_has_it_blocked() -> None:
+    host, before = TrainingHost(), signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        assert host.start(["nowhere"], {}, os.getcwd()) is None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    host.send(signal.SIGINT)
+    while (code := host.look()[1]) is None:
+        time.sleep(0.05)
+    # Before it has a handler, or after.
+    assert code in (-signal.SIGINT, INTERRUPTED)
+
+
 @pytest.mark.parametrize(
     ("codes", "code"),
     [
