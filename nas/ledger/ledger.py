@@ -1,6 +1,6 @@
 """The ledger: the Optuna study that is the only record of a search.
 
-Beside database.py this is the only file that sees Optuna's storage.
+Beside database.py and trial_rows.py this is the only file that sees Optuna's storage.
 
 Every change of state is written here before anything else learns of it; what is in memory is a copy. A trial's state
 in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), stopped PRUNED, and FAIL all else that
@@ -14,6 +14,7 @@ keeps of a trial is held against them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,7 @@ from nas.ledger.trial_codec import (
     standing_of,
     state_of,
 )
+from nas.ledger.trial_rows import TrialRows
 from nas.records.latency_reference import LatencyReference
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord, latest_moment
@@ -56,7 +58,7 @@ class Ledger:
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
         self._sampled = SampledStudy(study)
-        self._trial_ids: dict[int, int] = {}
+        self._rows = TrialRows(study)
         self._records: dict[int, TrialRecord] = {}
         self._attributes = {key: checked("search", key, stored) for key, stored in study.user_attrs.items()}
         stored = dict(self._attributes["header"])
@@ -75,7 +77,7 @@ class Ledger:
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise ChecksumMismatch("the trials are not numbered one after the other")
         for trial in trials:
-            self._trial_ids[trial.number] = trial._trial_id
+            self._rows.knows(trial)
             self._records[trial.number] = record_of(trial, self._cost_name)
         for number, record in self._records.items():
             cost = self._attributes.get(_inference_key(number))
@@ -228,8 +230,14 @@ class Ledger:
         """The number that the next trial will have."""
         return len(self._records)
 
+    def at_once(self) -> AbstractContextManager[None]:
+        """What is written of trials in this context is there in one transaction, from its end on."""
+        return self._rows.at_once()
+
     def propose(self, space: Space, sampler: str, search_seed: int) -> Architecture:
         """The architecture that a sampler of Optuna's would train next. It has to be registered; nothing is written."""
+        # It may read the study for the first time.
+        self._rows.flush()
         return self._sampled.propose(space, sampler, search_seed=search_seed, proposal=self.next_number)
 
     def register(self, record: TrialRecord, space: Space) -> None:
@@ -240,7 +248,7 @@ class Ledger:
         if not record.trained:
             record = replace(record, finished_at=now)
         trial = new_trial(record, space, self._sampled.notes())
-        self._trial_ids[record.number] = self._study._storage.create_new_trial(self._study._study_id, trial)
+        self._rows.insert(record.number, trial)
         self._sampled.registered(trial)
         self._records[record.number] = record
 
@@ -250,9 +258,9 @@ class Ledger:
             self._write(number, "latency_ms", latency_ms)
             self._records[number] = replace(self._records[number], latency_ms=latency_ms)
 
-    def record_place(self, number: int, node: str) -> None:
-        """Writes which node a trial is trained on from now on."""
-        place = Place(node, self.clock())
+    def record_place(self, number: int, node: str, accelerator: str | None = None) -> None:
+        """Writes which node a trial is trained on from now on, and the type of its GPUs."""
+        place = Place(node, self.clock(), accelerator)
         self._write(number, "place", place.to_json())
         self._records[number] = replace(self._records[number], place=place)
 
@@ -318,10 +326,11 @@ class Ledger:
             finished_at=self.clock(),
             decided_epoch=len(record.epochs) if decided_epoch is None else decided_epoch,
         )
-        self._write(number, "end", end_of(ended))
         state = state_of(outcome)
         values = list(record.point) if state == TrialState.COMPLETE else None
-        self._study.tell(number, values=values, state=state)
+        with self.at_once():
+            self._write(number, "end", end_of(ended))
+            self._rows.close(number, state, values)
         self._sampled.tell(number, values, state)
         self._records[number] = ended
 
@@ -343,7 +352,8 @@ class Ledger:
 
     def _write(self, number: int, key: str, value: Any) -> None:
         attribute = with_checksum(owner_of(number), key, value)
-        self._study._storage.set_trial_user_attr(self._trial_ids[number], key, attribute)
+        assert self._records[number].outcome in ("running", "held"), self._records[number]
+        self._rows.set_attribute(number, key, attribute)
 
 
 def _inference_key(number: int) -> str:

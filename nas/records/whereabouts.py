@@ -1,6 +1,7 @@
 """Where trials are trained, what was heard of them, what went wrong with them, and which driver has the search."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,17 +30,26 @@ class GpuUse:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The node that a trial was given to last, by its name, and when, in seconds since 1970."""
+    """The node that a trial was given to last, by its name, and when, in seconds since 1970.
+
+    `accelerator` is the type of its GPUs, as Ray names it; None where it trains on CPUs.
+    """
 
     node: str
     since: float
+    accelerator: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: object) -> "Place":
-        """What `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        """What `to_json` wrote. Anything unknown, missing or of another type raises UserError.
+
+        Earlier code knew of no accelerator.
+        """
+        if isinstance(data, Mapping):
+            data = {"accelerator": None, **data}
         return read_dataclass(cls, data, "place of a trial")
 
 

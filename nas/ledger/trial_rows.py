@@ -1,0 +1,133 @@
+"""How a ledger writes its trials into the tables of Optuna's storage: what belongs together in one transaction.
+
+Optuna's own storage asks the database before each of a trial's parameters and attributes whether it may be written, in
+some 60 statements a trial, and reads all of a trial before it ends it. A search has one driver, which knows: here a
+trial comes in five statements, and is read by Optuna as any other.
+"""
+
+import contextlib
+import datetime
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.distributions import distribution_to_json
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+Write = Callable[[Session], None]
+
+
+class TrialRows:
+    """Writes the trials of a study, each known by its number; not for two drivers at a time."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study_id = study._study_id
+        # Optuna puts a cache of what has ended in front of a database.
+        self._storage: Any = getattr(study._storage, "_backend", study._storage)
+        self._ids: dict[int, int] = {}
+        self._collected: list[Write] | None = None
+
+    def knows(self, trial: FrozenTrial) -> None:
+        """Takes note of a trial that is in the database already."""
+        self._ids[trial.number] = trial._trial_id
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Collects what is written in the context, and writes it in one transaction at its end, however that comes."""
+        if self._collected is not None:
+            yield
+            return
+        self._collected = []
+        try:
+            yield
+        finally:
+            try:
+                self.flush()
+            finally:
+                self._collected = None
+
+    def flush(self) -> None:
+        """Writes what was collected so far."""
+        if self._collected:
+            writes, self._collected = self._collected, []
+            with _create_scoped_session(self._storage.scoped_session) as session:
+                for write in writes:
+                    write(session)
+
+    def insert(self, number: int, trial: FrozenTrial) -> None:
+        """Writes a new trial, without values."""
+
+        def write(session: Session) -> None:
+            row = models.TrialModel(
+                study_id=self._study_id,
+                number=number,
+                state=trial.state,
+                datetime_start=trial.datetime_start,
+                datetime_complete=trial.datetime_complete,
+            )
+            session.add(row)
+            session.flush()
+            self._ids[number] = int(row.trial_id)
+            offers = trial.distributions
+            parameters = [
+                {"param_name": name, "param_value": offers[name].to_internal_repr(value), **_offer(offers[name])}
+                for name, value in trial.params.items()
+            ]
+            for table, rows in (
+                (models.TrialParamModel, parameters),
+                (models.TrialUserAttributeModel, _attributes(trial.user_attrs)),
+                (models.TrialSystemAttributeModel, _attributes(trial.system_attrs)),
+            ):
+                if rows:
+                    session.execute(sqlalchemy.insert(table), [{"trial_id": row.trial_id, **each} for each in rows])
+
+        self._write(write)
+
+    def set_attribute(self, number: int, key: str, value: Any) -> None:
+        """Writes an attribute of a trial that has not ended, in the place of what it was."""
+        table = models.TrialUserAttributeModel
+        insert = postgresql.insert if self._storage.engine.name == "postgresql" else sqlite.insert
+
+        def write(session: Session) -> None:
+            row = insert(table).values(trial_id=self._ids[number], key=key, value_json=json.dumps(value))
+            same = [table.trial_id, table.key]
+            session.execute(
+                row.on_conflict_do_update(index_elements=same, set_={"value_json": row.excluded.value_json})
+            )
+
+        self._write(write)
+
+    def close(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """Ends a trial, after which it is never written again."""
+
+        def write(session: Session) -> None:
+            row = models.TrialModel.find_or_raise_by_id(self._ids[number], session)
+            row.state, row.datetime_complete = state, datetime.datetime.now()
+            for objective, value in enumerate(values or ()):
+                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                session.add(
+                    models.TrialValueModel(trial_id=row.trial_id, objective=objective, value=stored, value_type=kind)
+                )
+
+        self._write(write)
+
+    def _write(self, write: Write) -> None:
+        if self._collected is not None:
+            self._collected.append(write)
+            return
+        with self.at_once():
+            self._write(write)
+
+
+def _offer(distribution: optuna.distributions.BaseDistribution) -> dict[str, str]:
+    return {"distribution_json": distribution_to_json(distribution)}
+
+
+def _attributes(values: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"key": key, "value_json": json.dumps(value)} for key, value in values.items()]
