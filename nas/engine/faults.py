@@ -86,6 +86,11 @@ class Faults:
             self._in_a_row.setdefault(failure.node, []).append(failure)
         return found
 
+    @property
+    def any_open(self) -> bool:
+        """Whether there are trials of whose failures it is not settled whose they are."""
+        return bool(self._of_trials)
+
     def may_run(self, number: int, node: str) -> bool:
         """Whether a trial has not failed on a node, as far as that is not settled."""
         return node not in self._of_trials.get(number, {})

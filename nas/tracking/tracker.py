@@ -179,6 +179,7 @@ class Tracker:
 
     def reload(self) -> None:
         """Reads what MLflow holds. Needed after a write that failed: it may have arrived all the same."""
+        self._synced: dict[int, tuple[TrialRecord, tuple[bool, int]]] = {}
         found = self._search("search")
         self._parent = self._only_one(found) if found else self._create_parent()
         by_trial: dict[int, list[Run]] = {}
@@ -223,9 +224,14 @@ class Tracker:
         on_front = {record.number for record in front_of(records)}
         duplicates = duplicates_of(records)
         for record in records:
-            if record.trained:
-                tags = changing_tags(record, record.number in on_front, self._rungs, duplicates.get(record.number, ()))
-                self._sync_trial(record, tags)
+            shown = record.number in on_front, len(duplicates.get(record.number, ()))
+            before = self._synced.get(record.number)
+            # A record is never changed, only replaced: most are what they were.
+            if not record.trained or (before is not None and before[0] is record and before[1] == shown):
+                continue
+            tags = changing_tags(record, record.number in on_front, self._rungs, duplicates.get(record.number, ()))
+            self._sync_trial(record, tags)
+            self._synced[record.number] = record, shown
         self._sync_totals(summary)
 
     def _sync_trial(self, record: TrialRecord, tags: Mapping[str, str]) -> None:

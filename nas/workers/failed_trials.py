@@ -1,6 +1,7 @@
 """What becomes of a trial that failed: it ends, goes on elsewhere, or waits until it is clear whose fault that was."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from nas.engine.engine import DEATHS_RETRIED, Engine
@@ -49,9 +50,13 @@ class FailedTrials:
         LOGGER.warning("trial %d%s: %s; %s, and is not counted as failed", number, on, failure.reason, follows)
         self._nodes.failures_counted(failure.node)
 
-    def trained(self, number: int, node: str, running: frozenset[int]) -> None:
-        """A trial has been trained for an epoch on a node, by which the failures of others there are their own."""
+    def trained(self, number: int, node: str, find_running: Callable[[], frozenset[int]]) -> None:
+        """A trial has been trained for an epoch on a node, by which the failures of others there are their own.
+
+        `find_running` finds those that are at a worker, which takes a while where there are many.
+        """
         self._nodes.has_trained(node)
+        running = find_running() if self._faults.any_open else frozenset[int]()
         for failure in self._faults.trained(number, node, self._nodes.training, running):
             end_by(self._engine, failure)
 

@@ -41,6 +41,11 @@ class HungTrials:
         self._longest[number] = max(epoch_seconds, self._longest.get(number, 0.0))
         self._seconds_per_flop = max(epoch_seconds / flops, self._seconds_per_flop or 0.0)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look."""
+        return self._clock() >= self._next_look
+
     def look(self, running: Mapping[int, int]) -> dict[int, str]:
         """The trials among those `running`, with their FLOPs, that are hung, and what is wrong; each is named once."""
         now = self._clock()

@@ -1,5 +1,6 @@
 """Ray Tune's scheduler: tells the engine each result and each death of a worker, and does what it decides."""
 
+import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +77,14 @@ class EngineScheduler(FIFOScheduler):
         self._have_trained: set[str] = set()
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """Called at every turn of Ray Tune's loop, some ten a second."""
+        """Called at every turn of Ray Tune's loop, which has one for every event of every trial."""
+        if self._hung.is_due:
+            self._look_after(tune_controller)
+        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
+        return chosen
+
+    def _look_after(self, tune_controller: TuneController) -> None:
+        """Ends the workers of trials that are hung, and gives back what waits for a node that is lost."""
         assert self._engine is not None
         live = tune_controller.get_live_trials()
         running = {TrialConfig.number_in(trial.config): trial for trial in live if trial.status == Trial.RUNNING}
@@ -88,8 +96,6 @@ class EngineScheduler(FIFOScheduler):
                 self._doomed[number] = self._failure(trial, "timeout", reason, "crashed")
                 ray.kill(actor)
         self._give_back_from_lost_nodes(tune_controller)
-        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
-        return chosen
 
     def _give_back_from_lost_nodes(self, tune_controller: TuneController) -> None:
         """Those that had no worker yet: Ray would wait for their node for ever."""
@@ -130,8 +136,7 @@ class EngineScheduler(FIFOScheduler):
             case EpochReport(epoch, gpu):
                 self._hung.progress(number, self._engine.record(number).flops, epoch.epoch_seconds)
                 self._have_trained.add(trial.trial_id)
-                running = frozenset(TrialConfig.number_in(each.config) for each in tune_controller.get_live_trials())
-                self._failed.trained(number, node, running)
+                self._failed.trained(number, node, functools.partial(_numbers, tune_controller))
                 continues = self._engine.report_epoch(number, epoch, gpu)
                 return TrialScheduler.CONTINUE if continues else TrialScheduler.STOP
 
@@ -187,3 +192,8 @@ class EngineScheduler(FIFOScheduler):
     def __getstate__(self) -> dict[str, Any]:
         kept = ("_engine", "_nodes", "_faults", "_failed", "_interrupted")
         return {**self.__dict__, **dict.fromkeys(kept), "_halts": []}
+
+
+def _numbers(tune_controller: TuneController) -> frozenset[int]:
+    """The trials that are at a worker, or wait for one of Ray Tune's."""
+    return frozenset(TrialConfig.number_in(trial.config) for trial in tune_controller.get_live_trials())

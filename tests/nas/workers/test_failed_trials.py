@@ -42,7 +42,7 @@ def test_a_failure_of_the_node_is_not_counted_and_one_of_the_trial_ends_it(tmp_p
     assert "trial 0 on node a\nno such directory" in (tmp_path / "errors" / "0000.txt").read_text(encoding="utf-8")
     # One that has trained and then fails of itself ends by it.
     engine.report_epoch(second.number, epoch_result(1, 0.3))
-    failed.trained(second.number, "b", frozenset({second.number}))
+    failed.trained(second.number, "b", lambda: frozenset({second.number}))
     assert nodes.trained == ["b"]
     failed.failed(Failure(second.number, "b", "error", "shapes differ", "failed", False))
     record = engine.record(second.number)
