@@ -38,8 +38,9 @@ def _cluster_flags(cluster: ClusterSettings) -> list[str]:
     cpus = ["--cpus-per-trial", f"{cluster.cpus_per_trial:g}"] if cluster.cpus_per_trial != 1 else []
     several = cluster.processes_per_trial
     processes = [] if several is None else ["--processes-per-trial", str(several)]
+    accelerator = [] if cluster.accelerator is None else ["--accelerator", cluster.accelerator]
     bad = ["--bad-nodes", cluster.bad_nodes] if cluster.bad_nodes != "refuse" else []
-    return [*address, *gpus, *cpus, *processes, *bad]
+    return [*address, *gpus, *cpus, *processes, *accelerator, *bad]
 
 
 def _runs_flag(directory: RunDirectory) -> list[str]:

@@ -4,6 +4,7 @@ import functools
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
 from rich.console import Console
@@ -39,9 +40,11 @@ from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
 from nas.tracking.writer_thread import TrackerThread
 from nas.workers.asha import AccuracyHalving
-from nas.workers.checked_nodes import CheckedNodes, checked_nodes
+from nas.workers.checked_nodes import checked_nodes
 from nas.workers.front_measurement import measure_front, measure_latency_reference
-from nas.workers.ray_cluster import ray_cluster, watched_ray
+from nas.workers.latency_devices import of_one_type
+from nas.workers.ray_cluster import RayCluster, ray_cluster
+from nas.workers.ray_watch import watched_ray
 from nas.workers.trial_config import TrialTemplate
 from nas.workers.tuner import run_trials
 from search_spaces.units import counted
@@ -72,22 +75,28 @@ def _search(
 ) -> None:
     started = time.monotonic()
     quiet_mlflow()
-    with _ray(console, command.cluster) as slots, watched_ray(command.cluster, interrupted.end_now):
+    with _ray(console, command.cluster) as joined, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
         data = examined.summary
+        on_latency = command.search.cost_name == "latency_ms"
+        # Of a search that goes on the ledger knows the type.
+        cluster = of_one_type(command.cluster, None) if on_latency and not command.resume else command.cluster
         template = _trial_template(command, directory, data, examined.fingerprint.digest)
         if examined.index is not None:
             keep_index(directory.data_index, examined.index)
         # Before there is a ledger: what a start is refused for can be mended, and the name is still free.
         with step(console, "checking the nodes of the cluster"):
-            checked = checked_nodes(command.cluster, template)
+            checked = checked_nodes(cluster, template)
         with step(console, "opening the ledger"):
-            ledger = search_ledger(command, directory, examined, slots)
+            ledger = search_ledger(command, directory, examined, joined.slots)
+        if on_latency:
+            known = ledger.latency_reference
+            cluster = of_one_type(cluster, None if known is None else known.accelerator)
         ledger.record_driver(socket.gethostname(), os.getpid())
         at_end.callback(ledger.record_end_of_driver)
         interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
         with step(console, "measuring the latency that others are compared with"):
-            _measure_latency_reference(ledger, command, template, interrupted)
+            _measure_latency_reference(ledger, command, cluster, template, interrupted)
         with step(console, "taking up the trials of the ledger"):
             engine = _engine(ledger, command, data)
         view = SearchView(engine, _facts(command, data, engine), directory.report)
@@ -95,20 +104,21 @@ def _search(
         writer = _writer_of_mlflow(command, directory, ledger, view)
         with said(console, writer, "starting to write to MLflow", "waiting for MLflow") as mlflow:
             plan_of = functools.partial(
-                search_plan, full_epochs=engine.epochs, space=command.space, data=data, slots=slots
+                search_plan, full_epochs=engine.epochs, space=command.space, data=data, slots=joined.slots
             )
             with ProgressView(console, view.state, plan_of(engine.settings)) as progress:
                 limits = LimitsInForce(command.search, engine, should_stop, progress, plan_of, interrupted.end)
                 requests = Requests(directory, limits.obey)
                 at_end.callback(requests.close)
-                _run_trials(engine, template, command.cluster, checked, should_stop, requests, interrupted)
+                run = functools.partial(run_trials, engine, template, cluster, checked, autoscaler=joined.autoscaler)
+                _run_trials(run, should_stop, requests, interrupted)
             if not should_stop():
                 engine.conclude()
             search_seconds = should_stop.seconds
             with step(console, "measuring the front"):
                 say = functools.partial(print_text, console)
                 batch = command.search.inference_batch
-                measure_front(ledger, template, command.cluster, batch, interrupted.is_set, say)
+                measure_front(ledger, template, cluster, batch, interrupted.is_set, say)
     end = SearchEnd(
         name=command.name,
         search_id=ledger.search_id,
@@ -121,15 +131,7 @@ def _search(
     _conclude(console, command, directory, view, end, mlflow)
 
 
-def _run_trials(
-    engine: Engine,
-    template: TrialTemplate,
-    cluster: ClusterSettings,
-    checked: CheckedNodes | None,
-    should_stop: StopRule,
-    requests: Requests,
-    interrupted: Interruption,
-) -> None:
+def _run_trials(run: Callable[..., None], should_stop: StopRule, requests: Requests, interrupted: Interruption) -> None:
     """Runs trials until there are none left within the limits, which `requests` may change in the meantime."""
 
     def looks_and_stops() -> bool:
@@ -138,13 +140,13 @@ def _run_trials(
 
     while True:
         obeyed = requests.obeyed
-        run_trials(engine, template, cluster, checked, looks_and_stops, interrupted.is_set)
+        run(should_stop=looks_and_stops, interrupted=interrupted.is_set)
         # Ray Tune asks no more once it has heard that there is nothing left, whatever is asked for after that.
         if should_stop() or requests.obeyed == obeyed:
             return
 
 
-def _ray(console: Console, cluster: ClusterSettings) -> AbstractContextManager[int]:
+def _ray(console: Console, cluster: ClusterSettings) -> AbstractContextManager[RayCluster]:
     """The Ray of a search, its start and its end said where they take long."""
     start = "starting Ray on this machine" if cluster.address is None else f"joining the Ray cluster {cluster.address}"
     return said(console, ray_cluster(cluster), start, "ending Ray")
@@ -179,13 +181,13 @@ def _trial_template(command: Command, directory: RunDirectory, data: DataSummary
 
 
 def _measure_latency_reference(
-    ledger: Ledger, command: Command, template: TrialTemplate, interrupted: Interruption
+    ledger: Ledger, command: Command, cluster: ClusterSettings, template: TrialTemplate, interrupted: Interruption
 ) -> None:
     """Measures what latencies are compared with, where the search is on latency and has not done so yet."""
     search = command.search
     if search.cost_name == "latency_ms":
         slow = slow_architectures(command.space, template.data_summary, search.max_flops, search.seed)
-        measure_latency_reference(ledger, slow, template, command.cluster, search.inference_batch, interrupted.is_set)
+        measure_latency_reference(ledger, slow, template, cluster, search.inference_batch, interrupted.is_set)
 
 
 def _engine(ledger: Ledger, command: Command, data: DataSummary) -> Engine:

@@ -68,13 +68,14 @@ def _trials(running: tuple[RunningTrial, ...]) -> Table:
             "–" if trial.val_accuracy is None else f"{trial.val_accuracy:.2%}",
             "–" if heard is None else f"{readable_duration(heard)} ago",
             Text(trial.node or trial.state),
-            "–" if trial.gpu is None else _gpu_text(trial.gpu),
+            _gpu_text(trial.accelerator, trial.gpu),
             Text(trial.last_error or "–"),
             Text(trial.label),
         )
     return table
 
 
-def _gpu_text(gpu: GpuUse) -> str:
-    busy = "" if gpu.utilisation is None else f", {gpu.utilisation:.0%}"
-    return f"{gpu.used_bytes / GIGABYTE:.1f} of {gpu.total_bytes / GIGABYTE:.0f} GB{busy}"
+def _gpu_text(accelerator: str | None, gpu: GpuUse | None) -> str:
+    busy = "" if gpu is None or gpu.utilisation is None else f", {gpu.utilisation:.0%}"
+    use = "" if gpu is None else f"{gpu.used_bytes / GIGABYTE:.1f} of {gpu.total_bytes / GIGABYTE:.0f} GB{busy}"
+    return ": ".join(filter(None, (accelerator, use))) or "–"

@@ -49,6 +49,10 @@ class DeterministicEngine(Engine):
                 self._waiting.append(number)
         self._fill_slots()
 
+    @property
+    def most_at_a_time(self) -> int:
+        return min(self._slots, super().most_at_a_time)
+
     def next_assignment(self, may_run: Callable[[int], bool] = lambda number: True) -> Assignment | None:
         with self._lock:
             self._advance()

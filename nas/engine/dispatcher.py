@@ -1,5 +1,6 @@
 """Which training comes next, given a search's trials. Pure: the engine writes what is chosen here."""
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Dispatcher:
         self._data = data
         self._settings = settings
         self._policy = policy
+        # An id is a digest of all that is in an architecture, and is asked for again and again.
+        self._ids: dict[int, str] = {}
 
     def limit(self, settings: SearchSettings) -> None:
         """Goes on by settings that differ in limits alone."""
@@ -84,7 +87,7 @@ class Dispatcher:
         repeat = self._repeat(records, finished, settings.replicates)
         if repeat:
             return repeat
-        known = started_architectures(records)
+        known = self.started(records)
         fresh = len(known) < min(settings.trials, self._space.size())
         fresh = fresh and self._policy.epochs_left(records) >= self._policy.epochs
         anchor = self._anchor(known) if fresh else None
@@ -98,9 +101,30 @@ class Dispatcher:
         architecture = self._policy.fresh_architecture(records) if fresh else None
         return self._confirmation(records) if architecture is None else Start(architecture)
 
+    def started(self, records: Sequence[TrialRecord]) -> dict[str, int]:
+        """The trial of every architecture that was given to a worker, by its id."""
+        return {self._id(record): record.number for record in records if record.trained}
+
+    def _id(self, record: TrialRecord) -> str:
+        if record.number not in self._ids:
+            self._ids[record.number] = record.architecture.id
+        return self._ids[record.number]
+
+    def most_at_a_time(self, records: Sequence[TrialRecord]) -> int:
+        """How many trials would be trained at a time, were there workers for all: what runs, and what is left to begin.
+
+        Trials that may be promoted are not counted, nor repeated trainings: whether they come, nobody knows.
+        """
+        running = sum(record.outcome == "running" for record in records)
+        if stagnated(records, self._policy.reference, self._settings.stagnation):
+            return running
+        new = min(self._settings.trials, self._space.size()) - len(self.started(records))
+        affordable = self._policy.epochs_left(records) / self._policy.epochs
+        return running + max(0, min(new, math.floor(affordable) if affordable < math.inf else new))
+
     def without_sampler(self, records: Sequence[TrialRecord], number: int) -> Start | None:
         """What to train next, as trial `number`, where a sampler proposed nothing new."""
-        known = started_architectures(records)
+        known = self.started(records)
         rng = random.Random(derived_seed("fallback", self._settings.seed, number))
         for _ in range(RANDOM_ATTEMPTS):
             architecture = self._space.sample(rng)
@@ -153,8 +177,3 @@ class Dispatcher:
             if started[record.architecture.id] < trainings:
                 return Start(record.architecture, replicate=started[record.architecture.id])
         return None
-
-
-def started_architectures(records: Sequence[TrialRecord]) -> dict[str, int]:
-    """The trial of every architecture that was given to a worker, by its id."""
-    return {record.architecture.id: record.number for record in records if record.trained}

@@ -4,12 +4,13 @@
 settings and from what the ledger holds, so a search that was cut off goes on by making a new engine on its ledger.
 """
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Promote, Start, started_architectures
+from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Promote, Start
 from nas.engine.policy import AccuracyRule, SearchPolicy
 from nas.engine.virtual_time import next_decision_epoch
 from nas.ledger.ledger import Ledger
@@ -65,6 +66,12 @@ class Engine:
                 self._policy.remember(record)
             self._train_on([record.number for record in self.ledger.records if record.outcome == "running"])
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is done in this context is in the ledger at its end, in one transaction, and nobody sees less of it."""
+        with self._lock, self.ledger.at_once():
+            yield
+
     def _train_on(self, cut_off: list[int]) -> None:
         """Trains on what was running when the search was cut off."""
         for number in cut_off:
@@ -101,6 +108,12 @@ class Engine:
             return not any(record.outcome == "running" for record in self.ledger.records)
 
     @property
+    def most_at_a_time(self) -> int:
+        """How many trials would be trained now, were there workers for all."""
+        with self._lock:
+            return self._dispatcher.most_at_a_time(self.ledger.records)
+
+    @property
     def has_waiting(self) -> bool:
         """Whether trials that were begun wait for a worker."""
         with self._lock:
@@ -111,7 +124,7 @@ class Engine:
 
         `may_run` says which of the trials that wait may run there; a new one always may.
         """
-        with self._lock:
+        with self.at_once():
             number = self._taken_from_waiting(may_run)
             if number is None:
                 number = self._dispatch(self.ledger.records, 0)
@@ -150,7 +163,7 @@ class Engine:
 
     def _ask_sampler(self, records: Sequence[TrialRecord], now: int) -> int | None:
         """Writes what a sampler proposes, until that is something to train."""
-        known = started_architectures(records)
+        known = self._dispatcher.started(records)
         for _ in range(SAMPLER_ATTEMPTS):
             architecture = self.ledger.propose(self.space, self.settings.sampler, self.settings.seed)
             record = self._dispatcher.trial(Start(architecture), known, self.ledger.next_number, now)
@@ -170,10 +183,10 @@ class Engine:
         with self._lock:
             self.ledger.record_unreadable_images(paths)
 
-    def report_place(self, number: int, node: str) -> None:
-        """Records which node a trial is given to."""
+    def report_place(self, number: int, node: str, accelerator: str | None = None) -> None:
+        """Records which node a trial is given to, and the type of its GPUs."""
         with self._lock:
-            self.ledger.record_place(number, node)
+            self.ledger.record_place(number, node, accelerator)
 
     def report_mishap(self, number: int, node: str, reason: str) -> None:
         """Records what went wrong with a trial, whatever follows of it."""
@@ -183,7 +196,7 @@ class Engine:
 
     def report_epoch(self, number: int, result: EpochResult, gpu: GpuUse | None = None) -> bool:
         """Records an epoch of a trial, with the use of its GPU then. Whether its worker goes on with it."""
-        with self._lock:
+        with self.at_once():
             self.ledger.record_epoch(number, result, gpu)
             record = self.ledger.record(number)
             if result.epoch <= record.decided_epoch or result.epoch < next_decision_epoch(

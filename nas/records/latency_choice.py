@@ -1,5 +1,6 @@
 """Which member of a front is taken where a latency is the limit, and how sure that is. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,12 +45,15 @@ def choose_within(members: Sequence[TrialRecord], most_ms: float) -> LatencyChoi
 
     Where none is, the first whose latency is within it by its middle. None where there is none of these either.
     """
-    known = [(record, latency) for record in members if (latency := measured_latency(record)) is not None]
+    measured = [(record, latency) for record in members if (latency := measured_latency(record)) is not None]
+    device = _most_common_device(members)
+    known = [(record, latency) for record, latency in measured if _device(record) in (None, device)]
     sure = [(record, latency) for record, latency in known if latency.high <= most_ms]
     likely = [(record, latency) for record, latency in known if latency.middle <= most_ms]
     if not likely:
         return None
     chosen, latency = (sure or likely)[0]
+    others = [str(record.number) for record, _ in measured if _device(record) not in (None, device)]
     place = [record.number for record, _ in known].index(chosen.number)
     remarks = []
     if not sure:
@@ -57,6 +61,8 @@ def choose_within(members: Sequence[TrialRecord], most_ms: float) -> LatencyChoi
             f"none is surely within {most_ms:.3g} ms: trial {chosen.number}, measured at {latency}, is the most "
             "accurate that is by its middle"
         )
+    if others:
+        remarks.append(f"not compared, being measured on another device than {device}: {', '.join(others)}")
     passed_over = [
         f"trial {record.number} ({record.point[0]:.2%}, {other})"
         for record, other in known[:place]
@@ -76,3 +82,14 @@ def choose_within(members: Sequence[TrialRecord], most_ms: float) -> LatencyChoi
             f"as the most accurate that is {rule}"
         )
     return LatencyChoice(chosen, "; ".join(remarks) or None)
+
+
+def _device(record: TrialRecord) -> str | None:
+    """The device that the latency of a record was measured on; None where it is not told."""
+    return None if record.inference is None else record.inference.device
+
+
+def _most_common_device(members: Sequence[TrialRecord]) -> str | None:
+    """Latencies are compared on one device alone: on that of most members, of several the first by name."""
+    counted = Counter(device for record in members if (device := _device(record)) is not None)
+    return min(counted, key=lambda device: (-counted[device], device), default=None)

@@ -29,6 +29,7 @@ class RunningTrial:
     seconds_since_report: float | None
     gpu: GpuUse | None
     last_error: str | None
+    accelerator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def _running(record: TrialRecord, full_epochs: int, driver: DriverRun | None, no
         seconds_since_report=_since(max(moments), now) if moments else None,
         gpu=record.gpu if state == "training" else None,
         last_error=None if mishap is None else f"{mishap.reason} (on {mishap.node})",
+        accelerator=place.accelerator if place is not None and state == "training" else None,
     )
 
 

@@ -140,6 +140,7 @@ class TrialRecord:
             "inference_latency_low_ms": None if self.inference is None else self.inference.latency_low_ms,
             "inference_latency_high_ms": None if self.inference is None else self.inference.latency_high_ms,
             "peak_memory_mb": None if self.inference is None else self.inference.peak_memory_mb,
+            "accelerator": None if self.place is None else self.place.accelerator,
             "anchor": self.anchor,
             "replicate": self.replicate,
             "repeats": list(self.repeats),

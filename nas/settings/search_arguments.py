@@ -20,6 +20,7 @@ FLAG_OVERRIDES = {
     "cpus_per_trial": "cluster.cpus_per_trial",
     "bad_nodes": "cluster.bad_nodes",
     "processes_per_trial": "cluster.processes_per_trial",
+    "accelerator": "cluster.accelerator",
 }
 
 DESCRIPTION = """\
@@ -136,6 +137,11 @@ def _add_machines(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--address", metavar="ADDRESS", help="join this Ray cluster (`auto`: the one this machine is part of)"
+    )
+    parser.add_argument(
+        "--accelerator",
+        metavar="TYPE",
+        help="train on GPUs of this type alone, as Ray names it (A100, H100 …), in a cluster of several",
     )
     parser.add_argument(
         "--bad-nodes",

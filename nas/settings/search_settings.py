@@ -136,7 +136,8 @@ class ClusterSettings:
 
     `bad_nodes` says what is done about nodes of a cluster that do not pass their check: the search is refused, goes
     without them ("leave-out"), or says so and uses them ("warn"). `processes_per_trial` train a trial together; None is
-    one for each of its GPUs, and one without any.
+    one for each of its GPUs, and one without any. `accelerator` is the one type of GPU that trials run on, as Ray names
+    it; None takes them as they come.
     """
 
     address: str | None
@@ -144,6 +145,7 @@ class ClusterSettings:
     cpus_per_trial: float
     bad_nodes: str = BAD_NODES[0]
     processes_per_trial: int | None = None
+    accelerator: str | None = None
 
     def __post_init__(self) -> None:
         if self.address is not None:
@@ -166,6 +168,8 @@ class ClusterSettings:
                 f"--processes-per-trial is {self.processes}: expected {max(1, int(self.gpus_per_trial))}, one for each "
                 f"GPU of --gpus-per-trial {self.gpus_per_trial:g}, or to be left out."
             )
+        if self.accelerator is not None and not self.gpus_per_trial:
+            raise UserError(f"--accelerator is {self.accelerator!r}: expected --gpus-per-trial above 0 with it.")
 
     @property
     def processes(self) -> int:

@@ -123,6 +123,8 @@ def changing_tags(
     if record.outcome == "finished":
         # Sorted downwards by this tag a list of runs has the front first, then what else was trained to the end.
         tags["pareto"] = "front" if on_front else "dominated"
+    if record.place is not None and record.place.accelerator is not None:
+        tags["nas.accelerator"] = record.place.accelerator
     if record.reason:
         tags["nas.reason"] = record.reason[:LONGEST_TAG]
     if duplicates:

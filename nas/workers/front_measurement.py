@@ -17,6 +17,8 @@ from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
 from nas.records.latency_reference import LatencyReference
 from nas.settings.search_settings import ClusterSettings
+from nas.workers.latency_devices import most_common_type
+from nas.workers.node_resources import accelerator_share
 from nas.workers.trial_config import TrialTemplate
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, first_line
@@ -50,7 +52,7 @@ def measure_front(
     say(f"measuring latency and memory of the front: {len(waiting)} to go")
     architectures = {record.number: record.architecture for record in waiting}
     failures, unsteady = [], 0
-    for number, found in _measurements(architectures, template, cluster, batch, should_stop):
+    for number, found in _measurements(architectures, template, most_common_type(cluster), batch, should_stop):
         if isinstance(found, str):
             failures.append(found)
         else:
@@ -81,7 +83,7 @@ def measure_latency_reference(
     for number, answer in _measurements(numbered, template, cluster, batch, should_stop):
         if isinstance(answer, str):
             raise UserError(f"the latency of {numbered[number].label} could not be measured: {answer}.")
-        found.append(LatencyReference(numbered[number], answer.latency_ms, batch))
+        found.append(LatencyReference(numbered[number], answer.latency_ms, batch, cluster.accelerator))
     if not should_stop():
         ledger.record_latency_reference(max(found, key=lambda reference: reference.latency_ms))
 
@@ -119,7 +121,12 @@ def _measurements(
 
 
 def _task(cluster: ClusterSettings) -> Any:
-    return ray.remote(num_cpus=cluster.cpus_per_trial, num_gpus=cluster.gpus_per_trial, max_retries=0)(measured)
+    return ray.remote(
+        num_cpus=cluster.cpus_per_trial,
+        num_gpus=cluster.gpus_per_trial,
+        resources=accelerator_share(cluster),
+        max_retries=0,
+    )(measured)
 
 
 def measured(architecture: Architecture, template: TrialTemplate, batch: int) -> InferenceCost | str:

@@ -2,17 +2,17 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-
-import ray
 
 from cluster.node_checks import NodeCheck, PendingCheck, node_name
 from nas.engine.faults import FAILURES_UNTIL_LEFT_OUT, Faults
 from nas.records.left_out_nodes import LeftOutNode
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.checked_nodes import CheckedNodes
+from nas.workers.node_resources import accelerator_of, living_nodes, slots_on, trial_text
 from search_spaces.units import readable_duration
 
 LOGGER = logging.getLogger(__name__)
@@ -21,32 +21,16 @@ SECONDS_BETWEEN_LOOKS = 1.0
 # A node that was left out is checked again after so long, each time after twice as long, up to a limit.
 SECONDS_UNTIL_CHECKED = 15.0
 MOST_SECONDS_UNTIL_CHECKED = 600.0
-# Shares of CPUs and GPUs are not exact.
-ROUNDING = 1e-9
 
 # One that joined later waits for its first check, one whose workers were told to end for its next.
 Standing = Literal["trains", "left out", "joining", "ending"]
-
-
-def slots_on(resources: dict[str, float], cluster: ClusterSettings) -> int:
-    """How many trials a node of these resources, as Ray names them, runs at a time."""
-    slots = int(resources.get("CPU", 0) / cluster.trial_cpus + ROUNDING)
-    share, gpus = cluster.gpus_per_trial, resources.get("GPU", 0)
-    if not share:
-        return slots
-    # What is left of one GPU does for no other trial.
-    return min(slots, int(gpus / share + ROUNDING) if share >= 1 else int(gpus) * int(1 / share + ROUNDING))
-
-
-def living_nodes() -> dict[str, dict[str, Any]]:
-    """The nodes of the cluster that are there, by their ids, as Ray describes them."""
-    return {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
 
 
 @dataclass
 class _Node:
     name: str
     slots: int
+    accelerator: str | None
     standing: Standing
     reason: str = ""
     check: PendingCheck | None = None
@@ -79,6 +63,7 @@ class Nodes:
         self._nodes: dict[str, _Node] = {}
         self._at: dict[str, str] = {}
         self._next_look = 0.0
+        self._any_living = True
         for node, description in self._roomy_nodes().items():
             known = checked is None or node in checked.training or node in checked.left_out
             self._nodes[node] = self._described(description, "trains" if known else "joining")
@@ -96,11 +81,17 @@ class Nodes:
         return {node: found for node, found in living_nodes().items() if slots_on(found["Resources"], self._cluster)}
 
     def _described(self, description: dict[str, Any], standing: Standing) -> _Node:
-        return _Node(node_name(description), slots_on(description["Resources"], self._cluster), standing)
+        resources = description["Resources"]
+        accelerator = accelerator_of(resources) if self._cluster.gpus_per_trial else None
+        return _Node(node_name(description), slots_on(resources, self._cluster), accelerator, standing)
 
     def name(self, node: str) -> str:
         """How a node is called, to people."""
         return self._nodes[node].name if node in self._nodes else f"{node[:8]}, which is gone"
+
+    def accelerator(self, node: str) -> str | None:
+        """The type of the GPUs that trials train on there; None on CPUs."""
+        return self._nodes[node].accelerator
 
     @property
     def training(self) -> frozenset[str]:
@@ -129,8 +120,8 @@ class Nodes:
 
     def free(self) -> list[str]:
         """The nodes with room for a trial, those with the most room first."""
-        taken = list(self._at.values())
-        room = {node: self._nodes[node].slots - taken.count(node) for node in self.training}
+        taken = Counter(self._at.values())
+        room = {node: self._nodes[node].slots - taken[node] for node in self.training}
         return sorted((node for node in room if room[node] > 0), key=lambda node: (-room[node], node))
 
     def occupy(self, trial_id: str, node: str) -> None:
@@ -172,6 +163,7 @@ class Nodes:
             return
         self._next_look = now + SECONDS_BETWEEN_LOOKS
         living = self._roomy_nodes()
+        self._say_whether_any(bool(living))
         for node in [node for node in self._nodes if node not in living]:
             _drop_check(self._nodes.pop(node))
         for node, description in living.items():
@@ -180,6 +172,15 @@ class Nodes:
         for node, found in self._nodes.items():
             if found.standing != "trains":
                 self._go_on_checking(node, living[node], self._check, now)
+
+    def _say_whether_any(self, any_living: bool) -> None:
+        if any_living == self._any_living:
+            return
+        self._any_living = any_living
+        if any_living:
+            LOGGER.warning("there is a node again that holds a trial")
+        else:
+            LOGGER.warning("waiting for a node that holds a trial of %s: none is left", trial_text(self._cluster))
 
     def _go_on_checking(self, node: str, description: dict[str, Any], check: NodeCheck, now: float) -> None:
         found = self._nodes[node]

@@ -1,24 +1,24 @@
-"""The Ray that a search runs on: started on this machine or joined, and watched where it was started.
-
-Without a Ray that lives the search would wait for ever.
-"""
+"""The Ray that a search runs on: started on this machine or joined."""
 
 import contextlib
 import logging
 import os
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 
 from cluster.shipped_code import shipped_code
 from nas.settings.search_settings import ClusterSettings
-from nas.workers.nodes import living_nodes, slots_on
-from search_spaces.errors import UserError, first_line
-from search_spaces.exit_codes import FAILURE
+from nas.workers.autoscaler import Autoscaler, autoscaler_of
+from nas.workers.node_resources import accelerator_of, living_nodes, slots_on, trial_text
+from search_spaces.errors import UserError, first_line, unknown_name
+
+LOGGER = logging.getLogger(__name__)
 
 # A reused worker has this long to finish its epoch when its trial is stopped; with Ray's 2 s a search can hang.
 WORKER_ENVIRONMENT = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "30"}
@@ -42,18 +42,30 @@ OBJECT_STORE_BYTES = 80_000_000
 SHARED_MEMORY = "/dev/shm"
 
 SECONDS_BETWEEN_LOOKS = 0.5
-# The processes without which no trial can be trained. The workers end with the second.
-_NEEDED = ("raylet", "gcs_server")
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """The Ray of a search: how many trials its nodes run at a time as it begins, and who brings more of them."""
+
+    slots: int
+    autoscaler: Autoscaler | None
 
 
 @contextlib.contextmanager
-def ray_cluster(cluster: ClusterSettings) -> Iterator[int]:
-    """Ray, started on this machine or joined, for as long as the context lasts. Yields how many trials run at a time.
+def ray_cluster(cluster: ClusterSettings) -> Iterator[RayCluster]:
+    """Ray, started on this machine or joined, for as long as the context lasts.
 
-    Raises UserError where the cluster cannot be reached or cannot run a single trial.
+    Waits for an autoscaler to bring a first node where none of those that are there can hold a trial. Raises UserError
+    where the cluster cannot be reached, or cannot run a single trial and nobody would bring a node.
     """
     with started_ray(cluster):
-        yield _slots(cluster)
+        autoscaler = autoscaler_of(cluster)
+        try:
+            yield RayCluster(_slots(cluster, autoscaler), autoscaler)
+        finally:
+            if autoscaler is not None:
+                autoscaler.release()
 
 
 @contextlib.contextmanager
@@ -89,40 +101,34 @@ def started_ray(cluster: ClusterSettings) -> Iterator[None]:
         ray.shutdown()
 
 
-@contextlib.contextmanager
-def watched_ray(cluster: ClusterSettings, end_now: Callable[[str, int], None]) -> Iterator[None]:
-    """Calls `end_now` with a message and an exit code once a local Ray is dead, for as long as the context lasts."""
-    if cluster.address is not None:
-        yield
-        return
-    node: Any = ray._private.worker._global_node
-    closing = threading.Event()
-
-    def watch() -> None:
-        while not closing.wait(SECONDS_BETWEEN_LOOKS):
-            dead = [kind for kind, _ in node.dead_processes() if kind in _NEEDED]
-            if dead and not closing.is_set():
-                end_now(f"error: Ray's process {dead[0]} died; what is finished is kept.\n", FAILURE)
-
-    thread = threading.Thread(target=watch, name="ray-watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        closing.set()
-        thread.join()
-
-
-def _slots(cluster: ClusterSettings) -> int:
-    found = [node["Resources"] for node in living_nodes().values()]
-    slots = sum(slots_on(resources, cluster) for resources in found)
-    if slots < 1:
-        nodes = " or ".join(sorted({f"{one.get('CPU', 0):g} and {one.get('GPU', 0):g}" for one in found}))
-        raise UserError(
-            f"a trial takes {cluster.trial_cpus:g} CPUs and {cluster.gpus_per_trial:g} GPUs of one machine, and "
-            f"{'each' if len(found) > 1 else 'this'} has {nodes}: lower --cpus-per-trial or --gpus-per-trial."
-        )
+def _slots(cluster: ClusterSettings, autoscaler: Autoscaler | None) -> int:
+    """How many trials the nodes run at a time, at least one; waits for it where an autoscaler may bring one."""
+    said = False
+    while (slots := sum(slots_on(node["Resources"], cluster) for node in living_nodes().values())) < 1:
+        if autoscaler is None:
+            raise _no_room(cluster)
+        if not said:
+            said = True
+            LOGGER.warning(
+                "no node holds a trial of %s: the autoscaler of the cluster was asked for one, and is waited for; "
+                "whether it brings any is shown by `ray status`",
+                trial_text(cluster),
+            )
+        autoscaler.ask(lambda: 1)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     return slots
+
+
+def _no_room(cluster: ClusterSettings) -> UserError:
+    found = [node["Resources"] for node in living_nodes().values()]
+    types = sorted({name for resources in found if (name := accelerator_of(resources)) is not None})
+    if cluster.accelerator is not None and cluster.accelerator not in types:
+        return unknown_name("--accelerator", cluster.accelerator, types or ["none in this cluster"])
+    nodes = " or ".join(sorted({f"{one.get('CPU', 0):g} and {one.get('GPU', 0):g}" for one in found}))
+    return UserError(
+        f"a trial takes {trial_text(cluster)} of one machine, and {'each' if len(found) > 1 else 'this'} has {nodes}: "
+        "lower --cpus-per-trial or --gpus-per-trial."
+    )
 
 
 def _object_store_directory() -> str:

@@ -9,6 +9,7 @@ from ray.tune.search import Searcher
 from nas.engine.engine import Engine
 from nas.engine.faults import EverythingFails, Faults, hopeless
 from nas.records.failures import failed
+from nas.workers.autoscaler import Autoscaler
 from nas.workers.failed_trials import end_by
 from nas.workers.nodes import Nodes
 from nas.workers.trial_config import TrialTemplate
@@ -28,8 +29,12 @@ class EngineSearcher(Searcher):
         faults: Faults,
         halts: list[Exception],
         should_stop: Callable[[], bool],
+        autoscaler: Autoscaler | None = None,
     ) -> None:
-        """To `halts` goes what keeps all trials from going on. Nothing is begun after that, or once `should_stop()`."""
+        """To `halts` goes what keeps all trials from going on. Nothing is begun after that, or once `should_stop()`.
+
+        `autoscaler` is asked for room for all that could be trained at a time.
+        """
         super().__init__()
         self._engine: Engine | None = engine
         self._template: TrialTemplate | None = template
@@ -37,6 +42,7 @@ class EngineSearcher(Searcher):
         self._faults: Faults | None = faults
         self._halts = halts
         self._should_stop: Callable[[], bool] | None = should_stop
+        self._autoscaler: Autoscaler | None = autoscaler
         self._failed_before = frozenset(record.number for record in failed(engine.records))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
@@ -50,13 +56,17 @@ class EngineSearcher(Searcher):
         if self._halts or self._should_stop():
             return Searcher.FINISHED
         nodes.look()
+        if self._autoscaler is not None:
+            self._autoscaler.ask(lambda: engine.most_at_a_time)
         reason = hopeless(engine.records, self._failed_before)
         if reason is None:
             for node in nodes.free():
-                assignment = engine.next_assignment(functools.partial(faults.may_run, node=node))
+                with engine.at_once():
+                    assignment = engine.next_assignment(functools.partial(faults.may_run, node=node))
+                    if assignment is not None:
+                        engine.report_place(assignment.number, nodes.name(node), nodes.accelerator(node))
                 if assignment is not None:
                     nodes.occupy(trial_id, node)
-                    engine.report_place(assignment.number, nodes.name(node))
                     return template.trial(assignment, node).to_json()
                 if not engine.has_waiting:
                     break
@@ -86,5 +96,5 @@ class EngineSearcher(Searcher):
         """Nothing: the ledger is the state."""
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("_engine", "_template", "_nodes", "_faults", "_should_stop")
+        kept = ("_engine", "_template", "_nodes", "_faults", "_should_stop", "_autoscaler")
         return {**self.__dict__, **dict.fromkeys(kept), "_halts": []}

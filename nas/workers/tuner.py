@@ -11,6 +11,7 @@ from ray.util.placement_group import NODE_ID_LABEL_KEY
 from nas.engine.engine import Engine
 from nas.engine.faults import Faults
 from nas.settings.search_settings import ClusterSettings
+from nas.workers.autoscaler import Autoscaler
 from nas.workers.checked_nodes import CheckedNodes
 from nas.workers.end_requests import Listening, ask_for_end
 from nas.workers.nodes import Nodes
@@ -49,11 +50,13 @@ def run_trials(
     checked: CheckedNodes | None,
     should_stop: Callable[[], bool],
     interrupted: Callable[[], bool],
+    autoscaler: Autoscaler | None = None,
 ) -> None:
     """Trains what the engine assigns, on every node as many trials as fit, until it has no more or `should_stop()`.
 
-    `checked` are the nodes that were checked; None where there is but this machine. Once `interrupted()` holds, a
-    worker that dies says nothing about its trial. Raises EverythingFails.
+    `autoscaler` brings nodes as they are needed, None where nobody does. `checked` are those that were checked; None
+    where there is but this machine. Once `interrupted()` holds, a worker that dies says nothing about its trial. Raises
+    EverythingFails.
     """
     if should_stop():
         return
@@ -65,7 +68,7 @@ def run_trials(
     tuner = Tuner(
         tune.with_resources(train_trial, functools.partial(_resources, cluster)),
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(engine, template, nodes, faults, halts, should_stop),
+            search_alg=EngineSearcher(engine, template, nodes, faults, halts, should_stop, autoscaler),
             scheduler=EngineScheduler(engine, nodes, faults, template.directory.errors, interrupted, halts),
             num_samples=-1,
             reuse_actors=True,

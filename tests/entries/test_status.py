@@ -32,7 +32,7 @@ def search(tmp_path: Path) -> tuple[RunDirectory, Ledger]:
         cost = DIGITS.cost(architecture)
         record = TrialRecord(number, architecture, cost.flops, cost.params, seed=number, outcome="running")
         ledger.register(record, tiny_space())
-        ledger.record_place(number, "gpu-box 1a2b3c4d")
+        ledger.record_place(number, "gpu-box 1a2b3c4d", "H100")
     ledger.record_epoch(0, epoch_result(1, 0.625), GpuUse(14_200_000_000, 80_000_000_000, 0.93))
     ledger.record_mishap(1, "gpu-box 1a2b3c4d", "images are gone")
     ledger.record_mishap(2, "gpu-box 1a2b3c4d", "RuntimeError: shapes differ")
@@ -54,7 +54,7 @@ def test_a_status_names_trials_nodes_and_failures_and_changes_nothing(
     assert lines[1] == f"driven by process {os.getpid()} on {socket.gethostname()}"
     (first,) = [line for line in lines if line.lstrip().startswith("0 ")]
     assert "1 of 2" in first and "62.50%" in first and "gpu-box 1a2b3c4d" in first
-    assert "14.2 of 80 GB, 93%" in first and " s ago" in first
+    assert "H100: 14.2 of 80 GB, 93%" in first and " s ago" in first
     (second,) = [line for line in lines if line.lstrip().startswith("1 ")]
     assert "waiting" in second and "images are gone (on gpu-box 1a2b3c4d)" in second
     assert "node other-box 5e6f7a8b is left out: 3 failures in a row" in lines

@@ -23,9 +23,9 @@ def test_what_is_the_default_is_left_out() -> None:
 
 
 def test_a_search_goes_on_on_the_machines_that_it_ran_on() -> None:
-    gpus = ClusterSettings(address="[::1]:6379", gpus_per_trial=0.5, cpus_per_trial=4)
+    gpus = ClusterSettings(address="[::1]:6379", gpus_per_trial=0.5, cpus_per_trial=4, accelerator="H100")
     command = resume_command(run_directory("runs", "mine"), gpus)
-    flags = ["--address", "[::1]:6379", "--gpus-per-trial", "0.5", "--cpus-per-trial", "4"]
+    flags = ["--address", "[::1]:6379", "--gpus-per-trial", "0.5", "--cpus-per-trial", "4", "--accelerator", "H100"]
     assert shlex.split(command) == ["python", "nas/search.py", "--resume", "mine", *flags]
 
 

@@ -104,3 +104,15 @@ def test_the_epochs_of_those_that_are_running_are_taken(tmp_path: Path) -> None:
     engine = new_engine(tmp_path, trials=30, epochs=30)
     assert [engine.next_assignment() is not None for _ in range(5)] == [True, True, True, False, False]
     assert not engine.idle
+
+
+def test_room_is_wanted_for_what_runs_and_what_is_left_to_begin(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path, full=SHORT, trials=5, sampler="random", scheduler="none")
+    assert engine.most_at_a_time == 5
+    run(engine, trials=2)
+    assert engine.most_at_a_time == 3
+    assert engine.next_assignment() is not None and engine.most_at_a_time == 3
+    few = new_engine(tmp_path, name="few", full=SHORT, trials=5, epochs=3 * SHORT, sampler="random")
+    assert few.most_at_a_time == 3
+    virtual = new_engine(tmp_path, name="virtual", full=SHORT, trials=5, sampler="random", deterministic=True)
+    assert virtual.most_at_a_time == virtual.ledger.header.slots < 5

@@ -1,6 +1,7 @@
 """A limit on latency where latencies are only known to lie between two ends."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -9,12 +10,17 @@ from nas.records.selection import pick
 from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError
 from tests.support.bundles import inference_cost
+from tests.support.present import present
 from tests.support.searches import trial_record
 
 
 def member(number: int, accuracy: float, low: float, middle: float, high: float) -> TrialRecord:
     cost = inference_cost(latency_ms=middle, latency_low_ms=low, latency_high_ms=high)
     return trial_record(number, (accuracy,), flops=1000 * (number + 1), params=10, inference=cost)
+
+
+def on_device(record: TrialRecord, device: str) -> TrialRecord:
+    return replace(record, inference=replace(present(record.inference), device=device))
 
 
 def chosen(records: list[TrialRecord], most_ms: float) -> tuple[int, str]:
@@ -55,6 +61,11 @@ def test_where_none_is_surely_within_the_middle_decides_and_it_is_said() -> None
     assert "trial 2 (90.00%, 2.8 to 9 ms)" in remark and "by its middle" in remark
     with pytest.raises(UserError, match="no architecture of the front is within that"):
         pick(records, "max-latency=2.2")
+
+
+def test_what_was_measured_on_another_device_is_not_compared_and_that_is_said() -> None:
+    records = [on_device(STEADY[0], "A100"), on_device(STEADY[1], "A100"), on_device(STEADY[2], "H100")]
+    assert chosen(records, 5.0) == (1, "not compared, being measured on another device than A100: 2")
 
 
 def test_ties_go_to_the_cheaper_one() -> None:

@@ -34,6 +34,13 @@ def test_a_trial_is_where_it_was_given_to_last_and_was_heard_of_when_it_reported
     assert status(trained, now=1970.0).running[0].seconds_since_report == 0.0
 
 
+def test_a_place_has_its_accelerator_and_earlier_ones_had_none() -> None:
+    place = Place("a", 1100.0, "H100")
+    assert Place.from_json(place.to_json()) == place and running(0, place=place).to_json()["accelerator"] == "H100"
+    assert Place.from_json({"node": "a", "since": 1100.0}) == Place("a", 1100.0)
+    assert status(running(0, place=place)).running[0].accelerator == "H100"
+
+
 def test_one_that_was_given_back_waits_until_it_is_given_to_a_node_again() -> None:
     mishap = Mishap("a", "images are gone", 1500.0)
     given_back = running(0, (0.3,), place=Place("a", 1100.0), reported_at=1400.0, mishap=mishap)

@@ -116,3 +116,9 @@ def test_processes_that_would_leave_gpus_idle_or_share_one_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         ClusterSettings(None, gpus, 1, processes_per_trial=processes)
+
+
+def test_a_type_of_accelerator_is_for_trials_on_gpus() -> None:
+    assert ClusterSettings(None, 1, 1, accelerator="A100").accelerator == "A100"
+    with pytest.raises(UserError, match="--accelerator is 'A100': expected --gpus-per-trial above 0 with it"):
+        ClusterSettings(None, 0, 1, accelerator="A100")

@@ -8,7 +8,7 @@ import pytest
 from nas.engine.faults import Cause
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.failure_causes import DataUnusable, StorageMissing, cause_of, reason_of
-from nas.workers.nodes import slots_on
+from nas.workers.node_resources import slots_on
 from search_spaces.errors import UserError
 from trainers.data.datasets import ImagesChanged
 from trainers.data.loader_processes import LoadersStopped

@@ -92,3 +92,35 @@ def test_on_this_machine_alone_trials_go_on_at_once(two_nodes: dict[str, dict[st
     nodes = nodes_of(None, [])
     nodes.is_to_end("a")
     assert nodes.training == {"a"}
+
+
+def test_a_search_whose_nodes_are_all_gone_says_what_it_waits_for_and_uses_those_that_come(
+    two_nodes: dict[str, dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes, came = nodes_of(Check(), []), dict(two_nodes)
+    two_nodes.clear()
+    with caplog.at_level(logging.WARNING):
+        nodes.look()
+        nodes.look()
+        assert nodes.free() == [] and nodes.why_none_trains is None
+        came["c"] = {**came["a"], "NodeID": "c" * 8, "Resources": {"CPU": 5.0}}
+        two_nodes["c"] = came["c"]
+        for _ in range(3):
+            nodes.look()
+    assert [record.getMessage() for record in caplog.records] == [
+        "waiting for a node that holds a trial of 1 CPUs and 0 GPUs: none is left",
+        "there is a node again that holds a trial",
+        "node host-a cccccccc has joined",
+    ]
+    for trial in range(5):
+        assert nodes.free() == ["c"]
+        nodes.occupy(str(trial), "c")
+    assert nodes.free() == []
+
+
+def test_trials_are_given_to_accelerators_of_the_type_that_was_asked_for(two_nodes: dict[str, dict[str, Any]]) -> None:
+    for name, accelerator in (("a", "A100"), ("b", "H100")):
+        two_nodes[name]["Resources"] = {"CPU": 2.0, "GPU": 1.0, f"accelerator_type:{accelerator}": 1.0}
+    wanted = ClusterSettings(None, 1, 1, accelerator="H100")
+    nodes = Nodes(wanted, Faults(), None, lambda left_out: None, lambda: 0.0)
+    assert nodes.free() == ["b"] and nodes.accelerator("b") == "H100"
