@@ -1,5 +1,6 @@
 """`nas/control.py`: a running search is asked for other limits, or to end, through files in its directory."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -222,25 +223,36 @@ SMALL = ["data=digits", "space.depth=[14]", "space.width=[0.125]", "space.stages
 
 
 @pytest.mark.slow
-def test_a_real_search_trains_more_and_then_ends_in_order(tmp_path: Path) -> None:
+def test_a_real_search_trains_more_and_ends_in_order(tmp_path: Path) -> None:
     runs = ["--runs-dir", str(tmp_path / "runs")]
-    search = [sys.executable, str(PROJECT / "nas/search.py"), "--space", "resnet_stages", "--name", "one", *runs]
-    process = subprocess.Popen(
-        [*search, "--trials", "2", "training.epochs=2", *SMALL],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        directory = run_directory(str(tmp_path / "runs"), "one")
+    directory = run_directory(str(tmp_path / "runs"), "one")
+    small = ["training.epochs=2", *SMALL]
+    with searching(tmp_path, "--space", "resnet_stages", "--name", "one", "--trials", "2", *small, *runs) as process:
         _until(lambda: directory.has_ledger)
-        while main(["one", "--trials", "200", *runs]) != 0:
+        while main(["one", "--trials", "3", *runs]) != 0:
             assert process.poll() is None
-        _until(lambda: len(read_ledger(directory, None).records) > 3)
-        assert main(["one", "--stop", *runs]) == 0
         output, error = process.communicate(timeout=240)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
+    assert process.returncode == 0, error
+    assert json.loads(directory.summary.read_text(encoding="utf-8"))["architectures_trained"] == 3
+    # What it goes on to is more than it comes to.
+    with searching(tmp_path, "--resume", "one", "--trials", "200", *runs) as process:
+        while main(["one", "--stop", *runs]) != 0:
+            assert process.poll() is None
+        output, error = process.communicate(timeout=240)
     assert process.returncode == 143, error
     assert "--resume one" in output
-    assert json.loads(directory.summary.read_text(encoding="utf-8"))["counts"]
+
+
+@contextlib.contextmanager
+def searching(directory: Path, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    """A search as a process, which is gone when the context is left."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "nas/search.py"), *words],
+        cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
