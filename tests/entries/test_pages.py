@@ -89,6 +89,10 @@ def test_the_commands_of_a_page_do_what_they_say(
     monkeypatch.setattr("webbrowser.open", lambda address: True)
     for words in commands(page):
         assert run(words, monkeypatch) == 0, (words, capfd.readouterr().err)
+    if page == "reports.md":
+        # What the page says is there, and `your_images.md` of a comparison.
+        assert all((place / file).is_file() for file in ("runs/first/report/front.html", "report-of-first/trials.csv"))
+        assert (place / "both/comparison.html").is_file()
 
 
 def test_the_python_of_a_page_runs(place: Path) -> None:
@@ -140,7 +144,7 @@ def test_the_whole_way_from_a_folder_of_images_to_predictions(tmp_path: Path) ->
         assert done.returncode == 0, (words, done.stderr)
     [answer] = json.loads(done.stdout)
     assert answer["class"] in ("cat", "dog")
-    assert (tmp_path / "runs/comparisons/first-second/report.html").is_file()
+    assert (tmp_path / "runs/comparisons/first-second/comparison.html").is_file()
 
 
 @pytest.mark.slow
