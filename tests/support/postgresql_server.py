@@ -16,7 +16,7 @@ import pytest
 from tests.support.mlflow_server import free_port
 
 DRIVER = "psycopg"
-# The server asks for none; the address has one, to be looked for where it must not be.
+# The server asks for it where it is told to; the address has it, to be looked for where it must not be.
 PASSWORD = "canary-61d0c4b9"
 
 
@@ -30,14 +30,14 @@ class PostgresqlServer:
 
 
 @contextmanager
-def postgresql_server() -> Iterator[str]:
+def postgresql_server(asks_for_password: bool = False) -> Iterator[str]:
     """The address of an empty database."""
-    with mortal_postgresql_server() as server:
+    with mortal_postgresql_server(asks_for_password) as server:
         yield server.url
 
 
 @contextmanager
-def mortal_postgresql_server() -> Iterator[PostgresqlServer]:
+def mortal_postgresql_server(asks_for_password: bool = False) -> Iterator[PostgresqlServer]:
     """A server with an empty database. It refuses to run as root, who lends it to another user."""
     binaries = _binaries()
     if binaries is None:
@@ -66,7 +66,12 @@ def mortal_postgresql_server() -> Iterator[PostgresqlServer]:
         call("pg_ctl", "--pgdata", str(data), "--wait", "--mode", "fast", "stop")
 
     try:
-        call("initdb", "--pgdata", str(data), "--username", "writer", "--auth", "trust", "--encoding", "UTF8")
+        secret = directory / "password"
+        secret.write_text(PASSWORD, encoding="ascii")
+        if user is not None:
+            shutil.chown(secret, user)
+        asks = ("--auth", "scram-sha-256" if asks_for_password else "trust", "--pwfile", str(secret))
+        call("initdb", "--pgdata", str(data), "--username", "writer", *asks, "--encoding", "UTF8")
         start()
         try:
             url = f"postgresql+{DRIVER}://writer:{PASSWORD}@127.0.0.1:{port}/postgres"
