@@ -17,7 +17,9 @@ def test_it_holds_the_packages_and_extras_that_there_are() -> None:
     (extras,) = re.findall(r"-e '\.\[([\w,-]+)\]'", text)
     assert set(extras.split(",")) <= declared["project"]["optional-dependencies"].keys()
     installs = re.findall(r"pip install (.+)", text)
-    assert len(installs) == 2 and all("-c constraints.txt" in line for line in installs)
+    assert len(installs) == 3 and all("-c constraints.txt" in line for line in installs)
+    # What is installed before the packages are there finds none.
+    assert text.rindex("pip install") > max(text.index(f"COPY {name} ") for name in packages)
 
 
 def test_it_runs_as_somebody_and_writes_into_the_cache_alone() -> None:
