@@ -84,6 +84,15 @@ def test_mlflow_takes_how_it_is_started() -> None:
     assert CliRunner().invoke(mlflow.cli.server, [*arguments, "--help"]).exit_code == 0
 
 
+def test_the_bucket_that_is_made_is_the_one_that_artifacts_go_to() -> None:
+    program, flag, code = services()["bucket"]["command"]
+    assert (program, flag) == ("python", "-c")
+    compile(code, "compose.yaml", "exec")
+    (made,) = re.findall(r'create_bucket\(Bucket="(\w+)"\)', code)
+    assert f"--artifacts-destination=s3://{made}" in services()["mlflow"]["command"]
+    assert services()["mlflow"]["depends_on"]["bucket"] == {"condition": "service_completed_successfully"}
+
+
 def test_the_authentication_is_in_the_database_of_the_store() -> None:
     settings = configparser.ConfigParser()
     settings.read(DIRECTORY / "basic_auth.ini")
