@@ -46,6 +46,7 @@ from nas.tracking.writer_thread import TrackerThread
 from nas.workers.scheduler import EngineScheduler
 from nas.workers.searcher import EngineSearcher
 from nas.workers.trial_config import EpochReport, WorkerMessage
+from nas.workers.tuner import run_trials
 from trainers.epoch_result import EpochResult
 
 EPOCHS = 4
@@ -240,7 +241,6 @@ def run_at_scale(slots: int, trials: int, overrides: tuple[str, ...], runs: Path
         }
         for place in range(math.ceil(slots / SLOTS_OF_A_NODE))
     }  # fmt: skip
-    run_trials = session.run_trials
 
     def timed(*arguments: Any) -> None:
         started = time.perf_counter()
