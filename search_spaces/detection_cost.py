@@ -4,13 +4,14 @@ Counted as in `search_spaces.cost`: the backbone without its classifier, a pyram
 stages with two coarser levels, each a strided 3×3 convolution of the level before it, and two subnets, which all levels
 share, of four operators and a 3×3 convolution that predicts.
 
-The paper's table (arXiv 1906.05909, table 3) does not say its setting. Images of 640² pixels follow from ResNet-101
-costing 61 B more than ResNet-50 in arXiv 1904.09925, which has the same baseline of 182 B and 33.4 M; given those, six
-anchors a place and 90 classes are what fits both numbers, and are assumed here. The cells of backbones come out to
-0.6 B of the FLOPs, but for the attention stem's 1.2 B, and to the printed digit of the parameters. The cells of
-attention in pyramid and head (111 B, 22.0 M) do not: here they are 118.0 B and 21.6 M. Nearest to them, at 110.6 B and
-21.9 M, is attention in all of the head, its predictions included, and none in the pyramid; eight heads do not divide
-540 channels of predictions, and the text says otherwise.
+The paper's table (arXiv 1906.05909, table 3) does not say its setting. Its first two backbones are 9 B apart, rounded,
+and 1.21 B at 224² pixels: images have 575 to 643 pixels a side, and 640 is what RetinaNet is commonly trained at. Given
+that, six anchors a place and 90 classes fit both numbers of the first cell, and are assumed here, as is a pyramid whose
+coarser levels follow from its last one. The cells of backbones come out to 0.6 B of the FLOPs, but for the attention
+stem's 1.2 B, and to the printed digit of the parameters. The cells of attention in pyramid and head (111 B, 22.0 M) do
+not: here they are 118.0 B and 21.6 M. Nearest to them, at 110.6 B and 21.9 M, is attention in all of the head, its
+predictions included, and none in the pyramid; but eight heads do not divide 540 channels of predictions, and the text
+says that the pyramid has attention, too.
 """
 
 from search_spaces.architecture import EXPANSION, STAGE_COUNT, Architecture, Convolution, Operator, stem_stride
