@@ -62,8 +62,9 @@ class TrainingHost:
         return None
 
     def _read(self, descriptor: int, pipe: IO[str]) -> None:
-        for line in pipe:
-            self._lines.append((descriptor, line))
+        with pipe:
+            for line in pipe:
+                self._lines.append((descriptor, line))
 
     def look(self) -> tuple[list[tuple[int, str]], int | None]:
         """What it has written since, each line with its descriptor, and its exit code if it has ended."""

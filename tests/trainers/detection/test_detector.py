@@ -51,7 +51,11 @@ def look_at_few_proposals(detector: Any) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"pyramid": "attention", "head": "attention"}, {"model": "faster_rcnn", "pyramid": "attention"}],
+    [
+        {},
+        {"pyramid": "attention", "head": "attention"},
+        pytest.param({"model": "faster_rcnn", "pyramid": "attention"}, marks=pytest.mark.slow),
+    ],
     ids=["retinanet", "attention", "faster_rcnn"],
 )
 def test_a_detector_has_gradients_everywhere_and_finds_boxes(changes: dict[str, str]) -> None:
