@@ -242,9 +242,9 @@ def run_at_scale(slots: int, trials: int, overrides: tuple[str, ...], runs: Path
         for place in range(math.ceil(slots / SLOTS_OF_A_NODE))
     }  # fmt: skip
 
-    def timed(*arguments: Any) -> None:
+    def timed(*arguments: Any, **named: Any) -> None:
         started = time.perf_counter()
-        shares.counted(REST, run_trials)(*arguments)
+        shares.counted(REST, run_trials)(*arguments, **named)
         took[0] = time.perf_counter() - started
 
     report, register, end = Ledger.record_epoch, Ledger.register, Ledger.end
