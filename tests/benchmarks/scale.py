@@ -40,6 +40,7 @@ from nas.driver.search_view import SearchView
 from nas.engine.dispatcher import Dispatcher
 from nas.engine.policy import SearchPolicy
 from nas.ledger.ledger import Ledger
+from nas.ledger.trial_rows import TrialRows
 from nas.records.whereabouts import GpuUse
 from nas.search import main as search
 from nas.tracking.writer_thread import TrackerThread
@@ -62,7 +63,8 @@ PARTS: dict[str, tuple[tuple[type, str], ...]] = {
     LEDGER: tuple(
         (Ledger, name)
         for name in ("register", "record_place", "record_epoch", "record_continuation", "hold", "promote", "end")
-    ),
+    )
+    + ((TrialRows, "flush"),),
     DECISIONS: ((Dispatcher, "next"), (Ledger, "propose"), (SearchPolicy, "should_continue")),
     ADAPTERS: (
         (EngineSearcher, "suggest"),
