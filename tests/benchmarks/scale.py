@@ -60,11 +60,16 @@ LOOP = (
 LEDGER, DECISIONS, ADAPTERS, VIEW = "ledger", "proposals and decisions", "searcher and scheduler", "summaries"
 REST = "Ray Tune and the rest"
 PARTS: dict[str, tuple[tuple[type, str], ...]] = {
-    LEDGER: tuple(
-        (Ledger, name)
-        for name in ("register", "record_place", "record_epoch", "record_continuation", "hold", "promote", "end")
-    )
-    + ((TrialRows, "flush"),),
+    LEDGER: (
+        (TrialRows, "flush"),
+        (Ledger, "register"),
+        (Ledger, "record_place"),
+        (Ledger, "record_epoch"),
+        (Ledger, "record_continuation"),
+        (Ledger, "hold"),
+        (Ledger, "promote"),
+        (Ledger, "end"),
+    ),
     DECISIONS: ((Dispatcher, "next"), (Ledger, "propose"), (SearchPolicy, "should_continue")),
     ADAPTERS: (
         (EngineSearcher, "suggest"),
