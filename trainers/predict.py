@@ -20,6 +20,7 @@ from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
+from search_spaces.pasted_commands import shell_word
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.bundle.document import read_bundle, weights_digest
@@ -78,7 +79,18 @@ def _check(options: argparse.Namespace) -> None:
     for image in options.images:
         if not Path(image).is_file():
             what = "is a directory" if Path(image).is_dir() else "is not there"
-            raise UserError(f"image {image!r} {what}: expected the file of a picture.")
+            hint = f" Did you mean {_inside(Path(image))}?" if Path(image).is_dir() else ""
+            raise UserError(f"image {image!r} {what}: expected the file of a picture.{hint}")
+
+
+def _inside(directory: Path) -> str:
+    """What a shell makes the files in a directory of, or those in its folders where it holds no others."""
+    try:
+        has_files = any(entry.is_file() for entry in directory.iterdir())
+        has_folders = any(entry.is_dir() for entry in directory.iterdir())
+    except OSError as error:
+        raise UserError(f"image {str(directory)!r} is a directory that cannot be read: {error.strerror}.") from None
+    return f"{shell_word(str(directory))}/*{'/*' if has_folders and not has_files else ''}"
 
 
 def _print_text(predictions: "Iterable[Prediction]", top: int | None) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import nas.search
 from tests.entries.test_search import run
 from tests.support.images import make_images
 
@@ -139,3 +140,102 @@ def plan(directory: Path) -> subprocess.CompletedProcess[str]:
         directory, "nas/search.py", "--space", "resnet_stages", "data=image_folder",
         f"data.root={directory / 'images'}", "data.image_size=16", "--plan",
     )  # fmt: skip
+
+
+def broken(file: Path, content: bytes | None = None) -> None:
+    """Cuts a picture off after its first bytes, or gives its file other contents."""
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3] if content is None else content)
+
+
+def planned(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """What `--plan` answers, in the process of the test: its exit code, its table with a row a line, and its errors."""
+    capsys.readouterr()
+    code = nas.search.main(
+        [
+            "--space",
+            "resnet_stages",
+            "data=image_folder",
+            f"data.root={root}",
+            "data.image_size=16",
+            "--plan",
+            *arguments,
+        ]
+    )
+    output, error = capsys.readouterr()
+    assert error.count("\n") == (0 if code == 0 else 1), error
+    return code, output, error
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which each row of the table is a line."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(("content", "place"), [(None, 0), (b"", 0), (b"", 13), (b"<html>gone</html>", 49)])
+def test_one_broken_image_of_many_is_counted_wherever_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: int, content: bytes | None
+) -> None:
+    root = make_images(tmp_path / "images" / "train", ("blue", "green", "red"), count=50, size=(8, 8)).parent
+    make_images(root / "val", ("blue", "green", "red"), count=4, size=(8, 8))
+    file = sorted((root / "train" / "red").iterdir())[place]
+    broken(file, content)
+    code, output, error = planned(root, capsys)
+    assert code == 0, error
+    assert re.search(r"^train +150 ", output, re.M)
+    name = f"train/red/{file.name}"
+    if content == b"":
+        assert re.search(rf"^empty +1 +image files are empty: .* without them, such as {name} *$", output, re.M)
+        assert "unreadable" not in output
+    else:
+        assert re.search(rf"^unreadable +1 +of those looked at cannot be read: .*, such as {name} *$", output, re.M)
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_class_of_which_no_first_image_can_be_read_is_refused_with_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    root = make_images(tmp_path / "train", ("blue", "red"), count=450, size=(2, 2)).parent
+    make_images(root / "val", ("blue", "red"), count=2, size=(2, 2))
+    files = sorted((root / "train" / "red").iterdir())
+    for file in files[:7]:
+        broken(file, content)
+    assert planned(root, capsys)[0] == 0
+    broken(files[7], content)
+    code, _, error = planned(root, capsys)
+    assert code == 2
+    assert f"none of the first 8 images of class 'red' in '{root / 'train'}' can be read: image '" in error
+    assert f"red/0.png' cannot be read: it is {'an empty file' if content == b'' else 'a PNG that is cut off'}" in error
+    assert "; the others: '" in error and "red/104.png'.\n" in error
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_broken_image_that_a_small_split_cannot_do_without_is_said_to_end_a_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_images(tmp_path, ("blue", "red"), count=75, size=(8, 8))
+    broken(root / "red" / "0.png")
+    code, output, _ = planned(root, capsys)
+    assert code == 0 and re.search(r"^test +22 ", output, re.M)
+    said = (
+        "in a split of 22 images, of which at most 0 may be, or a training ends: to be mended or removed, such as red/0"
+    )
+    assert said in output
+
+
+@pytest.mark.usefixtures("wide")
+def test_classes_that_are_too_small_for_a_share_of_a_split_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, count in (("blue", 2), ("green", 2), ("red", 60), ("single", 1)):
+        make_images(tmp_path, (name,), count=count)
+    code, output, _ = planned(tmp_path, capsys)
+    assert code == 0
+    small = r"of the classes have no {} image, being too small: {}, such as {} *$"
+    for row in (
+        "no validation +3 +" + small.format("validation", "blue, green, single", "blue"),
+        "no test +1 +" + small.format("test", "single", "single"),
+    ):
+        assert re.search(f"^{row}", output, re.M), output
+    assert "no train" not in output

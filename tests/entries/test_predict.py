@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from tests.support.bundles import provenance
 from tests.support.images import all_of, folder_config, in_folders, make_images
 from tests.support.tiny_training import RECIPE, TINY
+from tests.trainers.pictures.test_opening import png_header
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.data.datasets import examine_data, load_test
@@ -83,6 +85,23 @@ def test_what_cannot_be_read_is_named_and_the_others_are_predicted(
     assert [list(answer) for answer in json.loads(output)][1] == ["image", "error"] and error.count("\n") == 1
 
 
+def test_what_training_refuses_is_refused_here_too(
+    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values_HW = np.random.default_rng(0).integers(0, 4_096, (20, 20)).astype(np.uint16)
+    Image.fromarray(values_HW).save(tmp_path / "deep.png")
+    (tmp_path / "page.jpg").write_bytes(b"<html>not found</html>")
+    (tmp_path / "large.png").write_bytes(png_header(20_000, 20_000))
+    assert main([str(found[0]), *(str(tmp_path / name) for name in ("deep.png", "page.jpg", "large.png"))]) == 2
+    output, error = capsys.readouterr()
+    assert output == "" and [line.partition(" cannot be read: ")[2] for line in error.splitlines()] == [
+        f"it is of 16 bits and almost black, {values_HW.max():,} at most: expected values up to 65,535; values of 12 "
+        "bits have to be multiplied by 16.",
+        "it is a web page (HTML), not a picture: download the picture itself.",
+        "it has 400,000,000 pixels, more than the 178,956,970 that are read: scale it down, or remove it.",
+    ]
+
+
 def test_classes_that_nobody_knows_have_their_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As in a bundle of earlier code whose images lay in folders."""
     config = folder_config(make_images(tmp_path / "images", count=30))
@@ -100,7 +119,8 @@ def test_classes_that_nobody_knows_have_their_numbers(tmp_path: Path, capsys: py
         (["{bundle}"], "the following arguments are required: IMAGE"),
         (["{nowhere}", "{image}"], "is no bundle"),
         (["{bundle}", "{nowhere}"], "is not there: expected the file of a picture"),
-        (["{bundle}", "{bundle}"], "is a directory: expected the file of a picture"),
+        (["{bundle}", "{folder}"], "folder' is a directory: expected the file of a picture. Did you mean {folder}/*?"),
+        (["{bundle}", "{above}"], "is a directory: expected the file of a picture. Did you mean {above}/*/*?"),
         (["{bundle}", "{image}", "--top", "0"], "--top is 0: expected 1 or more"),
         (["{bundle}", "{image}", "--jsn"], "Did you mean '--json'?"),
         (["{weightless}", "{image}"], "holds no weights"),
@@ -113,12 +133,17 @@ def test_a_mistake_is_one_line(
     summary = dataclasses.replace(examine_data(folder_config(bundle.parent / "images")).summary)
     config = folder_config(bundle.parent / "images")
     write_bundle(tmp_path / "weightless", Bundle(TINY, RECIPE, config, summary, provenance()), None)
+    (tmp_path / "above" / "a folder").mkdir(parents=True)
+    (tmp_path / "above" / "a folder" / "a.png").write_bytes(b"")
     places = {
+        "above": tmp_path / "above",
+        "folder": tmp_path / "above" / "a folder",
         "bundle": bundle, "image": images[0], "nowhere": tmp_path / "nowhere", "weightless": tmp_path / "weightless",
     }  # fmt: skip
     assert main([argument.format(**places) for argument in arguments]) == 2
     output, error = capsys.readouterr()
-    assert output == "" and error.startswith("error: ") and message in error and error.count("\n") == 1
+    said = message.replace("{folder}", f"'{tmp_path}/above/a folder'").replace("{above}", f"{tmp_path}/above")
+    assert output == "" and error.startswith("error: ") and said in error and error.count("\n") == 1
 
 
 def test_a_transparent_picture_of_another_size_is_taken_too(

@@ -14,7 +14,7 @@ import torch
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_model
-from trainers.data.decoding import read_image
+from trainers.data.decoding import read_single_image
 from trainers.pictures.network_input import network_input
 
 BATCH = 32
@@ -67,7 +67,7 @@ def predict(directory: Path, bundle: Bundle, images: Sequence[str]) -> Iterator[
 
 def _input_or_problem(image: str, bundle: Bundle) -> "np.ndarray[Any, np.dtype[np.float32]] | UserError":
     try:
-        return network_input(read_image(image), bundle.input_rule.to_json())
+        return network_input(read_single_image(image), bundle.input_rule.to_json())
     except UserError as error:
         return error
 

@@ -28,7 +28,6 @@ from trainers.data.known_sizes import (
 )
 from trainers.data.remarks import repeated
 from trainers.data.tar_members import shard_directory
-from trainers.data.unreadable import most_unreadable, too_many_unreadable
 
 if TYPE_CHECKING:
     from trainers.data.image_folders import FolderImages
@@ -84,8 +83,8 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
 
     Folders are scanned, unless the index at `index`, of an earlier look, still says what is in them. CIFAR's is
     downloaded where it is missing, unless `download` says otherwise. Raises UserError where a directory is missing,
-    folders can be read in several ways, a class folder is empty, an archive is damaged, the first image of a class
-    cannot be read, or images hold nothing.
+    folders can be read in several ways, a class folder is empty, an archive is damaged, and where of a class or of a
+    split too many images hold nothing or cannot be read.
     """
     if config.name in DIGITS:
         sizes = DIGITS[config.name](config.validation_fraction, config.split_seed)
@@ -101,8 +100,8 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
             raise
         raise UserError(f"{error} Where its images were moved, data.root=NEW goes on with them.") from None
     folder_set = split_listing(config, files.listing)
-    _check_empty(files, folder_set)
-    findings = look_at_folder_set(folder_set, repeated(files.listing, files.contents))
+    empty = [file for file, size in zip(files.files, files.sizes, strict=True) if size == 0]
+    findings = look_at_folder_set(folder_set, empty, repeated(files.listing, files.contents))
     train, validation, test = (split.images for split in findings.splits)
     if min(train, validation) < 2:
         raise UserError(
@@ -152,15 +151,6 @@ def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
 def _cifar_summary(config: DataConfig) -> DataSummary:
     classes = CIFAR_CLASSES[config.name]
     return DataSummary(config.name, classes, 3, config.image_size, *cifar_sizes(classes, config.validation_fraction))
-
-
-def _check_empty(files: FileIndex, folder_set: FolderSet) -> None:
-    """Raises UserError where more images of a split hold nothing than may be unreadable."""
-    empty = {file for file, size in zip(files.files, files.sizes, strict=True) if size == 0}
-    for part in (folder_set.train, folder_set.validation, folder_set.test) if empty else ():
-        of_part = [file for index in part.index if (file := part.folder.files[index]) in empty]
-        if len(of_part) > most_unreadable(len(part.index)):
-            raise too_many_unreadable({file: f"image {file!r} is empty." for file in of_part}, len(part.index))
 
 
 def _folder_set(config: DataConfig, known: KnownFiles | None) -> tuple[FolderSet, str]:

@@ -35,9 +35,13 @@ class FolderSet:
     test: Part
     skipped: tuple[Noted, ...]
 
+    def parts(self) -> tuple[tuple[str, Part], ...]:
+        """The splits with their names."""
+        return ("train", self.train), ("validation", self.validation), ("test", self.test)
+
     def folders(self) -> list[Folder]:
         """Each folder of images once."""
-        return list({id(part.folder): part.folder for part in (self.train, self.validation, self.test)}.values())
+        return list({id(part.folder): part.folder for _, part in self.parts()}.values())
 
 
 def read_folder_set(config: DataConfig, root: Path) -> FolderSet:

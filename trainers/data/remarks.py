@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import accumulate, chain
 from statistics import median
 
+from trainers.data.findings import listed_classes
 from trainers.data.fingerprint import UNREADABLE
 from trainers.data.folder_listing import Folder, FolderListing
 from trainers.data.folder_sets import FolderSet
@@ -37,6 +38,18 @@ def uneven_shards(folder_set: FolderSet) -> list[Remark]:
         usual = median(counts.values()) if counts else 0
         small += [shard for shard in sorted(counts)[:-1] if 2 * counts[shard] < usual]
     return [("shards", "hold fewer than half as many images as most do", small)]
+
+
+def without_images(folder_set: FolderSet) -> list[Remark]:
+    """Which classes have no image in a split that others have some in, being too small for a share of it."""
+    remarks = []
+    for name, part in folder_set.parts():
+        there = {part.folder.labels[place] for place in part.index}
+        lacking = [] if not there else [of for label, of in enumerate(part.folder.classes) if label not in there]
+        what = f"of the classes have no {name} image, being too small: {listed_classes(lacking)}"
+        paths = [os.path.join(part.folder.directory, of) for of in lacking]
+        remarks.append((f"no {name}", what, paths))
+    return remarks
 
 
 def _deeper(folder: Folder) -> list[tuple[str, str]]:

@@ -17,16 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .image_formats import readable_formats
-from .rgb import rgb_image
+from .looks import meant_rgb_image
+from .opening import opened
 
 
 def input_of_bytes(content: bytes, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
-    """The input (C, H, W) for what a picture's file holds. Raises one of `rgb.DAMAGE` where it cannot be read."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content), formats=readable_formats()) as image:
-        return network_input(rgb_image(image), preprocessing)
+    """The input (C, H, W) for what a picture's file holds. Raises UnreadablePicture where it cannot be read."""
+    return network_input(opened(io.BytesIO(content), meant_rgb_image), preprocessing)
 
 
 def network_input(rgb: Any, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:

@@ -27,13 +27,20 @@ DAMAGE: tuple[type[Exception], ...] = (
 )  # fmt: skip
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+# Values of floating point whose greatest is above this, and no more than 255, were most likely of 8 bits once.
+_LEAST_OF_EIGHT_BITS = 32
 _WHITE = (255, 255, 255, 255)
+
+
+class UnreadablePicture(ValueError):
+    """A picture that cannot be read: why not, and after a colon what to do about it, without a full stop."""
 
 
 def rgb_image(image: Any, *, turned: bool = True) -> Any:
     """The image as RGB, as it is stored where it is not to be `turned`.
 
-    Raises one of `DAMAGE` where it is damaged, or its values are none that these rules know.
+    Raises one of `DAMAGE` where it is damaged, UnreadablePicture among them where its values are none that these rules
+    know.
     """
     from PIL import Image
 
@@ -60,20 +67,23 @@ def rgb_image(image: Any, *, turned: bool = True) -> Any:
 
 
 def _eight_bits(image: Any) -> NDArray[np.uint8]:
-    """Grey values of more than 8 bits as 8 bits, (H, W). Raises ValueError where their scale cannot be told."""
+    """Grey values of more than 8 bits as 8 bits, (H, W). Raises UnreadablePicture where their scale is not known."""
     values_HW = np.asarray(image)
-    lowest, greatest = values_HW.min(), values_HW.max()
     if image.mode == "F":
-        # Not a number fails both comparisons.
-        if not (lowest >= 0 and greatest <= 1):
-            raise ValueError(f"its floating point values are {lowest:g} to {greatest:g}: expected 0 to 1")
+        _check_real(values_HW)
         full = 1
     else:
+        lowest, greatest = values_HW.min(), values_HW.max()
         if lowest < 0 or greatest > SIXTEEN_BITS:
-            raise ValueError(f"its values are {lowest:,} to {greatest:,}: expected 0 to {SIXTEEN_BITS:,}")
+            raise UnreadablePicture(
+                f"its values are {lowest:,} to {greatest:,}: expected 0 to {SIXTEEN_BITS:,}; {_scaling(SIXTEEN_BITS)}"
+            )
         # A portable greymap is scaled to 16 bits by Pillow; elsewhere 32 bits may well hold values of 8.
         if image.mode == "I" and image.format != "PPM" and 0 < greatest < 256:
-            raise ValueError(f"its 32-bit values are {lowest} to {greatest}: expected 16 bits, or a file of 8 bits")
+            raise UnreadablePicture(
+                f"its 32-bit values are {lowest} to {greatest}: expected 16 bits, or a file of 8 bits; save such "
+                "values with 8 bits each"
+            )
         full = full_scale(image)
     eight_HW = np.rint(values_HW * (255.0 / full)).astype(np.uint8)
     if is_white_zero(image):
@@ -83,6 +93,27 @@ def _eight_bits(image: Any) -> NDArray[np.uint8]:
     if isinstance(transparent, int):
         eight_HW[values_HW == transparent] = 255
     return eight_HW
+
+
+def _check_real(values_HW: NDArray[np.floating[Any]]) -> None:
+    """Raises UnreadablePicture where values of floating point are not 0 to 1."""
+    if strange := int(values_HW.size - np.isfinite(values_HW).sum()):
+        raise UnreadablePicture(
+            f"{strange:,} of its {values_HW.size:,} values are not numbers (NaN) or are infinite: expected 0 to 1; "
+            "give those pixels a value, or remove the image"
+        )
+    lowest, greatest = values_HW.min(), values_HW.max()
+    if lowest >= 0 and greatest <= 1:
+        return
+    advice = _scaling(1)
+    if lowest >= 0 and greatest > _LEAST_OF_EIGHT_BITS:
+        white = "255" if greatest <= 255 else f"what stands for white ({SIXTEEN_BITS:,} of 16 bits)"
+        advice = f"divide them by {white}, in all images"
+    raise UnreadablePicture(f"its floating point values are {lowest:g} to {greatest:g}: expected 0 to 1; {advice}")
+
+
+def _scaling(white: int) -> str:
+    return f"scale them to 0 to {white:,}, by the same rule in all images, and not each by its own extremes"
 
 
 def is_integer_grey(image: Any) -> bool:

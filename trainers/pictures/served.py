@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .network_input import input_of_bytes
-from .rgb import DAMAGE
+from .rgb import UnreadablePicture
 
 PROGRAM, DOCUMENT = "network.pt2", "network.json"
 IMAGE, CLASS, PROBABILITY, PROBABILITIES = "image", "class", "probability", "probabilities"
@@ -50,7 +50,7 @@ class PictureClassifier:
     def _input(self, row: int, content: bytes) -> Any:
         try:
             return input_of_bytes(content, self._preprocessing)
-        except DAMAGE as error:
+        except UnreadablePicture as error:
             raise ValueError(f"image {row} cannot be read: {error}") from error
 
 

@@ -102,9 +102,12 @@ def test_32_bit_integers_are_taken_for_16_bits_or_refused(tmp_path: Path) -> Non
     file = saved(tmp_path / "a.tif", values_HW)
     assert (pixels(file) == three(np.rint(values_HW / 257))).all()
     for wrong, said in (
-        (values_HW * 2, "its values are 0 to 129,200: expected 0 to 65,535"),
+        (
+            values_HW * 2,
+            "its values are 0 to 129,200: expected 0 to 65,535; scale them to 0 to 65,535, by the same rule",
+        ),
         (values_HW - 1, "its values are -1 to 64,599: expected 0 to 65,535"),
-        (GREY_HW.astype(np.int32), "its 32-bit values are .* expected 16 bits, or a file of 8 bits"),
+        (GREY_HW.astype(np.int32), "its 32-bit values are .* expected 16 bits, or a file of 8 bits; save such"),
     ):
         saved(file, wrong)
         with pytest.raises(UserError, match=said):
@@ -116,10 +119,20 @@ def test_floating_point_is_0_to_1_or_refused(tmp_path: Path, suffix: str) -> Non
     values_HW = np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7)
     file = saved(tmp_path / f"a.{suffix}", values_HW)
     assert (pixels(file) == three(np.rint(values_HW * 255.0))).all()
-    assert "its floating point values are 0 to 255: expected 0 to 1" in refused(saved(file, values_HW * 255))
-    assert "-0.5" in refused(saved(file, values_HW - 0.5))
-    values_HW[2, 2] = np.nan
-    assert "nan" in refused(saved(file, values_HW))
+    for wrong_HW, said in (
+        (values_HW * 255, "are 0 to 255: expected 0 to 1; divide them by 255, in all images."),
+        (
+            values_HW * 50_000,
+            "expected 0 to 1; divide them by what stands for white (65,535 of 16 bits), in all images.",
+        ),
+        (values_HW * 1.5, "are 0 to 1.5: expected 0 to 1; scale them to 0 to 1, by the same rule in all images"),
+        (values_HW - 0.5, "are -0.5 to 0.5: expected 0 to 1; scale them"),
+    ):
+        assert said in refused(saved(file, wrong_HW))
+    for strange in (np.nan, np.inf):
+        values_HW[2, 2] = strange
+        said = "1 of its 35 values are not numbers (NaN) or are infinite: expected 0 to 1; give those pixels a value"
+        assert said in refused(saved(file, values_HW))
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
@@ -241,7 +254,7 @@ def test_a_file_under_another_name_is_opened_as_what_it_is_but_never_as_postscri
     saved(tmp_path / "a.jpg", RGB_HW3, format="PNG")
     assert (pixels(tmp_path / "a.jpg") == RGB_HW3).all()
     saved(tmp_path / "b.png", RGB_HW3, format="EPS")
-    assert "cannot identify image file" in refused(tmp_path / "b.png")
+    assert "it is a PostScript file, a format that is not read here: convert it to" in refused(tmp_path / "b.png")
 
 
 @pytest.mark.filterwarnings("ignore")
