@@ -34,7 +34,8 @@ from search_spaces.standard_streams import run_program
 
 # Twice of what Ray's processes were seen to take, and of what each trial adds that runs at a time.
 CPUS = os.cpu_count() or 1
-SEARCH_NEEDS = Needs(open_files=128 + 16 * CPUS, threads=200 + 40 * CPUS)
+# The largest file is Ray's object store, of 80 MB; the ledger, the MLflow store and logs stay far below.
+SEARCH_NEEDS = Needs(open_files=128 + 16 * CPUS, threads=200 + 40 * CPUS, file_bytes=160_000_000)
 # Loading takes some seconds everywhere, and a mistake that is found right after it is all that shall be said then.
 LOADING_SECONDS = 8.0
 
@@ -60,10 +61,10 @@ def main(arguments: Sequence[str]) -> int:
         check_free(directory)
         with step(console, "asking the Ray cluster"):
             check_cluster(command.cluster)
+        prepare_machine(SEARCH_NEEDS)
         # Torch, Ray and MLflow take seconds to import: whatever can be found wrong is said before.
         with step(console, "looking at the data and for room to write"):
             data = check_search(command, directory)
-        prepare_machine(SEARCH_NEEDS)
         set_ray_environment(command.cluster)
         with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS), loading():
             from nas.driver.session import run_search

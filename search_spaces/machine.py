@@ -1,4 +1,4 @@
-"""What a program needs of its machine, looked at before it starts: room for temporary files, open files, threads.
+"""What a program needs of its machine, looked at before it starts: temporary files, open and large files, threads.
 
 Where there is another way it is taken, and said; else an error names what to set.
 """
@@ -26,17 +26,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """How many files a program's largest process has open at a time, and how many threads it has with its children."""
+    """How many files a program's largest process has open at a time, how many threads it has with its children, and
+    how many bytes its largest file takes."""
 
     open_files: int
     threads: int
+    file_bytes: int
 
 
 def prepare_machine(needs: Needs) -> None:
-    """Raises the limit of open files where that is allowed, and sees that there are a place for temporary files and
-    room for threads. Raises UserError where there is not enough."""
+    """Raises the limits of open files and of their size where that is allowed, and sees that there are a place for
+    temporary files and room for threads. Raises UserError where there is not enough."""
     prepare_temporary_directory()
     _allow_open_files(needs.open_files)
+    allow_file_bytes(needs.file_bytes)
     for limit, used, name in _thread_limits():
         if limit - used < needs.threads:
             raise UserError(
@@ -77,12 +80,31 @@ def temporary_trouble(directory: str) -> str | None:
     return None if free >= LEAST_TEMPORARY_BYTES else f"has {free / 1e6:.1f} MB free"
 
 
+def allow_file_bytes(needed: int) -> None:
+    """Has this program and its children write files of so many bytes. Raises UserError where that is not allowed."""
+    hard = _limit_below(resource.RLIMIT_FSIZE, needed)
+    if hard is not None:
+        raise UserError(
+            f"files of {hard / 1e6:,.2f} MB are allowed at most, and this takes one of {needed / 1e6:,.0f} MB: raise "
+            f"that limit (ulimit -f {-(-needed // 1024)}, or unlimited)."
+        )
+
+
 def _allow_open_files(needed: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise UserError(f"{hard} open files are allowed, and this takes {needed}: raise that limit (ulimit -n).")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    hard = _limit_below(resource.RLIMIT_NOFILE, needed)
+    if hard is not None:
+        raise UserError(f"{hard} open files are allowed, and this takes {needed}: raise that limit (ulimit -n).")
+
+
+def _limit_below(kind: int, needed: int) -> int | None:
+    """A limit that is below what is needed and cannot be raised; where it can be, it is."""
+    soft, hard = resource.getrlimit(kind)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return None
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        return hard
+    resource.setrlimit(kind, (needed, hard))
+    return None
 
 
 def _thread_limits() -> Iterator[tuple[int, int, str]]:

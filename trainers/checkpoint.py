@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from trainers.files import write_atomically
+from trainers.recipe import Recipe
 
 MAGIC = b"checkpoint/1"
 # How many checkpoints of a training are kept: the newest, and one to go back to where it is damaged.
 KEPT = 2
+BYTES_PER_WEIGHT = 4
 _HEADER_BYTES = len(MAGIC) + 1 + 64 + 1
 # After an epoch, or after so many steps of the next one.
 _NAME = re.compile(r"epoch-(\d{6})(?:-step-(\d{9}))?\.checkpoint")
 
 logger = logging.getLogger(__name__)
+
+
+def checkpoint_bytes(params: float, recipe: Recipe) -> float:
+    """The size of a checkpoint: its weights, their averages where there are any, and the optimizer's state."""
+    return params * BYTES_PER_WEIGHT * (1 + (recipe.ema_decay > 0) + (2 if recipe.optimizer == "adamw" else 1))
 
 
 def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: int = KEPT, step: int = 0) -> Path:

@@ -8,14 +8,14 @@ from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
+from search_spaces.machine import allow_file_bytes
 from search_spaces.space import Space
-from trainers.checkpoint import KEPT
+from trainers.checkpoint import KEPT, checkpoint_bytes
 from trainers.data.config import DataSummary
 from trainers.recipe import Recipe
 
 # The ledger, the MLflow store and the reports.
 FIXED_BYTES = 50_000_000
-BYTES_PER_WEIGHT = 4
 SAMPLES = 32
 
 
@@ -26,7 +26,8 @@ def check_space(
     recipe: Recipe,
     search: SearchSettings,
 ) -> None:
-    """Raises UserError where the storage has less room than what the trials of a search are going to take.
+    """Raises UserError where the storage has less room than what the trials of a search are going to take, or files may
+    not be as large as a checkpoint is.
 
     The checkpoints of all of them are kept until the search ends. Their size is that of architectures drawn at random.
     Of a search that time or stagnation may end earlier, nobody knows more than that it begins.
@@ -39,6 +40,7 @@ def check_space(
     most = math.inf if search.max_flops is None else search.max_flops
     params = [cost.params for cost in costs if cost.flops <= most] or [costs[0].params]
     mean = sum(params) / len(params)
+    allow_file_bytes(round(checkpoint_bytes(max(params), recipe)))
     needed = FIXED_BYTES + max(0, trials - begun) * KEPT * checkpoint_bytes(mean, recipe)
     existing = next(path for path in (directory.path, *directory.path.parents) if path.exists())
     free = shutil.disk_usage(existing).free
@@ -47,11 +49,6 @@ def check_space(
             f"the runs directory {str(directory.runs)!r} has {free / 1e9:.2f} GB free, and {trials} trials of about "
             f"{mean:,.0f} parameters take {needed / 1e9:.2f} GB: make space, lower --trials, or name another directory."
         )
-
-
-def checkpoint_bytes(params: float, recipe: Recipe) -> float:
-    """The size of a trial's checkpoint: its weights, their averages where there are any, and the optimizer's state."""
-    return params * BYTES_PER_WEIGHT * (1 + (recipe.ema_decay > 0) + (2 if recipe.optimizer == "adamw" else 1))
 
 
 def _samples(space: Space, rng: random.Random) -> list[Architecture]:

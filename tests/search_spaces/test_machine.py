@@ -13,19 +13,21 @@ import os, resource, sys, tempfile
 from search_spaces.errors import UserError
 from search_spaces.machine import Needs, prepare_machine
 try:
-    prepare_machine(Needs(open_files=int(sys.argv[1]), threads=50))
+    prepare_machine(Needs(open_files=int(sys.argv[1]), threads=50, file_bytes=int(sys.argv[2])))
 except UserError as error:
     sys.exit(f"error: {error}")
 print(os.environ.get("TMPDIR"), tempfile.gettempdir(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
 
-def run(conditions: str, *, open_files: int = 64, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    conditions: str, *, open_files: int = 64, file_bytes: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
     namespace = ["unshare", "--mount", "bash", "-c", f'set -e; {conditions}; exec "$@"', "bash"]
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs the right to make a mount namespace")
     return subprocess.run(
-        [*namespace, sys.executable, "-c", PROGRAM, str(open_files)],
+        [*namespace, sys.executable, "-c", PROGRAM, str(open_files), str(file_bytes)],
         cwd=PROJECT, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip
@@ -66,6 +68,17 @@ def test_the_limit_of_open_files_is_raised_as_far_as_that_goes() -> None:
     assert done.returncode == 0 and done.stdout.endswith(" 256\n")
     done = run("ulimit -n 64", open_files=256)
     assert done.stderr == "error: 64 open files are allowed, and this takes 256: raise that limit (ulimit -n).\n"
+
+
+def test_the_limit_of_a_files_size_is_raised_as_far_as_that_goes() -> None:
+    done = run("ulimit -Sf 50", file_bytes=80_000_000)
+    assert done.returncode == 0 and done.stderr == ""
+    done = run("ulimit -f 50", file_bytes=80_000_000)
+    assert done.stderr == (
+        "error: files of 0.05 MB are allowed at most, and this takes one of 80 MB: raise that limit (ulimit -f 78125, "
+        "or unlimited).\n"
+    )
+    assert run("ulimit -f 78125", file_bytes=80_000_000).returncode == 0
 
 
 def test_a_limit_of_threads_is_named() -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
-from search_spaces.machine import Needs
+from search_spaces.machine import Needs, allow_file_bytes
 from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.bundle.contents import Bundle
+from trainers.checkpoint import checkpoint_bytes
 from trainers.data.config import DataSummary, KnownFiles
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import ExaminedData, examine_data
@@ -25,8 +26,9 @@ from trainers.full.train_settings import FINGERPRINT, TrainSettings, as_begun, d
 if TYPE_CHECKING:
     from trainers.distributed import Processes
 
-# What a process with eight loader processes was seen to take, and twice as much again.
-TRAINING_NEEDS = Needs(open_files=256, threads=64)
+# What a process with eight loader processes was seen to take, and twice as much again. Batches on their way from those
+# are files in shared memory, too; a checkpoint is as large as its network.
+TRAINING_NEEDS = Needs(open_files=256, threads=64, file_bytes=100_000_000)
 # The index of the images, in the output directory.
 INDEX = "data.index"
 RESULT = "result.json"
@@ -127,6 +129,7 @@ def _look(bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, wei
         _check_same_training(out, saved, settings)
     data = examine_data(settings.data, out / INDEX)
     _layout(settings, data.summary, world_size, settings.conduct.micro_images)
+    allow_file_bytes(round(checkpoint_bytes(data.summary.cost(settings.architecture).params, settings.recipe)))
     initial = None
     if weights_of is not None:
         initial = initial_weights(weights_of, bundle, data.summary, data.fingerprint.classes)

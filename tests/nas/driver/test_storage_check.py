@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.driver.storage_check import check_space, checkpoint_bytes
+from nas.driver.storage_check import check_space
 from nas.settings.run_directory import RunDirectory, run_directory
 from nas.workers.storage_full import is_full
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from tests.support.searches import DIGITS, search_settings, shipped_space, tiny_space
-from trainers.checkpoint import save_checkpoint
+from trainers.checkpoint import checkpoint_bytes, save_checkpoint
 from trainers.data.images import MemoryImages
 from trainers.loop import Training
 from trainers.model import seeded_model
