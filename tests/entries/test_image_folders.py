@@ -79,7 +79,8 @@ ALONE = [
             hidden_copies,
             [
                 *ALONE,
-                r"skipped +3 +hidden, such as cat/\._0\.png",
+                r"skipped +40 +images in hidden folders, such as cat/\.checkpoints/0\.png",
+                r"skipped +1 +hidden, such as cat/\._0\.png",
                 r"skipped +2 +left by an operating system or a tool",
             ],
         ),
@@ -239,3 +240,209 @@ def test_classes_that_are_too_small_for_a_share_of_a_split_are_named(
     ):
         assert re.search(f"^{row}", output, re.M), output
     assert "no train" not in output
+
+
+def one_level_more(root: Path) -> str:
+    make_images(root / "images" / "train", count=8)
+    return f"has 1 class folder: expected at least two. Did you mean data.root={root / 'images'}?"
+
+
+def two_levels_more(root: Path) -> str:
+    make_images(root / "archive" / "photos", count=8)
+    return f"has 1 class folder: expected at least two. Did you mean data.root={root / 'archive' / 'photos'}?"
+
+
+def documents_beside_one_level_more(root: Path) -> str:
+    make_images(root / "images" / "train", count=8)
+    (root / "docs").mkdir()
+    remedy = "Remove it, or move it out of data.root."
+    return f"docs' holds no images that can be read. {remedy} Did you mean data.root={root / 'images'}?"
+
+
+def splits_in_a_class(root: Path) -> str:
+    make_images(root / "images" / "train", count=8)
+    make_images(root / "other", ("x",), count=8)
+    return f"holds 'train', which names a split: .*, or another name. Did you mean data.root={root / 'images'}?"
+
+
+def a_test_split_without_classes(root: Path) -> str:
+    make_images(root / "train", count=8)
+    (make_images(root, ("test",), count=3) / "test").rename(root / "test")
+    return (
+        "has 0 class folders: .* 3 images lie in it directly, in none: their classes are not known. Move '.*test' out"
+    )
+
+
+def a_test_split_of_one_folder(root: Path) -> str:
+    make_images(root / "train", count=8)
+    make_images(root / "test", ("unknown",), count=3)
+    return "has 1 class folder: .* It lacks the classes to train on: move '.*test' out of data.root."
+
+
+def an_empty_validation_split(root: Path) -> str:
+    make_images(root / "train", count=8)
+    (root / "val").mkdir()
+    return "val' has 0 class folders: .* It holds no images: remove it, and a part of train/ is set apart."
+
+
+def a_validation_split_of_some_classes(root: Path) -> str:
+    make_images(root / "train", count=8)
+    make_images(root / "val", ("cat",), count=3)
+    return "the classes of '.*train' and '.*val' differ: 'dog' is in '.*train' alone. Expected the same class folders"
+
+
+def a_class_folder_as_root(root: Path) -> str:
+    make_images(root.parent, (root.name, "other"), count=3)
+    return f"has 0 class folders: .* 3 images lie in it directly, in none. Did you mean data.root={root.parent}?"
+
+
+def a_class_folder_of_a_split_as_root(root: Path) -> str:
+    make_images(root.parent / "train", ("cat", "dog"), count=3)
+    root.symlink_to(root.parent / "train" / "cat")
+    return "has 0 class folders: .* 3 images lie in it directly, in none"
+
+
+def images_in_no_folder(root: Path) -> str:
+    make_images(root.parent / "x", ("all",), count=3)
+    (root.parent / "x" / "all").rename(root)
+    return "3 images lie in it directly, in none: put those of each class into a folder of its name."
+
+
+def one_class(root: Path) -> str:
+    make_images(root, ("cat",), count=3)
+    return "has 1 class folder: .* One class has no other to be told from: put the images of another into"
+
+
+def nothing(root: Path) -> str:
+    root.mkdir()
+    return "has 0 class folders: expected at least two. It holds no images."
+
+
+def a_packed_data_set(root: Path) -> str:
+    root.mkdir()
+    shutil.make_archive(str(root / "animals"), "zip", make_images(root.parent / "unpacked"))
+    return "has 0 class folders: expected at least two. It holds the archive 'animals.zip': unpack it there."
+
+
+def an_archive(root: Path) -> str:
+    shutil.make_archive(str(root.parent / "packed"), "gztar", make_images(root.parent / "unpacked"))
+    (root.parent / "packed.tar.gz").rename(root)
+    return "images' is an archive, expected a directory: unpack it, and give the directory that it becomes."
+
+
+def a_file(root: Path) -> str:
+    root.write_text("labels", encoding="utf-8")
+    return "images' is a file, expected a directory."
+
+
+def a_slip_of_the_pen(root: Path) -> str:
+    make_images(root.with_name("imagse"))
+    return f"there is no directory '{root}'. Did you mean data.root={root.with_name('imagse')}?"
+
+
+def a_class_without_images(root: Path) -> str:
+    make_images(root)
+    (root / "Annotations").mkdir()
+    (root / "Annotations" / "cat.xml").write_text("<cat/>", encoding="utf-8")
+    return (
+        "Annotations' holds no images that can be read; skipped there: 1 .xml files. Remove it, or move it out of data."
+    )
+
+
+def a_class_of_unread_pictures(root: Path) -> str:
+    make_images(root)
+    (root / "bird").mkdir()
+    (root / "bird" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    return (
+        "1 .heic pictures that are not read: convert them to JPEG or PNG. Have those pictures read, or move it out of"
+    )
+
+
+def a_link_to_the_root(root: Path) -> str:
+    make_images(root, ("blue", "red"))
+    (root / "red" / "loop").symlink_to("..")
+    return f"red/loop' is a link to '{root}', a folder above it, which holds the other classes, too: remove that link."
+
+
+def a_class_that_is_a_link_to_the_root(root: Path) -> str:
+    make_images(root, ("blue", "red"))
+    (root / "all").symlink_to(root)
+    return f"all' is a link to '{root}', a folder above it, which holds the other classes, too: remove that link."
+
+
+def a_split_in_other_case(root: Path) -> str:
+    make_images(root / "train", ("Blue", "red", "violet"))
+    make_images(root / "val", ("blue", "red", "vilet"))
+    return (
+        "'Blue', 'violet' are in '.*train' alone, 'blue', 'vilet' are in '.*val' alone. Expected the same class "
+        "folders in both. 'Blue' and 'blue' differ in case alone: give them one name. Did you mean 'vilet' by 'violet'?"
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        one_level_more, two_levels_more, documents_beside_one_level_more, splits_in_a_class,
+        a_test_split_without_classes, a_test_split_of_one_folder, an_empty_validation_split,
+        a_validation_split_of_some_classes, a_class_folder_as_root, a_class_folder_of_a_split_as_root,
+        images_in_no_folder, one_class, nothing, a_packed_data_set, an_archive, a_file, a_slip_of_the_pen,
+        a_class_without_images, a_class_of_unread_pictures, a_link_to_the_root,
+        a_class_that_is_a_link_to_the_root, a_split_in_other_case,
+    ],
+)  # fmt: skip
+def test_what_is_refused_comes_with_what_to_do_about_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], str]
+) -> None:
+    said = re.escape(make(tmp_path / "images")).replace(r"\.\*", ".*")
+    code, _, error = planned(tmp_path / "images", capsys)
+    assert code == 2 and re.search(said, error), error
+
+
+@pytest.mark.usefixtures("wide")
+def test_splits_beside_the_one_that_was_given_are_said_to_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("train", "val", "Test"):
+        make_images(tmp_path / "tv" / name)
+    (tmp_path / "tv" / "dev").mkdir()
+    code, output, _ = planned(tmp_path / "tv" / "train", capsys)
+    said = (
+        rf"^beside it +2 +folders beside it .* are not read: data.root={tmp_path}/tv uses them all, such as \.\./Test"
+    )
+    assert code == 0 and re.search(said, output, re.M), output
+    (tmp_path / "tv" / "dev").rmdir()
+    code, output, _ = planned(tmp_path / "tv", capsys)
+    assert code == 0 and "beside it" not in output
+
+
+@pytest.mark.usefixtures("wide")
+def test_what_may_have_been_meant_to_be_read_is_named_among_what_was_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_images(tmp_path, count=20)
+    picture = tmp_path / "cat" / "0.png"
+    make_images(tmp_path, (".secret",), count=20)
+    for name in ("IMG_1.HEIC", "IMG_2.heic", "raw.NEF", "scan", "trailing.png ", "notes.txt", "paper"):
+        shutil.copy(picture, tmp_path / "cat" / name)
+    (tmp_path / "cat" / "paper").write_text("no picture", encoding="utf-8")
+    code, output, _ = planned(tmp_path, capsys)
+    rows = [re.sub(" +", " ", line).strip() for line in output.splitlines() if line.startswith("skipped")]
+    assert code == 0 and rows == [
+        "skipped 2 .heic pictures that are not read: convert them to JPEG or PNG, such as cat/IMG_1.HEIC",
+        "skipped 1 '.png ' files, pictures that are not read: let their names end in .jpg, .png, such as "
+        "'cat/trailing.png '",
+        "skipped 1 .nef pictures that are not read: convert them to JPEG or PNG, such as cat/raw.NEF",
+        "skipped 1 files without a suffix, pictures that are not read: let their names end in .jpg, .png, such as "
+        "cat/scan",
+        "skipped 20 images in hidden folders, such as .secret/0.png",
+        "skipped 1 .txt files, such as cat/notes.txt",
+        "skipped 1 files without a suffix, such as cat/paper",
+    ]
+
+
+def test_long_names_of_classes_are_cut_in_their_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a" + "b" * 240 + "c"
+    make_images(tmp_path, ("cat", long), count=20)
+    (tmp_path / long / "x.txt").write_text("x", encoding="utf-8")
+    code, output, _ = planned(tmp_path, capsys)
+    assert code == 0 and "bb…bb" in output and "b" * 100 not in output

@@ -4,12 +4,14 @@ The search sees the train and the validation split; the test split is for the la
 only where images are loaded, or CIFAR's is checked: a look at a data set is quick.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError
+from search_spaces.pasted_commands import shell_word
 from trainers.data.config import TAR_SHARDS, DataConfig, DataSummary, KnownFiles
 from trainers.data.digits_source import digits_fingerprint
 from trainers.data.file_index import FileIndex, is_current, read_index, scan_files
@@ -26,7 +28,8 @@ from trainers.data.known_sizes import (
     digits_sizes,
     imagenet_sizes,
 )
-from trainers.data.remarks import repeated
+from trainers.data.nearby_folders import splits_beside
+from trainers.data.remarks import Remark, repeated
 from trainers.data.tar_members import shard_directory
 
 if TYPE_CHECKING:
@@ -101,7 +104,7 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
         raise UserError(f"{error} Where its images were moved, data.root=NEW goes on with them.") from None
     folder_set = split_listing(config, files.listing)
     empty = [file for file, size in zip(files.files, files.sizes, strict=True) if size == 0]
-    findings = look_at_folder_set(folder_set, empty, repeated(files.listing, files.contents))
+    findings = look_at_folder_set(folder_set, empty, _remarks(files))
     train, validation, test = (split.images for split in findings.splits)
     if min(train, validation) < 2:
         raise UserError(
@@ -151,6 +154,16 @@ def load_test(config: DataConfig, known: KnownFiles | None = None) -> "Images":
 def _cifar_summary(config: DataConfig) -> DataSummary:
     classes = CIFAR_CLASSES[config.name]
     return DataSummary(config.name, classes, 3, config.image_size, *cifar_sizes(classes, config.validation_fraction))
+
+
+def _remarks(files: FileIndex) -> list[Remark]:
+    """What is to be said of the files of a data set, and of what lies beside it."""
+    listing = files.listing
+    alone = listing.layout.train is None and listing.shards is None
+    beside = splits_beside(listing.root) if alone else []
+    above = shell_word(f"data.root={os.path.dirname(os.path.abspath(listing.root))}")
+    what = f"folders beside it look like further splits and are not read: {above} uses them all"
+    return [*repeated(listing, files.contents), ("beside it", what, beside)]
 
 
 def _folder_set(config: DataConfig, known: KnownFiles | None) -> tuple[FolderSet, str]:

@@ -10,9 +10,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
 
 from search_spaces.errors import UserError
+from search_spaces.pasted_commands import shell_word
 
 # Names of a split, in lower case; the first is what is expected of whoever names one anew.
 SPLIT_NAMES = {
@@ -24,6 +26,8 @@ SPLIT_NAMES = {
 _FILLERS = frozenset(("set", "split", "data", "dataset", "folder", "image", "images", "img", "imgs"))
 _GLUED = re.compile(f"({'|'.join(chain.from_iterable(SPLIT_NAMES.values()))})(?:set|data)")
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+# So many pairs of classes that differ little are named.
+_MOST_ALIKE = 3
 # Names that stand for a split only among others like them: tr is Turkish, too.
 _ABBREVIATIONS = {
     "tr": "train", "trn": "train", "va": "validation", "vl": "validation", "te": "test", "tst": "test",
@@ -134,22 +138,40 @@ def check_class_folder(directory: str, folders: Sequence[str]) -> None:
     """Raises UserError where a class folder holds folders named as splits."""
     for name in folders:
         if split_of(name) is not None:
+            hint = f" Did you mean {shell_word(f'data.root={directory}')}?" if "train" in map(split_of, folders) else ""
             raise UserError(
                 f"data.root: class folder {directory!r} holds {name!r}, which names a split: expected the splits "
-                "above the classes (train/CLASS/...), or another name."
+                f"above the classes (train/CLASS/...), or another name.{hint}"
             )
 
 
 def check_same_classes(train: str, train_classes: Sequence[str], other: str, classes: Sequence[str]) -> None:
     """Raises UserError where the classes of two splits, in these directories, are not the same."""
-    different = sorted(set(train_classes) ^ set(classes))
-    if different:
-        lacking = other if different[0] in train_classes else train
-        count = f", nor are {len(different) - 1} others" if len(different) > 1 else ""
+    alone = {train: set(train_classes) - set(classes), other: set(classes) - set(train_classes)}
+    found = [
+        f"{_quoted(names)} {'is' if len(names) == 1 else 'are'} in {directory!r} alone"
+        for directory, names in alone.items()
+        if names
+    ]
+    if found:
         raise UserError(
-            f"data.root: class {different[0]!r} is not in both {train!r} and {other!r}: {lacking!r} has no such "
-            f"folder{count}."
+            f"data.root: the classes of {train!r} and {other!r} differ: {', '.join(found)}. Expected the same class "
+            f"folders in both.{_alike(alone[train], alone[other])}"
         )
+
+
+def _alike(names: Collection[str], others: Collection[str]) -> str:
+    """What is to be said of names that differ from others so little that they may well mean the same."""
+    folded = {_folded(other): other for other in others}
+    said, near = [], []
+    for name in sorted(names):
+        if (other := folded.get(_folded(name))) is not None:
+            how = "in case" if name.casefold() == other.casefold() else "by case, spaces, underscores or accents"
+            said.append(f"{name!r} and {other!r} differ {how} alone")
+        else:
+            near += [f"{other!r} by {name!r}" for other in get_close_matches(name, others, n=1, cutoff=0.7)]
+    alike = f" {'; '.join(said[:_MOST_ALIKE])}: give them one name." if said else ""
+    return alike + (f" Did you mean {', '.join(near[:_MOST_ALIKE])}?" if near else "")
 
 
 def _check_distinct(directory: str, classes: Sequence[str]) -> None:

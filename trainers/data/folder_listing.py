@@ -1,12 +1,14 @@
 """What lies where in a data set of images in folders, as one scan found it: all that its splits are made of."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces.errors import UserError
-from trainers.data.findings import Noted
+from search_spaces.units import counted
+from trainers.data.findings import NOT_READ, Noted
 from trainers.data.flat_labels import labelled
 from trainers.data.folder_layout import (
     Layout,
@@ -19,8 +21,19 @@ from trainers.data.folder_layout import (
     split_of,
 )  # fmt: skip
 from trainers.data.folder_scan import Place, Scan
+from trainers.data.nearby_folders import (
+    did_you_mean,
+    folders_in,
+    is_archive_file,
+    no_directory,
+    root_above,
+    root_below,
+)
 from trainers.data.skipped import NO_SPLIT, Skipped
 from trainers.data.unreadable import most_unreadable
+
+# The splits that need the classes of the one to train on.
+_EVALUATED = ("validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,7 @@ class MissingDirectory(UserError):
 def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
     """Scans a data set. Raises UserError where its folders cannot be read, or in more ways than one."""
     if not Path(root).is_dir():
-        raise MissingDirectory(f"data.root: there is no directory {root!r}.")
+        raise MissingDirectory(f"data.root: {no_directory(root)}")
     scan = Scan(Skipped(root))
     # Of ImageNet what is no split is no part.
     names = scan.folders(root, all_matter=not imagenet)
@@ -122,9 +135,9 @@ def _split_folder(scan: Scan, directory: str) -> tuple[str, list[str]]:
 
 def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, list[str]]) -> list[Folder]:
     """The images of each split. Raises UserError where a class has none, or the splits have not the same classes."""
-    for split, directory in directories.items():
-        _check_classes(scan, directory, classes[split], is_root=split == "")
     first = next(iter(directories))
+    for split, directory in directories.items():
+        _check_classes(scan, split, directory, classes[split], classes[first])
     for split, directory in directories.items():
         check_same_classes(directories[first], classes[first], directory, classes[split])
     found: dict[tuple[str, str], list[str]] = {}
@@ -134,9 +147,7 @@ def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, lis
             path = os.path.join(directory, name)
             found[split, name] = scan.images(path, Place(split, name))
             if not found[split, name]:
-                held = [f"{count:,} {what}" for what, count in (scan.skipped.counts() - before).items()]
-                listed = f"; skipped there: {', '.join(held)}" if held else ""
-                raise UserError(f"data.root: class folder {path!r} holds no images that can be read{listed}.")
+                raise _no_images(path, scan.skipped.counts() - before, classes[split])
     _check_links(scan.broken, sum(map(len, found.values())))
     for split, directory in directories.items():
         check_subfolders(
@@ -172,15 +183,53 @@ def _holding(files: Sequence[str], class_folder: str) -> set[str]:
     return {file[beyond : max(beyond, file.rfind(os.sep))] for file in files}
 
 
-def _check_classes(scan: Scan, directory: str, classes: Sequence[str], *, is_root: bool) -> None:
+def _no_images(path: str, skipped: Counter[str], classes: Sequence[str]) -> UserError:
+    held = [f"{count:,} {what}" for what, count in skipped.items()]
+    listed = f"; skipped there: {', '.join(held)}" if held else ""
+    remedy = "Remove it, or move it out of data.root."
+    if any(NOT_READ in what for what in skipped):
+        remedy = "Have those pictures read, or move it out of data.root."
+    # Where a folder beside it holds train/, that is the data set.
+    beside = [os.path.join(os.path.dirname(path), name) for name in classes]
+    meant = next((other for other in beside if "train" in map(split_of, folders_in(other))), None)
+    return UserError(
+        f"data.root: class folder {path!r} holds no images that can be read{listed}. {remedy}{did_you_mean(meant)}"
+    )
+
+
+def _check_classes(scan: Scan, split: str, directory: str, classes: Sequence[str], of_training: Sequence[str]) -> None:
+    """Raises UserError where a folder has not the classes of a data set, or of a split."""
     check_class_names(directory, classes)
-    if len(classes) >= 2:
+    # Of those of training some may be lacking, which is said by their names.
+    if len(classes) >= 2 or (split in _EVALUATED and set(classes) & set(of_training)):
         return
     loose = sum(os.path.dirname(path) == directory for path in scan.outside)
-    hint = f" {loose:,} images lie in it directly, in none." if loose else ""
+    hint = f" {loose:,} images lie in it directly, in none{_hint_of_loose(split, directory)}" if loose else ""
+    if not loose and not classes:
+        hint = _hint_of_nothing(split, directory)
     if len(classes) == 1:
         inner = os.path.join(directory, classes[0])
-        if len(Scan(Skipped(inner)).folders(inner)) >= 2:
+        below = root_below(inner)
+        hint = " One class has no other to be told from: put the images of another into a folder beside it."
+        if below is not None:
             # Below one split there is no other.
-            hint = f" Did you mean data.root={inner}?" if is_root else f" They lie in {inner!r}: move them up."
-    raise UserError(f"data.root: {directory!r} has {len(classes)} class folders: expected at least two.{hint}")
+            hint = did_you_mean(below) if split == "" else f" They lie in {below!r}: move them up."
+        elif split in _EVALUATED:
+            hint = f" It lacks the classes to train on: move {directory!r} out of data.root."
+    found = counted(len(classes), "class folder")
+    raise UserError(f"data.root: {directory!r} has {found}: expected at least two.{hint}")
+
+
+def _hint_of_loose(split: str, directory: str) -> str:
+    if split in _EVALUATED:
+        return f": their classes are not known. Move {directory!r} out of data.root."
+    meant = root_above(directory) if split == "" else None
+    return f".{did_you_mean(meant)}" if meant else ": put those of each class into a folder of its name."
+
+
+def _hint_of_nothing(split: str, directory: str) -> str:
+    if split in _EVALUATED:
+        apart = ", and a part of train/ is set apart" if split == "validation" else ""
+        return f" It holds no images: remove it{apart}."
+    archives = [name for name in sorted(os.listdir(directory)) if is_archive_file(os.path.join(directory, name))]
+    return f" It holds the archive {archives[0]!r}: unpack it there." if archives else " It holds no images."

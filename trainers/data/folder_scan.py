@@ -6,11 +6,12 @@ Real folders are known by their real paths, so that one that is reached twice is
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NoReturn
 
 from search_spaces.errors import UserError, first_line
 from trainers.data.folder_layout import check_class_folder
-from trainers.data.skipped import BROKEN_LINKS, HIDDEN, LEFT, NO_FILES, OUTSIDE, TWICE, Skipped
+from trainers.data.skipped import BROKEN_LINKS, HIDDEN, HIDDEN_IMAGES, LEFT, NO_FILES, OUTSIDE, TWICE, Skipped
 from trainers.pictures.image_formats import readable_suffixes, suffix_of
 
 # What operating systems, file servers and tools leave beside images, in lower case. Hidden names are left anyway.
@@ -21,6 +22,8 @@ _LEFT_FOLDERS = frozenset(
     )
 )  # fmt: skip
 _LEFT_FILES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
+# The images of a hidden folder are counted up to so many: a file server may keep copies of everything in one.
+MOST_HIDDEN_IMAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +120,30 @@ class Scan:
                 return True
         return False
 
+    def _images_below(self, directory: str) -> list[str]:
+        """The images anywhere in a hidden folder, the first ones of very many; of what cannot be read there none."""
+        found = (
+            os.path.join(folder, name)
+            for folder, _, files in os.walk(directory)
+            for name in files
+            if suffix_of(name) in self._suffixes
+        )
+        return list(islice(found, MOST_HIDDEN_IMAGES))
+
     def _is_new(self, path: str, real: str, place: Place) -> bool:
-        if real not in self._been:
-            self._been[real] = place, path
-            return True
-        other, other_path = self._been[real]
+        other, other_path = self._been.get(real, (place, path))
+        if real in self._been and other == place:
+            self.skipped.add(TWICE, path)
+            return False
+        if os.path.islink(path) and _is_above(real, path):
+            raise UserError(
+                f"data.root: {path!r} is a link to {real!r}, a folder above it, which holds the other classes, too: "
+                "remove that link."
+            )
         if other != place:
             raise _two_places(path, place, other_path, other)
-        self.skipped.add(TWICE, path)
-        return False
+        self._been[real] = place, path
+        return True
 
     def _read(self, directory: str, place: Place, found: list[str], links: list[str]) -> list[str]:
         """Adds a folder's images to `found` and its links to folders to `links`; the names of its own folders."""
@@ -173,7 +191,11 @@ class Scan:
 
     def _passed_over(self, entry: os.DirEntry[str]) -> bool:
         if entry.name.startswith("."):
-            self.skipped.add(HIDDEN, entry.path)
+            images = self._images_below(entry.path) if _is_folder(entry) else []
+            if images:
+                self.skipped.add(HIDDEN_IMAGES, min(images), len(images))
+            else:
+                self.skipped.add(HIDDEN, entry.path)
             return True
         folded = entry.name.casefold()
         if folded in (_LEFT_FOLDERS if _is_folder(entry) else _LEFT_FILES):
@@ -185,6 +207,12 @@ class Scan:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     # DirEntry.is_dir raises on a link that leads to itself.
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_above(real: str, link: str) -> bool:
+    """Whether a real path is that of a folder in which a link lies, however deep."""
+    beside = os.path.realpath(os.path.dirname(link))
+    return os.path.commonpath((real, beside)) == real
 
 
 def _is_broken(entry: os.DirEntry[str]) -> bool:

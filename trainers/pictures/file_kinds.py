@@ -8,6 +8,8 @@ _ANEW = "copy or download it anew"
 _VIDEO = "a video, not a picture: save its frames as JPEG or PNG"
 _ARCHIVE = "an archive, not a picture: unpack it"
 
+_ZIP = b"PK\x03\x04"
+_PACKED = (b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 # The pictures that are read here, by how their files begin.
 _READABLE = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"),
@@ -31,13 +33,7 @@ _OTHERS = (
     (b"%PDF", "a PDF document, not a picture: save its pages as JPEG or PNG"),
     (b"\x89HDF", "an HDF5 file, not a picture: save its arrays as PNG"),
     (b"\x93NUMPY", "an array of NumPy, not a picture: save it as PNG"),
-    (b"PK\x03\x04", "a ZIP archive or an office document, not a picture: take the picture out of it"),
-    (b"\x1f\x8b", _ARCHIVE),
-    (b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
-    (b"Rar!", _ARCHIVE),
-    (b"BZh", _ARCHIVE),
-    (b"\xfd7zXZ", _ARCHIVE),
-    (b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (_ZIP, "a ZIP archive or an office document, not a picture: take the picture out of it"),
     (b"\x1aE\xdf\xa3", _VIDEO),
     (b"\0\0\x01\xba", _VIDEO),
     (b"\0\0\x01\xb3", _VIDEO),
@@ -60,6 +56,11 @@ def picture_format(start: bytes) -> str | None:
     return None if found == "BMP" and start[6:10] != bytes(4) else found
 
 
+def is_archive(start: bytes) -> bool:
+    """Whether a file is one that others are packed into, by its first bytes."""
+    return start.startswith((_ZIP, *_PACKED)) or start[257:262] == b"ustar"
+
+
 def what_it_is(start: bytes) -> str:
     """What a file is that cannot be read, by its first bytes, and after a colon what to do about it."""
     if not start:
@@ -75,7 +76,7 @@ def what_it_is(start: bytes) -> str:
         return _VIDEO
     if start[128:132] == b"DICM":
         return f"a DICOM file, {_OTHER_FORMAT}"
-    if start[257:262] == b"ustar":
+    if is_archive(start) and not start.startswith(_ZIP):
         return _ARCHIVE
     known = next((what for begins, what in _OTHERS if start.startswith(begins)), None)
     return known or _text(start) or f"no picture that is known by its first bytes: {_CONVERT}, or remove it"

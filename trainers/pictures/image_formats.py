@@ -9,6 +9,15 @@ _NOT_STILL = frozenset(("BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"))
 _NEEDS = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
 # The most common first: formats are tried in this order.
 _COMMON = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# Suffixes of pictures that Pillow reads by itself in no version, or not in all: phones', cameras' raw files, drawings.
+_PICTURES = frozenset(
+    (
+        ".heic", ".heif", ".hif", ".avif", ".jxl", ".jxr", ".wdp", ".hdp", ".webp", ".jp2", ".j2k", ".jpf", ".psb",
+        ".svg", ".svgz", ".ai", ".eps", ".ps", ".cdr", ".wmf", ".emf", ".xcf", ".kra", ".exr", ".hdr", ".dcm", ".raw",
+        ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef",
+        ".ptx", ".srw", ".x3f", ".3fr", ".fff", ".iiq", ".erf", ".mef", ".mos", ".mrw", ".kdc", ".dcr", ".rwl",
+    )
+)  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -30,6 +39,12 @@ def readable_suffixes() -> frozenset[str]:
     # MPO, several JPEGs in a file, is opened as JPEG.
     formats = {*readable_formats(), "MPO"}
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+
+
+@lru_cache(maxsize=1)
+def unreadable_suffixes() -> frozenset[str]:
+    """The suffixes of pictures that are not read, in lower case and with their dot."""
+    return _PICTURES - readable_suffixes()
 
 
 def suffix_of(name: str) -> str:

@@ -71,16 +71,26 @@ def test_a_class_may_be_called_like_a_split_below_a_split() -> None:
 
 def test_splits_inside_of_classes_are_refused() -> None:
     check_class_folder("r/cat", ["2019", "tests of 2020"])
-    with pytest.raises(UserError, match="class folder 'r/cat' holds 'val', which names a split: expected the splits "):
+    with pytest.raises(UserError, match=r"class folder 'r/cat' holds 'val', which names a split: .* another name\.$"):
         check_class_folder("r/cat", ["2019", "val"])
+    with pytest.raises(UserError, match=re.escape("another name. Did you mean data.root=r/images?")):
+        check_class_folder("r/images", ["train", "val"])
 
 
 def test_a_class_that_is_missing_is_named_with_the_split_that_lacks_it() -> None:
     check_same_classes("r/train", ["cat", "dog"], "r/val", ["cat", "dog"])
-    with pytest.raises(UserError, match="class 'dog' is not in both 'r/train' and 'r/val': 'r/val' has no such folder"):
-        check_same_classes("r/train", ["cat", "dog"], "r/val", ["cat"])
-    with pytest.raises(UserError, match="'r/train' has no such folder, nor are 1 others"):
-        check_same_classes("r/train", ["cat"], "r/val", ["ant", "cat", "dog"])
+    for train, other, said in (
+        (["cat", "dog"], ["cat"], "'dog' is in 'r/train' alone. Expected the same class folders in both."),
+        (["cat"], ["ant", "cat", "dog"], "'ant', 'dog' are in 'r/val' alone. Expected the same class folders in both."),
+        (["blue", "red"], ["red", "violet"], "'blue' is in 'r/train' alone, 'violet' is in 'r/val' alone. Expected"),
+        (list("abcdef"), ["f"], "'a', 'b', 'c' and 2 more are in 'r/train' alone"),
+        (["Blue", "red"], ["blue", "red"], "in both. 'Blue' and 'blue' differ in case alone: give them one name."),
+        (["sea_lion", "x"], ["sea lion", "x"], "'sea_lion' and 'sea lion' differ by case, spaces, underscores or acc"),
+        (["red", "violet"], ["red", "vilet"], "in both. Did you mean 'vilet' by 'violet'?"),
+    ):
+        with pytest.raises(UserError, match=re.escape("the classes of 'r/train' and 'r/val' differ: ")) as caught:
+            check_same_classes("r/train", train, "r/val", other)
+        assert said in str(caught.value), said
 
 
 def test_of_imagenet_val_is_the_test_split_and_the_rest_no_part() -> None:

@@ -88,7 +88,7 @@ def test_splits_that_lie_in_folders_of_their_own_name_are_read_there(tmp_path: P
         "test_set/test_set/", "training_set/training_set/, less what is set apart",
     )  # fmt: skip
     (tmp_path / "test_set" / "test_set").rename(tmp_path / "test_set" / "pictures")
-    with pytest.raises(UserError, match=r"test_set' has 1 class folders: .* They lie in '.*/pictures': move them up\."):
+    with pytest.raises(UserError, match=r"test_set' has 1 class folder: .* They lie in '.*/pictures': move them up\."):
         read(tmp_path)
 
 
@@ -101,7 +101,8 @@ def test_what_is_hidden_or_left_by_a_system_is_passed_over_and_counted(tmp_path:
         (tmp_path / file).write_bytes(b"left")
     assert everything(tmp_path) == before
     assert skipped(tmp_path) == {
-        "hidden": (6, ".DS_Store"),
+        "images in hidden folders": (6, ".git/cat/0.png"),
+        "hidden": (3, ".DS_Store"),
         "left by an operating system or a tool": (6, "__MACOSX"),
     }
 
@@ -112,6 +113,7 @@ def test_every_suffix_that_pillow_reads_is_an_image_and_others_are_counted(tmp_p
     others = ["notes.txt", "more.TXT", "movie.mpeg", "figure.eps", "README", "array.npy", "photo.heic", "data.h5"]
     for name in names + others:
         shutil.copy(tmp_path / "cat" / "0.png", tmp_path / "cat" / name)
+    (tmp_path / "cat" / "README").write_text("taken in May", encoding="utf-8")
     os.mkfifo(tmp_path / "cat" / "pipe.png")
     assert [file for file in everything(tmp_path) if not file.endswith(".png")] == [f"cat/{name}" for name in names]
     assert skipped(tmp_path) == {
@@ -119,8 +121,9 @@ def test_every_suffix_that_pillow_reads_is_an_image_and_others_are_counted(tmp_p
         "files without a suffix": (1, "cat/README"),
         "neither files nor folders": (1, "cat/pipe.png"),
     } | {f".{suffix} files": (1, f"cat/{name}.{suffix}") for name, suffix in (
-        ("movie", "mpeg"), ("figure", "eps"), ("array", "npy"), ("photo", "heic"), ("data", "h5"),
-    )}  # fmt: skip
+        ("movie", "mpeg"), ("array", "npy"), ("data", "h5"),
+    )} | {f".{suffix} pictures that are not read: convert them to JPEG or PNG": (1, f"cat/{name}.{suffix}")
+          for name, suffix in (("figure", "eps"), ("photo", "heic"))}  # fmt: skip
 
 
 def test_images_outside_of_classes_are_counted(tmp_path: Path) -> None:
@@ -223,7 +226,8 @@ def test_a_class_without_images_is_named_with_what_it_holds(tmp_path: Path) -> N
     (tmp_path / "bird").mkdir()
     for name in ("0.heic", "1.HEIC", ".hidden.png"):
         (tmp_path / "bird" / name).write_bytes(b"left")
-    with pytest.raises(UserError, match=r"bird' holds no images that can be read; skipped there: .*2 \.heic files"):
+    said = r"bird' holds no images that can be read; skipped there: .*2 \.heic pictures that are not read: convert them"
+    with pytest.raises(UserError, match=said):
         read(tmp_path)
 
 
