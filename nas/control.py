@@ -21,7 +21,7 @@ from nas.driver.running_search import change_running
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import existing_run
-from search_spaces.arguments import ArgumentParser, number
+from search_spaces.arguments import ArgumentParser, at_least
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
@@ -40,9 +40,8 @@ def argument_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_existing_search(parser)
-    whole = number(int, "a whole number")
-    parser.add_argument("--trials", type=whole, metavar="N", help="architectures to train, those before included")
-    parser.add_argument("--epochs", type=whole, metavar="N", help="epochs to train, all trials together")
+    parser.add_argument("--trials", type=at_least(1), metavar="N", help="architectures to train, those before included")
+    parser.add_argument("--epochs", type=at_least(1), metavar="N", help="epochs to train, all trials together")
     parser.add_argument("--time-budget", metavar="T", help="time since this run of the search began, as 30m or 12h")
     parser.add_argument("--stop", action="store_true", help="end it in order, checkpointed; it exits with 143")
     return parser

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import re
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -39,6 +41,8 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        # What is being parsed.
+        self._words: list[str] = []
         self.add_argument(
             "--version", action="version", version=f"{DISTRIBUTION} {version()}", help="show the version and exit"
         )
@@ -47,10 +51,12 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         self._complete()
+        self._words = list(sys.argv[1:] if args is None else args)
         return super().parse_args(args, namespace)
 
     def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
         self._complete()
+        self._words = list(sys.argv[1:] if args is None else args)
         return super().parse_intermixed_args(args, namespace)
 
     def _complete(self) -> None:
@@ -60,10 +66,19 @@ class ArgumentParser(argparse.ArgumentParser):
 
             argcomplete.autocomplete(self)
 
+    def _with_value(self, message: str) -> str:
+        """A message that a flag lacks its value, where one stands there that looks like a flag: it is named."""
+        found = re.fullmatch(r"argument (?:\S+/)?(--\S+): expected one argument", message)
+        if found is None or found[1] not in self._words[:-1]:
+            return message
+        word = self._words[self._words.index(found[1]) + 1]
+        is_flag = not word.startswith("-") or word.partition("=")[0] in self._option_string_actions
+        return message if is_flag else f"{found[1]} is {word!r}: expected a value that does not begin with '-'"
+
     def error(self, message: str) -> NoReturn:
         prefix = "unrecognized arguments: "
         if not message.startswith(prefix):
-            raise UserError(f"{message} (see --help).")
+            raise UserError(f"{self._with_value(message)} (see --help).")
         argument = message.removeprefix(prefix).split()[0]
         if not argument.startswith("-"):
             raise UserError(f"unexpected argument {argument!r} (see --help).")
@@ -81,6 +96,31 @@ def number(kind: type[Number], expected: str) -> Callable[[str], Number]:
             raise argparse.ArgumentTypeError(f"is {text!r}: expected {expected}") from None
 
     return read
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """An argparse type: a whole number that is no smaller."""
+
+    def read(text: str) -> int:
+        value = number(int, "a whole number")(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"is {value}: expected at least {least}")
+        return value
+
+    return read
+
+
+def share(text: str) -> float:
+    """An argparse type: a share from 0 to 1, and below that. Percents are told what they are as a share."""
+    percent = text.removesuffix("%").strip()
+    try:
+        value = float(percent)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"is {text!r}: expected a number") from None
+    if 0 <= value < 1 and text != percent + "%":
+        return value
+    meant = f" Did you mean {value / 100:g}?" if 0 < value < 100 else ""
+    raise argparse.ArgumentTypeError(f"is {text!r}: expected a share from 0 to 1, as 0.7.{meant}")
 
 
 def count(text: str) -> float:

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable
 
 # What was supplied stands in the message, and may be a whole file.
 LONGEST_MESSAGE = 10_000
+# Past so many accepted names the nearest is said before them.
+MOST_BEFORE_HINT = 12
 
 
 class UserError(ValueError):
@@ -44,4 +46,7 @@ def unknown_name(kind: str, value: object, accepted: Collection[object], *, othe
             f"{kind} is {value!r}, a {type(value).__name__}: expected one of {', '.join(map(repr, accepted))}."
         )
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return UserError(f"unknown {kind} {str(value)!r}: expected one of {', '.join(names)}.{hint}")
+    listed = ", ".join(names)
+    if hint and len(names) > MOST_BEFORE_HINT:
+        return UserError(f"unknown {kind} {str(value)!r}.{hint} Expected one of {listed}.")
+    return UserError(f"unknown {kind} {str(value)!r}: expected one of {listed}.{hint}")

@@ -103,7 +103,7 @@ class Recipe:
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
             raise UserError(
-                f"recipe {name} is {getattr(self, name)!r}: expected {expected} (training.{name} of a search, "
+                f"recipe.{name} is {getattr(self, name)!r}: expected {expected} (training.{name} of a search, "
                 f"recipe.{name} of a full training)."
             )
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from nas.settings.arguments import add_runs_directory
-from search_spaces.arguments import ArgumentParser, count, number, path
+from search_spaces.arguments import ArgumentParser, at_least, count, number, path, share
 from search_spaces.programs import program
 
 # Flags that are another spelling of an override.
@@ -90,7 +90,7 @@ def _add_limits(parser: ArgumentParser) -> None:
     """What a search looks for and when it stops."""
     parser.add_argument(
         "--trials",
-        type=number(int, "a whole number"),
+        type=at_least(1),
         metavar="N",
         help="architectures to train (default 24, and 20 of cluttered_digits)",
     )
@@ -102,13 +102,13 @@ def _add_limits(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-accuracy",
-        type=number(float, "a number"),
+        type=share,
         metavar="A",
         help="look for architectures of at least this accuracy, as 0.7",
     )
     parser.add_argument(
         "--epochs",
-        type=number(int, "a whole number"),
+        type=at_least(1),
         metavar="N",
         help="stop after so many epochs of training, all trials together",
     )

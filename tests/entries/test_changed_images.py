@@ -255,7 +255,7 @@ def test_other_images_than_those_of_the_bundle_are_said_to_be(
     others = make_images(trained / "others", classes=("cat", "wolf"), count=12)
     assert train(trained, f"data.root={others}", out="other") == 0
     said = capsys.readouterr().out
-    assert "not the images of the bundle: class 'dog' is missing; class 'wolf' is new" in said
+    assert "\nwarning  not the images of the bundle: class 'dog' is missing; class 'wolf' is new" in said
     assert read_bundle(trained / "other" / "bundle").data_fingerprint == examine_data(folder_config(others)).fingerprint
     assert train(trained, out="same") == 0
     assert "of the bundle" not in capsys.readouterr().out.replace(str(trained), "")

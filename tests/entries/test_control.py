@@ -205,7 +205,7 @@ def test_a_deterministic_search_keeps_its_limits(tmp_path: Path, capsys: pytest.
     [
         ([], "expected either --stop, or limits"),
         (["--stop", "--trials", "3"], "expected either --stop, or limits"),
-        (["--trials", "0"], "search.trials is 0: expected at least 1"),
+        (["--trials", "0"], "--trials: is 0: expected at least 1"),
         (["--time-budget", "soon"], "expected a duration such as"),
         (["--trails", "3"], "Did you mean '--trials'?"),
     ],

@@ -1,6 +1,6 @@
 import pytest
 
-from search_spaces.arguments import ArgumentParser, number
+from search_spaces.arguments import ArgumentParser, at_least, number, share
 from search_spaces.errors import UserError
 
 
@@ -9,18 +9,26 @@ from search_spaces.errors import UserError
     [
         (
             ["--trails", "4"],
-            "unknown flag '--trails': expected one of --help, --version, --trials. Did you mean '--trials'?",
+            "unknown flag '--trails': expected one of --help, --version, --trials, --share. Did you mean '--trials'?",
         ),
         (["--trails=4"], "unknown flag '--trails'"),
         (["place", "other"], "unexpected argument 'other' (see --help)."),
         (["--trials"], "argument --trials: expected one argument (see --help)."),
         (["--trials", "four"], "argument --trials: is 'four': expected a whole number (see --help)."),
+        (["--trials", "0"], "argument --trials: is 0: expected at least 1 (see --help)."),
+        (["--trials", "--share", "0.1"], "argument --trials: expected one argument (see --help)."),
+        (["--trials", "-5m"], "--trials is '-5m': expected a value that does not begin with '-' (see --help)."),
+        (["--share", "95%"], "argument --share: is '95%': expected a share from 0 to 1, as 0.7. Did you mean 0.95?"),
+        (["--share", "70"], "argument --share: is '70': expected a share from 0 to 1, as 0.7. Did you mean 0.7?"),
+        (["--share", "-0.5"], "argument --share: is '-0.5': expected a share from 0 to 1, as 0.7. (see"),
+        (["--share", "half"], "argument --share: is 'half': expected a number (see --help)."),
     ],
 )
 def test_a_mistake_is_a_user_error_that_helps(arguments: list[str], message: str) -> None:
     parser = ArgumentParser(allow_abbrev=False)
     parser.add_argument("place", nargs="?")
-    parser.add_argument("--trials", type=number(int, "a whole number"))
+    parser.add_argument("--trials", type=at_least(1))
+    parser.add_argument("--share", type=share)
     with pytest.raises(UserError) as caught:
         parser.parse_args(arguments)
     assert str(caught.value).startswith(message)
@@ -28,3 +36,4 @@ def test_a_mistake_is_a_user_error_that_helps(arguments: list[str], message: str
 
 def test_numbers_are_read() -> None:
     assert (number(int, "")("20"), number(float, "")("1e-3")) == (20, 0.001)
+    assert (at_least(3)("3"), share("0"), share("0.95")) == (3, 0.0, 0.95)

@@ -26,3 +26,10 @@ def test_every_error_has_a_first_line(error: Exception, line: str) -> None:
 def test_the_last_line_of_an_error_is_at_hand_too() -> None:
     assert message_lines(ValueError("one\ntwo\n"))[-1] == "two"
     assert message_lines(TimeoutError())[-1] == "TimeoutError"
+
+
+def test_the_nearest_of_many_names_comes_before_their_list() -> None:
+    names = [f"name{number}" for number in range(40)]
+    assert str(unknown_name("setting", "nam7", names)).startswith(
+        "unknown setting 'nam7'. Did you mean 'name7'? Expected one"
+    )

@@ -79,7 +79,7 @@ def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epoch": 3}, "unknown key of recipe 'epoch': .* Did you mean 'epochs'"),
+        ({"epoch": 3}, "unknown key of recipe 'epoch'. Did you mean 'epochs'"),
         ({"epochs": "3"}, "recipe epochs is '3': expected a whole number"),
         ({"epochs": 3.0}, "recipe epochs is 3.0: expected a whole number"),
         ({"epochs": True}, "recipe epochs is True: expected a whole number"),
@@ -174,7 +174,7 @@ def test_another_optimizer_needs_a_learning_rate_of_its_own() -> None:
 
 def test_groups_of_batch_norm_are_left_out_of_json_where_there_are_none() -> None:
     assert "norm_batch" not in RECIPE.to_json() and Recipe.from_json(RECIPE.to_json()).norm_batch == 0
-    with pytest.raises(UserError, match="recipe norm_batch is 24: expected 0, or at least 2 that divide the batch"):
+    with pytest.raises(UserError, match=r"recipe\.norm_batch is 24: expected 0, or at least 2 that divide the batch"):
         dataclasses.replace(RECIPE, norm_batch=24)
 
 

@@ -64,7 +64,7 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
         ("epochs: 3\n", "recipe: missing batch_size"),
         ("- 3\n", "expected a mapping, found list"),
         ("epochs: 3\nepochs: 4\n", "'epochs' is given twice"),
-        ("{digits}mixupp: 0.2\n", "unknown key of recipe 'mixupp': .* Did you mean 'mixup'"),
+        ("{digits}mixupp: 0.2\n", "unknown key of recipe 'mixupp'. Did you mean 'mixup'"),
         ("{digits}mixup: much\n", "recipe mixup is 'much': expected a number"),
     ],
 )
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
 
 
 def test_an_unknown_name_comes_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"unknown recipe 'cifar10_muo': .* Did you mean 'cifar10_muon'"):
+    with pytest.raises(UserError, match=r"unknown recipe 'cifar10_muo'. Did you mean 'cifar10_muon'"):
         named_recipe("cifar10_muo")
     with pytest.raises(UserError, match=r"recipe 'none.yaml' cannot be read: No such file"):
         named_recipe("none.yaml")

@@ -52,7 +52,7 @@ class DataConfig:
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
-            raise UserError(f"data {name} is {getattr(self, name)!r}: expected {expected}.")
+            raise UserError(f"data.{name} is {getattr(self, name)!r}: expected {expected}.")
 
     def located(self) -> "DataConfig":
         """The same with directories seen from where the user stands: workers run, and a training goes on, elsewhere."""

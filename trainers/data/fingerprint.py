@@ -130,7 +130,7 @@ def differences(before: DataFiles, after: DataFiles) -> list[str]:
 
     found += _listed(list(filter(in_both, changes.gone)), "is gone", "are gone")
     found += _listed(list(filter(in_both, changes.new)), "is new", "are new")
-    found += _listed(changes.resized, "has another size", "have other sizes")
+    found += _listed(changes.resized, "has another file size", "have other file sizes")
     found += _listed(changes.rewritten, "has other contents", "have other contents", moved)
     return found
 

@@ -26,7 +26,7 @@ def announce(plan: Plan) -> None:
     sizes = f"{summary.train_images} train, {summary.validation_images} validation, {summary.test_images} test"
     print(f"         {sizes}")
     for note in plan.data_notes:
-        print(f"         {printable(note)}")
+        print(f"warning  {printable(note)}")
     for line in findings_lines(plan.findings):
         print(f"         {line}")
     print(f"recipe   {settings.recipe_source}")

@@ -82,7 +82,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "two images of other sizes": (
         lambda root: [(root / "cat" / f"{number}.png").write_bytes(b"x") for number in (1, 2)],
-        r"2 files have other sizes, such as 'cat/1\.png'$",
+        r"2 files have other file sizes, such as 'cat/1\.png'$",
         "bytes then",
     ),
 }  # fmt: skip
@@ -145,7 +145,7 @@ def test_a_file_that_cannot_be_read_is_known_as_such(tmp_path: Path) -> None:
     found = looked_at()
     assert (found.contents, found.sizes) == ({"cat/nowhere.png": "unreadable"}, [-1])
     gone.write_bytes(b"back")
-    assert differences(found, looked_at()) == ["'cat/nowhere.png' has another size"]
+    assert differences(found, looked_at()) == ["'cat/nowhere.png' has another file size"]
 
 
 def test_names_that_are_no_text_are_names(tmp_path: Path) -> None:
