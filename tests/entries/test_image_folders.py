@@ -288,7 +288,7 @@ def an_empty_validation_split(root: Path) -> str:
 def a_validation_split_of_some_classes(root: Path) -> str:
     make_images(root / "train", count=8)
     make_images(root / "val", ("cat",), count=3)
-    return "the classes of '.*train' and '.*val' differ: 'dog' is in '.*train' alone. Expected the same class folders"
+    return "the classes of '.*train' and '.*val' differ: 'dog' is in '.*train' alone. Expected the same classes"
 
 
 def a_class_folder_as_root(root: Path) -> str:
@@ -374,8 +374,8 @@ def a_split_in_other_case(root: Path) -> str:
     make_images(root / "train", ("Blue", "red", "violet"))
     make_images(root / "val", ("blue", "red", "vilet"))
     return (
-        "'Blue', 'violet' are in '.*train' alone, 'blue', 'vilet' are in '.*val' alone. Expected the same class "
-        "folders in both. 'Blue' and 'blue' differ in case alone: give them one name. Did you mean 'vilet' by 'violet'?"
+        "'Blue', 'violet' are in '.*train' alone, 'blue', 'vilet' are in '.*val' alone. Expected the same "
+        "classes in both. 'Blue' and 'blue' differ in case alone: give them one name. Did you mean 'vilet' by 'violet'?"
     )
 
 

@@ -155,8 +155,8 @@ def check_same_classes(train: str, train_classes: Sequence[str], other: str, cla
     ]
     if found:
         raise UserError(
-            f"data.root: the classes of {train!r} and {other!r} differ: {', '.join(found)}. Expected the same class "
-            f"folders in both.{_alike(alone[train], alone[other])}"
+            f"data.root: the classes of {train!r} and {other!r} differ: {', '.join(found)}. Expected the same classes "
+            f"in both.{_alike(alone[train], alone[other])}"
         )
 
 

@@ -80,8 +80,8 @@ def test_splits_inside_of_classes_are_refused() -> None:
 def test_a_class_that_is_missing_is_named_with_the_split_that_lacks_it() -> None:
     check_same_classes("r/train", ["cat", "dog"], "r/val", ["cat", "dog"])
     for train, other, said in (
-        (["cat", "dog"], ["cat"], "'dog' is in 'r/train' alone. Expected the same class folders in both."),
-        (["cat"], ["ant", "cat", "dog"], "'ant', 'dog' are in 'r/val' alone. Expected the same class folders in both."),
+        (["cat", "dog"], ["cat"], "'dog' is in 'r/train' alone. Expected the same classes in both."),
+        (["cat"], ["ant", "cat", "dog"], "'ant', 'dog' are in 'r/val' alone. Expected the same classes in both."),
         (["blue", "red"], ["red", "violet"], "'blue' is in 'r/train' alone, 'violet' is in 'r/val' alone. Expected"),
         (list("abcdef"), ["f"], "'a', 'b', 'c' and 2 more are in 'r/train' alone"),
         (["Blue", "red"], ["blue", "red"], "in both. 'Blue' and 'blue' differ in case alone: give them one name."),

@@ -134,7 +134,7 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no json": (_write("train-003.tar", ONE | {"1.json": b"{"}), r"'.*1\.json' cannot be read"),
     "other classes": (
         _write("val-000.tar", {"cat/1.png": picture(1), "cow/1.png": picture(2)}),
-        "class 'cow' is not in both 'train' and 'validation'",
+        "the classes of 'train' and 'validation' differ: 'dog' is in 'train' alone, 'cow' is in 'validation' alone",
     ),
     "a broken first image": (
         _write("train-000.tar", {"cat/00000.png": b"none", "dog/1.png": picture(1)}),
