@@ -27,7 +27,7 @@ from search_spaces.standard_streams import run_program
 from trainers.stopping import TERMINATED, EndedEarly, StopSignals
 
 # Ray's own processes, and those that train.
-NEEDS = Needs(open_files=512, threads=512)
+NEEDS = Needs(open_files=512, threads=512, file_bytes=160_000_000)
 MOST_PROCESSES, MOST_RESTARTS = 4096, 1000
 
 

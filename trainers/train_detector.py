@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trainers.detection.training import DetectorPlan
 
 # As trainers/train.py, with the boxes of all images beside.
-NEEDS = Needs(open_files=256, threads=64)
+NEEDS = Needs(open_files=256, threads=64, file_bytes=100_000_000)
 
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
