@@ -13,6 +13,7 @@ from trainers.data.folder_sets import FolderSet, Part
 from trainers.data.remarks import Remark, in_subfolders, uneven_shards, without_images
 from trainers.data.tar_members import name_of
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
+from trainers.pictures.file_kinds import what_it_is
 from trainers.pictures.looks import Look
 
 # So many images of a class are looked at, if there are few classes; else its first and so many of all classes together.
@@ -43,7 +44,7 @@ def look_at_folder_set(
     UserError where of a class none of the first can be read, or not sensibly, and where more of a split is empty, or
     more of a folder cannot be read, than a training leaves out.
     """
-    holds_nothing = {file: f"image {file!r} cannot be read: it is an empty file." for file in empty}
+    holds_nothing = {file: f"image {file!r} cannot be read: it is {what_it_is(b'')}." for file in empty}
     for short, part in _short_of_images(folder_set, holds_nothing):
         raise too_many_unreadable(short, len(part.index))
     further = _further(folder_set)
