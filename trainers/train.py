@@ -53,7 +53,8 @@ settings:
                     split, in class folders or in one folder with LOC_val_solution.csv,
                     val_annotations.txt, or ILSVRC2012_validation_ground_truth.txt and
                     map_clsloc.txt; tar_shards has tar files whose names begin with train, and perhaps val
-                    and test, or is a pattern as DIR/train-{000..099}.tar; cifar10 and cifar100 are downloaded there
+                    and test, or is a pattern as DIR/train-{000..099}.tar; cifar10 and cifar100 are
+                    downloaded there
   data.image_size, data.validation_fraction, data.split_seed, data.loader_workers,
   data.resize_first, data.cache
   recipe=NAME       one of trainers/recipes/, or a file as those: FILE.yaml

@@ -183,18 +183,15 @@ def test_checkpoints_within_an_epoch_come_by_time(bundle: Path, tmp_path: Path) 
 
 
 def test_a_full_disk_names_the_file_and_the_command(bundle: Path, tmp_path: Path) -> None:
-    """A limit on the size of a file stands for it: the settings fit, a checkpoint does not."""
-
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
+    """A limit on the size of a file stands for it, set once the training has begun: no checkpoint fits any more."""
     out = tmp_path / "out"
-    command = [sys.executable, SCRIPT, str(bundle), *SETTINGS, "--out", str(out)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, preexec_fn=limit)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and str(out / "checkpoints") in done.stderr
-    assert f"to go on: python {SCRIPT} {bundle}" in done.stderr
+    with started([sys.executable], bundle, out) as process:
+        wait_for_a_step(process, out, "full disk")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1 and str(out / "checkpoints") in errors
+    assert f"to go on: python {SCRIPT} {bundle}" in errors
 
 
 def test_a_finished_training_is_not_made_longer_by_accident(
