@@ -75,9 +75,10 @@ def test_loaders_that_die_or_hang_are_an_error(
     trouble: signal.Signals, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loader_processes, "LONGEST_SILENCE_SECONDS", 2.0)
+    others = multiprocessing.active_children()
     with pytest.raises(LoadersStopped, match=f"({said}).*data.loader_workers=0"):
         read(Numbers(8, trouble), 1, [*BATCHES, [-1]])
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= set(others)
 
 
 def test_an_error_of_the_data_stays_what_it_is() -> None:
