@@ -3,10 +3,13 @@
 python -m cluster.check [--address HOST:PORT] [--runs-dir DIR] [data=imagenet data.root=DIR] [--help]
 """
 
-from search_spaces.extras import require_search
+from search_spaces.ctrl_c import end_on_ctrl_c
 
 if __name__ == "__main__":
-    # What is imported next may not be installed.
+    # What is imported next takes a while, and may not be installed.
+    end_on_ctrl_c()
+    from search_spaces.extras import require_search
+
     require_search("python -m cluster.check")
 
 import argparse

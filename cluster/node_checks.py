@@ -23,6 +23,7 @@ from cluster.node_findings import PACKAGES, NodeFindings, NodeVerdict, judged
 from search_spaces.errors import UserError, first_line, message_lines
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.data.datasets import examine_data
+from trainers.data.free_memory import free_memory
 
 CHECK_SECONDS = 120
 LOADING_SECONDS = 100
@@ -172,7 +173,7 @@ def _findings_here(probe: str, token: str, check: NodeCheck, gpus: int) -> tuple
         data=None if storage else _data_trouble(check),
         storage=storage,
         disk_bytes=shutil.disk_usage(tempfile.gettempdir()).free,
-        memory_bytes=_free_memory_bytes(),
+        memory_bytes=free_memory(),
         shared_memory_bytes=shutil.disk_usage(SHARED_MEMORY).free if os.path.isdir(SHARED_MEMORY) else 0,
         clock_seconds=0.0,
         gpus=names,
@@ -224,10 +225,3 @@ def _loaded(gpus: int) -> tuple[str | None, tuple[str, ...], str | None]:
     if trouble is None and len(names) < gpus:
         trouble = f"Ray offers {gpus} GPUs there, and torch sees {len(names)}"
     return None, tuple(names), trouble
-
-
-def _free_memory_bytes() -> int:
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return 1024 * int(line.split()[1])
-    return 0

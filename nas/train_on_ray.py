@@ -4,11 +4,12 @@ python nas/train_on_ray.py BUNDLE --processes N [--address auto] [--gpus-per-pro
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c, loading
-from search_spaces.extras import require_search
 
 if __name__ == "__main__":
     # What is imported next takes a while, and may not be installed.
     end_on_ctrl_c()
+    from search_spaces.extras import require_search
+
     require_search("nas/train_on_ray.py")
 
 import argparse

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.programs import PROGRAMS
 from tests.support.exported_search import finished_search
 
 PROJECT = Path(__file__).resolve().parents[2]
-SCRIPTS = ["nas/search.py", "nas/export.py", "nas/report.py", "nas/train_fully.py", "trainers/train.py"]
+SCRIPTS = [script for script, _ in PROGRAMS.values()]
 SEARCH = ["--space", "resnet_stages", "data=digits"]
 
 

@@ -52,7 +52,12 @@ def commands(page: str) -> list[list[str]]:
     lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
     words = [shlex.split(line, comments=True) for line in lines]
     assert all(command[0] == "python" for command in words), page
-    return [command[1:] for command in words]
+    return [_of_script(command[1:]) for command in words]
+
+
+def _of_script(words: list[str]) -> list[str]:
+    """The same with the script of a module in the place of `-m` and its name."""
+    return [f"{words[1].replace('.', '/')}.py", *words[2:]] if words[0] == "-m" else words
 
 
 @pytest.fixture

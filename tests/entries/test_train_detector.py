@@ -140,7 +140,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
         (["{bundle}", "data.root={folder}", "recipe.mixup=0.2"], "recipe mixup is 0.2: expected 0.0 for a detector"),
         (["{bundle}", "data.root={folder}", "recipe.augment=shift"], "expected none or flip_crop for a detector"),
         (["{bundle}", "data.root={folder}", "recipe.epochz=3"], "Did you mean 'recipe.epochs'"),
-        (["{bundle}", "data.root={folder}", "data.image_size=16"], "data image_size is 16: expected 32 to 4096"),
+        (["{bundle}", "data.root={folder}", "data.image_size=16"], "data.image_size is 16: expected 32 to 4096"),
         (["{bundle}", "data.root={folder}", "--seed", "-1"], "--seed is -1"),
         (
             ["{bundle}", "data.root={folder}", "recipe.batch_size=3", "--out", "{folder}"],

@@ -50,7 +50,7 @@ class CocoConfig:
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
-            raise UserError(f"data {name} is {getattr(self, name)!r}: expected {expected}.")
+            raise UserError(f"data.{name} is {getattr(self, name)!r}: expected {expected}.")
 
     @property
     def directory(self) -> Path:

@@ -36,12 +36,14 @@ from trainers.distributed import Processes, join_processes
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import csv_bytes, write_atomically, write_json_atomically
+from trainers.freed_memory import keep_freed_memory
 from trainers.full.progress import Reporter
 from trainers.full.train_settings import difference
 from trainers.history import HISTORY, write_history
 from trainers.loop import Training
 from trainers.resumable import Pauses, ResumableTraining, train_resumably
 from trainers.stopping import Stopped
+from trainers.threads import choose_threads
 
 RESULT_FORMAT = "detector-training-result/1"
 RESULT, SETTINGS, PRECISIONS = "result.json", "settings.json", "precisions.csv"
@@ -125,6 +127,8 @@ def train_detector(plan: DetectorPlan, end_requested: Callable[[], bool]) -> dic
     """
     with ExitStack() as stack:
         plan.processes.from_first(lambda: _open_out(plan, stack))
+        choose_threads(plan.processes.device, plan.design.image_size)
+        keep_freed_memory(plan.processes.device)
         conduct, checkpoints = plan.settings.conduct, plan.out / "checkpoints"
         reporter = Reporter(conduct.report_seconds) if plan.processes.is_first else lambda training: None
         pauses = Pauses(60 * conduct.checkpoint_minutes, end_requested, reporter)
