@@ -228,6 +228,7 @@ def test_a_fork_begins_with_the_finished_trials(gone_on: tuple[Path, Path]) -> N
     assert list(forked.glob("checkpoints/*3/*"))
 
 
+@pytest.mark.slow
 def test_a_search_on_latency_goes_on(others_gone_on: tuple[Path, Path]) -> None:
     before = trials(FORMATS / "earlier-latency.csv")
     after = trials(others_gone_on[0] / "runs" / "earlier-latency" / "report" / "trials.csv")
@@ -236,6 +237,7 @@ def test_a_search_on_latency_goes_on(others_gone_on: tuple[Path, Path]) -> None:
     assert float(new["latency_ms"]) > 0 and int(new["epochs"]) > 0
 
 
+@pytest.mark.slow
 def test_a_deterministic_search_goes_on(others_gone_on: tuple[Path, Path]) -> None:
     before = trials(FORMATS / "earlier-deterministic.csv")
     after = trials(others_gone_on[1] / "runs" / "earlier-deterministic" / "report" / "trials.csv")
@@ -244,6 +246,7 @@ def test_a_deterministic_search_goes_on(others_gone_on: tuple[Path, Path]) -> No
     assert {row["outcome"] for row in after} == {"finished", "duplicate", "rejected"}
 
 
+@pytest.mark.slow
 @same_rounding
 def test_a_deterministic_search_has_the_front_of_one_that_was_never_cut_off(others_gone_on: tuple[Path, Path]) -> None:
     front = others_gone_on[1] / "runs" / "earlier-deterministic" / "front.json"

@@ -85,6 +85,7 @@ def test_mlflow_holds_the_search(searched: Searched) -> None:
     assert parent.data.metrics["hypervolume"] == pytest.approx(summary(directory, "first")["hypervolume"])
 
 
+@pytest.mark.slow  # tests/faults/test_kills.py compares the losses of two searches, too
 def test_the_same_seed_gives_the_same_architectures_the_same_accuracy(searched: Searched) -> None:
     directory, _ = searched
     again = run(directory, "nas/search.py", "--space", "resnet_stages", "--name", "again", "--trials", "2", *SMALL)

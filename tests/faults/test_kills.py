@@ -143,9 +143,9 @@ def check_mlflow(directory: Path, name: str) -> None:
         assert sorted(entry.step for entry in history) == [result.epoch for result in record.epochs]
 
 
-def test_a_search_that_is_killed_five_times_ends_as_if_undisturbed(tmp_path: Path) -> None:
-    # Ray takes up to a minute to see that one of its own processes is gone.
-    assert kill_in_searches(tmp_path, 5, seed=0, trials=4, victims=("driver", "worker")).total() == 5
+def test_a_search_that_is_killed_twice_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    # Ray takes up to a minute to see that one of its own processes is gone. This seed draws a driver, then a worker.
+    assert kill_in_searches(tmp_path, 2, seed=1, trials=3, victims=("driver", "worker")).total() == 2
 
 
 @pytest.mark.slow

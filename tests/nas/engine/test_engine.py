@@ -55,8 +55,9 @@ def test_the_flops_limit_holds_before_anything_is_trained(tmp_path: Path, sample
     assert len(trained) == 10 and all(record.flops <= limit for record in trained)
 
 
-def test_a_limit_that_few_architectures_keep_is_no_obstacle(tmp_path: Path) -> None:
-    space = shipped_space("resnet_blocks")
+@pytest.mark.parametrize("name", ["resnet_stages", pytest.param("resnet_blocks", marks=pytest.mark.slow)])
+def test_a_limit_that_few_architectures_keep_is_no_obstacle(tmp_path: Path, name: str) -> None:
+    space = shipped_space(name)
     low, _ = flops_range(space, image_size=16, in_channels=1, classes=10)
     engine = new_engine(tmp_path, space, trials=1, max_flops=1.02 * low, scheduler="none")
     run(engine)
