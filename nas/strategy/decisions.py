@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from nas.records.pareto import Point, dominates
 from nas.records.seeds import derived_seed
 from nas.strategy.candidates import CandidateSource
+from nas.strategy.earlier_results import EarlierResults, EarlierTask
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.halving import promoted, should_continue
 from nas.strategy.posterior import Objective, Posterior, TrialView
@@ -21,6 +22,8 @@ from nas.strategy.proposals import INITIAL_PROPOSALS, Proposal, best_proposal, e
 
 # So many results, early or final, before the Gaussian process is asked.
 LEAST_OBSERVATIONS = 4
+# So many proposals only cover the space where earlier searches tell of it.
+INFORMED_PROPOSALS = 4
 
 
 class SearchState:
@@ -52,13 +55,24 @@ class SearchState:
 class Decisions:
     """The decisions of a search over a space; deterministic in its trials and its seed."""
 
-    def __init__(self, source: CandidateSource, objective: Objective, *, reduction_factor: int, seed: int) -> None:
-        """Raises ValueError where nothing of the space may be trained."""
+    def __init__(
+        self,
+        source: CandidateSource,
+        objective: Objective,
+        *,
+        reduction_factor: int,
+        seed: int,
+        earlier: Sequence[EarlierTask] = (),
+    ) -> None:
+        """`earlier` is what other searches found in this space. Raises ValueError where nothing may be trained."""
         self._source = source
         self._objective = objective
         self._reduction_factor = reduction_factor
         self._seed = seed
         self._encoder: FeatureEncoder = encoder_of(source, derived_seed("encoder", seed))
+        with _one_thread():
+            self._earlier = EarlierResults(earlier, self._encoder) if earlier else None
+        self._initial_proposals = INFORMED_PROPOSALS if earlier else INITIAL_PROPOSALS
         self._last: tuple[int, SearchState] | None = None
 
     def within(self, source: CandidateSource) -> "Decisions":
@@ -86,8 +100,9 @@ class Decisions:
         observed = sum(len(trial.accuracies) >= first_level for trial in trials)
         if observed < LEAST_OBSERVATIONS:
             return SearchState(trials, None, lambda: initial_design(self._source, proposals, known, seed))
-        posterior = Posterior(trials, self._encoder, self._objective, derived_seed("fantasies", self._seed, proposals))
-        if proposals < INITIAL_PROPOSALS:
+        fantasies = derived_seed("fantasies", self._seed, proposals)
+        posterior = Posterior(trials, self._encoder, self._objective, fantasies, self._earlier)
+        if proposals < self._initial_proposals:
             return SearchState(trials, posterior, lambda: initial_design(self._source, proposals, known, seed))
 
         def find_fresh() -> Proposal | None:

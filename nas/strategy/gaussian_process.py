@@ -74,6 +74,17 @@ class GaussianProcess:
         uncertain = self._variances + self.hyperparameters.noise + JITTER
         return (self._targets - uncertain * self._solved) * self._scale + self._mean
 
+    def leave_one_out_log_density(self, count: int) -> float:
+        """What the others foretell of each of the first `count` targets: the sum of its log density.
+
+        Rasmussen and Williams 2006, section 5.4.2; the hyperparameters are those of all targets.
+        """
+        inverse, _ = dpotri(self._cholesky, lower=True)
+        variances = 1 / np.diag(inverse)[:count]
+        residuals = self._solved[:count] * variances
+        spread = 2 * np.pi * variances * self._scale**2
+        return float(-0.5 * (np.log(spread) + residuals**2 / variances).sum())
+
     @property
     def noise_variance(self) -> float:
         """What one full training scatters about the mean that `predict` is uncertain of."""

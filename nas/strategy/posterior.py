@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 from nas.records.pareto import Point, front
 from nas.strategy.candidates import Candidate
+from nas.strategy.earlier_results import EarlierResults
 from nas.strategy.expected_improvement import expected_hypervolume_improvement, steps_of
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
@@ -62,7 +63,14 @@ class Objective:
 class Posterior:
     """The posterior given some trials, at least one of which has reached the first rung or its end."""
 
-    def __init__(self, trials: Sequence[TrialView], encoder: FeatureEncoder, objective: Objective, seed: int) -> None:
+    def __init__(
+        self,
+        trials: Sequence[TrialView],
+        encoder: FeatureEncoder,
+        objective: Objective,
+        seed: int,
+        earlier: EarlierResults | None = None,
+    ) -> None:
         self._encoder = encoder
         self._objective = objective
         self._seed = seed
@@ -71,10 +79,17 @@ class Posterior:
         features = encoder.encode(candidates)
         means, variances = np.array([[mean, variance] for _, mean, variance in seen]).T
         self._process = GaussianProcess(features, encoder.groups, means, variances)
-        accuracies = 1 - np.exp(self._process.observed_means())
+        # What other searches found is used as long as it foretells this one's results better than they do one another.
+        self._earlier: EarlierResults | None = None
+        if earlier is not None:
+            alone = self._process.leave_one_out_log_density(len(seen))
+            informed = earlier.process(features, means, variances)
+            if informed.leave_one_out_log_density(len(seen)) > alone:
+                self._process, self._earlier = informed, earlier
+        accuracies = 1 - np.exp(self._process.observed_means()[: len(seen)])
         self.costs = _costs(trials, encoder)
         points = [(float(a), float(cost)) for a, cost in zip(accuracies, self.costs(candidates), strict=True)]
-        self.promising = [candidates[index] for index in front(points)]
+        self.promising = [candidates[index] for index in front(points)] + self._promising_elsewhere()
         # Trained to the end, by what the Gaussian process makes of their results: a lucky run is not taken at its word.
         self._finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
         running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
@@ -82,7 +97,7 @@ class Posterior:
 
     def probabilities_below(self, candidates: Sequence[Candidate], log_errors: Array) -> Array:
         """[M, T] probabilities that one full training of each candidate ends below each of T log errors."""
-        mean, variance = self._process.predict(self._encoder.encode(candidates))
+        mean, variance = self._process.predict(self._features(candidates))
         deviation = np.sqrt(variance + self._process.noise_variance)
         return np.asarray(ndtr((log_errors - mean[:, None]) / deviation[:, None]))
 
@@ -91,7 +106,7 @@ class Posterior:
 
         `leaving_out` is the key of a running candidate that is itself in question.
         """
-        features = self._encoder.encode(candidates)
+        features = self._features(candidates)
         costs = self.costs(candidates)
         reference = self._objective.reference
         pending = [candidate for candidate in self._pending if candidate.key != leaving_out]
@@ -100,7 +115,7 @@ class Posterior:
             return expected_hypervolume_improvement(mean, variance, costs, steps_of(self._finished, reference))
         random = np.random.default_rng(self._seed)
         draws, means, variance = self._process.fantasies(
-            self._encoder.encode(pending), features, FANTASIES, random
+            self._features(pending), features, FANTASIES, random
         )  # fmt: skip
         pending_costs = self.costs(pending)
         total = np.zeros(len(candidates))
@@ -110,6 +125,18 @@ class Posterior:
                 mean, variance, costs, steps_of([*self._finished, *imagined], reference)
             )
         return total / len(draws)
+
+    def _promising_elsewhere(self) -> list[Candidate]:
+        """Those candidates of earlier searches that are believed to be on a front here."""
+        if self._earlier is None:
+            return []
+        candidates = self._earlier.candidates
+        accuracies = 1 - np.exp(self._process.predict(self._features(candidates))[0])
+        return [candidates[index] for index in front(list(zip(accuracies, self.costs(candidates), strict=True)))]
+
+    def _features(self, candidates: Sequence[Candidate]) -> Array:
+        features = self._encoder.encode(candidates)
+        return features if self._earlier is None else self._earlier.of_this_search(features)
 
 
 def _costs(trials: Sequence[TrialView], encoder: FeatureEncoder) -> Costs:

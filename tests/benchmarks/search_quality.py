@@ -4,6 +4,7 @@
         --methods ehvi random local-search --seeds 24 --evaluations 100 --runs runs.jsonl
     … --baseline tests/benchmarks/baselines/*.json   ends with 1 where searching has become worse than it was
     … --workers 8                                    eight at a time
+    … --prior other.csv --prior-evaluations 60       ehvi knows what a search of another table of these choices found
     … --observe accuracy_run1                        one noisy training is seen, the mean of all is scored
     … --workers 16 --curves                          learning curves, early stopping, 54 epochs; --evaluations 100
                                                      full trainings' worth
@@ -17,6 +18,7 @@ reference, as a share of the whole table's. Only distinct networks count as eval
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from nas.records.pareto import Point
 from nas.strategy.decisions import Decisions
+from nas.strategy.earlier_results import EarlierTask
 from nas.strategy.halving import rung_epochs
 from nas.strategy.posterior import Objective
 from nas.workers.asha import AccuracyHalving
@@ -39,6 +42,8 @@ from tests.benchmarks.samplers import SAMPLERS, sampler_named
 from tests.benchmarks.simulation import AccuracyRungs, GainRungs, NoRungs, Run, learning_curves, simulate
 from tests.benchmarks.table import NamedTable, Table, TableSource, finished_trials, low_flops_third, named_table
 
+# Of the search of another table that was made before.
+OTHER_SEED = 1000
 EPOCHS, MINIMUM_EPOCHS, REDUCTION_FACTOR, RESOLUTION = 54, 2, 3, 1e-5
 TPE_METHODS = ("tpe", "tpe-multivariate", "tpe-multivariate-integers")
 METHODS = ("ehvi", "random", "local-search", *TPE_METHODS, "nsga2", "nsga2-20")
@@ -59,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
             _check(method, options.curves)
         if options.curves and options.evaluations < report.BUDGETS[0]:
             raise UserError(f"--evaluations is {options.evaluations}: expected at least {report.BUDGETS[0]}.")
+        prior = None if options.prior is None else named_table(options.prior, None, None, None)
         before = [baseline for path in options.baseline for baseline in read_baselines(path)]
         if options.runs:
             options.runs.write_text("", encoding="utf-8")
@@ -73,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
             f"{named.reference[1]:,.0f} FLOPs, {options.seeds} seeds, {options.workers} at a time"
         )
         measured = _curves if options.curves else _evaluations
-        results[named.name], found = measured(named, methods, options)
+        results[named.name], found = measured(named, prior, methods, options)
         now += found
     if options.json:
         content = results if len(tables) > 1 else results[tables[0].name]
@@ -96,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--curves", action="store_true")
+    parser.add_argument("--prior", metavar="FILE.csv[.gz]", help="a table of the same choices that was searched before")
+    parser.add_argument("--prior-evaluations", type=int, default=60, help="networks that were trained of it")
     parser.add_argument("--observe", metavar="COLUMN", help="the accuracy that searches see (default: the mean of all)")
     parser.add_argument("--reference-accuracy", type=float, metavar="PER_CENT", help="of tables that state none")
     parser.add_argument("--reference-flops", type=float, metavar="X", help="of tables that state none")
@@ -118,16 +126,44 @@ def _check(method: str, curves: bool) -> None:
         raise UserError(f"--methods {method}: a scheduler needs --curves.")
 
 
-def _decisions(table: Table, reference: Point, seed: int, epochs: int, rungs: tuple[int, ...] = ()) -> Decisions:
+def _decisions(
+    table: Table,
+    reference: Point,
+    seed: int,
+    epochs: int,
+    rungs: tuple[int, ...] = (),
+    earlier: Sequence[EarlierTask] = (),
+) -> Decisions:
     objective = Objective(reference, epochs, rungs, RESOLUTION)
-    return Decisions(TableSource(table), objective, reduction_factor=REDUCTION_FACTOR, seed=seed)
+    return Decisions(TableSource(table), objective, reduction_factor=REDUCTION_FACTOR, seed=seed, earlier=earlier)
 
 
-def one_run(table: Table, reference: Point, method: str, seed: int, workers: int, epochs: int, budget: float) -> Run:
+def _earlier(prior: NamedTable | None, table: Table, seed: int, evaluations: int) -> list[EarlierTask]:
+    """What a search of `prior`, from another seed, found of the networks that `table` has, too."""
+    if prior is None:
+        return []
+    run = one_run(prior.table, prior.reference, report.OURS, seed + OTHER_SEED, 1, 1, evaluations)
+    before, here = TableSource(prior.table), TableSource(table)
+    found = [(here.index_of(before.candidate(row).choices), row) for _, row in run.finished]
+    known = [(index, row) for index, row in found if index is not None]
+    errors = [math.log(max(1 - float(prior.table.observed[row]), RESOLUTION)) for _, row in known]
+    return [EarlierTask(tuple(here.candidate(index) for index, _ in known), tuple(errors))]
+
+
+def one_run(
+    table: Table,
+    reference: Point,
+    method: str,
+    seed: int,
+    workers: int,
+    epochs: int,
+    budget: float,
+    earlier: Sequence[EarlierTask] = (),
+) -> Run:
     """One simulated search of `budget` epochs. With one epoch a training there is nothing to stop."""
     sampler_name, _, scheduler = method.partition("+")
     rungs = rung_epochs(MINIMUM_EPOCHS, epochs, REDUCTION_FACTOR) if scheduler in ("pareto", "asha") else ()
-    decisions = _decisions(table, reference, seed, epochs, rungs)
+    decisions = _decisions(table, reference, seed, epochs, rungs, earlier)
     sampler = sampler_named(sampler_name, table, reference, decisions, seed, workers)
     scheduling: NoRungs = NoRungs()
     if scheduler == "pareto":
@@ -144,15 +180,23 @@ def one_run(table: Table, reference: Point, method: str, seed: int, workers: int
 
 
 def _runs(
-    named: NamedTable, method: str, options: argparse.Namespace, epochs: int, budget: int, checkpoints: Sequence[int]
+    named: NamedTable,
+    prior: NamedTable | None,
+    method: str,
+    options: argparse.Namespace,
+    epochs: int,
+    budget: int,
+    checkpoints: Sequence[int],
 ) -> Iterator[RawRun]:
     """The run of every seed, written as it ends; predictions are scored at the checkpoints."""
     table, reference = named.table, named.reference
     problem = Problem(named.name, reference, epochs, budget * epochs, options.workers, options.observe)
     cheap = low_flops_third(table, reference)
     nearest = nearest_to_front(table, reference) if method == report.OURS else []
+    ours = method.partition("+")[0] == report.OURS
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        run = one_run(table, reference, method, seed, options.workers, epochs, budget * epochs)
+        earlier = _earlier(prior if ours else None, table, seed, options.prior_evaluations)
+        run = one_run(table, reference, method, seed, options.workers, epochs, budget * epochs, earlier)
         scores = _scores(table, reference, seed, run, nearest, checkpoints) if nearest else []
         found = raw_run(problem, method, seed, run, table, cheap, scores)
         if options.runs:
@@ -177,13 +221,13 @@ def _scores(
 
 
 def _evaluations(
-    named: NamedTable, methods: Sequence[str], options: argparse.Namespace
+    named: NamedTable, prior: NamedTable | None, methods: Sequence[str], options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Baseline]]:
     shown = [count for count in report.CHECKPOINTS if count <= options.evaluations]
     print(report.evaluation_heading(shown))
     runs: dict[str, list[RawRun]] = {}
     for method in methods:
-        runs[method] = list(_runs(named, method, options, 1, options.evaluations, shown))
+        runs[method] = list(_runs(named, prior, method, options, 1, options.evaluations, shown))
         print(report.evaluation_line(method, runs[method], shown), flush=True)
     if report.OURS in runs and shown:
         print(report.score_line(runs[report.OURS], shown))
@@ -193,13 +237,13 @@ def _evaluations(
 
 
 def _curves(
-    named: NamedTable, methods: Sequence[str], options: argparse.Namespace
+    named: NamedTable, prior: NamedTable | None, methods: Sequence[str], options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Baseline]]:
     budgets = [count for count in report.BUDGETS if count <= options.evaluations]
     print(report.curve_heading(EPOCHS, budgets))
     results, baselines = {}, []
     for method in methods:
-        runs = {count: list(_runs(named, method, options, EPOCHS, count, ())) for count in budgets}
+        runs = {count: list(_runs(named, prior, method, options, EPOCHS, count, ())) for count in budgets}
         print(report.curve_line(method, runs), flush=True)
         results[method] = report.curve_results(runs)
         baselines += [baseline_of(some, [count]) for count, some in runs.items()]

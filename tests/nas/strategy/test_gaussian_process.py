@@ -248,3 +248,21 @@ def test_the_means_of_what_was_observed_are_those_predicted(count: int) -> None:
     variances = state.random(count) * (state.random(count) < 0.5)
     fitted = GaussianProcess(features, np.array([0, 0, 1, 2, 2]), state.standard_normal(count), variances)
     assert fitted.observed_means() == pytest.approx(fitted.predict(features)[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("count", "asked"), [(1, 1), (2, 2), (12, 5)])
+def test_the_leave_one_out_density_is_that_of_each_target_given_the_others(count: int, asked: int, tied: bool) -> None:
+    features, targets, variances = observed(count, count, tied=tied)
+    fitted = GaussianProcess(features, GROUPS, targets, variances)
+    values, mean, scale = standardised(targets)
+    noise = fitted.hyperparameters.noise + JITTER
+    expected = 0.0
+    for left_out in range(asked):
+        rest = np.arange(count) != left_out
+        means, covariance = dense_posterior(
+            features[rest], values[rest], variances[rest] / scale**2, fitted.hyperparameters, features[[left_out]]
+        )
+        deviation = math.sqrt(covariance[0, 0] + variances[left_out] / scale**2 + noise) * scale
+        expected += scipy.stats.norm(means[0] * scale + mean, deviation).logpdf(targets[left_out])
+    assert fitted.leave_one_out_log_density(asked) == pytest.approx(expected, rel=1e-5)
