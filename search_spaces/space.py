@@ -170,6 +170,14 @@ class Space:
             )
         return picked
 
+    def holds(self, architecture: Architecture) -> bool:
+        """Whether an architecture is in this space."""
+        try:
+            self.choices_of(architecture)
+        except UserError:
+            return False
+        return True
+
     def sample(self, rng: random.Random) -> Architecture:
         """A random architecture, each choice uniform over what it may be."""
         return self.decide(lambda name, values: rng.choice(values))

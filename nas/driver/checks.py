@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nas.driver.earlier_searches import earlier_searches
 from nas.driver.local_machine import check_local_machine
 from nas.driver.lock import check_free
 from nas.driver.storage_check import check_space
@@ -48,6 +49,7 @@ def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData |
     if data is not None:
         images, on_gpus = data.summary.train_images, bool(cluster.gpus_per_trial)
         trial_layout(command.training, images, cluster.processes, on_gpus=on_gpus)
+    earlier_searches(command)
     if not command.resume:
         url = command.ledger.of_new_search().url
         if url is not None:

@@ -40,7 +40,11 @@ def read_command(arguments: Sequence[str]) -> Command:
     loaded = read_config(options.config) if options.config else {}
     if not options.resume and not options.space and "space" not in loaded:
         raise UserError(f"--space is missing: expected one of {', '.join(space_names())}, or a YAML file.")
-    flags = [f"{key}={value}" for flag, key in FLAG_OVERRIDES.items() if (value := getattr(options, flag)) is not None]
+    flags = [
+        f"{key}=[{','.join(value)}]" if isinstance(value, list) else f"{key}={value}"
+        for flag, key in FLAG_OVERRIDES.items()
+        if (value := getattr(options, flag)) is not None
+    ]
     overrides = [override_of(argument) for argument in (*options.overrides, *flags)]
     if options.resume:
         return _resumed(options, overrides)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from nas.driver.checks import check_ledger
 from nas.driver.code_revision import code_revision
+from nas.driver.earlier_searches import earlier_searches
 from nas.ledger.forking import check_whole, copy_weights, origin, taken_over
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import create_ledger, open_ledger
@@ -31,7 +32,7 @@ def search_ledger(command: Command, directory: RunDirectory, data: ExaminedData,
         ledger.record_data_fingerprint(data.fingerprint)
         ledger.record_data_root(command.data.root)
         return ledger
-    header = command.header(data.summary, slots, revision, data.fingerprint)
+    header = command.header(data.summary, slots, revision, data.fingerprint, earlier=earlier_searches(command))
     if command.fork_of is None:
         return create_ledger(directory, command.ledger.url, header)
     return _forked(command, command.fork_of, directory, header)

@@ -60,6 +60,8 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
     )
     trials = f"{counted(search.trials, 'architecture')} of up to {counted(epochs, 'epoch')}"
     table.add_row("trials", f"{trials}, proposed by {search.sampler}")
+    if search.prior:
+        table.add_row("prior", f"proposals are informed by what {', '.join(search.prior)} found")
     table.add_row("rungs", _rungs_text(rungs, search))
     table.add_row("epochs", _epochs_text(search, rungs, epochs, len(space.anchors())))
     print_table(console, table)

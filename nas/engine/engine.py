@@ -48,7 +48,9 @@ class Engine:
         self.space = space
         self.settings = settings
         self.epochs = epochs
-        self._policy = SearchPolicy(space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms)
+        self._policy = SearchPolicy(
+            space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms, ledger.header.earlier
+        )
         self._dispatcher = Dispatcher(space, data, settings, self._policy)
         # The epochs after which a trial is decided upon.
         self._decision_epochs = (*self._policy.rungs, epochs)

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 
+from nas.records.earlier_search import EarlierSearch
 from nas.records.search_facts import reference_point
 from nas.records.trial import TrialRecord
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.decisions import Decisions, SearchState
+from nas.strategy.earlier_results import EarlierTask
 from nas.strategy.halving import rung_epochs
 from nas.strategy.posterior import Objective, TrialView
 from search_spaces.architecture import Architecture
@@ -29,10 +31,12 @@ class SearchPolicy:
         epochs: int,
         accuracy_rule: AccuracyRule | None,
         most_latency_ms: float | None = None,
+        earlier: Sequence[EarlierSearch] = (),
     ) -> None:
         """`accuracy_rule` decides on the trials where the scheduler is "asha".
 
-        `most_latency_ms` is the latency up to which a result counts, where the cost is latency.
+        `most_latency_ms` is the latency up to which a result counts, where the cost is latency;
+        `earlier` are the searches that inform what is fresh.
         """
         assert (settings.scheduler == "asha") == (accuracy_rule is not None)
         self.epochs = epochs
@@ -48,9 +52,23 @@ class SearchPolicy:
         )
         self._source = SpaceCandidates(space, data, settings.max_flops)
         self._decisions = Decisions(
-            self._source, objective, reduction_factor=settings.reduction_factor, seed=settings.seed
+            self._source,
+            objective,
+            reduction_factor=settings.reduction_factor,
+            seed=settings.seed,
+            earlier=[self._task(search) for search in earlier],
         )
         self._candidates: dict[int, Candidate] = {}
+
+    def _task(self, search: EarlierSearch) -> EarlierTask:
+        """An earlier search as the proposals see it: each architecture once, its mean log error, its cost here."""
+        log_errors: dict[Architecture, list[float]] = {}
+        for architecture, accuracy in search.results:
+            log_errors.setdefault(architecture, []).append(math.log(max(1 - accuracy, search.resolution)))
+        return EarlierTask(
+            tuple(map(self._source.candidate, log_errors)),
+            tuple(sum(values) / len(values) for values in log_errors.values()),
+        )
 
     def limit(self, settings: SearchSettings) -> None:
         """Goes on by settings that differ in limits alone."""

@@ -10,7 +10,6 @@ from nas.records.trial import TrialRecord
 from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
-from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 
@@ -36,7 +35,7 @@ def taken_over(records: Sequence[TrialRecord], name: str, space: Space, max_flop
     fit = [
         record
         for record in finished
-        if (max_flops is None or record.flops <= max_flops) and _holds(space, record.architecture)
+        if (max_flops is None or record.flops <= max_flops) and space.holds(record.architecture)
     ]
     anchors = space.anchors()
     results = (
@@ -95,11 +94,3 @@ def beyond_imports(search: SearchSettings, records: Sequence[TrialRecord]) -> Se
     return replace(
         search, trials=search.trials + architectures, epochs=None if search.epochs is None else search.epochs + epochs
     )
-
-
-def _holds(space: Space, architecture: Architecture) -> bool:
-    try:
-        space.choices_of(architecture)
-    except UserError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nas.records.earlier_search import EarlierSearch
 from nas.settings.header import ForkOrigin, SearchHeader
 from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
 from nas.settings.space_files import SpaceFile
@@ -45,6 +46,7 @@ class Command:
         code_revision: str,
         data_fingerprint: DataFingerprint | None = None,
         forked_from: ForkOrigin | None = None,
+        earlier: tuple[EarlierSearch, ...] = (),
     ) -> SearchHeader:
         """What the ledger of a search keeps that is begun with this command on `slots` workers."""
         return SearchHeader(
@@ -58,4 +60,5 @@ class Command:
             code_revision=code_revision,
             data_fingerprint=data_fingerprint,
             forked_from=forked_from,
+            earlier=earlier,
         )

@@ -21,6 +21,7 @@ FLAG_OVERRIDES = {
     "bad_nodes": "cluster.bad_nodes",
     "processes_per_trial": "cluster.processes_per_trial",
     "accelerator": "cluster.accelerator",
+    "prior": "search.prior",
 }
 
 DESCRIPTION = """\
@@ -39,6 +40,7 @@ examples:
   python nas/search.py --space resnet_stages --max-flops 2M --print-config > mine.yaml
   python nas/search.py --config mine.yaml training.epochs=20         the same, but for what follows
   python nas/search.py --resume NAME --trials 200                    go on with a search, and further
+  python nas/search.py --space resnet_stages data=cifar10 --prior NAME   propose as one who knows another's results
   python nas/search.py --resume NAME --fork NEW space.depth=[26]     begin another with its results
 
 overrides (KEY=VALUE, before or after the flags):
@@ -111,6 +113,13 @@ def _add_limits(parser: ArgumentParser) -> None:
         type=at_least(1),
         metavar="N",
         help="stop after so many epochs of training, all trials together",
+    )
+    parser.add_argument(
+        "--prior",
+        action="append",
+        metavar="NAME",
+        help="inform the proposals by what this search found in the same space or a part of it, on other images, "
+        "another recipe or with another seed; its results are never taken for results of this one; may be repeated",
     )
     parser.add_argument("--time-budget", metavar="T", help="stop after this time, as 30m or 12h")
     parser.add_argument(

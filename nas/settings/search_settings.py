@@ -43,6 +43,7 @@ class SearchSettings:
     (None: many times what its epochs take), and a training is checkpointed every `checkpoint_minutes` within an
     epoch. `inference_batch` is the number of images at which latency and memory are measured. `keep_checkpoints`
     says of which trials that have ended the weights stay once the search has: those of the front, all, or none.
+    `prior` names the earlier searches whose results inform the proposals.
     `deterministic` has decisions depend on nothing but results: not on who is faster, nor on interruptions.
     """
 
@@ -65,6 +66,7 @@ class SearchSettings:
     keep_checkpoints: str
     objectives: tuple[str, ...]
     deterministic: bool
+    prior: tuple[str, ...]
 
     def __post_init__(self) -> None:
         self._check("trials", self.trials >= 1, "at least 1")
@@ -79,6 +81,11 @@ class SearchSettings:
         if self.keep_checkpoints not in KEPT_CHECKPOINTS:
             raise unknown_name("search.keep_checkpoints", self.keep_checkpoints, KEPT_CHECKPOINTS)
         self._check_objectives()
+        if self.prior and self.sampler != "ehvi":
+            raise UserError(f"search.sampler is {self.sampler!r}: expected 'ehvi', which alone learns from --prior.")
+        twice = next((name for name in self.prior if self.prior.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"--prior {twice} is given twice: expected each search once.")
         if self.deterministic and self.cost_name == "latency_ms":
             raise UserError("search.deterministic is true: expected objectives that are counted, not measured latency.")
         accuracy = self.min_accuracy
@@ -122,7 +129,7 @@ class SearchSettings:
         return None if self.hung_after is None else duration_seconds(self.hung_after, "search.hung_after")
 
     def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "objectives": list(self.objectives)}
+        return {**dataclasses.asdict(self), "objectives": list(self.objectives), "prior": list(self.prior)}
 
     @classmethod
     def from_json(cls, data: object) -> "SearchSettings":

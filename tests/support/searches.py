@@ -72,10 +72,11 @@ def search_settings(**changes: object) -> SearchSettings:
         "keep_checkpoints": "front",
         "deterministic": False,
         "inference_batch": 1,
+        "prior": (),
     }
     settings |= changes
-    # As JSON it is a list.
-    return SearchSettings(**(settings | {"objectives": tuple(settings["objectives"])}))
+    # As JSON they are lists.
+    return SearchSettings(**(settings | {name: tuple(settings[name]) for name in ("objectives", "prior")}))
 
 
 def search_header(**changes: object) -> SearchHeader:

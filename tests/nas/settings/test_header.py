@@ -4,14 +4,21 @@ import json
 
 import pytest
 
+from nas.records.earlier_search import EarlierSearch
 from nas.settings.header import ForkOrigin, SearchHeader
 from nas.settings.space_files import SpaceFile
 from search_spaces.errors import UserError
 from search_spaces.space_cost import flops_range
 from tests.support.searches import search_header, search_settings, tiny_space
 
+ANCHORS = tiny_space().anchors()
 EVERYTHING = search_header(
-    space_file=SpaceFile("/mine.yaml", ("space.depth=[14]",)), forked_from=ForkOrigin("old", "0" * 32, "abc", 3)
+    space_file=SpaceFile("/mine.yaml", ("space.depth=[14]",)),
+    forked_from=ForkOrigin("old", "0" * 32, "abc", 3),
+    earlier=(
+        EarlierSearch("other", "1" * 32, 0.001, tuple((one, 0.25 * place) for place, one in enumerate(ANCHORS))),
+        EarlierSearch("empty", "2" * 32, 0.5, ()),
+    ),
 )
 
 
@@ -32,6 +39,10 @@ def test_a_header_with_anything_else_is_refused() -> None:
         SearchHeader.from_json({key: value for key, value in stored.items() if key != "code_revision"})
     with pytest.raises(UserError, match=r"'slot'.*Did you mean 'slots'"):
         SearchHeader.from_json(stored | {"slot": 1})
+    with pytest.raises(UserError, match="earlier search results: expected a list"):
+        SearchHeader.from_json(
+            stored | {"earlier": [{"name": "a", "search_id": "b", "resolution": 0.1, "results": [[1, 2, 3]]}]}
+        )
     with pytest.raises(UserError, match="'trails'"):
         SearchHeader.from_json(stored | {"search": stored["search"] | {"trails": 1}})
 
