@@ -1,7 +1,7 @@
 """Shows the front of a search, and exports an architecture of it as a bundle that `trainers/train.py` trains.
 
 python nas/export.py NAME --list
-python nas/export.py NAME --pick knee|accuracy|within=P%|max-flops=X|max-params=X|max-latency=MS|trial=N
+python nas/export.py NAME --pick knee|accuracy|within=P%|max-flops=X|max-params=X|max-memory=MB|max-latency=MS|trial=N
     [--out DIR] [--onnx] [--register MODEL [--alias ALIAS]]
 python nas/export.py --paper MODEL [NAME] [data=DATA data.root=DIR recipe.epochs=N ...] [--out DIR]
 """
@@ -62,7 +62,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "--pick", metavar="CHOICE",
         help=f"{', '.join(PICKS).replace('%', '%%')}. knee: where the front bends; accuracy: its most accurate; "
         "within=1%%: the cheapest within a point of that; max-…: its most accurate "
-        "within a budget of FLOPs, parameters or milliseconds; trial: any trial that was finished or stopped",
+        "within a budget of FLOPs, parameters, MB or milliseconds; trial: any trial that was finished or stopped",
     )  # fmt: skip
     parser.add_argument(
         "--paper", metavar="MODEL",
@@ -167,7 +167,7 @@ def print_front(console: Console, records: Sequence[TrialRecord]) -> None:
         raise UserError("no architecture of this search was trained to the end, so there is no front yet.")
     best = members[knee([record.point for record in members])]
     print_table(console, front_table(members, best.number))
-    for line in [*measurement_lines(members), knee_line(members, members[0].cost_name)]:
+    for line in [*measurement_lines(members), knee_line(members, members[0].cost_names)]:
         print_text(console, line)
 
 

@@ -70,7 +70,7 @@ def progress_of(ledger: "Ledger", name: str, seconds: float) -> SearchProgress:
     from nas.records.summary import summarise
 
     facts = ledger.header.facts(name, ledger.most_latency_ms)
-    summary = summarise(ledger.records, facts.reference, facts.cost_name, facts.data.validation_images)
+    summary = summarise(ledger.records, facts.reference, facts.cost_names, facts.data.validation_images)
     return SearchProgress(
         seconds=seconds,
         architectures=summary.architectures_trained,

@@ -75,7 +75,7 @@ class Search:
 
         ledger = self._ledger()
         facts = ledger.header.facts(self.name, ledger.most_latency_ms)
-        return summarise(ledger.records, facts.reference, facts.cost_name, facts.data.validation_images)
+        return summarise(ledger.records, facts.reference, facts.cost_names, facts.data.validation_images)
 
     def status(self) -> "SearchStatus":
         """What the search is doing: its running trials, what failed, and who drives it."""

@@ -1,22 +1,28 @@
 """What is checked before a search starts, and before what it runs on is loaded: a mistake is said at once."""
 
+import random
 from pathlib import Path
 
 from nas.driver.earlier_searches import earlier_searches
 from nas.driver.local_machine import check_local_machine
 from nas.driver.lock import check_free
 from nas.driver.storage_check import check_space
+from nas.records.cost_limits import CostLimits
 from nas.settings.address_checks import check_driver, with_driver
 from nas.settings.changes import check_same_images
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
+from nas.strategy.candidates import SpaceCandidates
 from nas.workers.trial_layout import trial_layout
 from search_spaces.errors import UserError
 from search_spaces.space import Space
-from search_spaces.space_cost import flops_range
+from search_spaces.space_cost import flops_range, params_range
 from trainers.data.config import DataSummary
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import ExaminedData, examine_data
+
+# So many architectures are drawn before there is taken to be none within two limits.
+ATTEMPTS = 500
 
 
 def kept_index(command: Command, directory: RunDirectory) -> Path | None:
@@ -30,7 +36,7 @@ def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     """What is there of the data. Raises UserError where the search that was asked for could not begin or go on."""
     data = examine_data(command.data, kept_index(command, directory))
     check_ledger(command, directory, data)
-    check_reachable(command.space, data.summary, command.search.max_flops)
+    check_reachable(command.space, data.summary, command.search.limits)
     check_space(directory, command.space, data.summary, command.training, command.search)
     return data
 
@@ -62,12 +68,26 @@ def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData |
         check_same_images(command.fork_of or command.name, command.previous.data_summary, data.summary, found)
 
 
-def check_reachable(space: Space, data: DataSummary, max_flops: float | None) -> tuple[int, int]:
-    """The FLOPs range of the space on this data. Raises UserError where the limit leaves nothing of it."""
-    lowest, highest = flops_range(space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes)
-    if max_flops is not None and lowest > max_flops:
+def check_reachable(space: Space, data: DataSummary, limits: CostLimits) -> tuple[int, int]:
+    """The FLOPs range of the space on this data. Raises UserError where the limits leave nothing of it."""
+    size = {"image_size": data.image_size, "in_channels": data.in_channels, "classes": data.classes}
+    lowest, highest = flops_range(space, **size)
+    if limits.flops is not None and lowest > limits.flops:
         raise UserError(
-            f"--max-flops is {max_flops:g}, and the cheapest architecture of {space.name} on {data.image_size}² images "
-            f"has {lowest:,} FLOPs: expected at least that."
+            f"--max-flops is {limits.flops:g}, and the cheapest architecture of {space.name} on {data.image_size}² "
+            f"images has {lowest:,} FLOPs: expected at least that."
         )
+    if limits.params is not None:
+        fewest, _ = params_range(space, **size)
+        if fewest > limits.params:
+            raise UserError(
+                f"--max-params is {limits.params:g}, and the smallest architecture of {space.name} on "
+                f"{data.image_size}² images has {fewest:,} parameters: expected at least that."
+            )
+        source, rng = SpaceCandidates(space, data, limits), random.Random(0)
+        if all(source.sample(rng) is None for _ in range(ATTEMPTS)):
+            raise UserError(
+                f"of {space.name} no architecture was found that is within both --max-flops {limits.flops:g} and "
+                f"--max-params {limits.params:g}: expected a higher limit on one of them."
+            )
     return lowest, highest

@@ -43,7 +43,7 @@ def print_conclusion(
         print_table(console, front_table(summary.front, knee_number))
         for line in measurement_lines(summary.front):
             print_text(console, line)
-        for line in [knee_line(summary.front, summary.cost_name), *gain_lines(summary)]:
+        for line in [knee_line(summary.front, summary.cost_names), *gain_lines(summary)]:
             print_text(console, line)
         print_text(console, _full_training_text(summary.front, end.data))
     else:
@@ -101,14 +101,12 @@ def _node_lines(end: SearchEnd) -> list[str]:
 
 def gain_lines(summary: Summary) -> list[str]:
     """What the front offers over each anchor at equal cost and at equal accuracy, and how sure that is."""
-    words = COSTS[summary.cost_name]
     lines = []
-    for gain in summary.anchor_gains:
-        lines += [
-            f"against {gain.label} ({gain.val_accuracy:.2%}, {readable_cost(gain.cost, summary.cost_name)}):",
-            f"  at equal {words.noun}: {_more_accurate(gain, summary)}",
-            f"  at equal accuracy: {_cheaper(gain, summary)}",
-        ]
+    for of_anchor in summary.gains_by_anchor:
+        costs = ", ".join(readable_cost(gain.cost, gain.cost_name) for gain in of_anchor)
+        lines.append(f"against {of_anchor[0].label} ({of_anchor[0].val_accuracy:.2%}, {costs}):")
+        lines += [f"  at equal {COSTS[gain.cost_name].noun}: {_more_accurate(gain, summary)}" for gain in of_anchor]
+        lines += [f"  at equal accuracy: {_cheaper(gain, summary)}" for gain in of_anchor]
     if lines and summary.validation_images is not None:
         lines.append(
             f"± and ranges: {CONFIDENCE:.0%} intervals, binomial, of the {summary.validation_images:,} validation "
@@ -123,14 +121,15 @@ def _more_accurate(gain: AnchorGain, summary: Summary) -> str:
     text = better if found.points > 0 else _nothing("is more accurate", summary)
     if dearer is None:
         return text
-    noun = COSTS[summary.cost_name].noun
+    noun = COSTS[gain.cost_name].noun
     return f"{text}; {_points(dearer)} for {-dearer.saved:.1%} more {noun} (trial {dearer.number})"
 
 
 def _cheaper(gain: AnchorGain, summary: Summary) -> str:
-    found, perhaps, less = gain.cheapest, gain.perhaps_as_accurate, COSTS[summary.cost_name].less
+    found, perhaps, less = gain.cheapest, gain.perhaps_as_accurate, COSTS[gain.cost_name].less
     if found.saved <= 0:
-        text = _nothing("is cheaper", summary)
+        # Of several costs it has to be said of which.
+        text = _nothing("is cheaper" if len(summary.cost_names) == 1 else f"has {less}", summary)
     else:
         low, high = gain.saved_range or (0.0, 0.0)
         # A range that is no wider than what is printed says nothing.

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from nas.records.objectives import COSTS, CostName
+from nas.records.front import best_of
+from nas.records.objectives import CostName, nouns, readable_cost
 from nas.records.pareto import knee
 from nas.records.trial import TrialRecord
 from search_spaces.units import readable_flops
@@ -17,9 +18,9 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     """The front as a table, by rising cost; the knee is marked.
 
     ms is the latency of one batch, its range where it was not steady, and MB its peak memory, a dash where they were
-    not measured. Where the cost is latency, it has a column of its own.
+    not measured. Where latency is a cost, it has a column of its own.
     """
-    on_latency = any(record.cost_name == "latency_ms" for record in front)
+    on_latency = any("latency_ms" in record.cost_names for record in front)
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
     numbers = ["trial", "accuracy", *(["latency"] if on_latency else []), "FLOPs", "params", "ms", "MB"]
     for header in numbers:
@@ -27,11 +28,10 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     table.add_column(min_width=NARROWEST_LABEL)
     for record in front:
         mark = "  ← knee" if record.number == knee_number else ""
-        accuracy, _ = record.point
         table.add_row(
             str(record.number),
-            f"{accuracy:.2%}",
-            *([record.readable_cost] if on_latency else []),
+            f"{record.point[0]:.2%}",
+            *([readable_cost(record.cost_in("latency_ms"), "latency_ms")] if on_latency else []),
             readable_flops(record.flops).removesuffix("FLOPs").strip(),
             f"{record.params:,}",
             record.inference.readable_latency if record.inference else "–",
@@ -41,14 +41,16 @@ def front_table(front: Sequence[TrialRecord], knee_number: int | None) -> Table:
     return table
 
 
-def knee_line(front: Sequence[TrialRecord], cost_name: CostName) -> str:
+def knee_line(front: Sequence[TrialRecord], cost_names: Sequence[CostName]) -> str:
     """What the knee of a front is."""
-    noun = COSTS[cost_name].noun
-    if knee([record.point for record in front]) == len(front) - 1:
-        return f"knee: the front bends nowhere (accuracy over the logarithm of {noun}): its most accurate member"
+    several = len(cost_names) > 1
+    over = f"accuracy over the logarithm{'s' * several} of {nouns(cost_names)}"
+    if front[knee([record.point for record in front])] is best_of(front):
+        return f"knee: the front bends nowhere ({over}): its most accurate member"
+    line = "plane through" if several else "line between"
     return (
-        f"knee: where the front bends, farthest beyond the line between its ends (accuracy over the logarithm of "
-        f"{noun}); from there on, accuracy gets dearer"
+        f"knee: where the front bends, farthest beyond the {line} its ends ({over}{', each alike' * several}); from "
+        "there on, accuracy gets dearer"
     )
 
 

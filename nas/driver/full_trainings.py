@@ -14,7 +14,7 @@ from nas.driver.found_bundle import found_bundle
 from nas.driver.front_table import front_table
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.ledger.ledger import Ledger
-from nas.records.front import finished, front_of
+from nas.records.front import best_of, finished, front_of
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import TrackingSettings
@@ -52,7 +52,7 @@ def compared(records: Sequence[TrialRecord]) -> list[tuple[TrialRecord, str]]:
     if not members:
         raise UserError("no architecture of this search was trained to the end, so there is no front yet.")
     anchors = [record for record in finished(records) if record.anchor]
-    best = members[-1]
+    best = best_of(members)
     found = {best.number: (best, "most accurate, an anchor" if best in anchors else "most accurate")}
     for anchor in anchors:
         found.setdefault(anchor.number, (anchor, "anchor"))

@@ -41,9 +41,9 @@ def search_ledger(command: Command, directory: RunDirectory, data: ExaminedData,
 def _forked(command: Command, fork_of: str, directory: RunDirectory, header: SearchHeader) -> Ledger:
     source = run_directory(command.runs_dir, fork_of)
     old = open_ledger(source, command.ledger.url)
-    taken = taken_over(old.records, fork_of, command.space, command.search.max_flops)
+    taken = taken_over(old.records, fork_of, command.space, command.search.limits)
     copy_weights(taken, source, directory, command.search.keep_checkpoints)
-    left_out = f"; {taken.left_out} left out, which the space or --max-flops rules out" if taken.left_out else ""
+    left_out = f"; {taken.left_out} left out, which the space or a limit rules out" if taken.left_out else ""
     # Before they are written, since a thousand take half a minute.
     print(f"{len(taken.pairs)} results of {fork_of} taken over{left_out}", flush=True)
     return create_ledger(

@@ -8,7 +8,7 @@ from rich.table import Table
 from nas.driver.checks import check_ledger, check_reachable, kept_index
 from nas.driver.findings_table import print_findings
 from nas.driver.texts import print_pasted, print_table, print_text
-from nas.records.objectives import COSTS
+from nas.records.objectives import nouns
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
@@ -43,7 +43,7 @@ def plan_search(console: Console, command: Command, directory: RunDirectory) -> 
 
 def print_plan(console: Console, space: Space, data: DataSummary, search: SearchSettings, epochs: int) -> None:
     """Prints the size of the space, its FLOPs range, some architectures, and what would be spent."""
-    lowest, highest = check_reachable(space, data, search.max_flops)
+    lowest, highest = check_reachable(space, data, search.limits)
     rungs = () if search.scheduler == "none" else rung_epochs(search.minimum_epochs, epochs, search.reduction_factor)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
@@ -51,8 +51,10 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
         "space", f"{space.name}: {space.size():,} architectures, {readable_flops(lowest)} to {readable_flops(highest)}"
     )
     limit = "none" if search.max_flops is None else readable_flops(search.max_flops)
-    table.add_row("objectives", f"validation accuracy against {COSTS[search.cost_name].noun}")
+    table.add_row("objectives", f"validation accuracy against {nouns(search.cost_names)}")
     table.add_row("FLOPs limit", limit)
+    if search.max_params is not None:
+        table.add_row("parameters", f"{search.max_params:,.0f} at most")
     table.add_row(
         "data",
         f"{data.name}: {data.train_images:,} to train, {data.validation_images:,} to validate, "
@@ -107,8 +109,8 @@ def _samples(space: Space, data: DataSummary, search: SearchSettings) -> list[Ar
     found = []
     for _ in range(SAMPLE_ATTEMPTS):
         architecture = space.sample(rng)
-        flops = data.cost(architecture).flops
-        if search.max_flops is None or flops <= search.max_flops:
+        cost = data.cost(architecture)
+        if search.limits.allow(cost.flops, cost.params):
             found.append(architecture)
         if len(found) == SAMPLES:
             break

@@ -21,7 +21,7 @@ class SearchView:
 
     def summary(self) -> Summary:
         facts = self.facts
-        return summarise(self.engine.records, facts.reference, facts.cost_name, facts.data.validation_images)
+        return summarise(self.engine.records, facts.reference, facts.cost_names, facts.data.validation_images)
 
     def state(self) -> tuple[Sequence[TrialRecord], Summary]:
         return self.engine.records, self.summary()

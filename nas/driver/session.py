@@ -78,7 +78,7 @@ def _search(
     with _ray(console, command.cluster) as joined, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
         data = examined.summary
-        on_latency = command.search.cost_name == "latency_ms"
+        on_latency = command.search.on_latency
         # Of a search that goes on the ledger knows the type.
         cluster = of_one_type(command.cluster, None) if on_latency and not command.resume else command.cluster
         template = _trial_template(command, directory, data, examined.fingerprint.digest)
@@ -185,8 +185,8 @@ def _measure_latency_reference(
 ) -> None:
     """Measures what latencies are compared with, where the search is on latency and has not done so yet."""
     search = command.search
-    if search.cost_name == "latency_ms":
-        slow = slow_architectures(command.space, template.data_summary, search.max_flops, search.seed)
+    if search.on_latency:
+        slow = slow_architectures(command.space, template.data_summary, search.limits, search.seed)
         measure_latency_reference(ledger, slow, template, cluster, search.inference_batch, interrupted.is_set)
 
 
@@ -205,7 +205,7 @@ def _accuracy_rule(search: SearchSettings, epochs: int) -> AccuracyRule | None:
 
 
 def _facts(command: Command, data: DataSummary, engine: Engine) -> SearchFacts:
-    return SearchFacts(command.name, data, command.training.epochs, engine.reference, command.search.cost_name)
+    return SearchFacts(command.name, data, command.training.epochs, engine.reference, command.search.cost_names)
 
 
 def _writer_of_mlflow(command: Command, directory: RunDirectory, ledger: Ledger, view: SearchView) -> TrackerThread:

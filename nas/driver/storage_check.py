@@ -1,6 +1,5 @@
 """Room for what a search writes: how much it will need, and whether it is there."""
 
-import math
 import random
 import shutil
 
@@ -37,8 +36,7 @@ def check_space(
     begun = sum(1 for _ in directory.checkpoints(0).parent.glob("*")) if directory.path.is_dir() else 0
     rng = random.Random(0)
     costs = [data.cost(architecture) for architecture in (*space.anchors(), *_samples(space, rng))]
-    most = math.inf if search.max_flops is None else search.max_flops
-    params = [cost.params for cost in costs if cost.flops <= most] or [costs[0].params]
+    params = [cost.params for cost in costs if search.limits.allow(cost.flops, cost.params)] or [costs[0].params]
     mean = sum(params) / len(params)
     allow_file_bytes(round(checkpoint_bytes(max(params), recipe)))
     needed = FIXED_BYTES + max(0, trials - begun) * KEPT * checkpoint_bytes(mean, recipe)

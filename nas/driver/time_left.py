@@ -57,8 +57,8 @@ def search_plan(settings: SearchSettings, full_epochs: int, space: Space, data: 
 def _typical_flops(space: Space, data: DataSummary, settings: SearchSettings) -> tuple[int, ...]:
     """Those of random architectures, or at even ratios over their range where the sampler looks for a front."""
     rng = random.Random(0)
-    drawn = [data.cost(space.sample(rng)).flops for _ in range(ARCHITECTURES_DRAWN)]
-    drawn = [flops for flops in drawn if settings.max_flops is None or flops <= settings.max_flops]
+    costs = [data.cost(space.sample(rng)) for _ in range(ARCHITECTURES_DRAWN)]
+    drawn = [cost.flops for cost in costs if settings.limits.allow(cost.flops, cost.params)]
     if settings.sampler != "ehvi" or not drawn:
         return tuple(drawn)
     least, most = min(drawn), max(drawn)

@@ -16,10 +16,10 @@ class Admission:
     reason: str | None = None
 
 
-def admit(architecture_id: str, flops: int, known: Mapping[str, int], max_flops: float | None) -> Admission:
-    """Whether to train a proposal, given the ids of architectures that have a trial and the limit on FLOPs."""
-    if max_flops is not None and flops > max_flops:
-        return Admission("rejected", reason=f"{flops:,} FLOPs exceed the limit of {max_flops:,.0f}")
+def admit(architecture_id: str, exceeded: str | None, known: Mapping[str, int]) -> Admission:
+    """Whether to train a proposal, given what it exceeds of the limits, and the architectures that have a trial."""
+    if exceeded is not None:
+        return Admission("rejected", reason=exceeded)
     if architecture_id in known:
         return Admission("duplicate", known_trial=known[architecture_id])
     return Admission("train")

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nas.engine.admission import admit
+from nas.engine.admission import Admission, admit
 from nas.engine.policy import SearchPolicy
 from nas.engine.stagnation import stagnated
 from nas.records.front import front_of
@@ -14,6 +14,7 @@ from nas.records.seeds import derived_seed
 from nas.records.trial import Outcome, TrialRecord, architectures_started
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
+from search_spaces.cost import Cost
 from search_spaces.space import Space
 from trainers.data.config import DataSummary
 
@@ -136,7 +137,7 @@ class Dispatcher:
         """The trial of a new training at the time `now`: to be run, or a duplicate of one of `known`, or rejected."""
         architecture, settings = start.architecture, self._settings
         cost = self._data.cost(architecture)
-        decision = admit(architecture.id, cost.flops, known, settings.max_flops)
+        decision = self._admission(architecture, cost, known)
         parts = ("trial", settings.seed, architecture.id, *([start.replicate] if start.replicate else []))
         outcome: Outcome = "running" if decision.verdict == "train" else decision.verdict
         return TrialRecord(
@@ -154,8 +155,10 @@ class Dispatcher:
         )
 
     def _is_new(self, architecture: Architecture, known: Mapping[str, int]) -> bool:
-        flops = self._data.cost(architecture).flops
-        return admit(architecture.id, flops, known, self._settings.max_flops).verdict == "train"
+        return self._admission(architecture, self._data.cost(architecture), known).verdict == "train"
+
+    def _admission(self, architecture: Architecture, cost: Cost, known: Mapping[str, int]) -> Admission:
+        return admit(architecture.id, self._settings.limits.exceeded(cost.flops, cost.params), known)
 
     def _anchor(self, known: Mapping[str, int]) -> Start | None:
         new = (anchor for anchor in self._space.anchors() if self._is_new(anchor, known))

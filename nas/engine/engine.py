@@ -15,6 +15,7 @@ from nas.engine.policy import AccuracyRule, SearchPolicy
 from nas.engine.virtual_time import next_decision_epoch
 from nas.ledger.ledger import Ledger
 from nas.records.left_out_nodes import LeftOutNode
+from nas.records.pareto import Point
 from nas.records.trial import Outcome, TrialRecord
 from nas.records.whereabouts import GpuUse
 from nas.settings.search_settings import SearchSettings
@@ -89,8 +90,8 @@ class Engine:
             self._dispatcher.limit(settings)
 
     @property
-    def reference(self) -> tuple[float, float]:
-        """The least accuracy and the most cost that count."""
+    def reference(self) -> Point:
+        """The least accuracy and the most of each cost that count."""
         return self._policy.reference
 
     @property

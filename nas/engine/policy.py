@@ -35,13 +35,16 @@ class SearchPolicy:
     ) -> None:
         """`accuracy_rule` decides on the trials where the scheduler is "asha".
 
-        `most_latency_ms` is the latency up to which a result counts, where the cost is latency;
+        `most_latency_ms` is the latency up to which a result counts, where latency is a cost;
         `earlier` are the searches that inform what is fresh.
         """
         assert (settings.scheduler == "asha") == (accuracy_rule is not None)
         self.epochs = epochs
         self.rungs = rung_epochs(settings.minimum_epochs, epochs, settings.reduction_factor)
-        self.reference = reference_point(space, data, settings.min_accuracy, settings.max_flops, most_latency_ms)
+        self.reference = reference_point(
+            space, data, settings.cost_names, settings.min_accuracy, settings.limits,
+            most_latency_ms, settings.max_latency_ms,
+        )  # fmt: skip
         self._settings = settings
         self._accuracy_rule = accuracy_rule
         objective = Objective(
@@ -49,8 +52,9 @@ class SearchPolicy:
             epochs,
             self.rungs if settings.scheduler == "pareto" else (),
             resolution=0.5 / max(1, data.validation_images),
+            cost_names=settings.cost_names,
         )
-        self._source = SpaceCandidates(space, data, settings.max_flops)
+        self._source = SpaceCandidates(space, data, settings.limits)
         self._decisions = Decisions(
             self._source,
             objective,

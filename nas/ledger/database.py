@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.ledger.checksums import with_checksum
@@ -30,9 +31,10 @@ def ledger_url(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def new_study(url: str, name: str, header: dict[str, Any]) -> Iterator[optuna.Study]:
-    """A new ledger's study. In a SQLite file, all that is written while the context lasts is there, or nothing.
+def new_study(url: str, name: str, header: dict[str, Any], costs: int) -> Iterator[optuna.Study]:
+    """A new ledger's study, of accuracy and so many costs.
 
+    In a SQLite file, all that is written while the context lasts is there, or nothing.
     Raises UserError where it cannot be made.
     """
     path = sqlite_path(url)
@@ -41,7 +43,7 @@ def new_study(url: str, name: str, header: dict[str, Any]) -> Iterator[optuna.St
             storage = _storage(url)
         except Exception as error:  # Each database has errors of its own.
             raise UserError(f"the ledger of search {name!r} cannot be made: {reason(error, url)}.") from error
-        yield _created(storage, name, header)
+        yield _created(storage, name, header, costs)
         return
     if path.exists():
         raise _taken(name)
@@ -49,7 +51,7 @@ def new_study(url: str, name: str, header: dict[str, Any]) -> Iterator[optuna.St
     part.unlink(missing_ok=True)
     storage = _storage(ledger_url(part))
     try:
-        yield _created(storage, name, header)
+        yield _created(storage, name, header, costs)
     finally:
         storage.engine.dispose()
     part.replace(path)
@@ -106,10 +108,13 @@ def loss_of_ledger(error: BaseException | None) -> str | None:
     return None
 
 
-def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, Any]) -> optuna.Study:
+def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, Any], costs: int) -> optuna.Study:
     try:
         study = optuna.create_study(
-            storage=storage, study_name=name, directions=["maximize", "minimize"], load_if_exists=False
+            storage=storage,
+            study_name=name,
+            directions=[StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] * costs)],
+            load_if_exists=False,
         )
     except optuna.exceptions.DuplicatedStudyError:
         raise _taken(name) from None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nas.ledger.ledger import Ledger
+from nas.records.cost_limits import CostLimits
 from nas.records.front import front_of
 from nas.records.trial import TrialRecord
 from nas.settings.header import ForkOrigin
@@ -26,16 +27,16 @@ class TakenOver:
         return tuple(result for _, result in self.pairs)
 
 
-def taken_over(records: Sequence[TrialRecord], name: str, space: Space, max_flops: float | None) -> TakenOver:
+def taken_over(records: Sequence[TrialRecord], name: str, space: Space, limits: CostLimits) -> TakenOver:
     """The finished trials of search `name` that a fork on `space` takes over, numbered anew from 0.
 
-    Left out is what the space does not hold or the limit does not allow.
+    Left out is what the space does not hold or the limits do not allow.
     """
     finished = [record for record in records if record.outcome == "finished"]
     fit = [
         record
         for record in finished
-        if (max_flops is None or record.flops <= max_flops) and space.holds(record.architecture)
+        if limits.allow(record.flops, record.params) and space.holds(record.architecture)
     ]
     anchors = space.anchors()
     results = (

@@ -3,7 +3,7 @@
 Beside database.py and trial_rows.py this is the only file that sees Optuna's storage.
 
 Every change of state is written here before anything else learns of it; what is in memory is a copy. A trial's state
-in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost), stopped PRUNED, and FAIL all else that
+in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost, …), stopped PRUNED, and FAIL all else that
 ended.
 
 A trial's attributes are `proposal`, `latency_ms`, `place`, `epoch_00001` and so on, `standing`, `deaths`, `mishap` and
@@ -70,15 +70,15 @@ class Ledger:
             self._set_data_root(root)
         if (limits := self._attributes.get("limits")) is not None:
             self._set_limits(limits)
-        self._cost_name = self.header.search.cost_name
-        if study.directions != [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]:
+        self._cost_names = self.header.search.cost_names
+        if study.directions != [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] * len(self._cost_names))]:
             raise ChecksumMismatch("the objectives are not to be maximised and minimised")
         trials = study.get_trials(deepcopy=False)
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise ChecksumMismatch("the trials are not numbered one after the other")
         for trial in trials:
             self._rows.knows(trial)
-            self._records[trial.number] = record_of(trial, self._cost_name)
+            self._records[trial.number] = record_of(trial, self._cost_names)
         for number, record in self._records.items():
             cost = self._attributes.get(_inference_key(number))
             if cost is not None:
@@ -94,7 +94,7 @@ class Ledger:
 
         `begin` writes what is to be there from the first. In a SQLite file all of it is there, or nothing.
         """
-        with new_study(url, name, header.to_json()) as study:
+        with new_study(url, name, header.to_json(), len(header.search.cost_names)) as study:
             if begin is not None:
                 begin(cls(study))
         return cls.open(url, name)
@@ -244,7 +244,7 @@ class Ledger:
         """Writes a trial of an architecture of `space`, with its cost and its outcome so far."""
         assert record.number == self.next_number, record
         now = self.clock()
-        record = replace(record, started_at=now, cost_name=self._cost_name)
+        record = replace(record, started_at=now, cost_names=self._cost_names)
         if not record.trained:
             record = replace(record, finished_at=now)
         trial = new_trial(record, space, self._sampled.notes())

@@ -126,8 +126,8 @@ def _attribute(record: TrialRecord, key: str, value: Any) -> dict[str, Any]:
     return with_checksum(owner_of(record.number), key, value)
 
 
-def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:
-    """What the attributes of a trial say, of a search on this cost.
+def record_of(trial: FrozenTrial, cost_names: tuple[CostName, ...]) -> TrialRecord:
+    """What the attributes of a trial say, of a search on these costs.
 
     Raises ChecksumMismatch where they, or what Optuna keeps beside them, were changed.
     """
@@ -161,7 +161,7 @@ def record_of(trial: FrozenTrial, cost_name: CostName) -> TrialRecord:
         reason=end.get("reason"),
         duplicate_of=end.get("duplicate_of"),
         deaths=stored.get("deaths", 0),
-        cost_name=cost_name,
+        cost_names=cost_names,
         latency_ms=stored.get("latency_ms"),
         started_at=proposal["started_at"],
         finished_at=end.get("finished_at"),

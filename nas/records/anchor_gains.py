@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas.records.objectives import CostName
 from nas.records.trial import TrialRecord
 from trainers.intervals import margin_of_difference
 
@@ -32,7 +33,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class AnchorGain:
-    """What the front offers over one anchor.
+    """What the front offers over one anchor in accuracy and one cost.
 
     `most_accurate` is the best member of at most the anchor's cost, `cheapest` the cheapest of at least its accuracy;
     either may be the anchor. `saved_range` is the share of cost that is saved by the cheapest member that is surely as
@@ -43,6 +44,7 @@ class AnchorGain:
 
     label: str
     val_accuracy: float
+    cost_name: CostName
     cost: float
     most_accurate: Comparison
     cheapest: Comparison
@@ -59,18 +61,20 @@ class AnchorGain:
         return self.cheapest.saved
 
 
-def anchor_gain(anchor: TrialRecord, front: Sequence[TrialRecord], validation_images: int | None) -> AnchorGain:
-    """What the front, by rising cost, offers over an anchor that was trained to the end: some member is as good."""
-    accuracy, cost = anchor.point
+def anchor_gain(
+    anchor: TrialRecord, front: Sequence[TrialRecord], cost_name: CostName, validation_images: int | None
+) -> AnchorGain:
+    """What the front offers over an anchor that was trained to the end: some member is as good."""
+    accuracy, cost = anchor.point[0], anchor.cost_in(cost_name)
 
     def beside(record: TrialRecord) -> Comparison:
         points = record.point[0] - accuracy
         margin = (
             None if validation_images is None else margin_of_difference(record.point[0], accuracy, validation_images)
         )
-        return Comparison(record.number, points, margin, 1 - record.cost / cost)
+        return Comparison(record.number, points, margin, 1 - record.cost_in(cost_name) / cost)
 
-    members = [beside(record) for record in front]
+    members = [beside(record) for record in sorted(front, key=lambda record: record.cost_in(cost_name))]
     most_accurate = max((member for member in members if member.saved >= 0), key=lambda member: member.points)
     cheapest = next(member for member in members if member.points >= 0)
     dearer = [member for member in members if -NEARLY_EQUAL <= member.saved < 0]
@@ -83,7 +87,8 @@ def anchor_gain(anchor: TrialRecord, front: Sequence[TrialRecord], validation_im
     return AnchorGain(
         label=anchor.architecture.label,
         val_accuracy=accuracy,
-        cost=anchor.cost,
+        cost_name=cost_name,
+        cost=cost,
         most_accurate=most_accurate,
         cheapest=cheapest,
         saved_range=saved_range,

@@ -10,7 +10,7 @@ from typing import Any
 from scipy.stats import mannwhitneyu
 
 from nas.records.front import finished, front_hypervolume
-from nas.records.pareto import Point, hypervolume
+from nas.records.pareto import Point, box_volume, hypervolume
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError
@@ -83,7 +83,7 @@ def check_comparable(searches: Sequence[ComparedSearch]) -> list[str]:
     notes = []
     for other in others:
         for key, what in SAME.items():
-            if key == "search.inference_batch" and first.facts.cost_name == "flops" == other.facts.cost_name:
+            if key == "search.inference_batch" and not _on_latency(first) and not _on_latency(other):
                 continue
             mine, theirs = first.settings[key], other.settings[key]
             if mine != theirs:
@@ -106,10 +106,14 @@ def check_comparable(searches: Sequence[ComparedSearch]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+def _on_latency(search: ComparedSearch) -> bool:
+    return "latency_ms" in search.facts.cost_names
+
+
 def common_box(searches: Sequence[ComparedSearch]) -> Point:
-    """The reference that holds for all: the least of their least accuracies, and the most of their most costs."""
-    references = [search.facts.reference for search in searches]
-    return min(accuracy for accuracy, _ in references), max(cost for _, cost in references)
+    """The reference that holds for all: the least of their least accuracies, and of each cost the most."""
+    accuracies, *costs = zip(*(search.facts.reference for search in searches), strict=True)
+    return min(accuracies), *map(max, costs)
 
 
 def groups(searches: Sequence[ComparedSearch], box: Point) -> list[Group]:
@@ -140,9 +144,8 @@ def replicate_hypervolumes(records: Sequence[TrialRecord], box: Point) -> tuple[
         return ()
     times = max(len(record.repeats) for record in repeated)
     whole = [record for record in repeated if len(record.repeats) == times]
-    area = (1 - box[0]) * box[1]
     return tuple(
-        hypervolume([(record.repeats[index], float(record.cost)) for record in whole], box) / area
+        hypervolume([(record.repeats[index], *record.point[1:]) for record in whole], box) / box_volume(box)
         for index in range(times)
     )
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from nas.records.pareto import Point, front, hypervolume
+from nas.records.objectives import CostName
+from nas.records.pareto import Point, box_volume, dominates, front, hypervolume, most_accurate
 from nas.records.trial import TrialRecord
 
 
@@ -26,9 +27,20 @@ def _merged(trainings: Sequence[TrialRecord]) -> TrialRecord:
 
 
 def front_of(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The official front, by rising cost."""
+    """The official front, by rising cost, the first cost first."""
     candidates = finished(records)
     return [candidates[index] for index in front([record.point for record in candidates])]
+
+
+def front_over(members: Sequence[TrialRecord], cost_name: CostName) -> list[TrialRecord]:
+    """The members of a front that no other beats in accuracy and this cost alone, by rising cost."""
+    points = [(record.point[0], record.cost_in(cost_name)) for record in members]
+    return [members[index] for index in front(points)]
+
+
+def best_of(members: Sequence[TrialRecord]) -> TrialRecord:
+    """The most accurate member of a front, of equally accurate ones the cheapest."""
+    return members[most_accurate([record.point for record in members])]
 
 
 def cheapest_within(front: Sequence[TrialRecord], points: float) -> TrialRecord:
@@ -42,9 +54,9 @@ def cheapest_within(front: Sequence[TrialRecord], points: float) -> TrialRecord:
 
 
 def front_hypervolume(records: Iterable[TrialRecord], reference: Point) -> float:
-    """The hypervolume of the official front, as a fraction of the box between `reference` and (1, cost 0)."""
+    """The hypervolume of the official front, as a fraction of the box between `reference` and accuracy 1 at no cost."""
     points = [record.point for record in finished(records)]
-    return hypervolume(points, reference) / ((1 - reference[0]) * reference[1])
+    return hypervolume(points, reference) / box_volume(reference)
 
 
 def hypervolume_history(records: Sequence[TrialRecord], reference: Point) -> list[tuple[float, float]]:
@@ -53,11 +65,11 @@ def hypervolume_history(records: Sequence[TrialRecord], reference: Point) -> lis
     members: list[Point] = []
     volume = 0.0
     for record in sorted(finished(records), key=lambda record: record.finished_at or 0.0):
-        accuracy, cost = record.point
+        point = record.point
         # Most results are no news to the front, which is small beside all results.
-        if not any(member[0] >= accuracy and member[1] <= cost for member in members):
-            members = [member for member in members if member[0] > accuracy or member[1] < cost]
-            members.append((accuracy, cost))
-            volume = hypervolume(members, reference) / ((1 - reference[0]) * reference[1])
+        if not any(member == point or dominates(member, point) for member in members):
+            members = [member for member in members if not dominates(point, member)]
+            members.append(point)
+            volume = hypervolume(members, reference) / box_volume(reference)
         history.append((record.finished_at or 0.0, volume))
     return history

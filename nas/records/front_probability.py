@@ -1,7 +1,7 @@
 """How sure a front is, where architectures were trained more than once. Pure.
 
 A final accuracy scatters about its architecture's own mean with one deviation for all, pooled over those that were
-trained repeatedly. A member is really on the front when no architecture of at most its cost has a higher mean.
+trained repeatedly. A member is really on the front when no architecture of at most its costs has a higher mean.
 """
 
 import math
@@ -18,10 +18,10 @@ POINTS, STDS = 2001, 8.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The final accuracies of one architecture, at least one, and its cost."""
+    """The final accuracies of one architecture, at least one, and its costs."""
 
     accuracies: tuple[float, ...]
-    cost: float
+    costs: tuple[float, ...]
 
     @property
     def mean(self) -> float:
@@ -36,23 +36,23 @@ def pooled_std(results: Sequence[Result]) -> float | None:
 
 
 def front_probabilities(results: Sequence[Result]) -> list[float] | None:
-    """For each architecture the probability that no other of at most its cost is really more accurate.
+    """For each architecture the probability that no other of at most its costs is really more accurate.
 
     The true mean of each is normal about its mean with the pooled deviation over √n, independently. None where nothing
-    was trained twice. Of equal cost both are rivals of each other.
+    was trained twice. Of equal costs both are rivals of each other.
     """
     std = pooled_std(results)
     if std is None:
         return None
     means = np.array([result.mean for result in results])
     errors = np.maximum(std / np.sqrt([len(result.accuracies) for result in results]), 1e-12)
-    costs = np.array([result.cost for result in results])
+    costs = np.array([result.costs for result in results])
     grid = np.linspace(-STDS, STDS, POINTS)
     weights = np.exp(-0.5 * grid**2)
     weights /= weights.sum()
     probabilities = []
     for index in range(len(results)):
-        rivals = (costs <= costs[index]) & (np.arange(len(results)) != index)
+        rivals = (costs <= costs[index]).all(axis=1) & (np.arange(len(results)) != index)
         accuracy = means[index] + errors[index] * grid
         beaten = ndtr((accuracy[:, None] - means[rivals]) / errors[rivals])
         probabilities.append(float(weights @ beaten.prod(axis=1)))

@@ -31,13 +31,19 @@ LIMITS = {
         lambda record: record.params, count_of, "a number of parameters, as in max-params=5M",
         lambda value: f"{value:,.0f} parameters",
     ),
+    "max-memory": Limit(
+        lambda record: None if record.inference is None else record.inference.peak_memory_mb,
+        float, "MB of peak memory, as in max-memory=200", lambda value: f"{value:.3g} MB",
+    ),
     "max-latency": Limit(
         lambda record: latency.middle if (latency := measured_latency(record)) else None,
         float, "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
     ),
 }  # fmt: skip
 
-PICKS = ("knee", "accuracy", "within=P%", "max-flops=X", "max-params=X", "max-latency=MS", "trial=N")
+PICKS = (
+    "knee", "accuracy", "within=P%", "max-flops=X", "max-params=X", "max-memory=MB", "max-latency=MS", "trial=N",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,11 @@ def pick(records: Sequence[TrialRecord], choice: str) -> Pick:
     """The trial that `choice` means.
 
     `knee` is where the front bends, `accuracy` its most accurate member, `within=P%` the cheapest that is at most P
-    points of accuracy below that, `max-flops=X`, `max-params=X` and `max-latency=MS` its most accurate one within the
-    limit, `trial=N` any trial that was finished or stopped. Of members that are equally accurate it is the one of fewer
-    FLOPs, then of fewer parameters, then the earlier one. Latencies are measured, so that a limit on them has a rule of
-    its own (`nas.records.latency_choice`). Raises UserError where there is none, or the choice is another.
+    points of accuracy below that, `max-flops=X`, `max-params=X`, `max-memory=MB` and `max-latency=MS` its most
+    accurate one within the limit, `trial=N` any trial that was finished or stopped. Of members that are equally
+    accurate it is the one of fewer FLOPs, then of fewer parameters, then the earlier one. Latencies are measured, so
+    that a limit on them has a rule of its own (`nas.records.latency_choice`). Raises UserError where there is none, or
+    the choice is another.
     """
     kind, equals, argument = choice.partition("=")
     if kind == "trial" and equals:

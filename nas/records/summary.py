@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.records.anchor_gains import AnchorGain, anchor_gain
 from nas.records.failures import failure_reasons
-from nas.records.front import cheapest_within, finished, front_hypervolume, front_of
+from nas.records.front import best_of, cheapest_within, finished, front_hypervolume, front_of
 from nas.records.front_probability import Result, front_probabilities
 from nas.records.objectives import CostName
 from nas.records.pareto import Point
@@ -17,9 +17,9 @@ SUMMARY_FORMAT = "summary/1"
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The state of a search. `hypervolume` is a share of the box between `reference` and (accuracy 1, cost 0).
+    """The state of a search. `hypervolume` is a share of the box between `reference` and accuracy 1 at no cost.
 
-    `cost_name` is the cost that the search weighs accuracy against.
+    `cost_names` are the costs that the search weighs accuracy against; `anchor_gains` has each anchor's in each.
 
     `front_probabilities`: how likely each member is really on the front, where architectures were trained repeatedly.
     `architectures_trained` are this search's own; `results_imported` counts those that it took over from another, which
@@ -37,19 +37,25 @@ class Summary:
     accelerator_hours: float
     front_probabilities: tuple[float, ...] | None = None
     results_imported: int = 0
-    cost_name: CostName = "flops"
+    cost_names: tuple[CostName, ...] = ("flops",)
     validation_images: int | None = None
     failure_reasons: dict[str, int] = field(default_factory=dict)
 
     @property
     def best(self) -> TrialRecord | None:
         """The most accurate member of the front."""
-        return self.front[-1] if self.front else None
+        return best_of(self.front) if self.front else None
 
     @property
     def cheapest_near_best(self) -> TrialRecord | None:
         """The cheapest member of the front within one point of its best accuracy."""
         return cheapest_within(self.front, 0.01) if self.front else None
+
+    @property
+    def gains_by_anchor(self) -> list[tuple[AnchorGain, ...]]:
+        """What the front gains over each anchor, one for each of the costs."""
+        costs = len(self.cost_names)
+        return [self.anchor_gains[start : start + costs] for start in range(0, len(self.anchor_gains), costs)]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -61,34 +67,41 @@ class Summary:
             "architectures_trained": self.architectures_trained,
             "results_imported": self.results_imported,
             "epochs_trained": self.epochs_trained,
-            "reference": {"val_accuracy": self.reference[0], self.cost_name: self.reference[1]},
+            "reference": dict(zip(("val_accuracy", *self.cost_names), self.reference, strict=True)),
             "hypervolume": self.hypervolume,
             "anchors_hypervolume": self.anchors_hypervolume,
-            "anchors": [
-                {
-                    "label": gain.label,
-                    "val_accuracy": gain.val_accuracy,
-                    self.cost_name: gain.cost,
-                    f"{self.cost_name}_saved": gain.cost_saved,
-                    f"{self.cost_name}_saved_range": gain.saved_range,
-                    f"{self.cost_name}_saved_by": gain.cheapest.number,
-                    "accuracy_gained": gain.accuracy_gained,
-                    "accuracy_gained_margin": gain.most_accurate.margin,
-                    "accuracy_gained_by": gain.most_accurate.number,
-                }
-                for gain in self.anchor_gains
-            ],
+            "anchors": self._anchors(),
             "accelerator_hours": self.accelerator_hours,
         }
+
+    def _anchors(self) -> list[dict[str, Any]]:
+        """What the front gains over each anchor. Where there are several costs, accuracy is gained at each of them."""
+        anchors = []
+        for gains in self.gains_by_anchor:
+            anchor: dict[str, Any] = {"label": gains[0].label, "val_accuracy": gains[0].val_accuracy}
+            for gain in gains:
+                name = gain.cost_name
+                at = "" if gain is gains[0] else f"_at_{name}"
+                anchor |= {
+                    name: gain.cost,
+                    f"{name}_saved": gain.cost_saved,
+                    f"{name}_saved_range": gain.saved_range,
+                    f"{name}_saved_by": gain.cheapest.number,
+                    f"accuracy_gained{at}": gain.accuracy_gained,
+                    f"accuracy_gained{at}_margin": gain.most_accurate.margin,
+                    f"accuracy_gained{at}_by": gain.most_accurate.number,
+                }
+            anchors.append(anchor)
+        return anchors
 
 
 def summarise(
     records: Sequence[TrialRecord],
     reference: Point,
-    cost_name: CostName = "flops",
+    cost_names: tuple[CostName, ...] = ("flops",),
     validation_images: int | None = None,
 ) -> Summary:
-    """The summary of a search's trials. `reference` is the least accuracy and the most cost that count.
+    """The summary of a search's trials. `reference` is the least accuracy and the most of each cost that count.
 
     Of how many validation images accuracies are says how sure the gains over the anchors are.
     """
@@ -104,11 +117,13 @@ def summarise(
         reference=reference,
         hypervolume=front_hypervolume(records, reference),
         anchors_hypervolume=front_hypervolume(anchors, reference),
-        anchor_gains=tuple(anchor_gain(anchor, members, validation_images) for anchor in anchors),
+        anchor_gains=tuple(
+            anchor_gain(anchor, members, cost_name, validation_images) for anchor in anchors for cost_name in cost_names
+        ),
         accelerator_hours=sum(epoch.epoch_seconds for record in trained for epoch in record.epochs) / 3600,
         front_probabilities=_front_probabilities(records, members),
         results_imported=sum(record.imported_from is not None for record in records),
-        cost_name=cost_name,
+        cost_names=cost_names,
         validation_images=validation_images,
         failure_reasons=failure_reasons(records),
     )
@@ -116,7 +131,7 @@ def summarise(
 
 def _front_probabilities(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> tuple[float, ...] | None:
     architectures = finished(records)
-    results = [Result(record.repeats or (record.point[0],), record.point[1]) for record in architectures]
+    results = [Result(record.repeats or (record.point[0],), record.point[1:]) for record in architectures]
     probabilities = front_probabilities(results)
     if probabilities is None:
         return None

@@ -44,8 +44,8 @@ class TrialRecord:
     counts the trainings of one architecture from 0. `repeats` holds the final accuracies of all of them, on the record
     that stands for the architecture, where there are several. `deaths` counts the workers that died training it.
     `imported_from` is the search and the trial, as "OLD/12", that measured it where a fork has taken it over.
-    `cost_name` is what its search weighs accuracy against; where that is latency, `latency_ms` is what its worker
-    measured before it trained (`nas.workers.relative_latency`), another number than that of `inference`.
+    `cost_names` are what its search weighs accuracy against; where latency is among them, `latency_ms` is what its
+    worker measured before it trained (`nas.workers.relative_latency`), another number than that of `inference`.
     The last decision on the trial was taken after epoch `decided_epoch`, 0 before the first; in a deterministic search
     it trains since the virtual time `stretch_start`, from epoch `stretch_epoch` on (`nas.engine.virtual_time`).
     `place` is the node that it was given to last, `reported_at` when its last epoch was reported, and `gpu` what was in
@@ -69,7 +69,7 @@ class TrialRecord:
     repeats: tuple[float, ...] = ()
     deaths: int = 0
     imported_from: str | None = None
-    cost_name: CostName = "flops"
+    cost_names: tuple[CostName, ...] = ("flops",)
     latency_ms: float | None = None
     decided_epoch: int = 0
     stretch_start: int = 0
@@ -85,23 +85,34 @@ class TrialRecord:
         return self.epochs[-1].val_accuracy if self.epochs else None
 
     @property
+    def cost_name(self) -> CostName:
+        """The first of the costs that the search weighs accuracy against: that of its axis and its tables."""
+        return self.cost_names[0]
+
+    @property
     def cost(self) -> float:
-        """What the search weighs accuracy against. Latency is known from before the first epoch on."""
-        if self.cost_name == "flops":
+        """The first of the costs that the search weighs accuracy against."""
+        return self.cost_in(self.cost_name)
+
+    def cost_in(self, name: CostName) -> float:
+        """A cost. Latency is known from before the first epoch on, in a search on it."""
+        if name == "flops":
             return self.flops
+        if name == "params":
+            return self.params
         assert self.latency_ms is not None, self.number
         return self.latency_ms
 
     @property
     def point(self) -> Point:
-        """(validation accuracy, cost) after the last epoch trained, the mean of all trainings where there are several.
+        """(validation accuracy, cost, …) after the last epoch trained, the mean of all trainings where there are
+        several.
 
         Only for trials that have one.
         """
         assert self.epochs, self.number
-        if self.repeats:
-            return statistics.fmean(self.repeats), float(self.cost)
-        return self.epochs[-1].val_accuracy, float(self.cost)
+        accuracy = statistics.fmean(self.repeats) if self.repeats else self.epochs[-1].val_accuracy
+        return accuracy, *(float(self.cost_in(name)) for name in self.cost_names)
 
     @property
     def trained(self) -> bool:
@@ -115,7 +126,8 @@ class TrialRecord:
 
     @property
     def readable_cost(self) -> str:
-        return readable_cost(self.cost, self.cost_name)
+        """What the search weighs accuracy against, with units: `1.9 GFLOPs`, or `1.9 GFLOPs, 12,345 parameters`."""
+        return ", ".join(readable_cost(self.cost_in(name), name) for name in self.cost_names)
 
     @property
     def inference_latency_ms(self) -> float | None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from nas.records.comparison import ComparedSearch, common_box, differences, groups
-from nas.records.front import front_of
+from nas.records.front import front_of, front_over
 from nas.records.objectives import COSTS
 from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_csv, comparison_rows, difference_lines
 from nas.reporting.page import ENVIRONMENT, page_style
@@ -54,10 +54,13 @@ def comparison_page(searches: Sequence[ComparedSearch], notes: Sequence[str]) ->
 
 
 def comparison_figure(searches: Sequence[ComparedSearch]) -> go.Figure:
-    """The fronts of the searches, each in a colour of its own, over one axis of cost."""
+    """The fronts of the searches, each in a colour of its own, over one axis of cost.
+
+    Of several costs it is the first, and of each front what no other beats in that alone.
+    """
     cost_name, figure = searches[0].facts.cost_name, go.Figure()
     for search, style in zip(searches, search_styles(len(searches)), strict=True):
-        members = front_of(search.records)
+        members = front_over(front_of(search.records), cost_name)
         texts = [
             f"{search.name} {record.number}<br>{record.architecture.label}<br>{record.point[0]:.2%} at "
             f"{record.readable_cost}"

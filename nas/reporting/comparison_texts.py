@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.records.comparison import SEED, SIGNIFICANCE, ComparedSearch, Difference, Group
-from nas.records.front import finished, front_hypervolume, front_of
-from nas.records.objectives import readable_cost
+from nas.records.front import best_of, finished, front_hypervolume, front_of
+from nas.records.objectives import readable_costs
 from nas.records.pareto import Point
 
 COLUMNS = ("search", "seed", "members", "cheapest", "most accurate", "hypervolume", "of its anchors")
@@ -29,7 +29,8 @@ def comparison_rows(searches: Sequence[ComparedSearch], box: Point) -> list[Comp
 def _cells(search: ComparedSearch, box: Point) -> tuple[str, ...]:
     members = front_of(search.records)
     anchors = [record for record in finished(search.records) if record.anchor]
-    ends = [f"{record.point[0]:.2%} at {record.readable_cost}" for record in (*members[:1], *members[-1:])]
+    shown = [members[0], best_of(members)] if members else []
+    ends = [f"{record.point[0]:.2%} at {record.readable_cost}" for record in shown]
     return (
         search.name,
         str(search.settings[SEED]),
@@ -44,7 +45,7 @@ def box_text(searches: Sequence[ComparedSearch], box: Point) -> str:
     """What hypervolumes are the share of."""
     return (
         f"Hypervolumes are shares of one box for all: above an accuracy of {box[0]:.1%} and below "
-        f"{readable_cost(box[1], searches[0].facts.cost_name)}."
+        f"{readable_costs(box[1:], searches[0].facts.cost_names)}."
     )
 
 
@@ -82,11 +83,11 @@ def _difference_text(difference: Difference) -> str:
 
 
 def comparison_csv(searches: Sequence[ComparedSearch], box: Point) -> str:
-    """The table for people who compute, with the box in its last two columns."""
+    """The table for people who compute, with the box in its last columns."""
     table = io.StringIO(newline="")
     writer = csv.writer(table)
-    cost = searches[0].facts.cost_name
-    writer.writerow(["search", "seed", "members", "hypervolume", "reference_val_accuracy", f"reference_{cost}"])
+    costs = [f"reference_{name}" for name in searches[0].facts.cost_names]
+    writer.writerow(["search", "seed", "members", "hypervolume", "reference_val_accuracy", *costs])
     for search in searches:
         volume = front_hypervolume(search.records, box)
         writer.writerow([search.name, search.settings[SEED], len(front_of(search.records)), volume, *box])

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from nas.records.front import front_of
+from nas.records.front import front_of, front_over
 from nas.records.objectives import COSTS, CostName
 from nas.records.trial import Outcome, TrialRecord
 from nas.reporting.style import FRONT_COLOUR, STYLES, accuracy_range, by_outcome
@@ -23,7 +23,7 @@ AXES = {
 
 
 def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> go.Figure:
-    """Accuracy against the search's cost: each trial in one trace; those never trained in rows of their own below."""
+    """Accuracy against a cost, the search's first: each trial in one trace; those never trained in rows below."""
     members = front_of(records)
     on_front = {record.number for record in members}
     trained = [record for record in records if record.epochs and record.number not in on_front]
@@ -33,9 +33,11 @@ def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> go.Figu
         style = STYLES[outcome]
         marker = {"color": style.colour, "size": style.size, "symbol": style.symbol}
         figure.add_trace(_markers(group, style.label, marker, role="trials"))
+    # Of several costs the page shows the first at first; what no other beats in that alone is joined.
+    joined = front_over(members, cost_name)
     line = {"shape": "hv", "color": FRONT_COLOUR, "width": 1.5}
     figure.add_trace(go.Scatter(mode="lines", line=line, hoverinfo="skip", showlegend=False,
-                                customdata=[record.number for record in members], meta={"role": "line"}))  # fmt: skip
+                                customdata=[record.number for record in joined], meta={"role": "line"}))  # fmt: skip
     if members:
         marker = {"color": FRONT_COLOUR, "size": 11, "line": {"color": "white", "width": 1}}
         figure.add_trace(_markers(members, "front", marker, role="trials"))

@@ -10,8 +10,8 @@ from matplotlib.ticker import PercentFormatter
 
 from nas.records.comparison import ComparedSearch
 from nas.records.compute_used import hypervolume_steps
-from nas.records.front import finished, front_hypervolume, front_of
-from nas.records.objectives import COSTS
+from nas.records.front import finished, front_hypervolume, front_of, front_over
+from nas.records.objectives import COSTS, CostName
 from nas.records.pareto import Point
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord
@@ -40,55 +40,63 @@ def png_bytes(picture: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def front_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:
-    """The front among all trials that trained, with the cost of the paper's models where it lies near."""
+def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: CostName | None = None) -> Figure:
+    """The front among all trials that trained, with the cost of the paper's models where it lies near.
+
+    It is drawn over one cost, by default the first of the search's. Where there are several, the line joins those that
+    no other beats in that one alone.
+    """
+    cost_name = facts.cost_name if over is None else over
     figure = Figure(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots()
     trained = [record for record in records if record.epochs]
     for outcome, group in by_outcome(trained).items():
         style = STYLES[outcome]
-        points = [record.point for record in group]
         # A Matplotlib size is an area in square points, three quarters of a pixel a side.
         area = (0.75 * style.size) ** 2
-        axes.scatter(*_columns(points), s=area, c=style.colour, marker=style.marker, linewidths=1, label=style.label)
-    members = [record.point for record in front_of(records)]
+        axes.scatter(
+            *_columns(group, cost_name), s=area, c=style.colour, marker=style.marker, linewidths=1, label=style.label
+        )
+    members = front_of(records)
     if members:
-        axes.step(*_columns(members), where="post", c=FRONT_COLOUR, lw=1.5)
-        axes.scatter(*_columns(members), s=42, c=FRONT_COLOUR, label="front", zorder=3)
-    anchors = [record.point for record in trained if record.anchor]
+        axes.step(*_columns(front_over(members, cost_name), cost_name), where="post", c=FRONT_COLOUR, lw=1.5)
+        axes.scatter(*_columns(members, cost_name), s=42, c=FRONT_COLOUR, label="front", zorder=3)
+    anchors = [record for record in trained if record.anchor]
     if anchors:
-        axes.scatter(*_columns(anchors), s=130, facecolors="none", edgecolors="black", label="anchors")
+        columns = _columns(anchors, cost_name)
+        axes.scatter(*columns, s=130, facecolors="none", edgecolors="black", label="anchors")
     if trained:
-        if facts.cost_name == "flops":
+        if cost_name == "flops":
             _mark_reference_models(axes, facts, trained)
         axes.set_ylim(accuracy_range(list(records)))
         axes.set_xscale("log")
         axes.legend(loc="best")
-    axes.set(xlabel=COSTS[facts.cost_name].title, ylabel="validation accuracy", title=facts.name)
+    axes.set(xlabel=COSTS[cost_name].title, ylabel="validation accuracy", title=facts.name)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)
     return figure
 
 
 def comparison_picture(searches: Sequence[ComparedSearch], box: Point) -> Figure:
-    """The fronts of several searches in one box, with their hypervolumes there."""
+    """The fronts of several searches in one box, with their hypervolumes there: of several costs over the first."""
+    cost_name = searches[0].facts.cost_name
     figure = Figure(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots()
     for search, style in zip(searches, search_styles(len(searches)), strict=True):
-        costs, accuracies = _columns([record.point for record in front_of(search.records)])
+        costs, accuracies = _columns(front_over(front_of(search.records), cost_name), cost_name)
         label = f"{search.name}: {front_hypervolume(search.records, box):.4f}"
         axes.step(costs, accuracies, where="post", c=style.colour, ls=style.line, marker="o", ms=5, lw=1.5, label=label)
     if any(front_of(search.records) for search in searches):
         axes.set_xscale("log")
     axes.legend(loc="lower right", title="hypervolume")
-    axes.set(xlabel=COSTS[searches[0].facts.cost_name].title, ylabel="validation accuracy")
+    axes.set(xlabel=COSTS[cost_name].title, ylabel="validation accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)
     return figure
 
 
-def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [cost for _, cost in points], [accuracy for accuracy, _ in points]
+def _columns(records: Sequence[TrialRecord], cost_name: CostName) -> tuple[list[float], list[float]]:
+    return [float(record.cost_in(cost_name)) for record in records], [record.point[0] for record in records]
 
 
 def _mark_reference_models(axes: Axes, facts: SearchFacts, trained: Sequence[TrialRecord]) -> None:

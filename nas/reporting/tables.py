@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.records.compute_used import train_seconds
+from nas.records.objectives import readable_cost
 from nas.records.trial import TrialRecord
 from nas.reporting.stages import stage_texts
 from search_spaces.units import readable_flops
@@ -71,8 +72,8 @@ def _numbers(record: TrialRecord, measured: bool) -> dict[str, str]:
     """`measured` is whether any member's latency and memory were."""
     inference = record.inference
     numbers = {"accuracy": f"{record.point[0]:.2%}"}
-    if record.cost_name == "latency_ms":
-        numbers["latency"] = record.readable_cost
+    if "latency_ms" in record.cost_names:
+        numbers["latency"] = readable_cost(record.cost_in("latency_ms"), "latency_ms")
     numbers |= {"FLOPs": readable_flops(record.flops), "parameters": f"{record.params:,}"}
     if measured:
         numbers["ms"] = "" if inference is None else inference.readable_latency

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nas.records.compute_used import ComputeUsed
 from nas.records.front import finished, front_hypervolume, front_of
-from nas.records.objectives import COSTS, readable_cost
+from nas.records.objectives import COSTS, joined, readable_cost, readable_costs
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord, counts
 from nas.reporting.importance import Importances
@@ -52,9 +52,15 @@ def figure_sections(
 def front_text(facts: SearchFacts) -> str:
     """What the figure of the front shows, and how."""
     words = COSTS[facts.cost_name]
+    if len(facts.cost_names) == 1:
+        better = f"with {words.less}"
+        line = f"the line, drawn over {words.noun}, joins them"
+    else:
+        better = f"with {joined([COSTS[name].no_more for name in facts.cost_names])}"
+        line = f"the line, drawn over {words.noun}, joins those that no other beats in {words.noun} alone"
     return (
         "Each mark is an architecture. Orange marks are the front: trained for the full budget, and no other is at "
-        f"least as accurate with {words.less}; the line, drawn over {words.noun}, joins them. Stopped trials stand at "
+        f"least as accurate {better}; {line}. Stopped trials stand at "
         "the accuracy at which they were stopped. Proposals that were never trained have no accuracy and stand in rows "
         "of their own below. Point at a mark to see its architecture; a click pins it, and pinned ones are compared "
         "below the figure."
@@ -63,8 +69,9 @@ def front_text(facts: SearchFacts) -> str:
 
 def members_text(facts: SearchFacts) -> str:
     """How to read the table of the front's members."""
+    of_one = "batch" if facts.cost_name == "latency_ms" else "image"
     return (
-        f"By rising {COSTS[facts.cost_name].noun} of one {'image' if facts.cost_name == 'flops' else 'batch'}. C is "
+        f"By rising {COSTS[facts.cost_name].noun}{'' if facts.cost_name == 'params' else f' of one {of_one}'}. C is "
         "convolution; A7×8r attention of extent 7 with 8 heads and relative positions (a absolute, n none, o relative "
         "alone). A trial's number pins it above."
     )
@@ -76,16 +83,26 @@ def totals_text(facts: SearchFacts, records: Sequence[TrialRecord], spent: Compu
     text = f"{len(records):,} proposals on {facts.data.name}: {', '.join(numbers) or 'none yet'}."
     members = front_of(records)
     if members:
+        accuracies = [record.point[0] for record in members]
         volume = front_hypervolume(records, facts.reference)
         anchors = front_hypervolume([record for record in finished(records) if record.anchor], facts.reference)
         text += (
             f" The front has {len(members)} member{'s' * (len(members) > 1)}, "
-            f"{members[0].point[0]:.2%} to {members[-1].point[0]:.2%} accurate at "
-            f"{members[0].readable_cost} to {members[-1].readable_cost}; hypervolume {volume:.4f}"
+            f"{min(accuracies):.2%} to {max(accuracies):.2%} accurate at {_cost_ranges(facts, members)}; hypervolume "
+            f"{volume:.4f}"
             + (f", of the anchors alone {anchors:.4f}" if anchors else "")
             + f". {spent.hours:.3g} accelerator-hours."
         )
     return text
+
+
+def _cost_ranges(facts: SearchFacts, members: Sequence[TrialRecord]) -> str:
+    """From what to what the members of a front cost."""
+    ranges = []
+    for name in facts.cost_names:
+        costs = [record.cost_in(name) for record in members]
+        ranges.append(f"{readable_cost(min(costs), name)} to {readable_cost(max(costs), name)}")
+    return joined(ranges)
 
 
 def below_text(records: Sequence[TrialRecord]) -> str:
@@ -97,7 +114,7 @@ def below_text(records: Sequence[TrialRecord]) -> str:
 
 def models_text(facts: SearchFacts, models: Sequence[ReferenceModel], near: bool) -> str:
     """What the marks of the paper's models are; `near` is whether they are shown at first."""
-    where = "" if facts.cost_name == "flops" else ", where the axis is FLOPs or parameters,"
+    where = "" if facts.cost_name != "latency_ms" else ", where the axis is FLOPs or parameters,"
     text = (
         f"Dotted lines{where} mark what the nine ResNets of the paper (arXiv 1906.05909, full width) cost on this "
         f"search's images, {readable_flops(models[0].flops)} to {readable_flops(models[-1].flops)}; their accuracy "
@@ -108,7 +125,7 @@ def models_text(facts: SearchFacts, models: Sequence[ReferenceModel], near: bool
 
 def measured_text(facts: SearchFacts, records: Sequence[TrialRecord]) -> str:
     """How latency and memory were measured, or nothing where they were not."""
-    sentences = [LATENCY_TEXT] if facts.cost_name == "latency_ms" else []
+    sentences = [LATENCY_TEXT] if "latency_ms" in facts.cost_names else []
     conditions = dict.fromkeys(record.inference.conditions for record in records if record.inference is not None)
     if conditions:
         sentences.append(f"Latency and memory were measured on members of the front: {'; '.join(conditions)}.")
@@ -130,7 +147,7 @@ def hypervolume_text(facts: SearchFacts) -> str:
     """What the hypervolume is the share of."""
     return (
         f"The share of the box above an accuracy of {facts.reference[0]:.1%} and below "
-        f"{readable_cost(facts.reference[1], facts.cost_name)} that the front dominates, as trials ended."
+        f"{readable_costs(facts.reference[1:], facts.cost_names)} that the front dominates, as trials ended."
     )
 
 

@@ -24,7 +24,8 @@ from trainers.files import write_atomically
 def write_report(directory: Path, facts: SearchFacts, records: Sequence[TrialRecord]) -> list[Path]:
     """Writes the page, the pictures and the tables to `directory`, which is made where it is missing.
 
-    Each file is written whole, or stays as it was. Returns the paths: front.html, five PNG, trials.csv and front.csv.
+    Each file is written whole, or stays as it was. Returns the paths: front.html, five PNG and one for each
+    cost beyond the first, trials.csv and front.csv.
     Raises OSError.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -32,6 +33,7 @@ def write_report(directory: Path, facts: SearchFacts, records: Sequence[TrialRec
     members = front_of(records)
     pictures = {
         "front.png": front_picture(facts, records),
+        **{f"front_{name}.png": front_picture(facts, records, name) for name in facts.cost_names[1:]},
         "hypervolume.png": hypervolume_picture(facts, records),
         "learning_curves.png": curves_picture(records),
         "choices.png": choices_picture(records),

@@ -18,6 +18,7 @@ FREE_KEYS = (
     "search.time_budget",
     "search.stagnation",
     "search.max_flops",
+    "search.max_params",
     "search.replicates",
     "search.confirm_front",
     "search.hung_after",
@@ -105,7 +106,7 @@ def check_forkable(name: str, before: SearchHeader, after: Command) -> None:
     """Raises UserError where a new search cannot begin with the results of this one."""
     check_comparable(name, before, after)
     # A latency holds beside the reference of the search that measured it, and nowhere else.
-    if before.search.cost_name == "latency_ms":
+    if before.search.on_latency:
         raise UserError(
             f"search {name!r} cannot be forked: latencies are not taken over. Start a new search, by --space."
         )

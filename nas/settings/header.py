@@ -123,9 +123,12 @@ class SearchHeader:
 
         `most_latency_ms` is the latency up to which a result counts, where the search is on latency.
         """
-        limits = self.search.min_accuracy, self.search.max_flops
-        reference = reference_point(self.space, self.data_summary, *limits, most_latency_ms)
-        return SearchFacts(name, self.data_summary, self.training.epochs, reference, self.search.cost_name)
+        search = self.search
+        reference = reference_point(
+            self.space, self.data_summary, search.cost_names, search.min_accuracy, search.limits,
+            most_latency_ms, search.max_latency_ms,
+        )  # fmt: skip
+        return SearchFacts(name, self.data_summary, self.training.epochs, reference, search.cost_names)
 
 
 def _search_defaults() -> dict[str, Any]:

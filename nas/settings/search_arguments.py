@@ -11,6 +11,7 @@ from search_spaces.programs import program
 FLAG_OVERRIDES = {
     "trials": "search.trials",
     "max_flops": "search.max_flops",
+    "max_params": "search.max_params",
     "min_accuracy": "search.min_accuracy",
     "epochs": "search.epochs",
     "time_budget": "search.time_budget",
@@ -25,8 +26,9 @@ FLAG_OVERRIDES = {
 }
 
 DESCRIPTION = """\
-Search architectures for accuracy against FLOPs or latency: what each stage of a ResNet is made of, convolution or local
-self-attention. With `--space resnet_stages` alone it searches, in minutes, on data that come with the installation."""
+Search architectures for accuracy against FLOPs, latency or parameters: what each stage of a ResNet is made of,
+convolution or local self-attention. With `--space resnet_stages` alone it searches, in minutes, on data that come with
+the installation."""
 
 EPILOGUE = """\
 examples:
@@ -50,7 +52,8 @@ overrides (KEY=VALUE, before or after the flags):
   data.root=DIR data.image_size=N                where it is, and the side of its images in pixels
   recipe=NAME                                    how each trial is trained: one of trainers/recipes/, or a file as those
   training.epochs=N training.batch_size=N …      any field of it
-  search.objectives=[val_accuracy,latency_ms]    latency as it is measured, instead of FLOPs
+  search.objectives=[val_accuracy,latency_ms]    latency as it is measured, instead of FLOPs; or several, as
+                                                 [val_accuracy,flops,params]
   search.sampler=ehvi|tpe|nsga2|random  search.scheduler=pareto|asha|none …                      (nas/conf/search.yaml)
   tracking.uri=http://127.0.0.1:5000             an MLflow server instead of the store in the runs directory
   ledger.url=postgresql://USER:PASSWORD@HOST/DB  a database for the ledger instead of SQLite; better in NAS_LEDGER_URL
@@ -101,6 +104,12 @@ def _add_limits(parser: ArgumentParser) -> None:
         type=count,
         metavar="X",
         help="never train an architecture with more FLOPs (2 a multiply-add), as 2M or 4e9",
+    )
+    parser.add_argument(
+        "--max-params",
+        type=count,
+        metavar="X",
+        help="never train an architecture with more parameters, as 500k or 5M",
     )
     parser.add_argument(
         "--min-accuracy",

@@ -9,7 +9,8 @@ from typing import Any
 
 from cluster.connection import check_address
 from cluster.node_findings import BAD_NODES
-from nas.records.objectives import ACCURACY, COSTS, CostName, cost_of
+from nas.records.cost_limits import CostLimits
+from nas.records.objectives import ACCURACY, COSTS, CostName, costs_of
 from nas.settings.address_checks import check_ledger_url, check_tracking_uri
 from nas.settings.addresses import MLFLOW_VARIABLE, redacted, whole_address
 from search_spaces.errors import UserError, unknown_name
@@ -34,16 +35,16 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class SearchSettings:
     """What to search for and when to stop. Raises UserError where a value is out of range.
 
-    `objectives` are accuracy and what it is weighed against, FLOPs or latency. `trials` counts the architectures
-    trained, `epochs` those of all trials together; `minimum_epochs` and `reduction_factor` place the rungs of
-    successive halving; `max_flops` are FLOPs of one image, `min_accuracy` the accuracy from which a result counts;
-    `time_budget` is a duration as `90s`, `30m`, `12h` or `2d`; `stagnation` ends a search after so many
-    architectures that brought nothing. `replicates` trains every architecture that is trained to the end so often,
-    `confirm_front` the members of the front. A trial that makes no progress for the duration `hung_after` is hung
-    (None: many times what its epochs take), and a training is checkpointed every `checkpoint_minutes` within an
-    epoch. `inference_batch` is the number of images at which latency and memory are measured. `keep_checkpoints`
-    says of which trials that have ended the weights stay once the search has: those of the front, all, or none.
-    `prior` names the earlier searches whose results inform the proposals.
+    `objectives` are accuracy and what it is weighed against: FLOPs, latency, parameters, or several of them. `trials`
+    counts the architectures trained, `epochs` those of all trials together; `minimum_epochs` and `reduction_factor`
+    place the rungs of successive halving; nothing of more than `max_flops` (of one image) or `max_params` is trained,
+    `min_accuracy` and `max_latency_ms` are what counts as a result; `time_budget` is a duration as `90s`, `30m`, `12h`
+    or `2d`; `stagnation` ends a search after so many architectures that brought nothing. `replicates` trains every
+    architecture that is trained to the end so often, `confirm_front` the members of the front. A trial that makes no
+    progress for the duration `hung_after` is hung (None: many times what its epochs take), and a training is
+    checkpointed every `checkpoint_minutes` within an epoch. `inference_batch` is the number of images at which latency
+    and memory are measured. `keep_checkpoints` says of which trials that have ended the weights stay once the search
+    has: those of the front, all, or none. `prior` names the earlier searches whose results inform the proposals.
     `deterministic` has decisions depend on nothing but results: not on who is faster, nor on interruptions.
     """
 
@@ -67,6 +68,8 @@ class SearchSettings:
     objectives: tuple[str, ...]
     deterministic: bool
     prior: tuple[str, ...]
+    max_params: float | None = field(metadata=COUNT)
+    max_latency_ms: float | None
 
     def __post_init__(self) -> None:
         self._check("trials", self.trials >= 1, "at least 1")
@@ -74,6 +77,7 @@ class SearchSettings:
         self._check("reduction_factor", self.reduction_factor >= 2, "at least 2")
         self._check("seed", 0 <= self.seed < MOST_SEEDS, f"0 to {MOST_SEEDS - 1:,}")
         self._check("max_flops", self.max_flops is None or 0 < self.max_flops < math.inf, "a number above 0, as 4e9")
+        self._check("max_params", self.max_params is None or 0 < self.max_params < math.inf, "a number above 0, as 5e6")
         if self.sampler not in SAMPLERS:
             raise unknown_name("search.sampler", self.sampler, SAMPLERS)
         if self.scheduler not in SCHEDULERS:
@@ -86,7 +90,13 @@ class SearchSettings:
         twice = next((name for name in self.prior if self.prior.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"--prior {twice} is given twice: expected each search once.")
-        if self.deterministic and self.cost_name == "latency_ms":
+        milliseconds = self.max_latency_ms
+        self._check("max_latency_ms", milliseconds is None or 0 < milliseconds < math.inf, "a number above 0, as 3.5")
+        if milliseconds is not None and not self.on_latency:
+            raise UserError(
+                f"search.max_latency_ms is {milliseconds:g}: expected latency_ms among search.objectives, or no limit."
+            )
+        if self.deterministic and self.on_latency:
             raise UserError("search.deterministic is true: expected objectives that are counted, not measured latency.")
         accuracy = self.min_accuracy
         self._check("min_accuracy", accuracy is None or 0 <= accuracy < 1, "a share from 0 to 1, as 0.7")
@@ -104,21 +114,38 @@ class SearchSettings:
 
     def _check_objectives(self) -> None:
         for name in self.objectives:
+            if "memory" in name.lower():
+                raise UserError(
+                    f"search objective {name!r}: peak memory is measured of the front's members alone, at the end of a "
+                    f"search; expected one of {', '.join((ACCURACY, *COSTS))}. `--pick max-memory=MB` picks by it."
+                )
             if name not in (ACCURACY, *COSTS):
                 raise unknown_name("search objective", name, (ACCURACY, *COSTS))
-        accepted = [(ACCURACY, cost) for cost in COSTS]
-        if self.objectives not in accepted:
-            lists = " or ".join(f"[{', '.join(pair)}]" for pair in accepted)
-            raise UserError(f"search.objectives is [{', '.join(self.objectives)}]: expected {lists}.")
+        costs = self.objectives[1:]
+        if self.objectives[:1] != (ACCURACY,) or not costs or len(set(costs)) < len(costs) or ACCURACY in costs:
+            raise UserError(
+                f"search.objectives is [{', '.join(self.objectives)}]: expected {ACCURACY} and then one or more of "
+                f"{', '.join(COSTS)}, each once, as [{ACCURACY}, flops] or [{ACCURACY}, flops, params]."
+            )
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
             raise UserError(f"search.{name} is {getattr(self, name)!r}: expected {expected}.")
 
     @property
-    def cost_name(self) -> CostName:
+    def cost_names(self) -> tuple[CostName, ...]:
         """What accuracy is weighed against."""
-        return cost_of(self.objectives)
+        return costs_of(self.objectives)
+
+    @property
+    def on_latency(self) -> bool:
+        """Whether latency is among what accuracy is weighed against, so that each trial is measured first."""
+        return "latency_ms" in self.objectives
+
+    @property
+    def limits(self) -> CostLimits:
+        """What a network may cost at most, to be trained."""
+        return CostLimits(self.max_flops, self.max_params)
 
     @property
     def time_budget_seconds(self) -> float | None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nas.records.cost_limits import NO_LIMITS, CostLimits
 from search_spaces.architecture import Architecture
 from search_spaces.space import Pick, Space, Value
-from search_spaces.space_cost import cheapest_architecture
+from search_spaces.space_cost import Counted, cheapest_architecture
 from trainers.data.config import DataSummary
 
 
@@ -40,33 +41,41 @@ class CandidateSource(Protocol):
 
 
 class SpaceCandidates:
-    """The architectures of `space` that may be trained: none of them has more than `max_flops` on this data."""
+    """The architectures of `space` that may be trained: those that are within `limits` on this data."""
 
-    def __init__(self, space: Space, data: DataSummary, max_flops: float | None) -> None:
+    def __init__(self, space: Space, data: DataSummary, limits: CostLimits = NO_LIMITS) -> None:
         self._space = space
         self._data = data
-        self._max_flops = max_flops
+        self._limits = limits
         self._domains = choice_domains(space)
-        cheapest = cheapest_architecture(
-            space, image_size=data.image_size, in_channels=data.in_channels, classes=data.classes
-        )
-        self._cheapest = self.candidate(cheapest).choices
+        # What brings a candidate within each limit, by the choices of the cheapest.
+        self._cheapest: list[tuple[CostLimits, Mapping[str, Value]]] = []
+        if limits.flops is not None or limits.params is None:
+            self._cheapest.append((CostLimits(flops=limits.flops), self._cheapest_choices("flops")))
+        if limits.params is not None:
+            self._cheapest.append((CostLimits(params=limits.params), self._cheapest_choices("params")))
+
+    def _cheapest_choices(self, counted: Counted) -> Mapping[str, Value]:
+        data = self._data
+        size = {"image_size": data.image_size, "in_channels": data.in_channels, "classes": data.classes}
+        return self.candidate(cheapest_architecture(self._space, counted, **size)).choices
 
     @property
     def domains(self) -> Mapping[str, Sequence[Value]]:
         return self._domains
 
     def sample(self, rng: random.Random) -> Candidate | None:
-        """A random candidate; where that is over the limit, with as many choices of the cheapest as bring it within."""
+        """A random candidate; where that is over a limit, with as many choices of the cheapest as bring it within."""
         candidate = self._decided(lambda name, values: rng.choice(values))
-        cheap = list(self._cheapest.items())
-        rng.shuffle(cheap)
-        wanted = dict(candidate.choices)
-        for name, value in cheap:
-            if self._affordable(candidate):
-                break
-            wanted[name] = value
-            candidate = self._preferring(wanted, rng)
+        for limit, choices in self._cheapest:
+            cheap = list(choices.items())
+            rng.shuffle(cheap)
+            wanted = dict(candidate.choices)
+            for name, value in cheap:
+                if limit.allow(candidate.flops, candidate.params):
+                    break
+                wanted[name] = value
+                candidate = self._preferring(wanted, rng)
         return candidate if self._affordable(candidate) else None
 
     def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
@@ -104,7 +113,7 @@ class SpaceCandidates:
         return self._space.decide(lambda name, values: candidate.choices[choice_name(name)])
 
     def _affordable(self, candidate: Candidate) -> bool:
-        return self._max_flops is None or candidate.flops <= self._max_flops
+        return self._limits.allow(candidate.flops, candidate.params)
 
     def _decided(self, pick: Pick) -> Candidate:
         choices: dict[str, Value] = {}

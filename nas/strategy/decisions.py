@@ -152,7 +152,7 @@ class Decisions:
         peers = [peer for peer in state.trials if peer.number != number and len(peer.accuracies) >= rung]
         at_rung = [trial, *peers]
         costs = posterior.costs([one.candidate for one in at_rung])
-        points = [(one.accuracies[rung - 1], float(cost)) for one, cost in zip(at_rung, costs, strict=True)]
+        points = [(one.accuracies[rung - 1], *cost) for one, cost in zip(at_rung, costs.tolist(), strict=True)]
         improvements = self._improvements_at_rung(at_rung, points, posterior)
         return should_continue(
             points[0],

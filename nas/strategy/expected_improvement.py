@@ -1,57 +1,72 @@
-"""What training an architecture may add to the front: expected hypervolume improvement with FLOPs known exactly.
+"""What training an architecture may add to the front: expected hypervolume improvement with its costs known exactly.
 
-Latency, where that is the cost, is taken as if it were: `flops` are then milliseconds, measured or predicted.
+Latency, where that is a cost, is taken as if it were, measured or predicted.
 
-Pure functions on arrays. Accuracy is 1 − exp(z) with z normal, so above each step of the front the expected
-improvement is the price of a European put on a log-normal error (Black and Scholes 1973), and the
-improvement of two objectives (Emmerich et al. 2006) is the sum of these prices over the front's steps, times the steps'
-widths in FLOPs.
+Pure functions on arrays. A point (a, c) adds to the hypervolume what it offers to each budget y that allows it, c ≤ y
+in every cost: the accuracy a above the best that the front offers there, if that is any. The costs being known, all
+that is random is a, so that the expectation goes under the integral over budgets,
+
+    E[improvement] = ∫ over y from c to the reference of E[max(a − best(y), 0)] dy,
+
+and best(y) is constant on each of the front's regions (`nas.records.cost_regions`): a sum over these, of the volume of
+the region's part beyond c times one expectation for each accuracy of the front. Accuracy is 1 − exp(z) with z normal,
+so that the expectation is the price of a European put on a log-normal error, its strike the error of the front there
+(Black and Scholes 1973). With one cost the regions are the front's steps, and this is the improvement of two objectives
+(Emmerich et al. 2006) at a known cost.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from nas.records.pareto import Point, front
+from nas.records.cost_regions import cost_regions
+from nas.records.pareto import Point
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """The best accuracy that a front offers for given FLOPs, as a step function up to the reference.
+class Regions:
+    """Disjoint regions of costs from `lower` up to `upper`, [S, C], and the best accuracies there, [S]."""
 
-    starts: [S], rising, the FLOPs from which a step holds, the first 0; `end` is where the last one ends. accuracies:
-    [S], rising, the first that of the reference.
-    """
-
-    starts: Array
+    lower: Array
+    upper: Array
     accuracies: Array
-    end: float
 
 
-def steps_of(points: list[Point], reference: Point) -> Steps:
-    """The steps of the front of `points` within `reference` (least accuracy, most FLOPs)."""
-    floor, end = reference
-    members = [points[index] for index in front(points)]
-    inside = sorted({point for point in members if point[0] > floor and point[1] < end}, key=lambda point: point[1])
-    return Steps(
-        np.array([0.0, *(flops for _, flops in inside)]), np.array([floor, *(accuracy for accuracy, _ in inside)]), end
+def regions_of(points: Sequence[Point], reference: Point) -> Regions:
+    """The regions of the front of `points` within `reference` (least accuracy, most of each cost), by rising costs."""
+    regions = cost_regions(points, reference)
+    shape = len(regions), len(reference) - 1
+    return Regions(
+        np.array([region.lower for region in regions]).reshape(shape),
+        np.array([region.upper for region in regions]).reshape(shape),
+        np.array([region.accuracy for region in regions]),
     )
 
 
-def expected_hypervolume_improvement(mean: Array, variance: Array, flops: Array, steps: Steps) -> Array:
-    """[M] expected hypervolume improvements of M architectures, in accuracy times FLOPs.
+def expected_hypervolume_improvement(mean: Array, variance: Array, costs: Array, regions: Regions) -> Array:
+    """[M] expected hypervolume improvements of M architectures, in accuracy times costs.
 
-    mean, variance: [M], of the log error. flops: [M], exact.
+    mean, variance: [M], of the log error. costs: [M, C], exact.
     """
-    ends = np.append(steps.starts[1:], steps.end)
-    widths = np.maximum(ends - np.maximum(steps.starts, flops[:, None]), 0.0)
-    strikes = np.maximum(1.0 - steps.accuracies, 1e-300)
+    volumes = _volumes_beyond(costs, regions)
+    # Several regions may have the same accuracy, and then the same price.
+    accuracies, place = np.unique(regions.accuracies, return_inverse=True)
+    strikes = np.maximum(1.0 - accuracies, 1e-300)
     std = np.sqrt(variance)[:, None]
     depth = (np.log(strikes) - mean[:, None]) / std
     forward = np.exp(mean + 0.5 * variance)[:, None]
     prices = strikes * ndtr(depth) - forward * ndtr(depth - std)
-    return np.einsum("ms,ms->m", widths, np.maximum(prices, 0.0))
+    return np.einsum("ms,ms->m", volumes, np.maximum(prices, 0.0).take(place, axis=1))
+
+
+def _volumes_beyond(costs: Array, regions: Regions) -> Array:
+    """[M, S] volumes of the regions' parts in which no cost is below that of an architecture."""
+    volumes = np.ones((len(costs), len(regions.accuracies)))
+    for lower, upper, cost in zip(regions.lower.T, regions.upper.T, costs.T, strict=True):
+        volumes *= np.maximum(upper - np.maximum(lower, cost[:, None]), 0.0)
+    return volumes

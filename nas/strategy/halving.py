@@ -23,8 +23,8 @@ def rung_epochs(minimum_epochs: int, epochs: int, reduction_factor: int) -> tupl
 def lifted_improvement(point: Point, improvement: float, peers: Sequence[tuple[Point, float]]) -> float:
     """A trial's expected improvement, raised to the most of those that it dominates at its rung.
 
-    `peers` are (accuracy at the rung, cost) and expected improvement. So no model ever stops a trial before one that it
-    dominates.
+    `peers` are (accuracy at the rung, cost, …) and expected improvement. So no model ever stops a trial before one that
+    it dominates.
     """
     return max([improvement, *(other for other_point, other in peers if dominates(point, other_point))])
 
@@ -41,7 +41,7 @@ def should_continue(
 ) -> bool:
     """Whether a trial at a rung trains on.
 
-    `point` is its (accuracy at the rung, cost), `improvement` what it is expected to add to the front's hypervolume,
+    `point` is its (accuracy at the rung, cost, …), `improvement` what it is expected to add to the front's hypervolume,
     `peers` the same of the other trials that reached this rung. `rival_improvement` is that of the best that could be
     trained instead, for `epochs`. Fewer trials than the reduction factor stop nobody.
     """

@@ -6,7 +6,7 @@ and then a mistake by a factor is the same mistake in a fast network as in a slo
 unit of time or on the order of the measurements.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +17,8 @@ from nas.strategy.features import FeatureEncoder
 
 Array = NDArray[np.float64]
 
-# The costs of candidates, [M] of M.
-Costs = Callable[[Sequence[Candidate]], Array]
-
 # Beside the squared differences in features, which are of the order of 1: one measurement moves a coefficient half way.
 PENALTY = 1.0
-
-
-def flops_costs(candidates: Sequence[Candidate]) -> Array:
-    """[M] FLOPs of M candidates: the cost that needs no model."""
-    return np.array([candidate.flops for candidate in candidates])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,7 @@ def ridge(features: Array, targets: Array, penalty: float) -> Ridge:
 
 
 class LatencyModel:
-    """Latencies, as `Costs`: those that were measured as they are, of all others what the regression says."""
+    """Latencies: those that were measured as they are, of all others what the regression says."""
 
     def __init__(self, measured: Sequence[tuple[Candidate, float]], encoder: FeatureEncoder) -> None:
         """`measured`: candidates and their latencies, at least one. Of several of one candidate the first counts."""

@@ -1,7 +1,7 @@
 """The posterior of final accuracy, of trials and of what was never trained, and what training them may add.
 
-Pure: plain trials in, expected improvements out. Nothing depends on the order of the trials or on the unit of the cost,
-which is FLOPs, or latency: measured for each trial, and predicted for what was not measured
+Pure: plain trials in, expected improvements out. Nothing depends on the order of the trials or on the units of the
+costs, which are FLOPs, parameters, or latency: measured for each trial, and predicted for what was not measured
 (`nas.strategy.latency_model`).
 """
 
@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from nas.records.objectives import CostName
 from nas.records.pareto import Point, front
+from nas.strategy.candidate_costs import Costs, candidate_costs
 from nas.strategy.candidates import Candidate
 from nas.strategy.earlier_results import EarlierResults
-from nas.strategy.expected_improvement import expected_hypervolume_improvement, steps_of
+from nas.strategy.expected_improvement import expected_hypervolume_improvement, regions_of
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
-from nas.strategy.latency_model import Costs, LatencyModel, flops_costs
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
 
 Array = NDArray[np.float64]
@@ -33,7 +34,7 @@ FANTASIES = 8
 class TrialView:
     """A trial as the decisions see it: `accuracies` of its epochs, from the first on, each in [0, 1].
 
-    `latency_ms` is what it was measured to cost; None where the cost is FLOPs, or is not known yet.
+    `latency_ms` is what it was measured to cost; None where latency is no cost, or is not known yet.
     "held" waits at a rung; "ended" is over short of the full budget, for whatever reason.
     """
 
@@ -46,7 +47,8 @@ class TrialView:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What is maximised: the hypervolume over `reference`, (least accuracy, most cost), after `epochs` of training.
+    """What is maximised: the hypervolume over `reference`, (least accuracy, most of each of the costs `cost_names`),
+    after `epochs` of training.
 
     `rungs` are the epochs after which trials are decided upon. `resolution` is the least error that tells from none.
     """
@@ -55,6 +57,7 @@ class Objective:
     epochs: int
     rungs: tuple[int, ...]
     resolution: float
+    cost_names: tuple[CostName, ...] = ("flops",)
 
     def log_error(self, accuracy: float) -> float:
         return math.log(max(1.0 - accuracy, self.resolution))
@@ -87,8 +90,8 @@ class Posterior:
             if informed.leave_one_out_log_density(len(seen)) > alone:
                 self._process, self._earlier = informed, earlier
         accuracies = 1 - np.exp(self._process.observed_means()[: len(seen)])
-        self.costs = _costs(trials, encoder)
-        points = [(float(a), float(cost)) for a, cost in zip(accuracies, self.costs(candidates), strict=True)]
+        self.costs = _costs(trials, encoder, objective.cost_names)
+        points = _points(accuracies, self.costs(candidates))
         self.promising = [candidates[index] for index in front(points)] + self._promising_elsewhere()
         # Trained to the end, by what the Gaussian process makes of their results: a lucky run is not taken at its word.
         self._finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
@@ -112,7 +115,7 @@ class Posterior:
         pending = [candidate for candidate in self._pending if candidate.key != leaving_out]
         if not pending:
             mean, variance = self._process.predict(features)
-            return expected_hypervolume_improvement(mean, variance, costs, steps_of(self._finished, reference))
+            return expected_hypervolume_improvement(mean, variance, costs, regions_of(self._finished, reference))
         random = np.random.default_rng(self._seed)
         draws, means, variance = self._process.fantasies(
             self._features(pending), features, FANTASIES, random
@@ -120,9 +123,9 @@ class Posterior:
         pending_costs = self.costs(pending)
         total = np.zeros(len(candidates))
         for draw, mean in zip(1 - np.exp(draws), means, strict=True):
-            imagined = [(float(a), float(cost)) for a, cost in zip(draw, pending_costs, strict=True)]
+            imagined = _points(draw, pending_costs)
             total += expected_hypervolume_improvement(
-                mean, variance, costs, steps_of([*self._finished, *imagined], reference)
+                mean, variance, costs, regions_of([*self._finished, *imagined], reference)
             )
         return total / len(draws)
 
@@ -132,18 +135,23 @@ class Posterior:
             return []
         candidates = self._earlier.candidates
         accuracies = 1 - np.exp(self._process.predict(self._features(candidates))[0])
-        return [candidates[index] for index in front(list(zip(accuracies, self.costs(candidates), strict=True)))]
+        return [candidates[index] for index in front(_points(accuracies, self.costs(candidates)))]
 
     def _features(self, candidates: Sequence[Candidate]) -> Array:
         features = self._encoder.encode(candidates)
         return features if self._earlier is None else self._earlier.of_this_search(features)
 
 
-def _costs(trials: Sequence[TrialView], encoder: FeatureEncoder) -> Costs:
-    """What candidates cost: FLOPs, unless the trials were measured."""
+def _costs(trials: Sequence[TrialView], encoder: FeatureEncoder, names: Sequence[CostName]) -> Costs:
+    """What candidates cost, by what the trials were measured to."""
     in_order = sorted(trials, key=lambda trial: trial.number)
     measured = [(trial.candidate, trial.latency_ms) for trial in in_order if trial.latency_ms is not None]
-    return LatencyModel(measured, encoder) if measured else flops_costs
+    return candidate_costs(names, measured, encoder)
+
+
+def _points(accuracies: Array, costs: Array) -> list[Point]:
+    """Points of [N] accuracies and [N, C] costs."""
+    return [(accuracy, *rest) for accuracy, rest in zip(accuracies.tolist(), costs.tolist(), strict=True)]
 
 
 def observations(trials: Sequence[TrialView], objective: Objective) -> list[tuple[Candidate, float, float]]:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from nas.records.cost_limits import CostLimits
 from nas.strategy.candidates import Candidate, CandidateSource, SpaceCandidates
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.posterior import Posterior
@@ -118,13 +119,14 @@ def _attempts(
     return {candidate.key: candidate for candidate in drawn if candidate is not None and candidate.key not in known}
 
 
-def slow_architectures(space: Space, data: DataSummary, max_flops: float | None, seed: int) -> tuple[Architecture, ...]:
+def slow_architectures(space: Space, data: DataSummary, limits: CostLimits, seed: int) -> tuple[Architecture, ...]:
     """What may be the slowest that a search meets: the anchors, and the one of the highest cost that is easily found.
 
-    None has more than `max_flops`, which has to leave something of the space.
+    All are within `limits`, which have to leave something of the space.
     """
-    source = SpaceCandidates(space, data, max_flops)
+    source = SpaceCandidates(space, data, limits)
     highest_cost = initial_design(source, 1, (), seed)
     assert highest_cost is not None
     found = dict.fromkeys([*space.anchors(), source.architecture(highest_cost.candidate)])
-    return tuple(one for one in found if max_flops is None or data.cost(one).flops <= max_flops)
+    costs = {one: data.cost(one) for one in found}
+    return tuple(one for one in found if limits.allow(costs[one].flops, costs[one].params))

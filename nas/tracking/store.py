@@ -39,7 +39,7 @@ def described_tracker(
         ledger.search_id,
         rung_epochs(search.minimum_epochs, header.training.epochs, search.reduction_factor),
         clock=clock,
-        cost_name=search.cost_name,
+        cost_names=search.cost_names,
         errors=directory.errors,
         started_at=min((record.started_at for record in own if record.started_at is not None), default=None),
     )
@@ -71,7 +71,7 @@ def bring_up_to_date(
     """
     last = latest_moment(ledger.records) or time.time()
     tracker = described_tracker(tracking, directory, ledger, lambda: last)
-    summary = summarise(ledger.records, facts.reference, facts.cost_name, facts.data.validation_images)
+    summary = summarise(ledger.records, facts.reference, facts.cost_names, facts.data.validation_images)
     tracker.sync(ledger.records, summary)
     tracker.log_files(files)
     log_full_trainings(store_uri(tracking, directory), tracker, ledger.search_id, trained)

@@ -72,7 +72,7 @@ class Tracker:
 
     `uri` is a tracking URI. Artifacts of a new experiment go to `artifacts` (None: where the server puts them). `rungs`
     are in epochs. `clock` gives seconds since 1970, and so is `started_at`, when the search was started (None: now).
-    `cost_name` is what its views show accuracy against, and `errors` the directory of what was said of failed trials.
+    `cost_names` are what its views show accuracy against, and `errors` the directory of what was said of failed trials.
     Any method raises where MLflow cannot be written; called again after `reload`, it goes on where it was.
     """
 
@@ -87,7 +87,7 @@ class Tracker:
         *,
         clock: Callable[[], float] = time.time,
         started_at: float | None = None,
-        cost_name: CostName = "flops",
+        cost_names: Sequence[CostName] = ("flops",),
         errors: Path | None = None,
     ) -> None:
         check_store(uri)
@@ -96,7 +96,7 @@ class Tracker:
         self._search_id = search_id
         self._name = name
         self._rungs = tuple(rungs)
-        self._cost_name = cost_name
+        self._cost_names = tuple(cost_names)
         self._errors = errors
         self._clock = clock
         self._started_at = clock() if started_at is None else started_at
@@ -209,7 +209,7 @@ class Tracker:
         held = self._client.get_experiment(self._experiment_id).tags
         note = experiment_note(held.get(NOTE, ""), self._experiment_id, self._name, self.links)
         created_ms = round(1000 * self._started_at)
-        wanted = view_tags(self._search_id, self._name, created_ms, self._cost_name) | {NOTE: note}
+        wanted = view_tags(self._search_id, self._name, created_ms, self._cost_names) | {NOTE: note}
         for key, value in _changed(wanted, held).items():
             self._client.set_experiment_tag(self._experiment_id, key, value)
         self._answered()

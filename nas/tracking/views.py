@@ -1,18 +1,14 @@
 """What the MLflow UI shows of a search at one click: its views, its links, and the notes that hold them."""
 
+from collections.abc import Sequence
+
 from nas.records.objectives import CostName
 from nas.reporting.style import REPORT_PAGE
 from nas.tracking.run_fields import COST_METRICS, EPOCH_METRICS, LATENCY_METRICS
 from nas.tracking.saved_view import UI_OF_TRAINING, SavedView, Scatter, columns, saved_view_path, saved_view_tag
 
-CHARTS: dict[CostName, tuple[Scatter, ...]] = {
-    "flops": (Scatter("flops", "val_accuracy"), Scatter("params", "val_accuracy")),
-    "latency_ms": (Scatter("latency_ms", "val_accuracy"), Scatter("flops", "val_accuracy")),
-}
-METRICS: dict[CostName, tuple[str, ...]] = {
-    "flops": EPOCH_METRICS + COST_METRICS,
-    "latency_ms": EPOCH_METRICS + COST_METRICS + LATENCY_METRICS,
-}
+# What there is of every trial, to be shown beside a search's own costs.
+COUNTED: tuple[CostName, ...] = ("flops", "params")
 COLUMNS = (
     *columns("metrics", ("val_accuracy", "flops", "params", "latency_ms")),
     *columns("params", ("depth", "base_channels", "stem", "stage1", "stage2", "stage3", "stage4")),
@@ -31,17 +27,19 @@ def front_alone_slug(search_id: str) -> str:
     return f"front-alone-{search_id}"
 
 
-def view_tags(search_id: str, name: str, created_ms: int, cost_name: CostName = "flops") -> dict[str, str]:
+def view_tags(
+    search_id: str, name: str, created_ms: int, cost_names: Sequence[CostName] = ("flops",)
+) -> dict[str, str]:
     """The experiment tags that hold the two views of a search."""
     trials = f"tags.`nas.search_id` = '{search_id}' and tags.`nas.kind` = 'trial'"
     # The UI loads a hundred runs, so the order brings the front into them, whatever the number of trials.
-    all_trials = _view(front_slug(search_id), f"{name}: the front among all trials", trials, created_ms, cost_name)
+    all_trials = _view(front_slug(search_id), f"{name}: the front among all trials", trials, created_ms, cost_names)
     front_filter = f"{trials} and tags.`pareto` = 'front'"
-    front_alone = _view(front_alone_slug(search_id), f"{name}: the front alone", front_filter, created_ms, cost_name)
+    front_alone = _view(front_alone_slug(search_id), f"{name}: the front alone", front_filter, created_ms, cost_names)
     return dict(map(saved_view_tag, (all_trials, front_alone)))
 
 
-def _view(slug: str, title: str, run_filter: str, created_ms: int, cost_name: CostName) -> SavedView:
+def _view(slug: str, title: str, run_filter: str, created_ms: int, cost_names: Sequence[CostName]) -> SavedView:
     return SavedView(
         slug=slug,
         title=title,
@@ -49,10 +47,16 @@ def _view(slug: str, title: str, run_filter: str, created_ms: int, cost_name: Co
         sort_column="tags.`pareto`",
         ascending=False,
         columns=COLUMNS,
-        charts=CHARTS[cost_name],
-        metrics=METRICS[cost_name],
+        charts=charts(cost_names),
+        metrics=EPOCH_METRICS + COST_METRICS + (LATENCY_METRICS if "latency_ms" in cost_names else ()),
         created_ms=created_ms,
     )
+
+
+def charts(cost_names: Sequence[CostName]) -> tuple[Scatter, ...]:
+    """Accuracy against each of a search's costs, and against another one where there is one alone."""
+    shown = list(dict.fromkeys([*cost_names, *COUNTED]))
+    return tuple(Scatter(name, "val_accuracy") for name in shown[: max(2, len(cost_names))])
 
 
 def front_path(experiment_id: str, search_id: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nas.records.pareto import Point
-from nas.strategy.expected_improvement import steps_of
+from nas.strategy.expected_improvement import regions_of
 from nas.strategy.posterior import Posterior
 from tests.benchmarks.raw_runs import Score
 from tests.benchmarks.table import Table, TableSource
@@ -15,8 +15,8 @@ INTERVAL = (0.05, 0.95)
 
 def nearest_to_front(table: Table, reference: Point) -> list[int]:
     """The rows within the reference whose log error is least above that of the true front at their FLOPs."""
-    steps = steps_of(table.points(range(len(table.rows))), reference)
-    best = steps.accuracies[np.searchsorted(steps.starts, table.flops, side="right") - 1]
+    steps = regions_of(table.points(range(len(table.rows))), reference)
+    best = steps.accuracies[np.searchsorted(steps.lower[:, 0], table.flops, side="right") - 1]
     distances = np.log(np.maximum(1 - table.accuracy, 1e-6)) - np.log(np.maximum(1 - best, 1e-6))
     inside = np.flatnonzero((table.flops < reference[1]) & (table.accuracy > reference[0]))
     return [int(row) for row in inside[np.argsort(distances[inside], kind="stable")][:NEAREST]]

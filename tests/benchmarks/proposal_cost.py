@@ -91,7 +91,7 @@ def main() -> None:
     for name in ("resnet_stages", "resnet_blocks"):
         path = Path(space_module.__file__).with_name(f"{name}.yaml")
         space = space_from_mapping(name, yaml.safe_load(path.read_text(encoding="utf-8")))
-        source = SpaceCandidates(space, DIGITS, None)
+        source = SpaceCandidates(space, DIGITS)
         for trials in options.trials:
             ours = statistics.median(proposal_seconds(source, trials, options.repeats))
             theirs = statistics.median(tpe_seconds(source, trials, options.repeats))

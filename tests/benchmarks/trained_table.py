@@ -135,7 +135,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     wanted = [task for task in itertools.islice(tasks(command.space), options.trainings) if task.key not in known]
-    candidates = SpaceCandidates(command.space, check_data(command.data), None)
+    candidates = SpaceCandidates(command.space, check_data(command.data))
     names = columns(command.space, command.training.epochs)
     with (
         ProcessPoolExecutor(options.processes, get_context("spawn")) as pool,

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def make_search(
             record = TrialRecord(
                 number, architecture, cost.flops + index, cost.params, number, "running",
                 anchor=not index and not replicate, replicate=replicate,
-                cost_name=search.cost_name, latency_ms=None if search.cost_name == "flops" else 1.0,
+                cost_names=search.cost_names, latency_ms=1.0 if search.on_latency else None,
             )  # fmt: skip
             ledger.register(record, tiny_space())
             for epoch in (1, 2):
@@ -109,6 +110,29 @@ def test_replicates_say_how_much_trainings_differ(tmp_path: Path, capsys: pytest
     assert report(runs, "a", "b") == 0
     output = capsys.readouterr().out
     assert "(4 and 4 replicates), p = 0.029: real" in output and "nothing of other seeds of a search" in output
+
+
+def test_searches_on_three_objectives_are_compared_in_one_box(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    three = {"objectives": ("val_accuracy", "flops", "params")}
+    make_search(runs, "better", BETTER, search=three)
+    make_search(runs, "worse", WORSE, search={**three, "max_params": 1e6})
+    assert report(runs, "worse", "better") == 0
+    output = capsys.readouterr().out
+    assert re.search(r"above an accuracy of 10.0% and below [\d.]+ MFLOPs and 1,000,000 parameters\.", output)
+    (out,) = (runs / "comparisons").iterdir()
+    with (out / "comparison.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["search"]: row for row in csv.DictReader(file)}
+    assert {(row["reference_flops"], row["reference_params"]) for row in rows.values()} == {
+        (rows["worse"]["reference_flops"], rows["worse"]["reference_params"])
+    }
+    assert float(rows["better"]["hypervolume"]) > float(rows["worse"]["hypervolume"]) > 0
+    two = {"objectives": ("val_accuracy", "flops")}
+    make_search(runs, "two", WORSE, search=two)
+    assert report(runs, "better", "two") == 2
+    assert "the objectives of the one is ['val_accuracy', 'flops', 'params'], of the other" in capsys.readouterr().err
 
 
 LATENCY = {"objectives": ("val_accuracy", "latency_ms")}

@@ -60,6 +60,8 @@ def search_settings(**changes: object) -> SearchSettings:
         "reduction_factor": 3,
         "seed": 0,
         "max_flops": None,
+        "max_params": None,
+        "max_latency_ms": None,
         "time_budget": None,
         "min_accuracy": None,
         "epochs": None,

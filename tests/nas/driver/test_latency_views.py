@@ -29,11 +29,11 @@ from tests.support.reports import Page
 from tests.support.searches import DIGITS, trial_record
 
 REFERENCE = (0.1, 8.0)
-FACTS = SearchFacts("name", DIGITS, 2, REFERENCE, "latency_ms")
+FACTS = SearchFacts("name", DIGITS, 2, REFERENCE, ("latency_ms",))
 
 
 def on_latency(number: int, accuracy: float, latency_ms: float | None, **changes: Any) -> TrialRecord:
-    return trial_record(number, (0.5, accuracy), cost_name="latency_ms", latency_ms=latency_ms, **changes)
+    return trial_record(number, (0.5, accuracy), cost_names=("latency_ms",), latency_ms=latency_ms, **changes)
 
 
 # By FLOPs the front would be trial 2 alone.
@@ -47,7 +47,7 @@ RECORDS = (
 
 
 def summary() -> Summary:
-    return summarise(RECORDS, REFERENCE, "latency_ms")
+    return summarise(RECORDS, REFERENCE, ("latency_ms",))
 
 
 def test_the_summary_measures_cost_in_milliseconds() -> None:
@@ -83,7 +83,7 @@ def test_the_terminal_lists_latency_and_gains_of_it(tmp_path: Path) -> None:
         ["2", "90.00%", "6", "ms"],
     ]
     end = SearchEnd("name", "id", "digits", False, 1.0, 1.0)
-    directory, summary = run_directory(str(tmp_path), "name"), summarise(records, REFERENCE, "latency_ms")
+    directory, summary = run_directory(str(tmp_path), "name"), summarise(records, REFERENCE, ("latency_ms",))
     print_conclusion(console, directory, end, summary, [], "the way on")
     text = output.getvalue()
     assert "(80.00%, 2 ms):\n  at equal latency: +2.00 points (trial 5)\n" in text
@@ -127,7 +127,7 @@ def test_mlflow_holds_both_latencies_and_plots_that_of_the_search() -> None:
     values = {point.name: point.value for point in cost_metrics(RECORDS[0])}
     assert (values["latency_ms"], values["inference_latency_ms"], values["peak_memory_mb"]) == (2.0, 1.75, 3.5)
     assert {point.name for point in cost_metrics(RECORDS[1])} == {"flops", "params", "latency_ms"}
-    tags = view_tags("abc", "name", 0, "latency_ms")
+    tags = view_tags("abc", "name", 0, ("latency_ms",))
     stored = json.loads(tags[TAG_PREFIX + front_slug("abc")])["state"].removeprefix("deflate;")
     state = json.loads(zlib.decompress(base64.b64decode(stored)))
     axes = [chart["xaxis"]["key"] for chart in state["compareRunCharts"] if chart["type"] == "SCATTER"]

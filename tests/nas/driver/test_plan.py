@@ -6,6 +6,7 @@ from rich.console import Console
 
 from nas.driver.checks import check_reachable
 from nas.driver.plan import print_plan
+from nas.records.cost_limits import NO_LIMITS, CostLimits
 from search_spaces.errors import UserError
 from search_spaces.space import Space
 from tests.support.searches import DIGITS, search_settings, shipped_space, tiny_space
@@ -38,7 +39,7 @@ def test_without_halving_the_epochs_are_a_product() -> None:
 
 
 def test_samples_keep_the_limit() -> None:
-    low, high = check_reachable(shipped_space(), DIGITS, None)
+    low, high = check_reachable(shipped_space(), DIGITS, NO_LIMITS)
     limit = low + 0.3 * (high - low)
     lines = [line for line in plan(max_flops=limit).splitlines() if line.startswith("sample")]
     units = {"kFLOPs": 1e3, "MFLOPs": 1e6}
@@ -47,7 +48,11 @@ def test_samples_keep_the_limit() -> None:
 
 
 def test_a_limit_below_everything_is_refused() -> None:
-    lowest, _ = check_reachable(tiny_space(), DIGITS, None)
-    check_reachable(tiny_space(), DIGITS, float(lowest))
+    lowest, _ = check_reachable(tiny_space(), DIGITS, NO_LIMITS)
+    check_reachable(tiny_space(), DIGITS, CostLimits(float(lowest)))
+    fewest = min(DIGITS.cost(anchor).params for anchor in tiny_space().anchors())
+    check_reachable(tiny_space(), DIGITS, CostLimits(params=float(fewest)))
+    with pytest.raises(UserError, match="--max-params is 7, and the smallest architecture of resnet_stages on 16² ima"):
+        check_reachable(tiny_space(), DIGITS, CostLimits(params=7.0))
     with pytest.raises(UserError, match=f"has {lowest:,} FLOPs: expected at least that"):
-        check_reachable(tiny_space(), DIGITS, lowest - 1.0)
+        check_reachable(tiny_space(), DIGITS, CostLimits(lowest - 1.0))

@@ -156,6 +156,14 @@ def test_results_that_would_not_compare_are_never_mixed(
     assert difference in message and "cannot be compared" in message and "--fork" not in message
 
 
+def test_other_objectives_are_refused_in_a_line(begun: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"search.objectives: \[val_accuracy, flops\] -> \[val_accuracy, flops, params\]"
+    ):
+        again(begun, "search.objectives=[val_accuracy,flops,params]")
+    assert again(begun, "--max-params", "200k").search.max_params == 200_000
+
+
 @pytest.mark.parametrize("override", ["search=null", "training=[1]", "data.rot=x", "space=other", "search.sampler=tp"])
 def test_other_mistakes_are_refused_as_in_a_new_search(override: str, begun: Path) -> None:
     for fork in ([], ["--fork", "two"]):
@@ -192,7 +200,7 @@ def test_a_setting_that_the_ledger_does_not_know_has_its_default(tmp_path: Path)
     header = asked(begun).to_json()
     header["search"] = {key: value for key, value in header["search"].items() if key != "keep_checkpoints"}
     (tmp_path / "old").mkdir()
-    with new_study(ledger_url(tmp_path / "old" / "ledger.db"), "old", header):
+    with new_study(ledger_url(tmp_path / "old" / "ledger.db"), "old", header, 1):
         pass
     command = read_command(["--resume", "old", "--runs-dir", str(tmp_path)])
     assert command.search == begun.search

@@ -69,7 +69,7 @@ def new_engine(directory: Path, name: str, objectives: tuple[str, str], **settin
     """An engine whose ledger has a latency reference, where it needs one: the slowest of the space."""
     wanted = search_settings(objectives=objectives, sampler="ehvi", **settings)
     ledger = Ledger.create(ledger_url(directory / f"{name}.db"), name, search_header(search=wanted))
-    if wanted.cost_name == "latency_ms":
+    if wanted.on_latency:
         slowest = max(every_architecture(SPACE), key=slow_attention_ms)
         ledger.record_latency_reference(LatencyReference(slowest, slow_attention_ms(slowest), 1))
     return start_engine(ledger, SPACE, DIGITS, wanted, EPOCHS)
@@ -78,7 +78,7 @@ def new_engine(directory: Path, name: str, objectives: tuple[str, str], **settin
 def run(engine: Engine) -> None:
     """Trains every assignment one after the other; each is measured before it trains."""
     while (assignment := engine.next_assignment()) is not None:
-        if engine.settings.cost_name == "latency_ms":
+        if engine.settings.on_latency:
             engine.report_latency(assignment.number, slow_attention_ms(assignment.architecture))
         final = accuracy_of(assignment.architecture)
         for epoch in range(assignment.recorded_epochs + 1, EPOCHS + 1):

@@ -15,6 +15,7 @@ from nas.ledger.database import ledger_url
 from nas.ledger.forking import beyond_imports, check_whole, taken_over
 from nas.ledger.ledger import Ledger
 from nas.ledger.trial_codec import owner_of
+from nas.records.cost_limits import NO_LIMITS
 from nas.records.front import front_of
 from nas.records.summary import summarise
 from nas.records.trial import Outcome, TrialRecord
@@ -149,7 +150,7 @@ def test_only_finished_trials_are_taken_over_and_where_they_come_from_is_kept() 
         for number, (outcome, architecture) in enumerate(zip(outcomes, architectures, strict=False))
     ]
     twice = trial_record(7, (0.5,), architecture=architectures[0], replicate=1, imported_from="older/3")
-    taken = taken_over([*records, twice], "old", space, None)
+    taken = taken_over([*records, twice], "old", space, NO_LIMITS)
     assert [(record.number, record.imported_from, record.replicate) for record in taken.results] == [
         (0, "old/0", 0), (1, "older/3", 1),
     ]  # fmt: skip
@@ -174,7 +175,7 @@ def test_a_fork_that_was_cut_off_is_not_gone_on_with(tmp_path: Path) -> None:
         check_whole(ledger)
     space = tiny_space()
     records = [trial_record(n, architecture=a) for n, a in enumerate(space.anchors())]
-    ledger.take_over(taken_over(records, "old", space, None).results, space)
+    ledger.take_over(taken_over(records, "old", space, NO_LIMITS).results, space)
     check_whole(ledger)
     check_whole(Ledger.open(ledger_url(tmp_path / "ledger.db"), "new"))
 

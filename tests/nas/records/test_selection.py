@@ -45,6 +45,8 @@ def test_picks(choice: str, number: int) -> None:
         ("max-flops=10", r"the nearest is trial 0 with 1000 \(1 kFLOPs\)"),
         ("max-params=9", "the nearest is trial 0 with 10 parameters"),
         ("max-latency=1", "the nearest is trial 1 with 2 ms"),
+        ("max-memory=1", r"the nearest is trial \d with \S+ MB"),
+        ("max-memory=-1", "expected MB of peak memory, as in max-memory=200"),
         ("max-flops=few", "expected a number of FLOPs"),
         ("max-flops", "expected a number of FLOPs"),
         ("max-params=nan", "expected a number of parameters"),
@@ -156,5 +158,5 @@ def test_the_knee_does_not_depend_on_the_order_of_the_trials() -> None:
 
 def test_help_names_every_choice() -> None:
     assert {choice.partition("=")[0] for choice in PICKS} == {
-        "knee", "accuracy", "within", "max-flops", "max-params", "max-latency", "trial",
+        "knee", "accuracy", "within", "max-flops", "max-params", "max-memory", "max-latency", "trial",
     }  # fmt: skip

@@ -45,10 +45,25 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ({"max_flops": float("nan")}, "max_flops is nan"),
         ({"time_budget": "soon"}, "'soon'"),
         ({"objectives": ("val_accuracy", "latency")}, "unknown search objective 'latency'.*Did you mean 'latency_ms'"),
-        ({"objectives": ("val_acc", "flops")}, "expected one of val_accuracy, flops, latency_ms. Did you mean 'val_ac"),
-        ({"objectives": ("flops", "val_accuracy")}, r"is \[flops, val_accuracy\]: expected \[val_accuracy, flops\] or"),
-        ({"objectives": ("val_accuracy",)}, r"is \[val_accuracy\]: expected .* or \[val_accuracy, latency_ms\]"),
-        ({"objectives": ("val_accuracy", "flops", "latency_ms")}, "expected"),
+        ({"objectives": ("val_acc", "flops")}, "of val_accuracy, flops, latency_ms, params. Did you mean 'val_ac"),
+        (
+            {"objectives": ("flops", "val_accuracy")},
+            r"is \[flops, val_accuracy\]: expected val_accuracy and then one or",
+        ),
+        ({"objectives": ("val_accuracy",)}, r"is \[val_accuracy\]: expected .* or \[val_accuracy, flops, params\]"),
+        ({"objectives": ("val_accuracy", "flops", "flops")}, "each once, as"),
+        ({"objectives": ("val_accuracy", "flops", "val_accuracy")}, "each once, as"),
+        ({"objectives": ()}, r"is \[\]: expected val_accuracy and then"),
+        ({"objectives": ("val_accuracy", "flops", "peak_memory_mb")}, "'peak_memory_mb': peak memory is measured of"),
+        ({"objectives": ("val_accuracy", "flops", "parms")}, "unknown search objective 'parms'.*Did you mean 'params'"),
+        ({"max_params": 0.0}, "max_params is 0.0: expected a number above 0"),
+        ({"max_params": float("inf")}, "max_params is inf"),
+        ({"max_latency_ms": 3.0}, "max_latency_ms is 3: expected latency_ms among search.objectives"),
+        ({"max_latency_ms": -1.0}, "max_latency_ms is -1.0: expected a number above 0"),
+        (
+            {"objectives": ("val_accuracy", "flops", "latency_ms"), "deterministic": True},
+            "deterministic is true: expect",
+        ),
         ({"objectives": ("val_accuracy", "latency_ms"), "deterministic": True}, "deterministic is true: expected"),
     ],
 )
@@ -68,11 +83,14 @@ def test_limits_at_their_ends_are_allowed() -> None:
     search_settings(min_accuracy=0.999)
 
 
-def test_the_cost_is_the_second_objective() -> None:
-    assert search_settings().cost_name == "flops"
+def test_the_costs_are_the_objectives_after_the_first() -> None:
+    assert search_settings().cost_names == ("flops",) and not search_settings().on_latency
     on_latency = search_settings(objectives=("val_accuracy", "latency_ms"))
-    assert on_latency.cost_name == "latency_ms"
+    assert on_latency.cost_names == ("latency_ms",) and on_latency.on_latency
     assert SearchSettings.from_json(json.loads(json.dumps(on_latency.to_json()))) == on_latency
+    several = search_settings(objectives=("val_accuracy", "params", "flops", "latency_ms"))
+    assert several.cost_names == ("params", "flops", "latency_ms") and several.on_latency
+    assert SearchSettings.from_json(json.loads(json.dumps(several.to_json()))) == several
     with pytest.raises(UserError, match="objectives is 'flops': expected a list of names"):
         SearchSettings.from_json(on_latency.to_json() | {"objectives": "flops"})
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from nas.records.cost_limits import CostLimits
 from nas.strategy.candidates import Candidate, SpaceCandidates, choice_domains, choice_name
 from search_spaces.space import Space, Value
-from search_spaces.space_cost import flops_range
+from search_spaces.space_cost import flops_range, params_range
 from tests.support.present import present
 from tests.support.searches import DIGITS, shipped_space, tiny_space
 
@@ -34,7 +35,7 @@ def check(candidate: Candidate, space: Space, source: SpaceCandidates) -> None:
 @pytest.mark.parametrize("make", SPACES.values(), ids=SPACES)
 def test_what_is_drawn_or_changed_can_be_built(make: Callable[[], Space]) -> None:
     space = make()
-    source = SpaceCandidates(space, DIGITS, None)
+    source = SpaceCandidates(space, DIGITS)
     rng = random.Random(1)
     for candidate in drawn(source, 25):
         check(candidate, space, source)
@@ -45,7 +46,7 @@ def test_what_is_drawn_or_changed_can_be_built(make: Callable[[], Space]) -> Non
 
 def test_a_change_changes_little() -> None:
     """One choice or a few, where a random architecture shares a third of its choices by chance."""
-    source = SpaceCandidates(shipped_space(), DIGITS, None)
+    source = SpaceCandidates(shipped_space(), DIGITS)
     rng = random.Random(0)
     differing = []
     for candidate in drawn(source, 100):
@@ -56,7 +57,7 @@ def test_a_change_changes_little() -> None:
 
 
 def test_every_choice_is_changed_alone_sooner_or_later() -> None:
-    source = SpaceCandidates(tiny_space(), DIGITS, None)
+    source = SpaceCandidates(tiny_space(), DIGITS)
     rng = random.Random(0)
     start = drawn(source, 1)[0]
     operators = [f"stage{stage}.operator" for stage in range(1, 5)]
@@ -68,7 +69,7 @@ def test_every_choice_is_changed_alone_sooner_or_later() -> None:
 
 
 def test_a_choice_that_no_longer_applies_goes_and_one_that_does_comes() -> None:
-    source = SpaceCandidates(shipped_space(), DIGITS, None)
+    source = SpaceCandidates(shipped_space(), DIGITS)
     rng = random.Random(0)
     seen = set()
     for candidate in drawn(source, 200):
@@ -85,7 +86,7 @@ def test_nothing_exceeds_the_limit(share: float) -> None:
     space = shipped_space()
     low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = low + share * (high - low)
-    source = SpaceCandidates(space, DIGITS, limit)
+    source = SpaceCandidates(space, DIGITS, CostLimits(limit))
     rng = random.Random(0)
     parents = drawn(source, 300)
     mutants = [source.mutate(parent, rng) for parent in parents]
@@ -93,15 +94,35 @@ def test_nothing_exceeds_the_limit(share: float) -> None:
     assert all(one.flops <= limit for one in [*parents, *mutants] if one is not None)
 
 
+@pytest.mark.parametrize("with_flops", [False, True])
+def test_nothing_exceeds_the_limit_on_parameters(with_flops: bool) -> None:
+    space = shipped_space()
+    size = {"image_size": 16, "in_channels": 1, "classes": 10}
+    low, high = params_range(space, **size)
+    fewest, most = flops_range(space, **size)
+    limits = CostLimits(fewest + 0.1 * (most - fewest) if with_flops else None, low + 0.05 * (high - low))
+    source = SpaceCandidates(space, DIGITS, limits)
+    rng = random.Random(0)
+    parents = drawn(source, 300)
+    found = [*parents, *(source.mutate(parent, rng) for parent in parents)]
+    assert len(parents) > 250 and len({one.key for one in parents}) > 150
+    assert all(limits.allow(one.flops, one.params) for one in found if one is not None)
+
+
+def test_limits_that_nothing_is_within_leave_nothing() -> None:
+    assert not drawn(SpaceCandidates(shipped_space(), DIGITS, CostLimits(params=1.0)), 20)
+    assert not drawn(SpaceCandidates(shipped_space(), DIGITS, CostLimits(1e9, 1.0)), 20)
+
+
 def test_an_architecture_over_the_limit_is_still_a_candidate() -> None:
     space = shipped_space()
     anchor = space.anchors()[0]
-    assert SpaceCandidates(space, DIGITS, 1.0).candidate(anchor).key == anchor.id
+    assert SpaceCandidates(space, DIGITS, CostLimits(1.0)).candidate(anchor).key == anchor.id
 
 
 @pytest.mark.parametrize("make", SPACES.values(), ids=SPACES)
 def test_domains_hold_every_value_that_is_drawn(make: Callable[[], Space]) -> None:
-    source = SpaceCandidates(make(), DIGITS, None)
+    source = SpaceCandidates(make(), DIGITS)
     seen: dict[str, set[Value]] = {}
     for candidate in drawn(source, 400):
         for name, value in candidate.choices.items():
@@ -116,7 +137,7 @@ def test_a_space_without_a_choice_has_a_domain() -> None:
     fixed = {"operator": ["convolution"], "spatial_extent": [3], "heads": [2], "positional_encoding": ["none"]}
     space = shipped_space(stem=["convolution"], depth=[14], width=[0.125], stages=fixed)
     assert choice_domains(space) == {"stem": ("convolution",)}
-    assert SpaceCandidates(space, DIGITS, None).sample(random.Random(0)) is not None
+    assert SpaceCandidates(space, DIGITS).sample(random.Random(0)) is not None
 
 
 def test_names_without_the_values_they_are_narrowed_to() -> None:

@@ -20,7 +20,7 @@ from tests.support.searches import DIGITS, shipped_space
 
 SPACE = shipped_space()
 LOWEST_COST, HIGHEST_COST = flops_range(SPACE, image_size=16, in_channels=1, classes=10)
-SOURCE = SpaceCandidates(SPACE, DIGITS, None)
+SOURCE = SpaceCandidates(SPACE, DIGITS)
 EPOCHS, RUNGS, FACTOR = 9, (1, 3), 3
 
 

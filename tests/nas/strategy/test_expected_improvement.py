@@ -2,12 +2,14 @@
 
 import math
 import random
+from collections.abc import Sequence
 
+import moocore
 import numpy as np
 import pytest
 
 from nas.records.pareto import Point, hypervolume
-from nas.strategy.expected_improvement import expected_hypervolume_improvement, steps_of
+from nas.strategy.expected_improvement import expected_hypervolume_improvement, regions_of
 
 REFERENCE = (0.3, 90.0)
 
@@ -15,30 +17,33 @@ REFERENCE = (0.3, 90.0)
 def random_points(seed: int, count: int) -> list[Point]:
     """Shuffled, with ties in either objective and points beyond the reference."""
     rng = random.Random(seed)
-    points = [(rng.randint(0, 12) / 12, float(rng.randint(1, 100))) for _ in range(count)]
+    points: list[Point] = [(rng.randint(0, 12) / 12, float(rng.randint(1, 100))) for _ in range(count)]
     points += points[: count // 3]
     rng.shuffle(points)
     return points
 
 
-def gain_of(point: Point, points: list[Point], reference: Point = REFERENCE) -> float:
+def gain_of(point: Point, points: Sequence[Point], reference: Point = REFERENCE) -> float:
     return hypervolume([*points, point], reference) - hypervolume(points, reference)
 
 
-def expected(mean: float, variance: float, flops: float, points: list[Point], reference: Point = REFERENCE) -> float:
-    steps = steps_of(points, reference)
-    return float(expected_hypervolume_improvement(np.array([mean]), np.array([variance]), np.array([flops]), steps)[0])
+def expected(
+    mean: float, variance: float, flops: float, points: Sequence[Point], reference: Point = REFERENCE
+) -> float:
+    regions, costs = regions_of(points, reference), np.array([[flops]])
+    return float(expected_hypervolume_improvement(np.array([mean]), np.array([variance]), costs, regions)[0])
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 20])
 @pytest.mark.parametrize("seed", range(3))
 def test_steps_are_the_best_accuracy_for_given_flops(seed: int, count: int) -> None:
     points = random_points(seed, count)
-    steps = steps_of(points, REFERENCE)
-    assert steps.starts[0] == 0 and steps.end == REFERENCE[1] and (np.diff(steps.starts) > 0).all()
+    steps = regions_of(points, REFERENCE)
+    starts, ends = steps.lower[:, 0], steps.upper[:, 0]
+    assert starts[0] == 0 and ends[-1] == REFERENCE[1] and (starts[1:] == ends[:-1]).all() and (starts < ends).all()
     for flops in [0.5, *np.arange(1, 90, 0.5)]:
         best = max([REFERENCE[0], *(accuracy for accuracy, at in points if at <= flops)])
-        assert steps.accuracies[np.searchsorted(steps.starts, flops, side="right") - 1] == best
+        assert steps.accuracies[np.searchsorted(starts, flops, side="right") - 1] == best
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 20])
@@ -104,7 +109,7 @@ def test_many_at_once_are_each_on_its_own() -> None:
     points = random_points(2, 10)
     rng = np.random.default_rng(0)
     means, variances, flops = rng.normal(-1.5, 1, 30), rng.random(30), rng.uniform(1, 120, 30)
-    together = expected_hypervolume_improvement(means, variances, flops, steps_of(points, REFERENCE))
+    together = expected_hypervolume_improvement(means, variances, flops[:, None], regions_of(points, REFERENCE))
     alone = [expected(m, v, f, points) for m, v, f in zip(means, variances, flops, strict=True)]
     assert together == pytest.approx(alone)
 
@@ -113,3 +118,63 @@ def test_the_order_of_the_points_does_not_matter() -> None:
     points = random_points(3, 15)
     improvements = {expected(-1.0, 0.3, 25.0, random.Random(seed).sample(points, len(points))) for seed in range(10)}
     assert len(improvements) == 1
+
+
+def points_of_several_costs(seed: int, count: int, costs: int) -> list[Point]:
+    """Shuffled, with ties in any objective and points beyond the reference."""
+    rng = random.Random(seed)
+    points = [(rng.randint(0, 12) / 12, *(float(rng.randint(1, 10)) for _ in range(costs))) for _ in range(count)]
+    points += points[: count // 3]
+    rng.shuffle(points)
+    return points
+
+
+def minimised(points: Sequence[Point]) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    return np.array([(-point[0], *point[1:]) for point in points])
+
+
+def volume_by_library(points: Sequence[Point], reference: Point) -> float:
+    if not points:
+        return 0.0
+    return float(moocore.hypervolume(minimised(points), ref=[-reference[0], *reference[1:]]))
+
+
+@pytest.mark.parametrize("costs", [2, 3])
+@pytest.mark.parametrize("count", [0, 1, 4, 20])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gain_at_several_costs_is_the_mean_over_draws(seed: int, count: int, costs: int) -> None:
+    points, reference = points_of_several_costs(seed, count, costs), (0.3, *([9.0] * costs))
+    mean, variance = [(-1.2, 0.3), (-3.0, 1.0), (-0.5, 0.05)][seed]
+    cost = tuple(float(random.Random(seed).randint(1, 7)) for _ in range(costs))
+    draws = 1 - np.exp(mean + math.sqrt(variance) * np.random.default_rng(seed).standard_normal(3000))
+    before = volume_by_library(points, reference)
+    gains = np.array([volume_by_library([*points, (draw, *cost)], reference) - before for draw in draws.tolist()])
+    found = expected_hypervolume_improvement(
+        np.array([mean]), np.array([variance]), np.array([cost]), regions_of(points, reference)
+    )
+    assert found[0] == pytest.approx(gains.mean(), abs=5 * gains.std() / math.sqrt(len(gains)) + 1e-9)
+
+
+@pytest.mark.parametrize("costs", [2, 3])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_sure_thing_gains_at_several_costs_what_it_adds(seed: int, costs: int) -> None:
+    points, reference = points_of_several_costs(seed, 3 * seed, costs), (0.3, *([9.0] * costs))
+    rng = random.Random(seed)
+    sure = [(rng.randint(1, 23) / 24, *(float(rng.randint(1, 10)) for _ in range(costs))) for _ in range(20)]
+    found = expected_hypervolume_improvement(
+        np.log([1 - point[0] for point in sure]),
+        np.full(len(sure), 1e-16),
+        np.array([point[1:] for point in sure]),
+        regions_of(rng.sample(points, len(points)), reference),
+    )
+    before = volume_by_library(points, reference)
+    added = [volume_by_library([*points, point], reference) - before for point in sure]
+    assert found == pytest.approx(added, abs=1e-4)
+
+
+def test_a_second_cost_that_is_the_same_for_all_changes_nothing() -> None:
+    points = random_points(4, 12)
+    alone = expected(-1.5, 0.4, 7.0, points)
+    regions = regions_of([(*point, 3.0) for point in points], (*REFERENCE, 5.0))
+    found = expected_hypervolume_improvement(np.array([-1.5]), np.array([0.4]), np.array([[7.0, 3.0]]), regions)
+    assert found[0] == pytest.approx(2.0 * alone)

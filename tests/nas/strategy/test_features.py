@@ -119,7 +119,7 @@ def test_nothing_to_encode_is_refused(arguments: tuple[Any, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["resnet_stages", "resnet_blocks"])
 def test_architectures_of_a_shipped_space_differ_where_their_choices_do(name: str) -> None:
-    source = SpaceCandidates(shipped_space(name), DIGITS, None)
+    source = SpaceCandidates(shipped_space(name), DIGITS)
     rng = random.Random(0)
     some = [one for one in (source.sample(rng) for _ in range(12)) if one is not None]
     encoder = FeatureEncoder(source.domains, some)

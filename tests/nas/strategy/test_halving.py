@@ -11,13 +11,16 @@ Peer = tuple[Point, float]
 
 
 def random_rung(seed: int) -> list[Peer]:
-    """Points with ties in either objective and in both, and improvements that have nothing to do with them."""
+    """Points of one cost, or of two, with ties in any objective and in all, and improvements that have nothing to do
+    with them.
+    """
     rng = random.Random(seed)
-    levels = rng.choice([2, 4, 1000])
-    trials = [
-        ((rng.randint(0, levels) / levels, float(rng.randint(1, levels))), rng.choice([0.0, 1.0, rng.random()]))
-        for _ in range(rng.randint(1, 30))
-    ]
+    levels, costs = rng.choice([2, 4, 1000]), 1 + seed % 2
+
+    def point() -> Point:
+        return rng.randint(0, levels) / levels, *(float(rng.randint(1, levels)) for _ in range(costs))
+
+    trials = [(point(), rng.choice([0.0, 1.0, rng.random()])) for _ in range(rng.randint(1, 30))]
     trials += trials[: rng.randint(0, 3)]
     rng.shuffle(trials)
     return trials
@@ -68,9 +71,9 @@ def test_a_gain_is_lifted_to_the_most_of_what_is_dominated(seed: int) -> None:
     trials = random_rung(seed)
     for point, improvement in trials:
         highest = improvement
-        for (accuracy, flops), other in trials:
-            no_worse = point[0] >= accuracy and point[1] <= flops
-            if no_worse and (point[0] > accuracy or point[1] < flops) and other > highest:
+        for (accuracy, *costs), other in trials:
+            no_worse = point[0] >= accuracy and all(mine <= its for mine, its in zip(point[1:], costs, strict=True))
+            if no_worse and point != (accuracy, *costs) and other > highest:
                 highest = other
         assert lifted_improvement(point, improvement, trials) == highest
 
@@ -105,7 +108,8 @@ def test_units_and_order_do_not_matter(seed: int, scale: float) -> None:
     trials = random_rung(seed)
     order = random.Random(seed).sample(range(len(trials)), len(trials))
     fates = going(trials)
-    scaled = [((trials[i][0][0], trials[i][0][1] * scale), trials[i][1] * scale) for i in order]
+    points: list[Point] = [(point[0], *(cost * scale for cost in point[1:])) for point, _ in trials]
+    scaled = [(points[i], trials[i][1] * scale) for i in order]
     assert going(scaled, rival_improvement=8.0 * scale) == [fates[index] for index in order]
 
 

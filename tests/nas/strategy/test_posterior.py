@@ -19,7 +19,7 @@ from nas.strategy.posterior import Objective, Posterior, TrialView, observations
 from nas.strategy.proposals import distinct
 from tests.support.searches import DIGITS, shipped_space
 
-SOURCE = SpaceCandidates(shipped_space(), DIGITS, None)
+SOURCE = SpaceCandidates(shipped_space(), DIGITS)
 POOL = list(distinct(SOURCE.sample, 80, random.Random(0), ()).values())
 OBJECTIVE = Objective((0.1, 1.1 * max(one.flops for one in POOL)), 9, (1, 3), 1e-3)
 ENCODER = FeatureEncoder(SOURCE.domains, POOL)

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from nas.records.cost_limits import CostLimits
 from nas.records.seeds import derived_seed
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.posterior import Objective, Posterior, TrialView
@@ -19,7 +20,7 @@ from tests.support.searches import DIGITS, shipped_space, tiny_space
 def source_of(space: Space, share: float | None = None) -> SpaceCandidates:
     """The candidates of a space, up to a share of its range of FLOPs."""
     low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
-    return SpaceCandidates(space, DIGITS, None if share is None else low + share * (high - low))
+    return SpaceCandidates(space, DIGITS, CostLimits(None if share is None else low + share * (high - low)))
 
 
 def trained(source: SpaceCandidates, count: int, seed: int = 0) -> list[TrialView]:
@@ -153,4 +154,4 @@ def test_the_same_seed_proposes_the_same() -> None:
 
 def test_a_space_of_which_nothing_may_be_trained_is_refused() -> None:
     with pytest.raises(ValueError, match="sample of candidates"):
-        encoder_of(SpaceCandidates(tiny_space(), DIGITS, 1.0), 0)
+        encoder_of(SpaceCandidates(tiny_space(), DIGITS, CostLimits(1.0)), 0)

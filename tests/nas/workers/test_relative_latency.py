@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas.records.cost_limits import CostLimits
 from nas.records.latency_reference import LatencyReference
 from nas.strategy.proposals import slow_architectures
 from nas.workers.relative_latency import measured_latency
@@ -74,9 +75,9 @@ def test_what_may_be_slow_is_the_anchors_and_the_highest_cost_within_the_limit(s
     space = shipped_space()
     low, high = flops_range(space, image_size=16, in_channels=1, classes=10)
     limit = None if share is None else low + share * (high - low)
-    slow = slow_architectures(space, DIGITS, limit, 0)
+    slow = slow_architectures(space, DIGITS, CostLimits(limit), 0)
     flops = [DIGITS.cost(architecture).flops for architecture in slow]
     most = high if limit is None else limit
     assert max(flops) <= most and flops[-1] == max(flops) > 0.9 * most
     assert slow[:-1] == tuple(a for a in space.anchors() if DIGITS.cost(a).flops <= most)
-    assert slow_architectures(space, DIGITS, limit, 0) == slow
+    assert slow_architectures(space, DIGITS, CostLimits(limit), 0) == slow
