@@ -94,7 +94,8 @@ class Posterior:
         points = _points(accuracies, self.costs(candidates))
         self.promising = [candidates[index] for index in front(points)] + self._promising_elsewhere()
         # Trained to the end, by what the Gaussian process makes of their results: a lucky run is not taken at its word.
-        self._finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
+        finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
+        self._finished = [finished[index] for index in front(finished)]
         running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
         self._pending = [running[key] for key in sorted(running)]
 

@@ -17,6 +17,7 @@ from nas.driver.plan import print_plan
 from nas.driver.result_files import SearchEnd
 from nas.export import print_front
 from nas.records.front import best_of, front_hypervolume, front_of, hypervolume_history
+from nas.records.objectives import CostName
 from nas.records.search_facts import SearchFacts
 from nas.records.selection import pick
 from nas.records.summary import summarise
@@ -30,7 +31,7 @@ from tests.support.bundles import inference_cost
 from tests.support.reports import Page
 from tests.support.searches import DIGITS, search_settings, shipped_space, trial_record
 
-COSTS = ("flops", "params")
+COSTS: tuple[CostName, ...] = ("flops", "params")
 REFERENCE = (0.1, 10_000_000.0, 500_000.0)
 FACTS = SearchFacts("name", DIGITS, 2, REFERENCE, COSTS)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from mlflow import MlflowClient
 from optuna.study import StudyDirection
 
 from nas.engine.engine import Engine
@@ -16,7 +17,10 @@ from nas.records.latency_reference import LatencyReference
 from nas.records.pareto import Point, hypervolume
 from search_spaces.architecture import Architecture, Attention
 from search_spaces.space_cost import flops_range, params_range
+from tests.entries.test_search import SMALL, summary
+from tests.entries.test_search import run as run_script
 from tests.nas.engine.test_latency_search import EPOCHS, SPACE, every_architecture
+from tests.support.present import present
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, slow_attention_ms
 
 THREE = ("val_accuracy", "flops", "params")
@@ -114,13 +118,17 @@ def test_more_is_found_than_at_random(searched: tuple[Path, Engine], tmp_path: P
 
 def test_limits_hold_on_both_costs_and_what_a_sampler_proposes_beyond_them_is_rejected(tmp_path: Path) -> None:
     (fewest, most), (low, high) = flops_range(SPACE, **SIZE), params_range(SPACE, **SIZE)
-    limits = {"max_flops": fewest + 0.7 * (most - fewest), "max_params": low + 0.5 * (high - low)}
+    flops, params = fewest + 0.7 * (most - fewest), low + 0.5 * (high - low)
     for sampler in ("ehvi", "nsga2"):
-        engine = run(new_engine(tmp_path, sampler, sampler=sampler, trials=4, scheduler="none", **limits))
+        engine = run(
+            new_engine(
+                tmp_path, sampler, sampler=sampler, trials=4, scheduler="none", max_flops=flops, max_params=params
+            )
+        )
         trained = [record for record in engine.records if record.trained]
         assert len(trained) == 4, sampler
-        assert all(r.flops <= limits["max_flops"] and r.params <= limits["max_params"] for r in trained)
-        assert engine.reference == (0.1, limits["max_flops"], limits["max_params"])
+        assert all(r.flops <= flops and r.params <= params for r in trained)
+        assert engine.reference == (0.1, flops, params)
         reasons = [record.reason or "" for record in engine.records if record.outcome == "rejected"]
         assert all("exceed the limit of" in reason for reason in reasons) and (sampler != "ehvi" or not reasons)
     assert Ledger.open(ledger_url(tmp_path / "nsga2.db"), "nsga2").records == engine.records
@@ -137,3 +145,31 @@ def test_latency_may_be_one_of_several_costs_and_has_a_limit_of_its_own(tmp_path
     limited = new_engine(tmp_path, "limited", objectives, trials=2, max_latency_ms=0.5 * slowest)
     assert limited.reference[2] == 0.5 * slowest
     assert limited.ledger.header.facts("limited", slowest).reference == limited.reference
+
+
+@pytest.mark.slow
+def test_a_real_search_on_three_objectives(tmp_path: Path) -> None:
+    """Searched, shown, exported, gone on with, and not gone on with for others."""
+    objectives = "search.objectives=[val_accuracy,flops,params]"
+    words = ("--space", "resnet_stages", "--name", "three", *SMALL, objectives, "--max-params", "130k")
+    done = run_script(tmp_path, "nas/search.py", *words, "--trials", "3")
+    assert done.returncode == 0, done.stderr
+    assert "accuracy over the logarithms of FLOPs and parameters" in done.stdout
+    result = summary(tmp_path, "three")
+    assert result["reference"]["params"] == 130_000 and 0 < result["hypervolume"] < 1
+    assert all(member["params"] <= 130_000 for member in result["front"])
+    directory = tmp_path / "runs" / "three"
+    assert (directory / "report" / "front_params.png").is_file()
+    client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    experiment = present(client.get_experiment_by_name("architecture search"))
+    children = [run for run in client.search_runs([experiment.experiment_id]) if run.data.tags["nas.kind"] == "trial"]
+    ledger = Ledger.open(ledger_url(directory / "ledger.db"), "three")
+    held = {int(run.data.tags["nas.trial"]): run.data.metrics["params"] for run in children}
+    assert held == {record.number: record.params for record in ledger.records if record.trained}
+    other = run_script(tmp_path, "nas/search.py", "--resume", "three", "search.objectives=[val_accuracy,flops]")
+    assert other.returncode == 2 and other.stderr.count("\n") == 1 and "search.objectives" in other.stderr
+    picked = run_script(tmp_path, "nas/export.py", "three", "--pick", "max-params=130k")
+    assert picked.returncode == 0, picked.stderr
+    further = run_script(tmp_path, "nas/search.py", "--resume", "three", "--trials", "4")
+    assert further.returncode == 0, further.stderr
+    assert len(Ledger.open(ledger_url(directory / "ledger.db"), "three").records) >= 4
