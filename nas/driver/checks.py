@@ -84,6 +84,7 @@ def check_reachable(space: Space, data: DataSummary, limits: CostLimits) -> tupl
                 f"--max-params is {limits.params:g}, and the smallest architecture of {space.name} on "
                 f"{data.image_size}² images has {fewest:,} parameters: expected at least that."
             )
+    if limits.flops is not None and limits.params is not None:
         source, rng = SpaceCandidates(space, data, limits), random.Random(0)
         if all(source.sample(rng) is None for _ in range(ATTEMPTS)):
             raise UserError(

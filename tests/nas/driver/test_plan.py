@@ -54,5 +54,9 @@ def test_a_limit_below_everything_is_refused() -> None:
     check_reachable(tiny_space(), DIGITS, CostLimits(params=float(fewest)))
     with pytest.raises(UserError, match="--max-params is 7, and the smallest architecture of resnet_stages on 16² ima"):
         check_reachable(tiny_space(), DIGITS, CostLimits(params=7.0))
+    # The architecture of the fewest FLOPs has stages of convolution, which take more parameters than attention.
+    with pytest.raises(UserError, match="no architecture was found that is within both --max-flops"):
+        check_reachable(tiny_space(), DIGITS, CostLimits(float(lowest), float(fewest)))
+    check_reachable(tiny_space(), DIGITS, CostLimits(float(lowest), 1e9))
     with pytest.raises(UserError, match=f"has {lowest:,} FLOPs: expected at least that"):
         check_reachable(tiny_space(), DIGITS, CostLimits(lowest - 1.0))
