@@ -77,7 +77,10 @@ def anchor_gain(
     members = [beside(record) for record in sorted(front, key=lambda record: record.cost_in(cost_name))]
     most_accurate = max((member for member in members if member.saved >= 0), key=lambda member: member.points)
     cheapest = next(member for member in members if member.points >= 0)
-    dearer = [member for member in members if -NEARLY_EQUAL <= member.saved < 0]
+    # Where there are several costs, a dearer member may be on the front for another of them.
+    dearer = [
+        member for member in members if -NEARLY_EQUAL <= member.saved < 0 and member.points > most_accurate.points
+    ]
     slightly_dearer = max(dearer, key=lambda member: member.points, default=None)
     saved_range, perhaps = None, None
     if validation_images is not None:

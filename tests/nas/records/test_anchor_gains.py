@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from scipy.stats import binom
@@ -9,6 +10,7 @@ from scipy.stats import binom
 from nas.driver.conclusion import gain_lines
 from nas.records.anchor_gains import anchor_gain
 from nas.records.front import front_of
+from nas.records.objectives import COSTS
 from nas.records.summary import summarise
 from tests.support.searches import trial_record
 from trainers.intervals import margin_of_difference
@@ -83,3 +85,16 @@ def test_failures_may_be_why_nothing_is_better() -> None:
     records = [ANCHOR, trial_record(1, (), outcome="failed")]
     text = "\n".join(gain_lines(summarise(records, (0.1, 1e7))))
     assert "nothing that was trained is more accurate, and 1 failed" in text and "±" not in text
+
+
+def test_a_dearer_member_that_is_on_the_front_for_another_cost_is_no_gain() -> None:
+    costs: dict[str, Any] = {"cost_names": ("flops", "params")}
+    anchor = trial_record(0, (0.8,), flops=4_000_000, params=9_000, anchor=True, **costs)
+    small = trial_record(1, (0.7,), flops=4_100_000, params=5_000, **costs)
+    members = front_of([anchor, small])
+    assert len(members) == 2 and anchor_gain(anchor, members, "flops", 1000).slightly_dearer is None
+    better = trial_record(2, (0.82,), flops=4_200_000, params=9_500, **costs)
+    for cost_name in COSTS.keys() - {"latency_ms"}:
+        gain = anchor_gain(anchor, front_of([anchor, small, better]), cost_name, 1000)
+        assert gain.slightly_dearer is not None and gain.slightly_dearer.number == 2
+        assert gain.slightly_dearer.saved == pytest.approx(-0.05 if cost_name == "flops" else -1 / 18)
