@@ -34,9 +34,7 @@ def taken_over(records: Sequence[TrialRecord], name: str, space: Space, limits: 
     """
     finished = [record for record in records if record.outcome == "finished"]
     fit = [
-        record
-        for record in finished
-        if limits.allow(record.flops, record.params) and space.holds(record.architecture)
+        record for record in finished if limits.allow(record.flops, record.params) and space.holds(record.architecture)
     ]
     anchors = space.anchors()
     results = (

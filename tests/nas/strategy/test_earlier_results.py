@@ -17,7 +17,7 @@ from nas.strategy.posterior import Objective, Posterior, TrialView
 from nas.strategy.proposals import distinct
 from tests.support.searches import DIGITS, shipped_space
 
-SOURCE = SpaceCandidates(shipped_space(), DIGITS, None)
+SOURCE = SpaceCandidates(shipped_space(), DIGITS)
 POOL = list(distinct(SOURCE.sample, 400, random.Random(0), ()).values())
 ENCODER = FeatureEncoder(SOURCE.domains, POOL)
 OBJECTIVE = Objective((0.1, 1.1 * max(one.flops for one in POOL)), 1, (), 1e-3)

@@ -12,6 +12,7 @@ import scipy.stats
 
 from nas.records.pareto import dominates
 from nas.strategy.candidates import Candidate, SpaceCandidates
+from nas.strategy.earlier_results import EarlierResults, EarlierTask
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
@@ -188,3 +189,27 @@ def test_nothing_is_worth_much_at_what_is_known_to_be_poor() -> None:
     improvements = posterior(trials).expected_improvements(POOL[:41])
     assert improvements[:40].max() < 0.2 * OBJECTIVE.reference[1]
     assert np.isfinite(improvements).all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_order_of_the_costs_does_not_matter_and_a_second_one_adds_to_what_is_promising(seed: int) -> None:
+    trials, most = history(seed, 20), 1.1 * max(one.params for one in POOL)
+    least, most_flops = OBJECTIVE.reference
+    by_flops, by_params = (
+        Posterior(trials, ENCODER, replace(OBJECTIVE, reference=reference, cost_names=names), seed=0)
+        for reference, names in (
+            ((least, most_flops, most), ("flops", "params")),
+            ((least, most, most_flops), ("params", "flops")),
+        )
+    )
+    assert by_flops.costs(POOL).tolist() == [[one.flops, one.params] for one in POOL]
+    assert by_params.costs(POOL).tolist() == [[one.params, one.flops] for one in POOL]
+    improvements = by_flops.expected_improvements(POOL)
+    assert improvements == pytest.approx(by_params.expected_improvements(POOL)) and improvements.max() > 0
+    promising = {one.key for one in by_flops.promising}
+    assert promising == {one.key for one in by_params.promising}
+    assert promising >= {one.key for one in posterior(trials).promising}
+    earlier = EarlierResults([EarlierTask(tuple(POOL[:30]), tuple(-0.1 * number for number in range(30)))], ENCODER)
+    objective = replace(OBJECTIVE, reference=(least, most_flops, most), cost_names=("flops", "params"))
+    informed = Posterior(trials, ENCODER, objective, 0, earlier)
+    assert np.isfinite(informed.expected_improvements(POOL)).all()
