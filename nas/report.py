@@ -3,6 +3,7 @@
 python nas/report.py NAME [--tracking-uri URI]      the report in the search's directory, and MLflow
 python nas/report.py NAME --trained DIR...          full trainings of its trials into MLflow, too
 python nas/report.py NAME --open | --out DIR        the report alone, without MLflow
+python nas/report.py NAME --serve [--port N]        the report while the search runs, to a browser on this machine
 python nas/report.py A B ...                        several fronts in one page and one picture, compared
 """
 
@@ -25,12 +26,15 @@ from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import TrackingSettings
-from search_spaces.arguments import ArgumentParser, path
+from search_spaces.arguments import ArgumentParser, path, port
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
+
+# Of --serve.
+DEFAULT_PORT = 5100
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -56,6 +60,13 @@ def argument_parser() -> argparse.ArgumentParser:
         "--tracking-uri", metavar="URI", help="the MLflow store to write (default: that which the search wrote)"
     )
     parser.add_argument(
+        "--serve", action="store_true",
+        help="serve the page on this machine alone, brought up to date while the search runs, until Ctrl-C",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=port, metavar="N", help=f"of --serve (default {DEFAULT_PORT}); 0 takes any that is free"
+    )
+    parser.add_argument(
         "--trained", metavar="DIR", type=path, nargs="+",
         help="bring these full trainings of its trials into MLflow, too, beside those of nas/train_fully.py",
     )  # fmt: skip
@@ -67,13 +78,41 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = argument_parser().parse_args(list(arguments))
         directories = [existing_run(options.runs_dir, name) for name in dict.fromkeys(options.names)]
+        if options.serve:
+            return _serve(directories, options)
+        if options.port is not None:
+            raise UserError("--port is for --serve.")
         return _report(directories[0], options) if len(options.names) == 1 else _compare(directories, options)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
 
 
+def _serve(directories: list[RunDirectory], options: argparse.Namespace) -> int:
+    from nas.driver.live_report import LiveReport
+    from nas.driver.report_server import ReportServer
+
+    if len(directories) > 1:
+        raise UserError(f"--serve is for the report of one search: {len(directories)} are named.")
+    for flag, value in (
+        ("--out", options.out),
+        ("--tracking-uri", options.tracking_uri),
+        ("--trained", options.trained),
+    ):
+        if value is not None:
+            raise UserError(f"{flag} is not for --serve, which writes nothing.")
+    prepare_temporary_directory()
+    report = LiveReport(directories[0], options.ledger_url)
+    with ReportServer(report, DEFAULT_PORT if options.port is None else options.port) as server:
+        print(f"{server.address}  until Ctrl-C", flush=True)
+        if options.open:
+            _open(server.address)
+        server.serve_forever()
+    return SUCCESS
+
+
 def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
+    from nas.driver.commands import background_of
     from nas.ledger.location import read_ledger
     from nas.reporting.write import write_report
 
@@ -84,12 +123,12 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     facts = ledger.header.facts(directory.name, ledger.most_latency_ms)
     out = Path(options.out) if options.out else directory.report
     try:
-        page, *others = write_report(out, facts, ledger.records)
+        page, *others = write_report(out, facts, ledger.records, background_of(directory, ledger.header))
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
     print(page)
     if options.open:
-        _open(page)
+        _open(page.resolve().as_uri())
     if options.open or options.out or ledger.tracking is None:
         return SUCCESS
     tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
@@ -103,9 +142,9 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     return SUCCESS if went_well else FAILURE
 
 
-def _open(page: Path) -> None:
+def _open(address: str) -> None:
     """Opens a page; where there is no browser, as on a server, says so: the page is there all the same."""
-    if not webbrowser.open(page.resolve().as_uri()):
+    if not webbrowser.open(address):
         print("no browser could be started here: the page above is to be opened elsewhere", file=sys.stderr)
 
 
@@ -124,7 +163,7 @@ def _compare(directories: list[RunDirectory], options: argparse.Namespace) -> in
         print(line)
     print(page)
     if options.open:
-        _open(page)
+        _open(page.resolve().as_uri())
     return SUCCESS
 
 

@@ -110,6 +110,14 @@ def at_least(least: int) -> Callable[[str], int]:
     return read
 
 
+def port(text: str) -> int:
+    """An argparse type: a port, or 0 for any that is free."""
+    value = at_least(0)(text)
+    if value > 65535:
+        raise argparse.ArgumentTypeError(f"is {value}: expected at most 65535")
+    return value
+
+
 def share(text: str) -> float:
     """An argparse type: a share from 0 to 1, and below that. Percents are told what they are as a share."""
     percent = text.removesuffix("%").strip()

@@ -88,11 +88,13 @@ class Search:
 
         Raises OSError where it cannot be written.
         """
+        from nas.driver.commands import background_of
         from nas.reporting.write import write_report
 
         directory, ledger = self._directory(), self._ledger()
         facts = ledger.header.facts(self.name, ledger.most_latency_ms)
-        return write_report(Path(out) if out else directory.report, facts, ledger.records)[0]
+        background = background_of(directory, ledger.header)
+        return write_report(Path(out) if out else directory.report, facts, ledger.records, background)[0]
 
     def export(self, pick: str = "knee", out: str | Path | None = None, *, onnx: bool = False) -> OpenBundle:
         """Writes an architecture as a bundle: `knee`, `accuracy`, `within=1%`, `max-flops=5M`, `trial=12` and so on.

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from nas.reporting.background import Background, NextCommand
+from nas.settings.config_file import header_text
+from nas.settings.header import SearchHeader
 from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, RunDirectory
 from nas.settings.search_settings import ClusterSettings
 from search_spaces.pasted_commands import PROJECT, python_command, stands_in_project
@@ -15,6 +18,23 @@ def resume_command(directory: RunDirectory, cluster: ClusterSettings) -> str:
 def limits_command(directory: RunDirectory, flags: Sequence[str]) -> str:
     """The command that goes on with a search within other limits, on this machine."""
     return python_command("nas/search.py", "--resume", directory.name, *flags, *_runs_flag(directory))
+
+
+def background_of(directory: RunDirectory, header: SearchHeader) -> Background:
+    """What the report of a search shows of its settings, and of what may be typed next wherever `runs/` is seen."""
+    name, runs = directory.name, _runs_flag(directory)
+    one = python_command("nas/export.py", name, "--pick", "trial=NUMBER", *runs)
+    live = python_command("nas/report.py", name, "--serve", *runs)
+    return Background(
+        header_text(header),
+        (
+            NextCommand("a bundle of the front's knee", export_command(directory)),
+            NextCommand("a bundle of any trial, NUMBER being its number", one),
+            NextCommand("the most accurate member and the anchors, trained fully", train_fully_command(directory)),
+            NextCommand("this page while the search runs", live),
+            NextCommand("going on with the search, on this machine", limits_command(directory, [])),
+        ),
+    )
 
 
 def report_command(directory: RunDirectory) -> str:

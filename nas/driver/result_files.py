@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.driver.search_view import SearchView
 from nas.records.left_out_nodes import LeftOutNode
-from nas.records.search_facts import SearchFacts
 from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
-from nas.reporting.write import write_report
 from nas.settings.run_directory import RunDirectory
 from trainers.files import write_json_atomically
 
@@ -30,13 +29,12 @@ class SearchEnd:
     nodes_left_out: tuple[LeftOutNode, ...] = ()
 
 
-def write_results(
-    directory: RunDirectory, facts: SearchFacts, end: SearchEnd, records: tuple[TrialRecord, ...], summary: Summary
-) -> list[Path]:
+def write_results(view: SearchView, end: SearchEnd, summary: Summary) -> list[Path]:
     """Writes `summary.json` and `front.json`, then the report, which takes longer. The paths of what was written.
 
     The front's file holds nothing that was measured in time, so that a deterministic search writes the same bytes.
     """
+    directory = view.directory
     write_json_atomically(
         directory.summary,
         {
@@ -50,7 +48,7 @@ def write_results(
         },
     )
     write_json_atomically(directory.front, [_results(record) for record in summary.front])
-    return [*write_report(directory.report, facts, records), directory.summary, directory.front]
+    return [*view.write_report(), directory.summary, directory.front]
 
 
 def drop_checkpoints(

@@ -26,8 +26,7 @@ def change_running(
     """
     ledger = read_ledger(directory, ledger_url)
     SearchSettings.from_json({**ledger.header.search.to_json(), **limits})
-    driver = latest_driver(ledger.driver, living_holder(directory))
-    if not _may_run(driver):
+    if not may_run(driver_of(directory, ledger)):
         raise UserError(f"search {directory.name!r} does not run: {_instead(directory, limits)}")
     said = ask(directory, Request(dict(limits), stop))
     if said is None:
@@ -38,18 +37,23 @@ def change_running(
     return said
 
 
-def status_of(directory: RunDirectory, ledger: Ledger) -> SearchStatus:
-    """What a search is doing, as its ledger and the lock of its driver say."""
-    driver = latest_driver(ledger.driver, living_holder(directory))
-    epochs = ledger.header.training.epochs
-    return search_status(directory.name, ledger.records, epochs, ledger.nodes_left_out, driver, time.time())
+def driver_of(directory: RunDirectory, ledger: Ledger) -> DriverRun | None:
+    """The driver of a search, as its ledger and its lock say. None where nobody has run it."""
+    return latest_driver(ledger.driver, living_holder(directory))
 
 
-def _may_run(driver: DriverRun | None) -> bool:
+def may_run(driver: DriverRun | None) -> bool:
     """Whether a driver may be there: of a process on another machine nobody here can tell."""
     if driver is None or driver.ended_at is not None:
         return False
     return driver.host != socket.gethostname() or process_lives(driver.process)
+
+
+def status_of(directory: RunDirectory, ledger: Ledger) -> SearchStatus:
+    """What a search is doing, as its ledger and the lock of its driver say."""
+    driver = driver_of(directory, ledger)
+    epochs = ledger.header.training.epochs
+    return search_status(directory.name, ledger.records, epochs, ledger.nodes_left_out, driver, time.time())
 
 
 def _instead(directory: RunDirectory, limits: Mapping[str, Any]) -> str:

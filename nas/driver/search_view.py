@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.driver.commands import background_of
 from nas.engine.engine import Engine
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import Summary, summarise
 from nas.records.trial import TrialRecord
+from nas.reporting.background import Background
 from nas.reporting.write import write_report
+from nas.settings.run_directory import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,11 @@ class SearchView:
 
     engine: Engine
     facts: SearchFacts
-    report: Path
+    directory: RunDirectory
+
+    @property
+    def background(self) -> Background:
+        return background_of(self.directory, self.engine.ledger.header)
 
     def summary(self) -> Summary:
         facts = self.facts
@@ -27,4 +34,4 @@ class SearchView:
         return self.engine.records, self.summary()
 
     def write_report(self) -> list[Path]:
-        return write_report(self.report, self.facts, self.engine.records)
+        return write_report(self.directory.report, self.facts, self.engine.records, self.background)

@@ -99,7 +99,7 @@ def _search(
             _measure_latency_reference(ledger, command, cluster, template, interrupted)
         with step(console, "taking up the trials of the ledger"):
             engine = _engine(ledger, command, data)
-        view = SearchView(engine, _facts(command, data, engine), directory.report)
+        view = SearchView(engine, _facts(command, data, engine), directory)
         should_stop = StopRule(interrupted.is_set, command.search.time_budget_seconds)
         writer = _writer_of_mlflow(command, directory, ledger, view)
         with said(console, writer, "starting to write to MLflow", "waiting for MLflow") as mlflow:
@@ -231,7 +231,7 @@ def _conclude(
     """Writes what the search came to, and says where to look and what to type next."""
     records, summary = view.state()
     with step(console, "writing the report and the results"):
-        paths = write_results(directory, view.facts, end, tuple(records), summary)
+        paths = write_results(view, end, summary)
         drop_checkpoints(directory, tuple(records), summary, command.search.keep_checkpoints)
     with step(console, "writing the end of the search to MLflow"):
         failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)

@@ -6,7 +6,7 @@ Accelerator time is that of the epochs that were trained, whatever ran beside th
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nas.records.front import hypervolume_history
+from nas.records.front import finished, hypervolume_history
 from nas.records.pareto import Point
 from nas.records.trial import TrialRecord
 
@@ -68,12 +68,14 @@ def compute_used(records: Iterable[TrialRecord], full_epochs: int) -> ComputeUse
 def hypervolume_steps(records: Sequence[TrialRecord], reference: Point) -> list[HypervolumeStep]:
     """The hypervolume of the front after each trial that trained, in the order in which they ended."""
     ended = [record for record in records if record.epochs and (record.finished_at or record.outcome == "finished")]
+    # Of an architecture that was trained several times the first training stands for all.
+    counted = {record.number for record in finished(records)}
     volumes = iter(hypervolume_history(records, reference))
     steps: list[HypervolumeStep] = []
     volume = seconds = 0.0
     for index, record in enumerate(sorted(ended, key=lambda record: record.finished_at or 0.0)):
         seconds += train_seconds(record)
-        if record.outcome == "finished":
+        if record.number in counted:
             _, volume = next(volumes)
         steps.append(HypervolumeStep(index + 1, seconds / 3600, volume))
     return steps

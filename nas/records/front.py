@@ -26,6 +26,13 @@ def _merged(trainings: Sequence[TrialRecord]) -> TrialRecord:
     return replace(trainings[0], repeats=tuple(record.epochs[-1].val_accuracy for record in trainings))
 
 
+def with_repeats(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The records, that which stands for an architecture trained several times with the others' results."""
+    found = list(records)
+    merged = {record.number: record for record in finished(found)}
+    return [merged.get(record.number, record) for record in found]
+
+
 def front_of(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The official front, by rising cost, the first cost first."""
     candidates = finished(records)

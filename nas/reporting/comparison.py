@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -10,6 +11,7 @@ from plotly.offline import get_plotlyjs
 from nas.records.comparison import ComparedSearch, common_box, differences, groups
 from nas.records.front import front_of, front_over
 from nas.records.objectives import COSTS
+from nas.records.trial import TrialRecord
 from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_csv, comparison_rows, difference_lines
 from nas.reporting.page import ENVIRONMENT, page_style
 from nas.reporting.pictures import comparison_picture, png_bytes
@@ -74,6 +76,7 @@ def comparison_figure(searches: Sequence[ComparedSearch]) -> go.Figure:
                 y=[record.point[0] for record in members],
                 line={"shape": "hv", "color": style.colour, "dash": style.dash},
                 marker={"color": style.colour, "size": 9},
+                error_y=repeat_bars(members),
                 text=texts,
                 hoverinfo="text",
             )
@@ -86,3 +89,17 @@ def comparison_figure(searches: Sequence[ComparedSearch]) -> go.Figure:
         yaxis={"title": {"text": "validation accuracy"}, "tickformat": ".1%"},
     )
     return figure
+
+
+def repeat_bars(members: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """Bars from the least to the most accurate training, where any of the members was trained several times."""
+    if not any(record.repeats for record in members):
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(record.repeats, default=record.point[0]) - record.point[0] for record in members],
+        "arrayminus": [record.point[0] - min(record.repeats, default=record.point[0]) for record in members],
+        "thickness": 1,
+        "width": 3,
+    }

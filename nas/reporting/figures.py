@@ -13,12 +13,38 @@ from nas.records.pareto import Point
 from nas.records.trial import TrialRecord
 from nas.reporting.choice_figures import choices_figure, importance_figure
 from nas.reporting.importance import Importances
-from nas.reporting.style import ACCENT_COLOUR, FIGURE_LAYOUT, FRONT_COLOUR, LEGEND_ABOVE, QUIET_COLOUR
+from nas.reporting.parallel_figure import ParallelCoordinates, parallel_figure
+from nas.reporting.style import (
+    ACCENT_COLOUR,
+    FIGURE_LAYOUT,
+    FRONT_COLOUR,
+    LEGEND_ABOVE,
+    QUIET_COLOUR,
+    STYLES,
+    by_outcome,
+)
 
 
-def curves_figure(front: Sequence[TrialRecord]) -> go.Figure:
-    """Validation accuracy by epoch of the members of the front, the cheapest dark."""
+def curves_figure(front: Sequence[TrialRecord], others: Sequence[TrialRecord]) -> go.Figure:
+    """Validation accuracy by epoch: the members of the front, the cheapest dark, and before them all other trials.
+
+    Of the others a trace names the trials of an outcome: the page's script puts in their curves.
+    """
     figure = go.Figure()
+    for outcome, group in by_outcome([record for record in others if record.epochs]).items():
+        style = STYLES[outcome]
+        figure.add_trace(
+            go.Scatter(
+                mode="lines" if any(len(record.epochs) > 1 for record in group) else "markers",
+                line={"color": style.colour, "width": 1},
+                marker={"size": 4},
+                opacity=0.35,
+                name=f"{style.label} ({len(group):,})",
+                customdata=[record.number for record in group],
+                hovertemplate="trial %{customdata}, epoch %{x}: %{y:.2%}<extra></extra>",
+                meta={"role": "curves"},
+            )
+        )
     shades = sample_colorscale("Viridis", [0.9 * index / max(1, len(front) - 1) for index in range(len(front))])
     for record, shade in zip(front, shades, strict=True):
         figure.add_trace(
@@ -89,6 +115,7 @@ def stopping_figure(spent: ComputeUsed) -> go.Figure:
 
 def page_figures(
     records: Sequence[TrialRecord],
+    parallel: ParallelCoordinates,
     reference: Point,
     importances: Sequence[Importances],
     spent: ComputeUsed,
@@ -97,8 +124,14 @@ def page_figures(
     """The figures that have something to show, by the name of their place on the page."""
     members = front_of(records)
     figures: dict[str, go.Figure] = {}
+    on_front = {record.number for record in members}
+    coordinates = parallel_figure(parallel, on_front)
+    if coordinates is not None:
+        figures["parallel"] = coordinates
+    if any(record.epochs for record in records):
+        figures["curves"] = curves_figure(members, [record for record in records if record.number not in on_front])
     if members:
-        figures |= {"curves": curves_figure(members), "choices": choices_figure(members)}
+        figures["choices"] = choices_figure(members)
         figures["hypervolume"] = hypervolume_figure(records, reference)
     if any(measured.choices for measured in importances):
         figures["importance"] = importance_figure(importances, full_epochs)

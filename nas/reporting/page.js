@@ -1,18 +1,18 @@
-// Draws the figures of a report and answers its controls. Uses nothing but Plotly and the data on the page.
+// Draws the figures of a report and answers its controls. Uses nothing but Plotly, table.js and the data on the page.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const trials = new Map(data.trials.map((trial) => [trial.number, trial]));
+  let data;
+  let trials;
+  let hoverTexts;
   const byId = (id) => document.getElementById(id);
   // Only the buttons that work in a sandboxed frame: no downloads, no links, nothing that sends the data away.
   const buttons = [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
   const config = { displaylogo: false, responsive: true, modeBarButtons: buttons };
   const quietConfig = { ...config, displayModeBar: false };
-  const figure = data.figures.front;
-  const openingRange = figure.layout.yaxis.range;
   const pinned = [];
 
   const percent = (share) => `${(100 * share).toFixed(2)}%`;
+  const digits = (number) => (number === undefined ? "" : String(Number(number.toPrecision(3))));
   const count = (number) => number.toLocaleString("en");
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const words = (name) => name.replace(/_/g, " ");
@@ -39,11 +39,24 @@
     return `attention, extent ${extent}, ${heads} head${heads > 1 ? "s" : ""}, positions ${words(encoding)}`;
   }
 
+  // What blocks are, in short: one for all where they are alike.
+  function stageText(stage) {
+    const labels = stage.map((index) => data.operators[index].label);
+    return new Set(labels).size === 1 ? labels[0] : labels.join(" ");
+  }
+
+  function accuracyText(trial) {
+    if (trial.val_accuracy === undefined) return "";
+    if (!trial.trainings) return percent(trial.val_accuracy);
+    const [least, most, number] = trial.trainings;
+    return `${percent(trial.val_accuracy)} (${percent(least)}–${percent(most)} in ${number})`;
+  }
+
   function facts(trial) {
-    const result = [trial.val_accuracy === undefined ? "not trained" : `accuracy ${percent(trial.val_accuracy)}`];
+    const result = [trial.val_accuracy === undefined ? "not trained" : `accuracy ${accuracyText(trial)}`];
     result.push(readableFlops(trial.flops), `${count(trial.params)} parameters`);
-    if (trial.latency_ms !== undefined) result.push(`${Number(trial.latency_ms.toPrecision(3))} ms`);
-    if (trial.peak_memory_mb !== undefined) result.push(`${Number(trial.peak_memory_mb.toPrecision(3))} MB`);
+    if (trial.latency_ms !== undefined) result.push(`${digits(trial.latency_ms)} ms`);
+    if (trial.peak_memory_mb !== undefined) result.push(`${digits(trial.peak_memory_mb)} MB`);
     return result;
   }
 
@@ -66,8 +79,6 @@
     if (trial.reason) lines.push(escaped(trial.reason.slice(0, 90)));
     return lines.join("<br>");
   }
-
-  const hoverTexts = new Map(data.trials.map((trial) => [trial.number, hoverText(trial)]));
 
   // Vertical marks for the cost of the paper's models. Shapes take values on a log axis, annotations their logarithm.
   function marks(axis, log) {
@@ -94,9 +105,18 @@
     return log ? [Math.log10(low) - 0.05, Math.log10(high) + 0.05] : [low - 0.03 * (high - low), high + 0.03 * (high - low)];
   }
 
+  // Bars from the least to the most accurate training, where any of the trials was trained several times.
+  function bars(shown) {
+    if (!shown.some((trial) => trial.trainings)) return undefined;
+    const distance = (index) => shown.map((trial) => (trial.trainings ? Math.abs(trial.trainings[index] - trial.val_accuracy) : 0));
+    return { type: "data", symmetric: false, array: distance(1), arrayminus: distance(0), thickness: 1, width: 3 };
+  }
+
   function drawnFront() {
     const axis = byId("x-axis").value;
     const log = byId("log-axis").checked;
+    const figure = data.figures.front;
+    const openingRange = figure.layout.yaxis.range;
     const traces = figure.data.map((trace) => {
       const role = trace.meta.role;
       const shown = (role === "pinned" ? pinned : trace.customdata).map((number) => trials.get(number));
@@ -106,6 +126,7 @@
         customdata: shown.map((trial) => trial.number),
         x: shown.map((trial) => trial[axis] ?? null),
         y: shown.map((trial) => place(trial) ?? null),
+        error_y: role === "trials" ? bars(shown) : undefined,
         text: trace.hoverinfo === "text" ? shown.map((trial) => hoverTexts.get(trial.number)) : undefined,
         visible: role === "line" && axis !== data.cost ? false : trace.visible,
       };
@@ -165,35 +186,81 @@
     return made;
   }
 
+  function drawPins() {
+    byId("pins").replaceChildren(...pinned.map((each) => card(trials.get(each))));
+    byId("pin-hint").textContent = pinned.length ? `Pinned: ${pinned.length}. A second click unpins.` : "Nothing is pinned.";
+  }
+
   function pin(number) {
     const place = pinned.indexOf(number);
     if (place >= 0) pinned.splice(place, 1);
     else pinned.push(number);
-    byId("pins").replaceChildren(...pinned.map((each) => card(trials.get(each))));
-    byId("pin-hint").textContent = pinned.length ? `Pinned: ${pinned.length}. A second click unpins.` : "Nothing is pinned.";
+    drawPins();
     redraw();
   }
 
-  Plotly.newPlot("front", ...drawnFront(), config);
-  byId("front").on("plotly_click", (event) => pin(event.points[0].customdata));
-  for (const id of ["x-axis", "log-axis", "all-accuracies", "reference-models"]) byId(id).addEventListener("change", redraw);
-  for (const button of document.querySelectorAll("[data-pin]")) button.addEventListener("click", () => pin(Number(button.dataset.pin)));
+  // A trace that names trials alone: the curve of each, or its line over the parallel axes, with a gap after it.
+  function filled(trace) {
+    const role = trace.meta?.role;
+    if (role !== "curves" && role !== "parallel") return trace;
+    const [x, y, customdata, text] = [[], [], [], []];
+    for (const number of trace.customdata) {
+      if (!table.shows(number)) continue;
+      const values = role === "curves" ? trials.get(number).curve.map((value) => value / 1e4) : data.places[number];
+      values.forEach((value, index) => {
+        x.push(role === "curves" ? index + 1 : index);
+        y.push(value);
+        customdata.push(number);
+        if (role === "parallel") text.push(hoverTexts.get(number));
+      });
+      for (const list of [x, y, customdata, text]) list.push(null);
+    }
+    return { ...trace, x, y, customdata, text: role === "parallel" ? text : undefined };
+  }
 
   // The other figures are drawn when they come near the part of the page that is seen, or are to be printed.
   function draw(place) {
     near.unobserve(place);
     const { data: traces, layout } = data.figures[place.id];
-    Plotly.newPlot(place, traces, layout, quietConfig);
+    Plotly.react(place, traces.map(filled), { ...layout, uirevision: "kept" }, quietConfig);
   }
-  const waiting = () => [...document.querySelectorAll(".figure:not(.js-plotly-plot)")];
+  const isDrawn = (place) => place.classList.contains("js-plotly-plot");
+  const others = () => [...document.querySelectorAll(".figure:not(#front)")];
   const near = new IntersectionObserver(
     (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target)),
     { rootMargin: "300px" },
   );
-  for (const place of waiting()) {
-    place.style.minHeight = `${data.figures[place.id].layout.height}px`;
-    near.observe(place);
+  const drawFiltered = () => ["parallel", "curves"].map(byId).filter((place) => place && isDrawn(place)).forEach(draw);
+  const table = trialTable(
+    { accuracy: accuracyText, flops: readableFlops, count, digits, words, stage: stageText },
+    () => drawFiltered(),
+  );
+
+  // Shows data, which may be newer than those shown: what is zoomed, pinned, sorted and filtered stays so.
+  function show(fresh) {
+    data = fresh;
+    trials = new Map(data.trials.map((trial) => [trial.number, trial]));
+    hoverTexts = new Map(data.trials.map((trial) => [trial.number, hoverText(trial)]));
+    table.update(data);
+    drawPins();
+    redraw();
+    for (const place of others()) {
+      if (isDrawn(place)) draw(place);
+      else {
+        place.style.minHeight = `${data.figures[place.id].layout.height}px`;
+        near.observe(place);
+      }
+    }
   }
-  window.addEventListener("beforeprint", () => waiting().forEach(draw));
+
+  show(JSON.parse(byId("data").textContent));
+  byId("front").on("plotly_click", (event) => pin(event.points[0].customdata));
+  for (const id of ["x-axis", "log-axis", "all-accuracies", "reference-models"]) byId(id).addEventListener("change", redraw);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-pin]");
+    if (button) pin(Number(button.dataset.pin));
+  });
+  document.addEventListener("fresh-report", (event) => show(event.detail));
+  window.addEventListener("beforeprint", () => others().filter((place) => !isDrawn(place)).forEach(draw));
   document.documentElement.dataset.drawn = "true";
 })();

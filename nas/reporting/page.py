@@ -11,16 +11,19 @@ from plotly.offline import get_plotlyjs
 
 from nas.records.compute_used import compute_used, train_seconds
 from nas.records.failures import failure_reasons
-from nas.records.front import front_of
-from nas.records.objectives import CostName
+from nas.records.front import front_of, with_repeats
+from nas.records.objectives import COSTS, CostName
 from nas.records.search_facts import SearchFacts
-from nas.records.trial import TrialRecord
+from nas.records.trial import TrialRecord, counts
+from nas.reporting.background import Background
 from nas.reporting.figures import page_figures
 from nas.reporting.front_figure import AXES, front_figure
 from nas.reporting.importance import Importances
+from nas.reporting.parallel_figure import parallel_coordinates
 from nas.reporting.reference_models import is_near, reference_models
 from nas.reporting.tables import front_rows
 from nas.reporting.texts import (
+    TRIALS_TEXT,
     below_text,
     figure_sections,
     front_text,
@@ -49,15 +52,37 @@ class AxisOption:
     measured: bool
 
 
-def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances: Sequence[Importances]) -> str:
-    """The page. Whatever a user named is escaped."""
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a page that is served while its search runs knows of that: `text` says what the search is doing.
+
+    The page asks for what is newer than `version` every `seconds`.
+    """
+
+    text: str
+    version: int
+    seconds: float
+
+
+def report_page(
+    facts: SearchFacts,
+    trials: Sequence[TrialRecord],
+    importances: Sequence[Importances],
+    background: Background | None = None,
+    live: Live | None = None,
+    *,
+    update: bool = False,
+) -> str:
+    """The page. Whatever a user named is escaped. An `update` of a live page is without the scripts."""
+    records = with_repeats(trials)
+    parallel = parallel_coordinates(records, facts.cost_name)
     members = front_of(records)
     spent = compute_used(records, facts.full_epochs)
     models = reference_models(facts.data)
     near = is_near([model.flops for model in models], [record.flops for record in records if record.epochs])
     figures = {
         "front": front_figure(records, facts.cost_name),
-        **page_figures(records, facts.reference, importances, spent, facts.full_epochs),
+        **page_figures(records, parallel, facts.reference, importances, spent, facts.full_epochs),
     }
     sections = figure_sections(facts, importances, spent)
     return ENVIRONMENT.get_template("page.html").render(
@@ -71,10 +96,18 @@ def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances:
         axes=axis_options(facts.cost_name, records),
         members=members_text(facts),
         rows=front_rows(members),
+        trials_text=TRIALS_TEXT,
+        cost=COSTS[facts.cost_name].noun,
         failures=failure_reasons(records),
+        background=background,
+        live=live,
+        update=update,
         sections=[section for section in sections if section.figure in figures],
         data={
             **page_trials(records, members),
+            "places": parallel.places(),
+            "outcomes": {outcome: number for outcome, number in counts(records).items() if number},
+            "live": None if live is None else {"version": live.version, "seconds": live.seconds},
             "axes": AXES,
             "cost": facts.cost_name,
             "references": [{"name": model.name, "flops": model.flops, "params": model.params} for model in models],
@@ -82,8 +115,9 @@ def report_page(facts: SearchFacts, records: Sequence[TrialRecord], importances:
             "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
         },
         style=page_style(),
-        script=_source("page.js"),
-        plotly=get_plotlyjs(),
+        script=_source("table.js") + _source("page.js"),
+        live_script=_source("live.js"),
+        plotly="" if update else get_plotlyjs(),
     )
 
 
@@ -115,7 +149,11 @@ def _trial(record: TrialRecord, on_front: bool, operators: dict[Operator, int]) 
     architecture = record.architecture
     stored = record.to_json()
     values = {
-        **{key: stored.get(key) for key in ("number", "outcome", "val_accuracy", "flops", "params", "seed")},
+        **{key: stored.get(key) for key in ("number", "outcome", "flops", "params", "seed")},
+        "val_accuracy": record.point[0] if record.epochs else None,
+        "trainings": [min(record.repeats), max(record.repeats), len(record.repeats)] if record.repeats else None,
+        # In units of 1e-4, which is a fifth of the digits.
+        "curve": [round(1e4 * epoch.val_accuracy) for epoch in record.epochs] or None,
         **{key: stored.get(key) for key in ("latency_ms", "peak_memory_mb", "duplicate_of", "reason")},
         "front": on_front or None,
         "anchor": record.anchor or None,

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from nas.records.comparison import ComparedSearch
 from nas.records.compute_used import hypervolume_steps
-from nas.records.front import finished, front_hypervolume, front_of, front_over
+from nas.records.front import finished, front_hypervolume, front_of, front_over, with_repeats
 from nas.records.objectives import COSTS, CostName
 from nas.records.pareto import Point
 from nas.records.search_facts import SearchFacts
@@ -22,6 +23,7 @@ from nas.reporting.stages import stage_choices
 from nas.reporting.style import (
     ACCENT_COLOUR,
     FRONT_COLOUR,
+    QUIET_COLOUR,
     SECOND_COLOUR,
     STYLES,
     accuracy_range,
@@ -49,7 +51,8 @@ def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: Cost
     cost_name = facts.cost_name if over is None else over
     figure = Figure(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots()
-    trained = [record for record in records if record.epochs]
+    trained = [record for record in with_repeats(records) if record.epochs]
+    _bars(axes, trained, cost_name, ACCENT_COLOUR)
     for outcome, group in by_outcome(trained).items():
         style = STYLES[outcome]
         # A Matplotlib size is an area in square points, three quarters of a pixel a side.
@@ -59,6 +62,7 @@ def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: Cost
         )
     members = front_of(records)
     if members:
+        _bars(axes, members, cost_name, FRONT_COLOUR)
         axes.step(*_columns(front_over(members, cost_name), cost_name), where="post", c=FRONT_COLOUR, lw=1.5)
         axes.scatter(*_columns(members, cost_name), s=42, c=FRONT_COLOUR, label="front", zorder=3)
     anchors = [record for record in trained if record.anchor]
@@ -83,7 +87,9 @@ def comparison_picture(searches: Sequence[ComparedSearch], box: Point) -> Figure
     figure = Figure(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots()
     for search, style in zip(searches, search_styles(len(searches)), strict=True):
-        costs, accuracies = _columns(front_over(front_of(search.records), cost_name), cost_name)
+        members = front_over(front_of(search.records), cost_name)
+        _bars(axes, members, cost_name, style.colour)
+        costs, accuracies = _columns(members, cost_name)
         label = f"{search.name}: {front_hypervolume(search.records, box):.4f}"
         axes.step(costs, accuracies, where="post", c=style.colour, ls=style.line, marker="o", ms=5, lw=1.5, label=label)
     if any(front_of(search.records) for search in searches):
@@ -93,6 +99,16 @@ def comparison_picture(searches: Sequence[ComparedSearch], box: Point) -> Figure
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)
     return figure
+
+
+def _bars(axes: Axes, records: Sequence[TrialRecord], cost_name: CostName, colour: str) -> None:
+    """Bars from the least to the most accurate training of those that were trained several times."""
+    repeated = [record for record in records if record.repeats]
+    if repeated:
+        costs, accuracies = _columns(repeated, cost_name)
+        below = [record.point[0] - min(record.repeats) for record in repeated]
+        above = [max(record.repeats) - record.point[0] for record in repeated]
+        axes.errorbar(costs, accuracies, yerr=[below, above], fmt="none", ecolor=colour, elinewidth=1, capsize=2)
 
 
 def _columns(records: Sequence[TrialRecord], cost_name: CostName) -> tuple[list[float], list[float]]:
@@ -128,10 +144,14 @@ def hypervolume_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> F
 
 
 def curves_picture(records: Sequence[TrialRecord]) -> Figure:
-    """Validation accuracy by epoch of the members of the front, the cheapest dark."""
+    """Validation accuracy by epoch: the members of the front, the cheapest dark, before all other trials."""
     figure = Figure(figsize=(8, 4), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots()
     members = front_of(records)
+    on_front = {record.number for record in members}
+    others = [record for record in records if record.epochs and record.number not in on_front]
+    curves = [[(epoch.epoch, epoch.val_accuracy) for epoch in record.epochs] for record in others]
+    axes.add_collection(LineCollection(curves, colors=QUIET_COLOUR, linewidths=0.5, alpha=0.3), autolim=True)
     axes.set_prop_cycle(color=[_viridis(index, len(members)) for index in range(max(1, len(members)))])
     for record in members:
         epochs = [epoch.epoch for epoch in record.epochs]

@@ -18,7 +18,21 @@ LATENCY_TEXT = (
     "given as ms below."
 )
 
-CURVES_TEXT = "Validation accuracy after each epoch; the cheapest member is the darkest."
+CURVES_TEXT = (
+    "Validation accuracy after each epoch: in colour the members of the front, the cheapest the darkest, and behind "
+    "them the other trials that the table shows. A click in the legend hides what it names."
+)
+
+PARALLEL_TEXT = (
+    "A line is a trial that the table shows: its choices, its cost and its accuracy, the front in orange, the others "
+    "the darker the more accurate. C is a convolution, A7 attention of extent 7. Lines of the same choice lie a little "
+    "apart; what is the same in all trials is left out."
+)
+
+TRIALS_TEXT = (
+    "A click on a column sorts by it, another one the other way round. The figures below show the trials that the "
+    "table shows. Of several trainings of an architecture the accuracy is their mean, with the range."
+)
 
 CHOICES_TEXT = (
     "A column is a member of the front, the cheapest on the left. C is convolution, A attention; extent, heads and "
@@ -41,7 +55,8 @@ def figure_sections(
 ) -> tuple[FigureSection, ...]:
     """The sections after the front's, in the order of the page."""
     return (
-        FigureSection("curves", "Learning curves of the front", CURVES_TEXT),
+        FigureSection("parallel", "All trials, choice by choice", PARALLEL_TEXT),
+        FigureSection("curves", "Learning curves", CURVES_TEXT),
         FigureSection("choices", "Which choices live on the front", CHOICES_TEXT),
         FigureSection("importance", "How much each choice mattered", importance_text(importances)),
         FigureSection("hypervolume", "Hypervolume", hypervolume_text(facts)),
@@ -62,8 +77,9 @@ def front_text(facts: SearchFacts) -> str:
         "Each mark is an architecture. Orange marks are the front: trained for the full budget, and no other is at "
         f"least as accurate {better}; {line}. Stopped trials stand at "
         "the accuracy at which they were stopped. Proposals that were never trained have no accuracy and stand in rows "
-        "of their own below. Point at a mark to see its architecture; a click pins it, and pinned ones are compared "
-        "below the figure."
+        "of their own below. Where an architecture was trained several times, its mark is the mean and its bar reaches "
+        "from the least to the most. Point at a mark to see its architecture; a click pins it, and pinned ones are "
+        "compared below the figure."
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord
+from nas.reporting.background import Background
 from nas.reporting.importance import importances
 from nas.reporting.page import report_page
 from nas.reporting.pictures import (
@@ -21,7 +22,9 @@ from nas.reporting.tables import csv_table
 from trainers.files import write_atomically
 
 
-def write_report(directory: Path, facts: SearchFacts, records: Sequence[TrialRecord]) -> list[Path]:
+def write_report(
+    directory: Path, facts: SearchFacts, records: Sequence[TrialRecord], background: Background | None = None
+) -> list[Path]:
     """Writes the page, the pictures and the tables to `directory`, which is made where it is missing.
 
     Each file is written whole, or stays as it was. Returns the paths: front.html, five PNG and one for each
@@ -40,7 +43,7 @@ def write_report(directory: Path, facts: SearchFacts, records: Sequence[TrialRec
         "importance.png": importance_picture(mattered),
     }
     contents = {
-        REPORT_PAGE: report_page(facts, records, mattered).encode(),
+        REPORT_PAGE: report_page(facts, records, mattered, background).encode(),
         **{name: png_bytes(picture) for name, picture in pictures.items()},
         "trials.csv": csv_table(records, members).encode(),
         "front.csv": csv_table(members, members).encode(),

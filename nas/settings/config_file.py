@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.changes import shared_stages
 from nas.settings.command import Command
 from nas.settings.compose import SECTIONS
+from nas.settings.header import SearchHeader
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
+from search_spaces.space import Space
 from search_spaces.yaml_files import read_mapping
 
 HEADING = "# Every setting of a search: python nas/search.py --config FILE [flags] [KEY=VALUE ...]\n"
@@ -22,10 +25,7 @@ _SECRET = {"ledger.url": "NAS_LEDGER_URL", "tracking.uri": "tracking.uri=URI"}
 
 def config_text(command: Command) -> str:
     """What a search would be begun with, in YAML. Addresses are without their secrets, and a comment says so."""
-    sections = {section: dataclasses.asdict(getattr(command, section)) for section in SECTIONS}
-    space = {"name": command.space.name, **shared_stages(command.space.to_json())}
-    # As JSON, so that a tuple is a list, and a list that stands in several places is written out in each.
-    settings: dict[str, dict[str, Any]] = json.loads(json.dumps({"space": space, **sections}))
+    settings = _settings(command.space, {section: getattr(command, section) for section in SECTIONS})
     text = HEADING
     for key, instead in _SECRET.items():
         section, _, name = key.partition(".")
@@ -33,7 +33,25 @@ def config_text(command: Command) -> str:
         if address is not None and redacted(address) != address:
             settings[section][name] = None
             text += f"# {key} has secrets and is left out ({redacted(address)}): give it as {instead}.\n"
-    return text + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    return text + _yaml(settings)
+
+
+def header_text(header: SearchHeader) -> str:
+    """What a search was begun with, in YAML that `read_config` takes: of the machines its ledger knows nothing."""
+    sections = {"data": header.data, "training": header.training, "search": header.search}
+    return _yaml(_settings(header.space, sections))
+
+
+def _settings(space: Space, sections: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    described = {"name": space.name, **shared_stages(space.to_json())}
+    fields = {name: dataclasses.asdict(section) for name, section in sections.items()}
+    # As JSON, so that a tuple is a list, and a list that stands in several places is written out in each.
+    settings: dict[str, dict[str, Any]] = json.loads(json.dumps({"space": described, **fields}))
+    return settings
+
+
+def _yaml(settings: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
 
 def read_config(path: str) -> dict[str, dict[str, Any]]:

@@ -110,6 +110,15 @@ def test_replicates_say_how_much_trainings_differ(tmp_path: Path, capsys: pytest
     assert report(runs, "a", "b") == 0
     output = capsys.readouterr().out
     assert "(4 and 4 replicates), p = 0.029: real" in output and "nothing of other seeds of a search" in output
+    written = Page((runs / "comparisons/a-b/comparison.html").read_text(encoding="utf-8"))
+    bars = written.data["data"][0]["error_y"]
+    members = len(written.data["data"][0]["y"])
+    assert bars["array"] == pytest.approx([0.015] * members) == bars["arrayminus"]
+    # The report of one of them is of their means, too.
+    assert report(runs, "a", "--out", str(tmp_path / "a")) == 0
+    alone = Page((tmp_path / "a/front.html").read_text(encoding="utf-8"))
+    assert alone.data["trials"][0]["trainings"] == pytest.approx([0.57, 0.6, 4])
+    assert imread(tmp_path / "a/front.png").std() > 0.01
 
 
 def test_searches_on_three_objectives_are_compared_in_one_box(

@@ -65,7 +65,7 @@ class Driver:
             return search_plan(wanted, 2, tiny_space(), DIGITS, 1)
 
         facts = ledger.header.facts("one", None)
-        state = SearchView(self.engine, facts, directory.report).state
+        state = SearchView(self.engine, facts, directory).state
         self.progress = ProgressView(Console(), state, plan(settings))
         self.limits = LimitsInForce(settings, self.engine, self.should_stop, self.progress, plan, self._end)
         self.requests = Requests(directory, self.limits.obey)

@@ -11,8 +11,9 @@ from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import OUTCOMES, TrialRecord
 from nas.reporting import page as report_page_module
+from nas.reporting.background import Background, NextCommand
 from nas.reporting.importance import importances
-from nas.reporting.page import report_page
+from nas.reporting.page import Live, report_page
 from nas.reporting.style import STYLES
 from search_spaces.architecture import Architecture
 from tests.support.reports import FACTS, RECORDS, Page
@@ -106,7 +107,7 @@ def test_names_are_shown_and_never_run(name: str) -> None:
     text = page_of_names(name)
     page = Page(text)
     assert page.texts["title"] == name and page.texts["h1"] == name
-    assert f"11 proposals on {name}: " in page.texts["p"]
+    assert f"11 proposals on {name}: " in page.texts["totals"]
     assert f"16×16 pixels, float32, {name}, 1 thread" in page.texts["p"]
     assert page.data["trials"][-1]["reason"] == name
     assert page.tags == Page(page_of_names("digits")).tags
@@ -115,10 +116,11 @@ def test_names_are_shown_and_never_run(name: str) -> None:
 
 def test_only_files_of_the_package_are_left_unescaped() -> None:
     template = (PACKAGE / "page.html").read_text(encoding="utf-8")
-    assert re.findall(r"\{\{ (.*?) \| safe \}\}", template) == ["style", "plotly", "script"]
-    assert template.count("safe }}") == 3 and "autoescape" not in template
+    assert re.findall(r"\{\{ (.*?) \| safe \}\}", template) == ["style", "plotly", "script", "live_script"]
+    assert template.count("safe }}") == 4 and "autoescape" not in template
     # A reason is shown as Plotly's markup when it is hovered over, which the script escapes.
-    script = (PACKAGE / "page.js").read_text(encoding="utf-8")
+    script, *others = ((PACKAGE / f"{name}.js").read_text(encoding="utf-8") for name in ("page", "table", "live"))
+    assert not any("innerHTML" in each or "reason.slice" in each for each in others)
     assert "innerHTML" not in script and re.findall(r"trial\.reason\.slice", script) == ["trial.reason.slice"]
     assert "escaped(trial.reason.slice" in script
 
@@ -128,7 +130,14 @@ def test_what_the_page_is_made_of_is_installed_with_the_package() -> None:
     pyproject = tomllib.loads((nas.parent / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = pyproject["tool"]["setuptools"]["package-data"]["nas"]
     files = {path for path in PACKAGE.iterdir() if path.is_file() and path.suffix != ".py"}
-    assert {path.name for path in files} == {"page.html", "page.css", "page.js", "comparison.html"}
+    assert {path.name for path in files} == {
+        "page.html",
+        "page.css",
+        "page.js",
+        "table.js",
+        "live.js",
+        "comparison.html",
+    }
     assert files <= {path for pattern in patterns for path in nas.glob(pattern)}
 
 
@@ -137,16 +146,70 @@ def test_what_the_page_is_made_of_is_installed_with_the_package() -> None:
     [
         ([], {"front"}),
         (RECORDS[:1], {"front", "curves", "choices", "hypervolume", "stopping"}),
-        (RECORDS[3:4], {"front", "stopping"}),
+        (RECORDS[:3], {"front", "parallel", "curves", "choices", "hypervolume", "stopping"}),
+        (RECORDS[3:4], {"front", "curves", "stopping"}),
         (RECORDS[4:6], {"front"}),
     ],
-    ids=["empty", "one trial", "stopped only", "untrained only"],
+    ids=["empty", "one trial", "several", "stopped only", "untrained only"],
 )
 def test_only_figures_with_something_to_show_are_there(records: list[TrialRecord], figures: set[str]) -> None:
     page = Page(report_page(FACTS, records, importances(records, 2)))
     assert set(page.data["figures"]) == figures
     assert {attributes["id"] for tag, attributes in page.tags if attributes.get("class") == "figure"} == figures
     assert sorted(page.drawn("trials", "untrained")) == [record.number for record in records]
+
+
+def test_curves_and_lines_are_there_of_every_trial_that_trained(simulated: list[TrialRecord]) -> None:
+    page = Page(report_page(FACTS, simulated, []))
+    trained = [record for record in simulated if record.epochs]
+    members = {record.number for record in front_of(simulated)}
+    figures = page.data["figures"]
+    curves = [number for trace in figures["curves"]["data"] for number in trace.get("customdata", [])]
+    assert sorted(curves) == [record.number for record in trained if record.number not in members]
+    lines = [trace for trace in figures["parallel"]["data"]]
+    assert sorted(number for trace in lines for number in trace["customdata"]) == [each.number for each in trained]
+    assert set(lines[-1]["customdata"]) == members
+    axes = figures["parallel"]["layout"]["xaxis"]["ticktext"]
+    assert axes == ["stem", "depth", "channels", "stage 1", "stage 2", "stage 3", "stage 4", "FLOPs", "accuracy"]
+    by_number = {trial["number"]: trial for trial in page.data["trials"]}
+    most = max(record.point[0] for record in trained)
+    for record in trained:
+        curve = by_number[record.number]["curve"]
+        assert curve == [round(1e4 * epoch.val_accuracy) for epoch in record.epochs]
+        places = page.data["places"][str(record.number)]
+        assert len(places) == len(axes) and all(-0.02 <= place <= 1.02 for place in places)
+        assert (places[-1] == 1) == (record.point[0] == most)
+
+
+def test_repeated_trainings_are_their_mean_with_the_range() -> None:
+    again = [
+        dataclasses.replace(trial_record(10 + index, (0.5, accuracy), flops=3_000_000), replicate=index + 1)
+        for index, accuracy in enumerate((0.81, 0.83))
+    ]
+    again = [dataclasses.replace(record, architecture=RECORDS[2].architecture) for record in again]
+    page = Page(report_page(FACTS, [*RECORDS, *again], []))
+    trials = {trial["number"]: trial for trial in page.data["trials"]}
+    assert trials[2]["trainings"] == [0.81, 0.85, 3] and trials[2]["val_accuracy"] == pytest.approx(0.83)
+    assert trials[11]["val_accuracy"] == 0.83 and "trainings" not in trials[11] and "trainings" not in trials[0]
+
+
+def test_settings_and_commands_are_shown_as_they_are() -> None:
+    background = Background("space: {name: '</pre><script>'}\n", (NextCommand("a bundle & more", "python a.py '<x>'"),))
+    page = Page(report_page(FACTS, RECORDS, [], background))
+    assert page.texts["settings"] == background.settings
+    assert (page.texts["dt"], page.texts["code"]) == ("a bundle & more", "python a.py '<x>'--config")
+    assert "settings" not in Page(report_page(FACTS, RECORDS, [])).texts
+
+
+def test_an_update_of_a_live_page_has_all_but_the_scripts() -> None:
+    live = Live("searching", 7, 2.0)
+    whole, update = (report_page(FACTS, RECORDS, [], live=live, update=update) for update in (False, True))
+    assert whole.count("<script") == 4 and update.count("<script") == 1 and len(update) < 200_000
+    for text in (whole, update):
+        page = Page(text)
+        assert page.texts["live"] == "searching" and page.data["live"] == {"version": 7, "seconds": 2.0}
+    assert Page(update).data == Page(whole).data
+    assert "live" not in Page(report_page(FACTS, RECORDS, [])).texts
 
 
 def test_text_says_what_is_not_there() -> None:
