@@ -149,22 +149,29 @@ def _open(address: str) -> None:
 
 
 def _compare(directories: list[RunDirectory], options: argparse.Namespace) -> int:
-    from nas.driver.compared_searches import compare_searches
-
     if len(directories) == 1:
         raise UserError(f"search {directories[0].name!r} is named twice: expected several searches, or it alone.")
     if options.trained is not None:
-        raise UserError("--trained is for the report of one search: a comparison is not written into MLflow.")
-    if options.tracking_uri is not None:
-        raise UserError("--tracking-uri is for the report of one search: a comparison is not written into MLflow.")
+        raise UserError("--trained is for the report of one search.")
     prepare_temporary_directory()
-    page, lines = compare_searches(directories, options.ledger_url, options.out)
-    for line in lines:
+    from nas.driver.compared_searches import compare_searches
+
+    comparison = compare_searches(directories, options.ledger_url, options.out)
+    page, *_ = comparison.files
+    for line in (*comparison.table, *comparison.lines, str(page)):
         print(line)
-    print(page)
     if options.open:
         _open(page.resolve().as_uri())
-    return SUCCESS
+    kept = comparison.ledgers[0].tracking
+    if options.open or options.out or kept is None:
+        return SUCCESS
+    tracking = TrackingSettings.from_kept(kept, options.tracking_uri, "--tracking-uri URI")
+    from nas.driver.comparison_in_mlflow import compared_in_mlflow
+
+    went_well, lines = compared_in_mlflow(comparison, directories[0], tracking)
+    for line in lines:
+        print(line)
+    return SUCCESS if went_well else FAILURE
 
 
 if __name__ == "__main__":

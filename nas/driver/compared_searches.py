@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from nas.ledger.ledger import Ledger
 from nas.ledger.location import read_ledger
 from nas.records.comparison import ComparedSearch, check_comparable, common_box, differences, groups
 from nas.reporting.comparison import write_comparison
@@ -15,30 +17,35 @@ from search_spaces.errors import UserError
 LONGEST_NAME = 150
 
 
-def compare_searches(
-    directories: Sequence[RunDirectory], ledger_url: str | None, out: str | None
-) -> tuple[Path, list[str]]:
-    """The page of a comparison, and what the terminal says of it. Raises UserError where there can be none."""
-    searches = [_compared(directory, ledger_url) for directory in directories]
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Searches compared: their ledgers, the files that were written (the page first), and what is said of it."""
+
+    searches: tuple[ComparedSearch, ...]
+    ledgers: tuple[Ledger, ...]
+    files: tuple[Path, ...]
+    table: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+def compare_searches(directories: Sequence[RunDirectory], ledger_url: str | None, out: str | None) -> Comparison:
+    """Compares searches, and writes what is to be seen of it. Raises UserError where there can be none."""
+    ledgers = [read_ledger(directory, ledger_url) for directory in directories]
+    searches = [_compared(directory, ledger) for directory, ledger in zip(directories, ledgers, strict=True)]
     notes = check_comparable(searches)
     target = Path(out) if out else directories[0].runs / "comparisons" / _name([search.name for search in searches])
     try:
-        page, *_ = write_comparison(target, searches, notes)
+        files = write_comparison(target, searches, notes)
     except OSError as error:
         raise UserError(f"the comparison cannot be written to {str(target)!r}: {error.strerror or error}.") from None
     box = common_box(searches)
     compared = groups(searches, box)
-    table = [COLUMNS, *(row.cells for row in comparison_rows(searches, box))]
-    return page, [
-        *_aligned(table),
-        box_text(searches, box),
-        *difference_lines(compared, differences(compared)),
-        *notes,
-    ]
+    table = _aligned([COLUMNS, *(row.cells for row in comparison_rows(searches, box))])
+    lines = [box_text(searches, box), *difference_lines(compared, differences(compared)), *notes]
+    return Comparison(tuple(searches), tuple(ledgers), tuple(files), tuple(table), tuple(lines))
 
 
-def _compared(directory: RunDirectory, ledger_url: str | None) -> ComparedSearch:
-    ledger = read_ledger(directory, ledger_url)
+def _compared(directory: RunDirectory, ledger: Ledger) -> ComparedSearch:
     header = ledger.header
     facts = header.facts(directory.name, ledger.most_latency_ms)
     return ComparedSearch(facts, ledger.records, header.settings(), header.data_fingerprint)

@@ -1,6 +1,6 @@
 """What the terminal says at the end of a search: its front, what it gained, where to look and what to type next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
@@ -165,9 +165,14 @@ def mlflow_lines(tracker: Tracker | None, failure: str | None, uri: str, report:
     """Where the search is to be seen in MLflow; `report` is the command that writes there what is missing."""
     if tracker is None or failure is not None:
         return [f"MLflow   is not up to date ({failure}); the ledger has it all: {report} brings it in"]
+    return shown_at(uri, {"front": tracker.front_path, "report": tracker.report_path})
+
+
+def shown_at(uri: str, paths: Mapping[str, str]) -> list[str]:
+    """Where things are to be seen in the MLflow UI of a store, by their names; `paths` are from its server on."""
     shown = redacted(uri)
     server = shown.replace(f"{HIDDEN}@", "").rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
-    lines = [f"front    {server}/{tracker.front_path}", f"report   {server}/{tracker.report_path}"]
+    lines = [f"{name:<8} {server}/{path}" for name, path in paths.items()]
     if uri.startswith("http"):
         return ["MLflow", *(f"  {line}" for line in lines)]
     return [f"MLflow   mlflow server --backend-store-uri {shell_word(shown)}", *(f"  {line}" for line in lines)]

@@ -100,7 +100,7 @@ class Tracker:
         self._errors = errors
         self._clock = clock
         self._started_at = clock() if started_at is None else started_at
-        self._experiment_id = self._ensure_experiment(experiment, artifacts)
+        self._experiment_id = existing_experiment(self._client, experiment, artifacts)
         self._totals: list[Metric] = []
         self.last_answer = time.monotonic()
         self.reload()
@@ -137,19 +137,6 @@ class Tracker:
     def status(self) -> str:
         """How MLflow shows the search, as RUNNING or FINISHED."""
         return self._parent.status
-
-    def _ensure_experiment(self, name: str, artifacts: Path | None) -> str:
-        existing = self._client.get_experiment_by_name(name)
-        if existing is not None:
-            return str(existing.experiment_id)
-        location = None if artifacts is None else artifacts.as_uri()
-        try:
-            return str(self._client.create_experiment(name, artifact_location=location))
-        except MlflowException:
-            made: Experiment | None = self._client.get_experiment_by_name(name)  # by another search, just now
-            if made is None:
-                raise
-            return str(made.experiment_id)
 
     def _search(self, kind: str) -> list[Run]:
         """Every run of this search of one kind."""
@@ -318,6 +305,21 @@ class Tracker:
                 self._set_status(child, "SCHEDULED", None)
         self._client.set_tag(self.run_id, NOTE, note)
         self._set_status(self._parent, "KILLED" if interrupted else "FINISHED", self._clock())
+
+
+def existing_experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
+    """The id of an experiment, made where it is missing, then with its artifacts in `artifacts` if it is given."""
+    existing = client.get_experiment_by_name(name)
+    if existing is not None:
+        return str(existing.experiment_id)
+    location = None if artifacts is None else artifacts.as_uri()
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        made: Experiment | None = client.get_experiment_by_name(name)  # by another search, just now
+        if made is None:
+            raise
+        return str(made.experiment_id)
 
 
 def _changed(wanted: Mapping[str, Value], held: Mapping[str, Value]) -> dict[str, Value]:

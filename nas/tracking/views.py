@@ -1,6 +1,7 @@
 """What the MLflow UI shows of a search at one click: its views, its links, and the notes that hold them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nas.records.objectives import CostName
 from nas.reporting.style import REPORT_PAGE
@@ -9,9 +10,12 @@ from nas.tracking.saved_view import UI_OF_TRAINING, SavedView, Scatter, columns,
 
 # What there is of every trial, to be shown beside a search's own costs.
 COUNTED: tuple[CostName, ...] = ("flops", "params")
-COLUMNS = (
+COMPARED_COLUMNS = (
     *columns("metrics", ("val_accuracy", "flops", "params", "latency_ms")),
     *columns("params", ("depth", "base_channels", "stem", "stage1", "stage2", "stage3", "stage4")),
+)
+COLUMNS = (
+    *COMPARED_COLUMNS,
     *columns("tags", ("pareto", "nas.outcome", "nas.rung", "nas.reason")),
 )
 SEARCHES_NOTED = 20
@@ -37,6 +41,31 @@ def view_tags(
     front_filter = f"{trials} and tags.`pareto` = 'front'"
     front_alone = _view(front_alone_slug(search_id), f"{name}: the front alone", front_filter, created_ms, cost_names)
     return dict(map(saved_view_tag, (all_trials, front_alone)))
+
+
+def compared_slug(key: str) -> str:
+    """The view of several fronts, coloured by search."""
+    return f"fronts-{key}"
+
+
+def compared_tag(key: str, name: str, created_ms: int, cost_names: Sequence[CostName]) -> tuple[str, str]:
+    """The experiment tag that holds the view of a comparison: its name and its value."""
+    runs = f"tags.`nas.comparison` = '{key}' and tags.`nas.kind` = 'compared'"
+    view = _view(compared_slug(key), f"{name}: their fronts", runs, created_ms, cost_names)
+    # The beginnings of all fronts come into the hundred runs that the UI loads.
+    shown = replace(view, sort_column="tags.`nas.rank`", ascending=True)
+    return saved_view_tag(replace(shown, columns=(*columns("tags", ("nas.search", "nas.trial")), *COMPARED_COLUMNS)))
+
+
+def compared_path(experiment_id: str, key: str) -> str:
+    """Where compared fronts are in the MLflow UI, from the server's address on."""
+    return saved_view_path(experiment_id, compared_slug(key))
+
+
+def compared_links(experiment_id: str, run_id: str, key: str, page: str) -> str:
+    """One line of Markdown that leads to compared fronts, and to the page and the table of a comparison."""
+    fronts = compared_path(experiment_id, key)
+    return f"[Fronts compared]({fronts}) · [page]({artifact_path(experiment_id, run_id, page)})"
 
 
 def _view(slug: str, title: str, run_filter: str, created_ms: int, cost_names: Sequence[CostName]) -> SavedView:
@@ -82,9 +111,10 @@ def links(experiment_id: str, run_id: str, search_id: str) -> str:
 
 
 def experiment_note(held: str, experiment_id: str, name: str, search_links: str) -> str:
-    """The note of an experiment with the links of this search first; other searches and a person's words stay."""
+    """The note of an experiment with the links of a search or a comparison first; others and a person's words stay."""
     line = f"{search_links} of {name}"
-    ours = f"[Front](#/experiments/{experiment_id}/"
+    # Comparisons are in an experiment of their own.
+    ours = (f"[Front](#/experiments/{experiment_id}/", "[Fronts compared](#/experiments/")
     lines = held.splitlines()
     others = [text for text in lines if text.startswith(ours) and not text.startswith(search_links)]
     words = "\n".join(text for text in lines if not text.startswith(ours)).strip()

@@ -14,6 +14,7 @@ from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
 from nas.report import main
+from nas.settings.search_settings import TrackingSettings
 from tests.support.reports import Page
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
 from trainers.data.config import DATA_DEFAULTS
@@ -179,7 +180,8 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for arguments, message in (
         (("one", "othr"), "Did you mean 'other'?"),
         (("one", "one"), "is named twice"),
-        (("one", "other", "--tracking-uri", "sqlite:///x"), "not written into MLflow"),
+        (("one", "other", "--trained", "x"), "--trained is for the report of one search"),
+        (("one", "other", "--serve"), "--serve is for the report of one search"),
     ):
         assert report(runs, *arguments) == 2
         output, error = capsys.readouterr()
@@ -188,3 +190,22 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert report(runs, "one", "other", "--out", str(tmp_path / "out")) == 0
     assert "other kept no fingerprint of its images" in capsys.readouterr().out
     assert (tmp_path / "out" / "comparison.html").is_file()
+
+
+def test_the_fronts_are_in_mlflow_at_one_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    make_search(runs, "one", WORSE)
+    make_search(runs, "other", BETTER)
+    tracking = TrackingSettings(None, "exp").without_secrets()
+    Ledger.open(ledger_url(runs / "one" / "ledger.db"), "one").record_tracking(tracking)
+    assert report(runs, "one", "other") == 0
+    *_, page, server, fronts = capsys.readouterr().out.splitlines()
+    assert page.endswith("comparison.html") and str(runs / "mlflow.db") in server
+    assert fronts.split()[0] == "fronts" and "viewStateShareKey=fronts-" in fronts
+    (runs / "mlflow.db").write_bytes(b"no store" * 1000)
+    assert report(runs, "one", "other") == 1
+    *_, page, said = capsys.readouterr().out.splitlines()
+    assert page.endswith("comparison.html") and said.startswith("MLflow   could not be written (")
+    # As it always was without MLflow.
+    assert report(runs, "one", "other", "--out", str(tmp_path / "out")) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out" / "comparison.html")
