@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 RUNS_DIR ?= $(CURDIR)/runs
 MLFLOW_PORT ?= 5000
 
-.PHONY: help search test test-slow test-cluster test-browser faults browser lint mlflow
+.PHONY: help search test test-slow test-cluster test-browser faults browser lint docs mlflow
 
 help:
 	@echo 'make search        environment, then a search on real data; settings in ARGS, as in ARGS="--trials 50"'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-browser  the tests that drive a web page in Chromium'
 	@echo 'make browser       installs Chromium where apt-get does, as root, then runs those tests'
 	@echo 'make lint          ruff and mypy'
+	@echo 'make docs          the pages of docs/ as a site, in site/'
 	@echo 'make mlflow        the runs in a browser, on 127.0.0.1; RUNS_DIR and MLFLOW_PORT choose others'
 	@echo 'The environment is .venv, made with python3 or PYTHON=/path/to/python (3.11 to 3.13).'
 
@@ -42,6 +43,9 @@ lint: $(STAMP)
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+docs: $(STAMP)
+	$(RUN) -m mkdocs build --strict
 
 mlflow: $(STAMP)
 	@mkdir -p "$(RUNS_DIR)"

@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,10 @@ def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, A
         )
     except optuna.exceptions.DuplicatedStudyError:
         raise _taken(name) from None
+    # For whoever looks at the study by Optuna's own tools, as optuna-dashboard; nothing here reads them.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([str(name) for name in header["search"]["objectives"]])
     facts = {"search_id": uuid.uuid4().hex, "header": {"ledger_format": LEDGER_FORMAT, **header}}
     for key, value in facts.items():
         study.set_user_attr(key, with_checksum("search", key, value))

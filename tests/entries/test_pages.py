@@ -13,12 +13,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
 from PIL import Image
+from scipy.stats import mannwhitneyu
 
 from nas.records.trial import OUTCOMES
+from search_spaces.cost import cost
+from search_spaces.paper_models import ARCHITECTURES
+from search_spaces.units import readable_flops
 from tests.project.draw_settings import PAGE as SETTINGS
 from tests.project.draw_settings import page as settings_page
 from tests.project.rooms import PROJECT
@@ -100,12 +105,43 @@ def test_the_commands_of_a_page_do_what_they_say(
         assert (place / "both/comparison.html").is_file()
 
 
+def run_python(page: str) -> dict[str, Any]:
+    """What the blocks of Python of a page define, run one after another."""
+    names: dict[str, Any] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), names)
+    return names
+
+
 def test_the_python_of_a_page_runs(place: Path) -> None:
-    names: dict[str, object] = {}
-    for block in blocks("from_python.md", "python"):
-        exec(compile(block, "from_python.md", "exec"), names)
+    names = run_python("from_python.md")
     assert {"front", "figure", "prediction", "network", "architecture"} <= names.keys()
     assert (place / "front.png").is_file()
+
+
+def test_the_rate_of_a_machine_is_that_of_its_search(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rate = run_python("sizing.md")["rate"]
+    assert (rate > 0).all() and float(capsys.readouterr().out) in list(rate)
+
+
+def test_the_page_of_sizing_has_the_costs_of_the_papers_models() -> None:
+    text = (DOCS / "sizing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"\| `(resnet[\w-]+)` \| (.*?) \| (.*?) \|", text)
+    assert len(rows) == 6
+    for name, *stated in rows:
+        sizes = ((32, 10), (224, 1000))
+        counted = [
+            cost(ARCHITECTURES[name], image_size=size, in_channels=3, classes=classes).flops for size, classes in sizes
+        ]
+        assert stated == [readable_flops(flops) for flops in counted]
+
+
+def test_the_page_of_comparing_has_the_least_chances_of_the_test() -> None:
+    rows = re.findall(r"\| (\d+) \| (0\.\d+) \|", (DOCS / "comparing.md").read_text(encoding="utf-8"))
+    assert len(rows) == 5
+    for seeds, least in rows:
+        one, other = range(int(seeds)), range(int(seeds), 2 * int(seeds))
+        assert float(least) == float(f"{mannwhitneyu(one, other, method='exact').pvalue:.2g}")
 
 
 def test_the_notebook_runs(place: Path) -> None:
@@ -142,7 +178,9 @@ def test_the_whole_way_from_a_folder_of_images_to_predictions(tmp_path: Path) ->
     make_images(tmp_path / "other_photos", count=30, size=(24, 24))
     Image.new("RGB", (40, 30), (200, 20, 20)).save(tmp_path / "picture.png")
     typed = commands(LONG)
-    assert len(typed) < 20
+    # With those that make the environment of a fresh clone.
+    made = [line for block in blocks(LONG, "console") for line in block.splitlines()]
+    assert made[0].startswith("git clone") and len(made) + len(typed) < 20
     for words in typed:
         short = {"nas/search.py": SHORT_SEARCH, "trainers/train.py": SHORT_TRAINING}.get(words[0], [])
         done = _run_in(tmp_path, [str(PROJECT / words[0]), *words[1:], *short])
