@@ -4,6 +4,7 @@
   let data;
   let trials;
   let hoverTexts;
+  let opened = {};
   const byId = (id) => document.getElementById(id);
   // Only the buttons that work in a sandboxed frame: no downloads, no links, nothing that sends the data away.
   const buttons = [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
@@ -116,7 +117,12 @@
     const axis = byId("x-axis").value;
     const log = byId("log-axis").checked;
     const figure = data.figures.front;
-    const openingRange = figure.layout.yaxis.range;
+    const revision = `${axis} ${log} ${byId("all-accuracies").checked} ${byId("reference-models").checked}`;
+    // Plotly keeps what a reader has zoomed to only where the range that it began with stays the same.
+    if (!opened.zoomed || opened.revision !== revision) {
+      opened = { revision, zoomed: false, x: rangeWithMarks(axis, log), y: figure.layout.yaxis.range };
+    }
+    const { x: range, y: openingRange } = opened;
     const traces = figure.data.map((trace) => {
       const role = trace.meta.role;
       const shown = (role === "pinned" ? pinned : trace.customdata).map((number) => trials.get(number));
@@ -131,11 +137,10 @@
         visible: role === "line" && axis !== data.cost ? false : trace.visible,
       };
     });
-    const range = rangeWithMarks(axis, log);
     const layout = {
       ...figure.layout,
       ...marks(axis, log),
-      uirevision: `${axis} ${log} ${byId("all-accuracies").checked} ${byId("reference-models").checked}`,
+      uirevision: revision,
       xaxis: { ...figure.layout.xaxis, type: log ? "log" : "linear", title: { text: data.axes[axis] }, autorange: !range, range },
       yaxis: byId("all-accuracies").checked || !openingRange
         ? { ...figure.layout.yaxis, autorange: true, range: undefined }
@@ -254,6 +259,9 @@
   }
 
   show(JSON.parse(byId("data").textContent));
+  byId("front").on("plotly_relayout", (change) => {
+    if (Object.keys(change).some((key) => key.includes("range"))) opened.zoomed = true;
+  });
   byId("front").on("plotly_click", (event) => pin(event.points[0].customdata));
   for (const id of ["x-axis", "log-axis", "all-accuracies", "reference-models"]) byId(id).addEventListener("change", redraw);
   document.addEventListener("click", (event) => {

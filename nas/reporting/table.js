@@ -163,7 +163,8 @@ function trialTable(format, onChange) {
   table.append(body);
   byId("trials").append(table);
   let waiting;
-  for (const id of ["state", "text", ...ranges]) {
+  byId("state").addEventListener("change", show);
+  for (const id of ["text", ...ranges]) {
     byId(id).addEventListener("input", () => {
       clearTimeout(waiting);
       waiting = setTimeout(show, 120);

@@ -13,11 +13,14 @@ from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
+from nas.records.comparison import ComparedSearch
 from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import summarise
 from nas.records.trial import TrialRecord
+from nas.reporting.comparison import write_comparison
 from nas.reporting.write import write_report
+from nas.tracking.compared_fronts import log_comparison
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker
 from tests.support.mlflow_server import mlflow_server
@@ -112,12 +115,13 @@ class Browser:
 
 @dataclass(frozen=True, slots=True)
 class ShownSearch:
-    """A search in the store: what the ledger would hold, and where MLflow shows it."""
+    """A search in the store: what the ledger would hold, where MLflow shows it, and others that it is compared with."""
 
     records: tuple[TrialRecord, ...]
     experiment_path: str
     front_path: str
     report_path: str
+    compared: tuple[ComparedSearch, ...]
 
     @property
     def front(self) -> list[TrialRecord]:
@@ -137,6 +141,10 @@ def _driver() -> webdriver.Chrome:
     return webdriver.Chrome(options=options, service=Service(chromedriver))
 
 
+def facts(name: str) -> SearchFacts:
+    return SearchFacts(name, DIGITS, EPOCHS, REFERENCE)
+
+
 def fill(store: str, directory: Path, trials: int) -> ShownSearch:
     """Writes a simulated search into a store, in an experiment of its own, as a search would at its end."""
     records = simulated_search(trials)
@@ -144,11 +152,19 @@ def fill(store: str, directory: Path, trials: int) -> ShownSearch:
     tracker = Tracker(store, directory / "artifacts", f"search of {trials}", name, f"{trials:032x}", RUNGS)
     tracker.describe({"training.epochs": EPOCHS}, {"nas.code_revision": "0123456789ab"})
     tracker.sync(records, summarise(records, REFERENCE))
-    tracker.log_files(write_report(directory / name, SearchFacts(name, DIGITS, EPOCHS, REFERENCE), records))
+    tracker.log_files(write_report(directory / name, facts(name), records))
     tracker.finish(tracker.links, interrupted=False)
+    compared = tuple(
+        ComparedSearch(facts(f"seed {seed}"), simulated_search(trials, seed), {"search.seed": seed}, None)
+        for seed in range(3)
+    )
+    ids = [f"{trials:016x}{seed:016x}" for seed in range(3)]
+    page, *others = write_comparison(directory / f"compared-{trials}", compared, [])
+    log_comparison(store, f"search of {trials}", compared, ids, [page, *others], "Nothing is said.", 1_790_000_000_000)
     # The experiment's page is the front's without the view.
     path, _, query = tracker.front_path.partition("?")
-    return ShownSearch(tuple(records), f"{path}?{query.split('&')[0]}", tracker.front_path, tracker.report_path)
+    experiment_path = f"{path}?{query.split('&')[0]}"
+    return ShownSearch(tuple(records), experiment_path, tracker.front_path, tracker.report_path, compared)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import Select
 
-from nas.reporting.style import FRONT_COLOUR
+from nas.records.front import front_of
+from nas.reporting.style import FRONT_COLOUR, search_styles
 from tests.browser.conftest import Browser, Plot, ShownSearch
 
 pytestmark = pytest.mark.browser
@@ -52,6 +53,26 @@ def test_one_click_shows_the_front_alone(browser: Browser, shown: ShownSearch) -
     browser.click_link("front alone")
     plot = browser.plot_of("flops")
     assert {text for *_, text in plot.points} == {record.name for record in shown.front}
+    assert browser.errors() == []
+
+
+@both_sizes
+def test_one_click_shows_compared_fronts_a_colour_for_each_search(browser: Browser, shown: ShownSearch) -> None:
+    browser.open(shown.experiment_path)
+    browser.click_link("Fronts compared")
+    for axis in ("flops", "params"):
+        plot = browser.plot_of(axis)
+        found = {(x, y, colour.lower()) for x, y, colour, _ in plot.points}
+        expected = {
+            (float(getattr(record, axis)), record.point[0], style.colour)
+            for search, style in zip(shown.compared, search_styles(3), strict=True)
+            for record in front_of(search.records)
+        }
+        # The UI loads a hundred runs.
+        assert found <= expected and len(found) >= min(len(expected), 95)
+        assert {colour for *_, colour in found} == {style.colour for style in search_styles(3)}
+    names = {text for *_, text in plot.points}
+    assert all(any(name.startswith(search.name) for name in names) for search in shown.compared)
     assert browser.errors() == []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from nas.driver.live_report import LiveReport
@@ -158,9 +159,13 @@ def test_a_live_page_follows_the_search_and_keeps_what_its_reader_has_done(
         page.wait("return document.getElementById('shown').textContent.startsWith('Shown: ')")
         driver.execute_script(
             "document.getElementById('trials').scrollTop = 200; window.scrollTo(0, 400); window.mine = true;"
-            "document.querySelector('#trials [data-pin]').click();"
-            "Plotly.relayout('front', {'yaxis.range': [0.5, 0.6]})"
+            "document.querySelector('#trials [data-pin]').click()"
         )
+        area = driver.find_element("css selector", "#front .nsewdrag")
+        ActionChains(driver).move_to_element_with_offset(area, -150, -80).click_and_hold().move_by_offset(
+            200, 120
+        ).release().perform()
+        page.wait("const y = document.getElementById('front')._fullLayout.yaxis; return y.range[1] - y.range[0] < 0.3")
         kept = (
             "return JSON.stringify([window.mine, document.querySelector('[aria-sort=ascending]').textContent,"
             "document.getElementById('accuracy-low').value, document.getElementById('trials').scrollTop,"
