@@ -95,7 +95,7 @@ class LiveReport:
         trained = sum(len(record.epochs) for record in shown.records)
         if trained != self._importances[0] and (not shown.runs or trained >= GROWTH * self._importances[0]):
             self._importances = trained, importances(shown.records, facts.full_epochs)
-        live = Live(shown.text, self._version, self._pause)
+        live = Live(shown.text, self._version, LOOK_SECONDS)
         background = background_of(self._directory, shown.ledger.header)
         page = report_page(facts, shown.records, self._importances[1], background, live, update=update)
         self._drawing = self._clock() - started

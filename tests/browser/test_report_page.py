@@ -43,7 +43,7 @@ class ReportPage:
         self.wait("return document.documentElement.dataset.drawn === 'true'")
 
     def wait(self, script: str, *arguments: object) -> None:
-        WebDriverWait(self.driver, SECONDS).until(lambda driver: driver.execute_script(script, *arguments), script)
+        WebDriverWait(self.driver, 4 * SECONDS).until(lambda driver: driver.execute_script(script, *arguments), script)
 
     def type(self, place: str, text: str) -> None:
         box = self.driver.find_element("id", place)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
+from nas.driver.command_line import read_command
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.trial import Outcome, TrialRecord
@@ -66,6 +67,11 @@ def test_a_report_comes_from_the_ledger_alone(runs: Path, tmp_path: Path) -> Non
     assert page.texts["title"] == "small"
     assert [trial["outcome"] for trial in page.data["trials"]] == ["finished", "stopped"]
     assert "1 trial was stopped before 2 epochs" in page.texts["p"]
+    assert f"nas/export.py small --pick knee --runs-dir {runs}" in page.texts["code"]
+    # The settings that it shows begin the same search.
+    (tmp_path / "settings.yaml").write_text(page.texts["settings"], encoding="utf-8")
+    again = read_command(["--config", str(tmp_path / "settings.yaml")])
+    assert (again.search, again.training, again.space) == (HEADER.search, HEADER.training, HEADER.space)
 
 
 def test_a_search_that_runs_is_not_disturbed(runs: Path) -> None:
