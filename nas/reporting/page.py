@@ -75,7 +75,7 @@ def report_page(
 ) -> str:
     """The page. Whatever a user named is escaped. An `update` of a live page is without the scripts."""
     records = with_repeats(trials)
-    parallel = parallel_coordinates(records, facts.cost_name)
+    parallel = parallel_coordinates(records)
     members = front_of(records)
     spent = compute_used(records, facts.full_epochs)
     models = reference_models(facts.data)

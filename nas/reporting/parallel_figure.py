@@ -5,17 +5,17 @@ that it can draw those that the table shows.
 """
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from nas.records.objectives import COSTS, CostName, readable_cost
 from nas.records.trial import TrialRecord
 from nas.reporting.stages import StageChoice, stage_choices
 from nas.reporting.style import FIGURE_LAYOUT, FRONT_COLOUR
 from search_spaces.architecture import STAGE_COUNT
+from search_spaces.units import readable_flops
 
 # Lines are coloured by their rank of accuracy, in so many bands.
 BANDS = 5
@@ -49,18 +49,21 @@ class ParallelCoordinates:
         }
 
 
-def parallel_coordinates(records: Sequence[TrialRecord], cost_name: CostName) -> ParallelCoordinates:
-    """Frame, stages, cost and accuracy of the trials that trained; what is the same in all of them is left out."""
+def parallel_coordinates(records: Sequence[TrialRecord]) -> ParallelCoordinates:
+    """Frame, stages, costs and accuracy of the trials that trained; what is the same in all of them is left out."""
     trained = tuple(record for record in records if record.epochs)
-    stages = [stage_choices(record.architecture) for record in trained]
+    networks = [record.architecture for record in trained]
+    stages = [stage_choices(network) for network in networks]
+    latencies = [record.latency_ms for record in trained if record.latency_ms is not None]
     axes = [
-        _choices(
-            "stem", [(record.architecture.stem, record.architecture.stem.replace("_", " ")) for record in trained]
-        ),
-        _choices("depth", [_numbered(record.architecture.depth) for record in trained]),
-        _choices("channels", [_numbered(record.architecture.base_channels) for record in trained]),
+        _choices("stem", [(network.stem, network.stem.replace("_", " ")) for network in networks]),
+        _choices("depth", [_numbered(network.depth) for network in networks]),
+        _choices("channels", [_numbered(network.base_channels) for network in networks]),
         *(_choices(f"stage {stage + 1}", [_stage(of[stage]) for of in stages]) for stage in range(STAGE_COUNT)),
-        _cost([record.cost for record in trained], cost_name),
+        _cost("FLOPs", [record.flops for record in trained], readable_flops),
+        _cost("parameters", [record.params for record in trained], lambda count: f"{round(count):,}"),
+        # Of a search on latency alone it is known of every trial.
+        _cost("latency", latencies if len(latencies) == len(trained) else [], lambda cost: f"{cost:.3g} ms"),
         _accuracy([record.point[0] for record in trained]),
     ]
     return ParallelCoordinates(trained, tuple(axis for axis in axes if axis is not None))
@@ -93,13 +96,13 @@ def _choices(title: str, values: Sequence[tuple[Hashable, str]]) -> ParallelAxis
     )
 
 
-def _cost(costs: Sequence[float], cost_name: CostName) -> ParallelAxis | None:
+def _cost(title: str, costs: Sequence[float], readable: Callable[[float], str]) -> ParallelAxis | None:
+    """An axis of the logarithm of a cost."""
     if len(set(costs)) < 2:
         return None
     low, high = math.log(min(costs)), math.log(max(costs))
-    ticks = [(place, readable_cost(math.exp(low + place * (high - low)), cost_name)) for place in (0.0, 0.5, 1.0)]
-    places = tuple((math.log(cost) - low) / (high - low) for cost in costs)
-    return ParallelAxis(COSTS[cost_name].noun, places, tuple(ticks))
+    ticks = tuple((place, readable(math.exp(low + place * (high - low)))) for place in (0.0, 0.5, 1.0))
+    return ParallelAxis(title, tuple((math.log(cost) - low) / (high - low) for cost in costs), ticks)
 
 
 def _accuracy(accuracies: Sequence[float]) -> ParallelAxis | None:

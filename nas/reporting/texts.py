@@ -24,7 +24,7 @@ CURVES_TEXT = (
 )
 
 PARALLEL_TEXT = (
-    "A line is a trial that the table shows: its choices, its cost and its accuracy, the front in orange, the others "
+    "A line is a trial that the table shows: its choices, its costs and its accuracy, the front in orange, the others "
     "the darker the more accurate. C is a convolution, A7 attention of extent 7. Lines of the same choice lie a little "
     "apart; what is the same in all trials is left out."
 )

@@ -170,7 +170,8 @@ def test_curves_and_lines_are_there_of_every_trial_that_trained(simulated: list[
     assert sorted(number for trace in lines for number in trace["customdata"]) == [each.number for each in trained]
     assert set(lines[-1]["customdata"]) == members
     axes = figures["parallel"]["layout"]["xaxis"]["ticktext"]
-    assert axes == ["stem", "depth", "channels", "stage 1", "stage 2", "stage 3", "stage 4", "FLOPs", "accuracy"]
+    stages = [f"stage {stage}" for stage in range(1, 5)]
+    assert axes == ["stem", "depth", "channels", *stages, "FLOPs", "parameters", "accuracy"]
     by_number = {trial["number"]: trial for trial in page.data["trials"]}
     most = max(record.point[0] for record in trained)
     for record in trained:
