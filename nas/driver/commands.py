@@ -5,24 +5,24 @@ from collections.abc import Sequence
 from nas.reporting.background import Background, NextCommand
 from nas.settings.config_file import header_text
 from nas.settings.header import SearchHeader
-from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, RunDirectory
+from nas.settings.run_directory import RunDirectory, runs_flag
 from nas.settings.search_settings import ClusterSettings
-from search_spaces.pasted_commands import PROJECT, python_command, stands_in_project
+from search_spaces.pasted_commands import python_command
 
 
 def resume_command(directory: RunDirectory, cluster: ClusterSettings) -> str:
     """The command that goes on with a search on the same machines, of which its ledger knows nothing."""
-    return python_command("nas/search.py", "--resume", directory.name, *_runs_flag(directory), *_cluster_flags(cluster))
+    return python_command("nas/search.py", "--resume", directory.name, *runs_flag(directory), *_cluster_flags(cluster))
 
 
 def limits_command(directory: RunDirectory, flags: Sequence[str]) -> str:
     """The command that goes on with a search within other limits, on this machine."""
-    return python_command("nas/search.py", "--resume", directory.name, *flags, *_runs_flag(directory))
+    return python_command("nas/search.py", "--resume", directory.name, *flags, *runs_flag(directory))
 
 
 def background_of(directory: RunDirectory, header: SearchHeader) -> Background:
     """What the report of a search shows of its settings, and of what may be typed next wherever `runs/` is seen."""
-    name, runs = directory.name, _runs_flag(directory)
+    name, runs = directory.name, runs_flag(directory)
     one = python_command("nas/export.py", name, "--pick", "trial=NUMBER", *runs)
     live = python_command("nas/report.py", name, "--serve", *runs)
     return Background(
@@ -39,17 +39,17 @@ def background_of(directory: RunDirectory, header: SearchHeader) -> Background:
 
 def report_command(directory: RunDirectory) -> str:
     """The command that makes the report of a search and brings MLflow up to its ledger."""
-    return python_command("nas/report.py", directory.name, *_runs_flag(directory))
+    return python_command("nas/report.py", directory.name, *runs_flag(directory))
 
 
 def export_command(directory: RunDirectory) -> str:
     """The command that exports the knee of the front of a search."""
-    return python_command("nas/export.py", directory.name, "--pick", "knee", *_runs_flag(directory))
+    return python_command("nas/export.py", directory.name, "--pick", "knee", *runs_flag(directory))
 
 
 def train_fully_command(directory: RunDirectory) -> str:
     """The command that trains the best of a front and the anchors fully, and compares them."""
-    return python_command("nas/train_fully.py", directory.name, *_runs_flag(directory))
+    return python_command("nas/train_fully.py", directory.name, *runs_flag(directory))
 
 
 def _cluster_flags(cluster: ClusterSettings) -> list[str]:
@@ -61,8 +61,3 @@ def _cluster_flags(cluster: ClusterSettings) -> list[str]:
     accelerator = [] if cluster.accelerator is None else ["--accelerator", cluster.accelerator]
     bad = ["--bad-nodes", cluster.bad_nodes] if cluster.bad_nodes != "refuse" else []
     return [*address, *gpus, *cpus, *processes, *accelerator, *bad]
-
-
-def _runs_flag(directory: RunDirectory) -> list[str]:
-    is_default = stands_in_project() and directory.runs == PROJECT / DEFAULT_RUNS_DIRECTORY
-    return [] if is_default else ["--runs-dir", str(directory.runs)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.pasted_commands import PROJECT, stands_in_project
 from search_spaces.paths import check_can_be_directory
 
 DEFAULT_RUNS_DIRECTORY = "runs"
@@ -80,6 +81,12 @@ class RunDirectory:
     def checkpoints(self, number: int) -> Path:
         """Where trial `number` keeps its checkpoints."""
         return self.path / "checkpoints" / f"{number:04d}"
+
+
+def runs_flag(directory: RunDirectory) -> list[str]:
+    """The words of a pasted command that say where a search is, where they are needed."""
+    is_default = stands_in_project() and directory.runs == PROJECT / DEFAULT_RUNS_DIRECTORY
+    return [] if is_default else ["--runs-dir", str(directory.runs)]
 
 
 def error_file(errors: Path, number: int) -> Path:

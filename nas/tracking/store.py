@@ -1,5 +1,6 @@
 """The MLflow store of a search: what the search's run says from the start, and bringing it up to date."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from nas.ledger.ledger import Ledger
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import Summary, summarise
 from nas.records.trial import latest_moment
-from nas.settings.run_directory import RunDirectory
+from nas.settings.run_directory import RunDirectory, runs_flag
 from nas.settings.search_settings import TrackingSettings
 from nas.settings.sqlite_addresses import sqlite_path
 from nas.strategy.halving import rung_epochs
@@ -16,6 +17,7 @@ from nas.tracking.full_trainings import log_full_trainings
 from nas.tracking.moved_store import ARTIFACTS, bring_artifacts_home
 from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
+from search_spaces.pasted_commands import python_command
 from search_spaces.units import counted
 from trainers.bundle.trained import Trained
 
@@ -41,11 +43,16 @@ def described_tracker(
         clock=clock,
         cost_names=search.cost_names,
         errors=directory.errors,
+        export=functools.partial(_export_command, directory),
         started_at=min((record.started_at for record in own if record.started_at is not None), default=None),
     )
     tags = {"nas.code_revision": header.code_revision, "nas.directory": str(directory.path)}
     tracker.describe(header.settings(), tags)
     return tracker
+
+
+def _export_command(directory: RunDirectory, number: int) -> str:
+    return python_command("nas/export.py", directory.name, "--pick", f"trial={number}", *runs_flag(directory))
 
 
 def note(tracker: Tracker, data: str, summary: Summary) -> str:

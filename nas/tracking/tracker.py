@@ -37,6 +37,8 @@ from nas.tracking.views import artifact_path, experiment_note, front_path, links
 BATCH = 900  # MLflow takes at most 1,000 metrics in one request.
 LONGEST_PARAM = 6000
 NOTE = "mlflow.note.content"
+# Of a trial that was trained to the end: the command that makes a bundle of it.
+EXPORT_TAG = "nas.export"
 # Of a failed trial: the artifact that holds what was said of it.
 FAILURE_TAG = "nas.errors"
 
@@ -72,7 +74,8 @@ class Tracker:
 
     `uri` is a tracking URI. Artifacts of a new experiment go to `artifacts` (None: where the server puts them). `rungs`
     are in epochs. `clock` gives seconds since 1970, and so is `started_at`, when the search was started (None: now).
-    `cost_names` are what its views show accuracy against, and `errors` the directory of what was said of failed trials.
+    `cost_names` are what its views show accuracy against, `errors` the directory of what was said of failed trials, and
+    `export` the command that exports a trial.
     Any method raises where MLflow cannot be written; called again after `reload`, it goes on where it was.
     """
 
@@ -89,6 +92,7 @@ class Tracker:
         started_at: float | None = None,
         cost_names: Sequence[CostName] = ("flops",),
         errors: Path | None = None,
+        export: Callable[[int], str] | None = None,
     ) -> None:
         check_store(uri)
         self._client = MlflowClient(tracking_uri=uri)
@@ -98,6 +102,7 @@ class Tracker:
         self._rungs = tuple(rungs)
         self._cost_names = tuple(cost_names)
         self._errors = errors
+        self._export = export
         self._clock = clock
         self._started_at = clock() if started_at is None else started_at
         self._experiment_id = existing_experiment(self._client, experiment, artifacts)
@@ -217,6 +222,8 @@ class Tracker:
             if not record.trained or (before is not None and before[0] is record and before[1] == shown):
                 continue
             tags = changing_tags(record, record.number in on_front, self._rungs, duplicates.get(record.number, ()))
+            if self._export is not None and record.outcome == "finished":
+                tags |= {EXPORT_TAG: self._export(record.number)}
             self._sync_trial(record, tags)
             self._synced[record.number] = record, shown
         self._sync_totals(summary)

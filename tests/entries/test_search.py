@@ -80,6 +80,8 @@ def test_mlflow_holds_the_search(searched: Searched) -> None:
     for child in children:
         assert child.info.status == "FINISHED"
         assert len(client.get_metric_history(child.info.run_id, "val_accuracy")) == 2
+        number, exported = child.data.tags["nas.trial"], child.data.tags["nas.export"]
+        assert f"nas/export.py first --pick trial={number} --runs-dir {directory / 'runs'}" in exported
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert names >= {"front.html", "front.png", "hypervolume.png", "front.csv", "trials.csv", "summary.json"}
     assert parent.data.metrics["hypervolume"] == pytest.approx(summary(directory, "first")["hypervolume"])
