@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from nas.records.objectives import CostName
 from nas.records.pareto import dominates
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.earlier_results import EarlierResults, EarlierTask
@@ -195,12 +196,13 @@ def test_nothing_is_worth_much_at_what_is_known_to_be_poor() -> None:
 def test_the_order_of_the_costs_does_not_matter_and_a_second_one_adds_to_what_is_promising(seed: int) -> None:
     trials, most = history(seed, 20), 1.1 * max(one.params for one in POOL)
     least, most_flops = OBJECTIVE.reference
+    orders: list[tuple[tuple[float, ...], tuple[CostName, ...]]] = [
+        ((least, most_flops, most), ("flops", "params")),
+        ((least, most, most_flops), ("params", "flops")),
+    ]
     by_flops, by_params = (
         Posterior(trials, ENCODER, replace(OBJECTIVE, reference=reference, cost_names=names), seed=0)
-        for reference, names in (
-            ((least, most_flops, most), ("flops", "params")),
-            ((least, most, most_flops), ("params", "flops")),
-        )
+        for reference, names in orders
     )
     assert by_flops.costs(POOL).tolist() == [[one.flops, one.params] for one in POOL]
     assert by_params.costs(POOL).tolist() == [[one.params, one.flops] for one in POOL]
