@@ -17,7 +17,7 @@ from nas.strategy.candidates import CandidateSource
 from nas.strategy.earlier_results import EarlierResults, EarlierTask
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.halving import promoted, should_continue
-from nas.strategy.posterior import Objective, Posterior, TrialView
+from nas.strategy.posterior import Objective, Posterior, SeenCurves, TrialView
 from nas.strategy.proposals import INITIAL_PROPOSALS, Proposal, best_proposal, encoder_of, initial_design
 
 # So many results, early or final, before the Gaussian process is asked.
@@ -74,11 +74,12 @@ class Decisions:
             self._earlier = EarlierResults(earlier, self._encoder) if earlier else None
         self._initial_proposals = INFORMED_PROPOSALS if earlier else INITIAL_PROPOSALS
         self._last: tuple[int, SearchState] | None = None
+        self._curves: SeenCurves = {}
 
     def within(self, source: CandidateSource) -> "Decisions":
         """The same decisions where only a part of the space, `source`, is open to what is fresh."""
         part = copy(self)
-        part._source, part._last = source, None
+        part._source, part._last, part._curves = source, None, {}
         return part
 
     def state(self, trials: Sequence[TrialView], proposals: int | None = None) -> SearchState:
@@ -100,8 +101,11 @@ class Decisions:
         observed = sum(len(trial.accuracies) >= first_level for trial in trials)
         if observed < LEAST_OBSERVATIONS:
             return SearchState(trials, None, lambda: initial_design(self._source, proposals, known, seed))
+        before = self._last[1].posterior if self._last else None
         fantasies = derived_seed("fantasies", self._seed, proposals)
-        posterior = Posterior(trials, self._encoder, self._objective, fantasies, self._earlier)
+        posterior = Posterior(
+            trials, self._encoder, self._objective, fantasies, self._earlier, before=before, curves=self._curves
+        )
         if proposals < self._initial_proposals:
             return SearchState(trials, posterior, lambda: initial_design(self._source, proposals, known, seed))
 
@@ -171,14 +175,18 @@ class Decisions:
         question = at_rung[0]
         still_open = [index for index, trial in enumerate(at_rung) if trial.status in ("running", "held")]
         improvements = [0.0] * len(at_rung)
+        dominated = [index for index in still_open if dominates(points[0], points[index])]
+        # A running trial that this one dominates is worth what it will be worth when it is in question itself.
+        alone = [index for index in dominated if at_rung[index].status == "running"]
+        if posterior.many_run:
+            # The others have no say.
+            still_open = [0, *(index for index in dominated if at_rung[index].status == "held")]
         with _one_thread():
             candidates = [at_rung[index].candidate for index in still_open]
             together = posterior.expected_improvements(candidates, leaving_out=question.candidate.key)
-            for index, improvement in zip(still_open, together, strict=True):
-                # A running trial that this one dominates is worth what it will be worth when it is in question itself.
-                if at_rung[index].status == "running" and dominates(points[0], points[index]):
-                    candidate = at_rung[index].candidate
-                    improvement = posterior.expected_improvements([candidate], leaving_out=candidate.key)[0]
+            in_question = posterior.improvements_in_question([at_rung[index].candidate for index in alone])
+        for indices, found in ((still_open, together), (alone, in_question)):
+            for index, improvement in zip(indices, found, strict=True):
                 improvements[index] = float(improvement)
         return improvements
 

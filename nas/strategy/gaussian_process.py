@@ -97,13 +97,8 @@ class GaussianProcess:
         variance = self.hyperparameters.amplitude - np.einsum("nm,nm->m", explained, explained)
         return cross.T @ self._solved * self._scale + self._mean, np.maximum(variance, 1e-10) * self._scale**2
 
-    def fantasies(
-        self, pending: Array, features: Array, count: int, random: np.random.Generator
-    ) -> tuple[Array, Array, Array]:
-        """What to believe of `features` [M, P] were the results of `pending` [Q, P] known, for `count` draws of them.
-
-        Returns the draws [count, Q], the means [count, M] and the variances [M], which do not depend on the draws.
-        """
+    def awaited(self, pending: Array, count: int, random: np.random.Generator) -> "Awaited":
+        """Imagines the results of `pending` [Q, P], `count` times."""
         noise = self.hyperparameters.noise + JITTER
         cross = self._kernel(self._features, pending)
         explained = solve_triangular(self._cholesky, cross, lower=True)
@@ -111,17 +106,50 @@ class GaussianProcess:
         covariance[np.diag_indices_from(covariance)] += noise
         root = cholesky(covariance, lower=True)
         deviations = random.standard_normal((count, len(pending))) @ root.T
+        draws = cross.T @ self._solved + deviations
+        return Awaited(draws * self._scale + self._mean, pending, explained, root, deviations)
 
+    def fantasies(self, awaited: "Awaited", features: Array) -> tuple[Array, Array]:
+        """What to believe of `features` [M, P] were the results of what is awaited known, for each of its draws.
+
+        Returns the means [count, M] and the variances [M], which do not depend on the draws.
+        """
         known = self._kernel(self._features, features)
         explained_features = solve_triangular(self._cholesky, known, lower=True)
         mean = known.T @ self._solved
-        shared = self._kernel(pending, features) - explained.T @ explained_features
-        reduced = solve_triangular(root, shared, lower=True)
+        shared = self._kernel(awaited.features, features) - awaited.explained.T @ explained_features
+        reduced = solve_triangular(awaited.root, shared, lower=True)
         variance = self.hyperparameters.amplitude - np.einsum("nm,nm->m", explained_features, explained_features)
         variance = np.maximum(variance - np.einsum("qm,qm->m", reduced, reduced), 1e-10)
-        means = mean + deviations @ cho_solve((root, True), shared)
-        draws = cross.T @ self._solved + deviations
-        return draws * self._scale + self._mean, means * self._scale + self._mean, variance * self._scale**2
+        means = mean + awaited.deviations @ cho_solve((awaited.root, True), shared)
+        return means * self._scale + self._mean, variance * self._scale**2
+
+    def each_from_the_others(self, awaited: "Awaited") -> tuple[Array, Array]:
+        """What to believe of each of what is awaited were the results of all others of it known, for each draw.
+
+        Returns the means [count, Q] and the variances [Q], in closed form from one factor (Rasmussen and Williams
+        2006, section 5.4.2).
+        """
+        inverse = cho_solve((awaited.root, True), np.eye(len(awaited.root)))
+        precisions = np.diag(inverse)
+        means = awaited.draws - awaited.deviations @ inverse / precisions * self._scale
+        variances = np.maximum(1 / precisions - self.hyperparameters.noise - JITTER, 1e-10)
+        return means, variances * self._scale**2
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Trainings whose results are imagined.
+
+    draws: [count, Q] of their log errors. features: [Q, P]. explained: [N, Q] and root: [Q, Q], factors of what is
+    known of them, and deviations: [count, Q] of the draws from their means, in standardised units.
+    """
+
+    draws: Array
+    features: Array
+    explained: Array
+    root: Array
+    deviations: Array
 
 
 def fit(features: Array, groups: NDArray[np.int64], targets: Array, variances: Array) -> Hyperparameters:

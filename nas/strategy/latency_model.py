@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 # Beside the squared differences in features, which are of the order of 1: one measurement moves a coefficient half way.
 PENALTY = 1.0
+# The regression, which takes the cube of their number, is of so many measurements at most.
+MOST_MEASURED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,15 @@ class LatencyModel:
         first = {candidate.key: (candidate, latency) for candidate, latency in reversed(measured)}
         known = [first[key] for key in sorted(first)]
         self._known: Mapping[str, float] = {candidate.key: latency for candidate, latency in known}
-        features = encoder.encode([candidate for candidate, _ in known])
-        self._ridge = ridge(features, np.log([latency for _, latency in known]), PENALTY)
+        # In the order of the keys, which are digests, so that the first are any.
+        regressed = known[:MOST_MEASURED]
+        features = encoder.encode([candidate for candidate, _ in regressed])
+        self._ridge = ridge(features, np.log([latency for _, latency in regressed]), PENALTY)
 
     def __call__(self, candidates: Sequence[Candidate]) -> Array:
         """[M] latencies, in the unit of the measurements."""
-        predicted = np.exp(self._ridge.predict(self._encoder.encode(candidates)))
         known = [self._known.get(candidate.key) for candidate in candidates]
+        if None not in known:
+            return np.array(known, dtype=np.float64)
+        predicted = np.exp(self._ridge.predict(self._encoder.encode(candidates)))
         return np.array([one if one is not None else float(other) for one, other in zip(known, predicted, strict=True)])

@@ -4,6 +4,7 @@ From each rung to the next the fall of the log error is a Bayesian linear regres
 FLOPs (Bishop 2006, section 3.3), learned from the trials that went that way; the steps are chained to the last epoch.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ FALL_SPREAD = 1.0
 SLOPE_SPREADS = (0.3, 0.2)
 # The residual deviation that is assumed as if so many trials had shown it.
 RESIDUAL, RESIDUAL_TRIALS = 0.3, 3.0
+# A step has three coefficients: of more curves than this, it is learned from some.
+MOST_CURVES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,14 @@ def learn_step(before: Sequence[tuple[float, float]], after: Sequence[float]) ->
 
 
 def learn_steps(curves: Sequence[Curve], levels: int) -> list[Step]:
-    """The step from each level but the last to the next, learned from every curve that has both."""
+    """The step from each level but the last to the next, learned from the curves that have both.
+
+    Of more than `MOST_CURVES` every other one is taken, or every third and so on, in the order in which they come.
+    """
     steps = []
     for level in range(levels - 1):
         known = [curve for curve in curves if len(curve.log_errors) > level + 1]
+        known = known[:: max(1, math.ceil(len(known) / MOST_CURVES))]
         before = [(curve.log_errors[level], curve.log_flops) for curve in known]
         steps.append(learn_step(before, [curve.log_errors[level + 1] for curve in known]))
     return steps

@@ -242,6 +242,32 @@ def test_only_a_part_of_the_space_may_be_open() -> None:
     assert decided.state(history(1)).fresh == whole != part
 
 
+def test_a_search_of_thousands_decides_as_any_other() -> None:
+    """Of more results than a Gaussian process holds, and of many trials that run."""
+    rng = random.Random(1)
+    trials = history(0, finished=700, held=400, running=0)
+    running = list(distinct(SOURCE.sample, 140, rng, {trial.candidate.key for trial in trials}).values())
+    for number, candidate in enumerate(running, len(trials)):
+        accuracies = (rng.uniform(0.1, 0.6),) if number % 7 == 0 else ()
+        trials.append(TrialView(number, candidate, accuracies, "running"))
+    asked = decisions()
+    state = asked.state(trials)
+    fresh = present(state.fresh)
+    assert fresh.candidate.key not in {trial.candidate.key for trial in trials} and state.fresh_improvement > 0
+    shuffled = rng.sample(trials, len(trials))
+    assert decisions().state(shuffled).fresh == fresh
+    going = {
+        trial.number: asked.should_continue(trial.number, state)
+        for trial in trials
+        if trial.status == "running" and trial.accuracies
+    }
+    points = {trial.number: (trial.accuracies[0], trial.candidate.flops) for trial in trials if trial.number in going}
+    pairs = [(going[a], going[b]) for a in going for b in going if dominates(points[a], points[b])]
+    assert len(pairs) > 5 and not [pair for pair in pairs if pair[1] and not pair[0]]
+    best = asked.promotion(state, 8)
+    assert best is not None and trials[best].status == "held"
+
+
 def test_decisions_can_be_pickled() -> None:
     objective = Objective((0.1, HIGHEST_COST), EPOCHS, RUNGS, 1e-3)
     again = pickle.loads(pickle.dumps(Decisions(SOURCE, objective, reduction_factor=FACTOR, seed=0)))

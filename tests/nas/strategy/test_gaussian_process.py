@@ -140,9 +140,10 @@ def test_fantasies_are_a_refit_with_the_results_drawn(count: int, pending: int) 
     fitted = GaussianProcess(features, GROUPS, targets, variances)
     values, mean, scale = standardised(targets)
     awaited = np.random.default_rng(5).random((pending, len(GROUPS)))
-    draws, means, found_variances = fitted.fantasies(awaited, queries(count), 4, np.random.default_rng(0))
-    assert draws.shape == (4, pending) and means.shape == (4, QUERIES)
-    for drawn, found in zip(draws, means, strict=True):
+    imagined = fitted.awaited(awaited, 4, np.random.default_rng(0))
+    means, found_variances = fitted.fantasies(imagined, queries(count))
+    assert imagined.draws.shape == (4, pending) and means.shape == (4, QUERIES)
+    for drawn, found in zip(imagined.draws, means, strict=True):
         expected, covariance = dense_posterior(
             np.concatenate([features, awaited]),
             np.concatenate([values, (drawn - mean) / scale]),
@@ -158,7 +159,7 @@ def test_fantasies_are_drawn_from_the_posterior_of_a_training() -> None:
     features, targets, variances = observed(3, 10)
     fitted = GaussianProcess(features, GROUPS, targets, variances)
     awaited = queries(1)[:3]
-    draws, _, _ = fitted.fantasies(awaited, queries(2), 40_000, np.random.default_rng(0))
+    draws = fitted.awaited(awaited, 40_000, np.random.default_rng(0)).draws
     values, mean, scale = standardised(targets)
     means, covariance = dense_posterior(features, values, variances / scale**2, fitted.hyperparameters, awaited)
     covariance += np.eye(3) * (fitted.hyperparameters.noise + JITTER)
@@ -171,10 +172,33 @@ def test_pending_rows_that_are_observed_or_repeated_do_no_harm() -> None:
     features, targets, _ = observed(0, 8)
     fitted = GaussianProcess(features, GROUPS, targets, np.zeros(8))
     awaited = np.concatenate([features[:2], features[:2], queries(0)[:1], queries(0)[:1]])
-    draws, means, variances = fitted.fantasies(
-        awaited, np.concatenate([features, queries(0)]), 8, np.random.default_rng(0)
-    )
-    assert np.isfinite(draws).all() and np.isfinite(means).all() and (variances > 0).all()
+    imagined = fitted.awaited(awaited, 8, np.random.default_rng(0))
+    means, variances = fitted.fantasies(imagined, np.concatenate([features, queries(0)]))
+    assert np.isfinite(imagined.draws).all() and np.isfinite(means).all() and (variances > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_of_those_pending_is_what_the_others_results_say(seed: int) -> None:
+    """The closed form against as many dense posteriors, each of one of them given what all others were drawn to be."""
+    features, targets, variances = observed(seed, 9)
+    fitted = GaussianProcess(features, GROUPS, targets, variances)
+    values, mean, scale = standardised(targets)
+    awaited = np.concatenate([queries(seed), features[:1]])
+    imagined = fitted.awaited(awaited, 3, np.random.default_rng(0))
+    means, found_variances = fitted.each_from_the_others(imagined)
+    assert means.shape == (3, QUERIES + 1)
+    for one in range(len(awaited)):
+        others = [index for index in range(len(awaited)) if index != one]
+        for drawn, found in zip(imagined.draws, means, strict=True):
+            expected, covariance = dense_posterior(
+                np.concatenate([features, awaited[others]]),
+                np.concatenate([values, (drawn[others] - mean) / scale]),
+                np.concatenate([variances / scale**2, np.zeros(len(others))]),
+                fitted.hyperparameters,
+                awaited[[one]],
+            )
+            assert found[one] == pytest.approx(expected[0] * scale + mean, rel=1e-5, abs=1e-6)
+            assert found_variances[one] == pytest.approx(covariance[0, 0] * scale**2, rel=1e-3, abs=1e-7)
 
 
 def test_one_result_is_believed_nearby_and_nowhere_else() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from nas.strategy import latency_model
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.latency_model import PENALTY, LatencyModel, ridge
 from nas.strategy.proposals import distinct, encoder_of
@@ -41,6 +42,16 @@ def test_what_was_measured_is_taken_as_it_is() -> None:
     features = ENCODER.encode(POOL)
     # The order in which measurements are solved for is that of the keys, so the sums differ in their last bits.
     assert np.log(costs[10:]) == pytest.approx(ridge(features[:10], logs, PENALTY).predict(features[10:]))
+
+
+def test_of_very_many_measurements_the_regression_takes_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency_model, "MOST_MEASURED", 40)
+    measured = [(candidate, latency(candidate)) for candidate in POOL[:90]]
+    model = LatencyModel(measured, ENCODER)
+    assert model(POOL[:90]).tolist() == [milliseconds for _, milliseconds in measured]
+    predicted = model(POOL)[90:]
+    assert spearmanr(predicted, [latency(candidate) for candidate in POOL[90:]])[0] > 0.9
+    assert (predicted != LatencyModel(sorted(measured, key=lambda pair: pair[0].key)[40:], ENCODER)(POOL)[90:]).any()
 
 
 def test_held_out_candidates_are_ranked_where_flops_do_not_rank_them() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from nas.strategy.learning_curves import (
     FALL_SPREAD,
+    MOST_CURVES,
     RESIDUAL,
     RESIDUAL_TRIALS,
     SLOPE_SPREADS,
@@ -110,6 +111,15 @@ def test_each_step_is_learned_from_the_curves_that_have_both_ends() -> None:
     expected = learn_step([(-0.5, 18.0), (-0.6, 18.5)], [-0.9, -1.1])
     assert first.coefficients == pytest.approx(expected.coefficients) and first.centre == pytest.approx(expected.centre)
     assert second.coefficients == pytest.approx(learn_step([(-1.1, 18.5)], [-1.4]).coefficients)
+
+
+def test_of_very_many_curves_some_teach_what_all_of_them_do() -> None:
+    before, after = planted(0, 2 * MOST_CURVES + 1)
+    curves = [Curve((error, end), flops) for (error, flops), end in zip(before, after, strict=True)]
+    (step,) = learn_steps(curves, 2)
+    every_third = learn_step(before[::3], after[::3])
+    assert step.coefficients.tolist() == every_third.coefficients.tolist()
+    assert step.coefficients == pytest.approx(learn_step(before, after).coefficients, abs=0.01)
 
 
 def test_a_curve_at_the_last_level_is_its_own_end() -> None:

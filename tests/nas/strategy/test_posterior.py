@@ -9,15 +9,18 @@ from typing import Literal
 import numpy as np
 import pytest
 import scipy.stats
+from scipy.stats import spearmanr
 
 from nas.records.objectives import CostName
 from nas.records.pareto import dominates
+from nas.strategy import active_set
+from nas.strategy import posterior as posterior_module
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.earlier_results import EarlierResults, EarlierTask
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
-from nas.strategy.posterior import Objective, Posterior, TrialView, observations
+from nas.strategy.posterior import Objective, Posterior, SeenCurves, TrialView, observations
 from nas.strategy.proposals import distinct
 from tests.support.searches import DIGITS, shipped_space
 
@@ -155,6 +158,58 @@ def test_what_is_held_is_not_being_trained() -> None:
     running = [replace(trial, status="running") if trial is held else trial for trial in trials]
     improvements = [posterior(some).expected_improvements([held.candidate])[0] for some in (trials, running)]
     assert improvements[1] < improvements[0]
+
+
+def few_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of very many results, of 40 already."""
+    for name, value in (("MOST_EXACT", 30), ("ACTIVE", 24), ("NEAR_FRONT", 16)):
+        monkeypatch.setattr(active_set, name, value)
+
+
+def test_of_very_many_results_those_far_from_the_front_add_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = history(0, count=50)
+    candidates = [trial.candidate for trial in trials]
+    exact = posterior(trials).expected_improvements(candidates)
+    few_are_held(monkeypatch)
+    some = posterior(trials)
+    found = some.expected_improvements(candidates)
+    assert (found == 0).sum() >= 50 - 24 > (exact == 0).sum()
+    # What is left out had less to add, and what is held is much what it was.
+    assert exact[found == 0].mean() < 0.5 * exact[found > 0].mean()
+    assert spearmanr(found[found > 0], exact[found > 0])[0] > 0.5
+    assert (some.expected_improvements(candidates[:1]) >= 0).all()
+    assert some.expected_improvements([c for c, f in zip(candidates, found, strict=True) if f == 0]).tolist() == [
+        0.0
+    ] * int((found == 0).sum())
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_of_many_that_run_each_is_worth_what_it_is_without_itself(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In closed form from shared draws as by draws of its own, but for the draws."""
+    trials = [replace(trial, status="running") if trial.status == "held" else trial for trial in history(1, count=50)]
+    if few:
+        few_are_held(monkeypatch)
+    monkeypatch.setattr(posterior_module, "FANTASIES", 300)
+    running = [trial.candidate for trial in trials if trial.status == "running"]
+    assert len(running) > 15
+    alone = posterior(trials).improvements_in_question(running)
+    monkeypatch.setattr(posterior_module, "MOST_ALONE", 0)
+    together = posterior(trials).improvements_in_question(running)
+    assert together == pytest.approx(alone, rel=0.25, abs=0.03 * alone.max())
+    assert posterior(trials).improvements_in_question([]).tolist() == []
+
+
+def test_a_fit_is_taken_over_while_nothing_new_is_known() -> None:
+    trials = history(0)
+    begun = TrialView(99, next(c for c in POOL if c.key not in {t.candidate.key for t in trials}), (), "running")
+    further = replace(begun, accuracies=(0.4,))
+    curves: SeenCurves = {}
+    before = Posterior(trials, ENCODER, OBJECTIVE, 0, curves=curves)
+    for more in ([*trials, begun], [*trials, further]):
+        anew = Posterior(more, ENCODER, OBJECTIVE, 1)
+        after = Posterior(more, ENCODER, OBJECTIVE, 1, before=before, curves=curves)
+        assert after.expected_improvements(POOL).tolist() == anew.expected_improvements(POOL).tolist()
+        before = after
 
 
 def test_gains_follow_from_the_seed() -> None:
