@@ -99,6 +99,7 @@ def _search(
             _measure_latency_reference(ledger, command, cluster, template, interrupted)
         with step(console, "taking up the trials of the ledger"):
             engine = _engine(ledger, command, data)
+        at_end.callback(engine.close)
         view = SearchView(engine, _facts(command, data, engine), directory)
         should_stop = StopRule(interrupted.is_set, command.search.time_budget_seconds)
         writer = _writer_of_mlflow(command, directory, ledger, view)

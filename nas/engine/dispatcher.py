@@ -57,7 +57,12 @@ class AskSampler:
     """A sampler of Optuna's is asked for an architecture, which it is told the fate of."""
 
 
-Step = Start | Promote | AskSampler
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What is trained next is still being worked out."""
+
+
+Step = Start | Promote | AskSampler | Wait
 
 
 class Dispatcher:
@@ -68,8 +73,8 @@ class Dispatcher:
         self._data = data
         self._settings = settings
         self._policy = policy
-        # An id is a digest of all that is in an architecture, and is asked for again and again.
-        self._ids: dict[int, str] = {}
+        # Of every trial, by its number: a digest of all that is in an architecture, which is asked for again and again.
+        self._ids: list[str] = []
 
     def limit(self, settings: SearchSettings) -> None:
         """Goes on by settings that differ in limits alone."""
@@ -94,6 +99,8 @@ class Dispatcher:
         anchor = self._anchor(known) if fresh else None
         if anchor:
             return anchor
+        if fresh and self._policy.looks_ahead(records):
+            return self._worked_out_ahead(records)
         promoted = self._policy.promotion(records)
         if promoted is not None:
             return Promote(promoted)
@@ -102,14 +109,19 @@ class Dispatcher:
         architecture = self._policy.fresh_architecture(records) if fresh else None
         return self._confirmation(records) if architecture is None else Start(architecture)
 
+    def _worked_out_ahead(self, records: Sequence[TrialRecord]) -> Step | None:
+        answer = self._policy.worked_out_ahead(records)
+        if answer is None:
+            return Wait()
+        if answer.promoted is not None:
+            return Promote(answer.promoted)
+        return self._confirmation(records) if answer.fresh is None else Start(self._policy.architecture(answer.fresh))
+
     def started(self, records: Sequence[TrialRecord]) -> dict[str, int]:
         """The trial of every architecture that was given to a worker, by its id."""
-        return {self._id(record): record.number for record in records if record.trained}
-
-    def _id(self, record: TrialRecord) -> str:
-        if record.number not in self._ids:
-            self._ids[record.number] = record.architecture.id
-        return self._ids[record.number]
+        for record in records[len(self._ids) :]:
+            self._ids.append(record.architecture.id)
+        return {id_: record.number for id_, record in zip(self._ids, records, strict=False) if record.trained}
 
     def most_at_a_time(self, records: Sequence[TrialRecord]) -> int:
         """How many trials would be trained at a time, were there workers for all: what runs, and what is left to begin.

@@ -82,6 +82,10 @@ class Engine:
             if len(self.ledger.record(number).epochs) < due or self._decide(number, due):
                 self._waiting.append(number)
 
+    def close(self) -> None:
+        """Leaves no process behind."""
+        self._policy.close()
+
     def limit(self, settings: SearchSettings) -> None:
         """Goes on by settings that differ in limits alone: those on trials, epochs and time."""
         with self._lock:
@@ -218,7 +222,7 @@ class Engine:
             self.ledger.end(number, "finished")
             return False
         known = self._known(number, epoch)
-        record = next(record for record in known if record.number == number)
+        record = known[number]
         if self._policy.should_continue(record, known):
             self.ledger.record_continuation(number, epoch)
             return True
@@ -230,10 +234,9 @@ class Engine:
 
     def _known(self, number: int, epoch: int) -> tuple[TrialRecord, ...]:
         """The trials as far as a decision upon trial `number` after `epoch` may see them."""
-        return tuple(
-            replace(record, epochs=record.epochs[:epoch]) if record.number == number else record
-            for record in self.ledger.records
-        )
+        records = list(self.ledger.records)
+        records[number] = replace(records[number], epochs=records[number].epochs[:epoch])
+        return tuple(records)
 
     def end(self, number: int, outcome: Outcome, reason: str) -> None:
         """Records that a trial ended otherwise than by its own results."""

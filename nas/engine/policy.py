@@ -1,8 +1,11 @@
 """What a search believes of its trials, asked by their records: who goes on, who is promoted, what is fresh."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from nas.engine.proposals_ahead import ProposalsAhead
+from nas.engine.proposing import Answer
 from nas.records.earlier_search import EarlierSearch
 from nas.records.search_facts import reference_point
 from nas.records.trial import TrialRecord
@@ -18,6 +21,10 @@ from trainers.data.config import DataSummary
 
 # Asked at every rung of every trial: whether the trial (number, epoch, accuracy) goes on.
 AccuracyRule = Callable[[int, int, float], bool]
+
+# While more trials than these run, proposals are made ahead: then one is needed often, and one more or less that is
+# known makes little difference to it.
+MOST_IN_THE_LOOP = 128
 
 
 class SearchPolicy:
@@ -62,7 +69,14 @@ class SearchPolicy:
             seed=settings.seed,
             earlier=[self._task(search) for search in earlier],
         )
-        self._candidates: dict[int, Candidate] = {}
+        # Of each trial its record as it was seen last, which is never changed but replaced, and what was made of it.
+        self._views: dict[int, tuple[TrialRecord, TrialView]] = {}
+        self._ahead: ProposalsAhead | None = None
+
+    def close(self) -> None:
+        """Ends what makes proposals ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _task(self, search: EarlierSearch) -> EarlierTask:
         """An earlier search as the proposals see it: each architecture once, its mean log error, its cost here."""
@@ -108,7 +122,53 @@ class SearchPolicy:
     def fresh_architecture(self, records: Sequence[TrialRecord]) -> Architecture | None:
         """The architecture whose training is expected to add most to the front. None where there is nothing new."""
         fresh = self._state_of(records).fresh
-        return None if fresh is None else self._source.architecture(fresh.candidate)
+        return None if fresh is None else self.architecture(fresh.candidate)
+
+    def looks_ahead(self, records: Sequence[TrialRecord]) -> bool:
+        """Whether what is trained next is worked out ahead, now."""
+        if self._settings.sampler != "ehvi" or self._settings.deterministic:
+            return False
+        if self._ahead is not None and self._ahead.given_up:
+            return False
+        return sum(record.outcome == "running" for record in records) > MOST_IN_THE_LOOP
+
+    def worked_out_ahead(self, records: Sequence[TrialRecord]) -> Answer | None:
+        """What to train next, as it was worked out ahead. None where there is no answer yet, which is then due.
+
+        It is to be done at once: the next answer takes it as done.
+        """
+        if self._ahead is None:
+            self._ahead = ProposalsAhead(self._decisions.within(self._source))
+        trials = {record.number: self._view(record) for record in records if record.trained}
+        answer = self._ahead.take()
+        if answer is None and self._ahead.asked:
+            return None
+        left = self.epochs_left(records)
+        if answer is not None and self._holds(answer, trials):
+            if answer.promoted is not None:
+                promoted = replace(trials[answer.promoted], status="running")
+                self._ahead.ask({**trials, answer.promoted: promoted}, left - self._needs(promoted))
+                return answer
+            if answer.fresh is not None:
+                trials[len(records)] = TrialView(len(records), answer.fresh, (), "running")
+                left -= self.epochs
+            self._ahead.ask(trials, left)
+            return answer
+        self._ahead.ask(trials, left)
+        return None
+
+    def _holds(self, answer: Answer, trials: Mapping[int, TrialView]) -> bool:
+        """Whether an answer that was worked out some time ago may still be followed."""
+        if answer.promoted is not None:
+            return trials[answer.promoted].status == "held"
+        return answer.fresh is None or all(trial.candidate.key != answer.fresh.key for trial in trials.values())
+
+    def _needs(self, trial: TrialView) -> int:
+        return self.epochs - len(trial.accuracies)
+
+    def architecture(self, candidate: Candidate) -> Architecture:
+        """The architecture that a candidate stands for."""
+        return self._source.architecture(candidate)
 
     def epochs_left(self, records: Sequence[TrialRecord]) -> float:
         """The epochs that may still be assigned: within the limit, not trained and not promised to a running trial."""
@@ -122,11 +182,17 @@ class SearchPolicy:
         return self._decisions.state([self._view(record) for record in records if record.trained])
 
     def _view(self, record: TrialRecord) -> TrialView:
-        # What an accuracy was worth before the loss went to infinity, nobody knows.
-        accuracies = () if record.outcome == "diverged" else tuple(epoch.val_accuracy for epoch in record.epochs)
-        if record.number not in self._candidates:
-            self._candidates[record.number] = self._source.candidate(record.architecture)
-        candidate = self._candidates[record.number]
-        if record.outcome in ("running", "held", "finished"):
-            return TrialView(record.number, candidate, accuracies, record.outcome, record.latency_ms)
-        return TrialView(record.number, candidate, accuracies, "ended", record.latency_ms)
+        before, view = self._views.get(record.number, (None, None))
+        if before is not record or view is None:
+            candidate = self._source.candidate(record.architecture) if view is None else view.candidate
+            view = _viewed(record, candidate)
+            self._views[record.number] = record, view
+        return view
+
+
+def _viewed(record: TrialRecord, candidate: Candidate) -> TrialView:
+    # What an accuracy was worth before the loss went to infinity, nobody knows.
+    accuracies = () if record.outcome == "diverged" else tuple(epoch.val_accuracy for epoch in record.epochs)
+    if record.outcome in ("running", "held", "finished"):
+        return TrialView(record.number, candidate, accuracies, record.outcome, record.latency_ms)
+    return TrialView(record.number, candidate, accuracies, "ended", record.latency_ms)

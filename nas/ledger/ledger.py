@@ -220,7 +220,8 @@ class Ledger:
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
-        return tuple(self._records[number] for number in sorted(self._records))
+        # They are put in in the order of their numbers, and stay there.
+        return tuple(self._records.values())
 
     def record(self, number: int) -> TrialRecord:
         return self._records[number]
