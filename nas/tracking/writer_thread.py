@@ -15,6 +15,9 @@ from search_spaces.errors import first_line
 LOGGER = logging.getLogger(__name__)
 
 SYNC_SECONDS = 3.0
+# What the writer computes, the driver's loop cannot: after a turn it rests so many times as long as it computed, within
+# reason. Several epochs of a trial are then written in one request.
+REST, LONGEST_REST_SECONDS = 2.0, 60.0
 REPORT_SECONDS = 60.0
 # At the end of a search the user waits: so long for the next answer of MLflow, so long for all of them, and so long for
 # the first of all, counted from the start of the search, since a new store is filled with tables.
@@ -104,8 +107,12 @@ class TrackerThread:
                 return
 
     def _run(self) -> None:
-        while not self._closing.wait(SYNC_SECONDS):
-            self._attempt(self._turn)
+        pause = SYNC_SECONDS
+        while not self._closing.wait(pause):
+            started = time.thread_time()
+            written = self._attempt(self._turn)
+            rest = min(REST * (time.thread_time() - started), LONGEST_REST_SECONDS)
+            pause = max(SYNC_SECONDS, rest) if written else SYNC_SECONDS
         self._persist(self._synced)
 
     def _persist(self, write: Callable[[], object]) -> None:

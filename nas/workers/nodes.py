@@ -62,6 +62,8 @@ class Nodes:
         self._left_out = list(left_out)
         self._nodes: dict[str, _Node] = {}
         self._at: dict[str, str] = {}
+        # How many of them are at each node: asked at every turn of Ray Tune's loop, where a thousand may be running.
+        self._taken = Counter[str]()
         self._next_look = 0.0
         self._any_living = True
         for node, description in self._roomy_nodes().items():
@@ -120,17 +122,22 @@ class Nodes:
 
     def free(self) -> list[str]:
         """The nodes with room for a trial, those with the most room first."""
-        taken = Counter(self._at.values())
-        room = {node: self._nodes[node].slots - taken[node] for node in self.training}
+        room = {
+            node: found.slots - self._taken[node] for node, found in self._nodes.items() if found.standing == "trains"
+        }
         return sorted((node for node in room if room[node] > 0), key=lambda node: (-room[node], node))
 
     def occupy(self, trial_id: str, node: str) -> None:
         """Takes note that a trial of Ray Tune's goes to a node."""
+        self.vacate(trial_id)
         self._at[trial_id] = node
+        self._taken[node] += 1
 
     def vacate(self, trial_id: str) -> None:
         """Takes note that it has left it."""
-        self._at.pop(trial_id, None)
+        node = self._at.pop(trial_id, None)
+        if node is not None:
+            self._taken[node] -= 1
 
     def failures_counted(self, node: str) -> None:
         """Leaves a node out on which too many trials have failed in a row."""

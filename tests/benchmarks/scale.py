@@ -135,7 +135,7 @@ class Shares:
         return call
 
     def event(self) -> None:
-        if self.events % 10_000 == 0:
+        if self.events % 2_000 == 0:
             self.memory.append((self.events, psutil.Process().memory_info().rss / 1e6))
         self.events += 1
 

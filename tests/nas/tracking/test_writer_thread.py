@@ -110,6 +110,27 @@ def test_a_store_that_never_answers_is_given_up_at_the_end(monkeypatch: pytest.M
         answer.set()
 
 
+def test_after_much_work_the_writer_rests(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where it is to end, it ends at once."""
+    monkeypatch.setattr(writer_thread, "REST", 1e9)
+    held, turns = records(), [0]
+
+    def counted() -> tuple[Sequence[TrialRecord], Summary]:
+        turns[0] += 1
+        return held, summarise(held, REFERENCE)
+
+    with TrackerThread(maker([store], tmp_path), counted, no_report, store) as thread:
+        deadline = time.monotonic() + 30
+        while not turns[0] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        # A turn asks twice; the next would come after 0.05 s.
+        time.sleep(1.0)
+        asked = turns[0]
+        held.append(trial_record(2, (0.4, 0.7)))
+    assert asked <= 2 and thread.failure is None
+    assert run_tags(store) == ["0", "1", "2", "parent"]
+
+
 def test_a_search_is_never_kept_waiting(tmp_path: Path) -> None:
     """Whatever MLflow does, entering, running and reading the state go on: all else happens in the thread."""
     answer, asked = threading.Event(), threading.Event()
