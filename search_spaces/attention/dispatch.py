@@ -10,25 +10,27 @@ The equation is that of `reference_attention`; the other backends equal it in va
 Shapes: B batch, H height, W width, N heads, D channels a head, d = D/2, K spatial extent.
 """
 
-import os
 from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from search_spaces.architecture import STEM_WINDOW
 from search_spaces.attention.blocked import blocks_attention
-from search_spaces.attention.measurements import is_triton_fastest
 from search_spaces.attention.operators import numba_attention, triton_attention
 from search_spaces.attention.reference import reference_attention
-from search_spaces.attention.triton_tiles import EXTENTS, MOST_CHANNELS
+from search_spaces.attention.triton_choice import Operation, is_installed, takes_triton, triton_problem
+from search_spaces.attention.triton_tiles import EXTENTS
 from search_spaces.errors import UserError, unknown_name
 
 Backend = Literal["auto", "reference", "blocks", "numba", "triton"]
 
+StemBackend = Literal["auto", "blocks", "triton"]
+
 BACKENDS: tuple[str, ...] = get_args(Backend)
+STEM_BACKENDS: tuple[str, ...] = get_args(StemBackend)
 
 
 def local_attention(
@@ -77,7 +79,7 @@ def backend_for(query_BHWND: Tensor, backend: Backend = "auto", spatial_extent: 
     """The backend that computes attention for this query. Raises UserError for one that is unknown or cannot run here.
 
     "auto" takes the reference while a model is counted, traced or written as ONNX, the compiled kernels on a CPU that
-    has Numba, on CUDA the Triton kernels where `measured.json` names the device and they take the shape, and blocks
+    has Numba, on CUDA the Triton kernels where they were measured to be the fastest and take the shape, and blocks
     elsewhere: a kernel that nobody measured is nobody's default. What torch.compile and torch.export make holds what
     would run without them.
     """
@@ -95,35 +97,38 @@ def backend_for(query_BHWND: Tensor, backend: Backend = "auto", spatial_extent: 
     if backend == "numba" and not has_numba():
         raise UserError("attention backend 'numba' needs the package numba, which is not installed: use 'blocks'.")
     if backend == "triton":
-        _check_triton(query_BHWND, spatial_extent)
+        channels = int(query_BHWND.shape[-1]) if query_BHWND.ndim == 5 else 1
+        _check_triton("local", query_BHWND.device, query_BHWND.dtype, channels, spatial_extent or EXTENTS[0])
     return backend
 
 
-def _takes_triton(query_BHWND: Tensor, spatial_extent: int | None) -> bool:
-    """Whether the Triton kernels were measured to be the fastest on this device, and fit."""
-    if query_BHWND.device.type != "cuda" or query_BHWND.ndim != 5 or spatial_extent is None:
+def stem_backend_for(
+    image_BCHW: Tensor, dtype: torch.dtype, channels: int, backend: StemBackend = "auto"
+) -> StemBackend:
+    """What computes the stem of such images, "blocks" or "triton", in `dtype`, with `channels` a head; by the rules of
+    `backend_for`."""
+    if backend not in STEM_BACKENDS:
+        raise unknown_name("backend of the attention stem", backend, STEM_BACKENDS)
+    device = image_BCHW.device
+    if backend == "auto":
+        on_cuda = device.type == "cuda" and not _is_written_out(image_BCHW)
+        return "triton" if on_cuda and takes_triton("stem", device.index, dtype, channels, STEM_WINDOW) else "blocks"
+    if backend == "triton":
+        _check_triton("stem", device, dtype, channels, STEM_WINDOW)
+    return backend
+
+
+def _takes_triton(query_BHWND: Tensor, extent: int | None) -> bool:
+    device = query_BHWND.device
+    if device.type != "cuda" or query_BHWND.ndim != 5 or extent is None:
         return False
-    fits = spatial_extent in EXTENTS and query_BHWND.shape[-1] <= MOST_CHANNELS and query_BHWND.dtype != torch.float64
-    return fits and is_triton_fastest(query_BHWND.device, query_BHWND.dtype) and has_triton()
+    return takes_triton("local", device.index, query_BHWND.dtype, int(query_BHWND.shape[-1]), extent)
 
 
-def _check_triton(query_BHWND: Tensor, spatial_extent: int | None) -> None:
-    if not has_triton():
-        raise UserError("attention backend 'triton' needs the package triton, which is not installed: use 'blocks'.")
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    if query_BHWND.device.type != "cuda" and not (interpreted and query_BHWND.device.type == "cpu"):
-        raise UserError(f"attention backend 'triton' runs on CUDA, and the input is on {query_BHWND.device}.")
-    if spatial_extent is not None and spatial_extent not in EXTENTS:
-        raise UserError(f"attention backend 'triton' takes spatial extents up to {EXTENTS[-1]}, not {spatial_extent}.")
-    if query_BHWND.ndim == 5 and query_BHWND.shape[-1] > MOST_CHANNELS:
-        raise UserError(
-            f"attention backend 'triton' takes up to {MOST_CHANNELS} channels a head, not {query_BHWND.shape[-1]}."
-        )
-
-
-def has_triton() -> bool:
-    """Whether Triton is installed. It is not imported."""
-    return _TRITON_IS_INSTALLED
+def _check_triton(operation: Operation, device: torch.device, dtype: torch.dtype, channels: int, extent: int) -> None:
+    problem = triton_problem(operation, device.type, device.index, dtype, channels, extent)
+    if problem is not None:
+        raise UserError(f"attention backend 'triton': its kernels {problem}. Use 'blocks'.")
 
 
 def has_numba() -> bool:
@@ -131,16 +136,8 @@ def has_numba() -> bool:
     return _NUMBA_IS_INSTALLED
 
 
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ImportError:
-        return False
-
-
 # Known before anything is compiled, since torch.compile cannot look into the search for a package.
-_NUMBA_IS_INSTALLED = _is_installed("numba")
-_TRITON_IS_INSTALLED = _is_installed("triton")
+_NUMBA_IS_INSTALLED = is_installed("numba")
 
 
 def _is_written_out(tensor: Tensor) -> bool:

@@ -1,22 +1,85 @@
-"""Where the Triton kernels were measured to be the fastest: `measured.json`, which the benchmark's results go into."""
+"""What is known of the GPU at hand: what was tuned on it, else what `measured.json` says of its kind, else nothing."""
 
+import importlib.metadata
 import json
+import logging
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
-# {device as torch names it: dtypes as torch names them}
-TRITON_FASTEST: dict[str, list[str]] = json.loads(
-    Path(__file__).with_name("measured.json").read_text(encoding="utf-8")
-)["devices"]
+from search_spaces.attention.device_table import (
+    DeviceKey,
+    DeviceTable,
+    Measurement,
+    cache_file,
+    kernels_digest,
+    read_table,
+    table_from_json,
+)
+from search_spaces.errors import UserError, first_line
+
+logger = logging.getLogger(__name__)
+
+# By torch's name of the device.
+MEASURED: dict[str, Any] = json.loads(Path(__file__).with_name("measured.json").read_text(encoding="utf-8"))["devices"]
 
 
-def is_triton_fastest(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether somebody measured it on such a device, for such numbers."""
-    return bool(TRITON_FASTEST) and str(dtype).removeprefix("torch.") in TRITON_FASTEST.get(_name(device), ())
+def is_triton_fastest(
+    measurements: tuple[Measurement, ...], operation: str, dtype: str, channels: int, extent: int
+) -> bool | None:
+    """Whether the kernels were faster than plain torch on what was measured nearest to this; None where nothing was.
+
+    Nearest are the channels of a head, by their ratio, and then the extent.
+    """
+    known = [one for one in measurements if (one.operation, one.dtype) == (operation, dtype)]
+    if not known:
+        return None
+
+    def distance(one: Measurement) -> tuple[float, int]:
+        return max(one.channels, channels) / min(one.channels, channels), abs(one.extent - extent)
+
+    least = min(map(distance, known))
+    nearest = [one for one in known if distance(one) == least]
+    return sum(one.triton_ms for one in nearest) < sum(one.blocks_ms for one in nearest)
 
 
-def _name(device: torch.device) -> str:
-    # Properties are what torch.compile can look up while it compiles.
-    name: str = torch.cuda.get_device_properties(device).name
-    return name
+@cache
+def device_table(index: int | None) -> DeviceTable:
+    """What is known of this CUDA device (None: the current one). Read once a process. A file that cannot be read or is
+    damaged is warned of, and counts as none."""
+    key = device_key(index)
+    path = cache_file(key)
+    try:
+        table = read_table(path, key)
+    except (OSError, UserError) as error:
+        logger.warning(
+            "what was tuned for attention on this device is not used: %s "
+            "`python -m search_spaces.attention.tune` makes it anew.",
+            first_line(error),
+        )
+        table = None
+    if table is not None:
+        return table
+    committed = MEASURED.get(key.name)
+    return DeviceTable() if committed is None else table_from_json(committed, f"measured.json, {key.name}")
+
+
+def device_key(index: int | None) -> DeviceKey:
+    """What tiles and times of this CUDA device are known by."""
+    properties = torch.cuda.get_device_properties(torch.device("cuda") if index is None else index)
+    return DeviceKey(
+        name=properties.name,
+        capability=f"{properties.major}.{properties.minor}",
+        triton=_version("triton"),
+        torch=str(torch.__version__),
+        kernels=kernels_digest(),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.library import Library, register_fake
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from torch.utils.flop_counter import register_flop_formula
 
-from search_spaces.attention.inputs import empty_gradients, empty_output, spread
+from search_spaces.attention.first_derivatives import first_derivatives_only
+from search_spaces.attention.inputs import empty_gradients, empty_output, new_gradients, spread
 
 INPUTS = "Tensor query, Tensor? key, Tensor value, Tensor? row, Tensor? column, int spatial_extent"
 
@@ -75,7 +75,7 @@ class _NumbaGradients(torch.autograd.Function):
             return torch.ops.local_attention.numba.default(*inputs)
 
     @staticmethod
-    @once_differentiable
+    @first_derivatives_only
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
         attend = _numba_backward if _holds_numbers(gradient) else torch.ops.local_attention.numba_backward.default
@@ -147,7 +147,7 @@ class _TritonGradients(torch.autograd.Function):
         return output, log_sum
 
     @staticmethod
-    @once_differentiable
+    @first_derivatives_only
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         backward = torch.ops.local_attention.triton_backward.default
@@ -162,7 +162,7 @@ LIBRARY.impl("triton", _TritonGradients.apply, "Autograd")
 register_fake("local_attention::triton", lambda query, *_: empty_output(query), lib=LIBRARY)
 register_fake(
     "local_attention::triton_backward",
-    lambda gradient, *inputs: [tensor.new_empty(tensor.shape) for tensor in inputs[:5] if tensor is not None],
+    lambda gradient, *inputs: new_gradients(inputs[:5]),
     lib=LIBRARY,
 )
 register_flop_formula(torch.ops.local_attention.triton)(_numba_flops)

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from search_spaces.attention.dispatch import local_attention
+from search_spaces.attention.first_derivatives import first_derivatives_only
 from search_spaces.attention.inputs import present
 
 
@@ -60,7 +60,7 @@ class _ProjectedAttention(torch.autograd.Function):
         return local_attention(query, key_BHWND, value, row, column, spatial_extent=ctx.spatial_extent, backend="numba")
 
     @staticmethod
-    @once_differentiable
+    @first_derivatives_only
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from search_spaces.attention.compiled import numba_backward
 

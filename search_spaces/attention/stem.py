@@ -1,7 +1,7 @@
 """The attention stem (arXiv 1906.05909, section 3.3): each pixel attends inside its own non-overlapping 4×4 block.
 
 Shapes: B batch, C channels, H height, W width, N heads, D channels a head, G blocks of an image, P the 16 pixels of a
-block, M mixture components.
+block, M mixture components, d = D/2.
 """
 
 import math
@@ -12,12 +12,17 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, Stem
-from search_spaces.attention.dispatch import without_autocast
+from search_spaces.attention.dispatch import StemBackend, stem_backend_for, without_autocast
+from search_spaces.attention.inputs import StemInputs
 from search_spaces.attention.recomputation import recomputes
+from search_spaces.attention.stem_operators import triton_stem
 
 # Images of more rows are attended to in bands of no more, since all that a band computes is large: at 224 pixels twice
 # what a ResNet-50 of convolutions keeps. Those of fewer rows are quicker in one piece.
 BAND_ROWS = 64
+
+# A 4×4 window of convolutional values has no centre: left and above a pixel lies one, right and below two.
+VALUE_PADDING = (1, 2, 1, 2)
 
 
 class AttentionStem(nn.Module):
@@ -25,12 +30,16 @@ class AttentionStem(nn.Module):
 
     `stem` names the values: "attention" mixes M = 4 projections by where the pixel lies in its block (the paper does
     not state M; 4 fits its table), "attention_stand_alone" has one projection, "attention_convolutional_values" a 4×4
-    convolution over the image. Sides that are no multiple of 4 are padded, and the padding is masked.
+    convolution over the image. Sides that are no multiple of 4 are padded, and the padding is masked. `backend` forces
+    how the attention is computed.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stem: Stem, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stem: Stem, stride: int, *, backend: StemBackend = "auto"
+    ) -> None:
         super().__init__()
         self.stem = stem
+        self.backend: StemBackend = backend
         head_channels = out_channels // STEM_HEADS
         self.query = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.key = nn.Conv2d(in_channels, out_channels, 1, bias=False)
@@ -51,6 +60,9 @@ class AttentionStem(nn.Module):
         self.pool = nn.MaxPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
 
     def forward(self, input_BCHW: Tensor) -> Tensor:
+        dtype = _dtype_of_products(input_BCHW)
+        if stem_backend_for(input_BCHW, dtype, self.row.shape[-1] * 2, self.backend) == "triton":
+            return self.pool(self.norm(self._attended_at_once(input_BCHW.to(dtype))))
         height = input_BCHW.shape[-2]
         bands = -(-height // BAND_ROWS)
         if bands == 1 or not recomputes(input_BCHW, self.query.weight):
@@ -72,7 +84,7 @@ class AttentionStem(nn.Module):
         query_BGPND = self._blocks(self.query(band_BCHW))
         key_BGPND = self._blocks(self.key(band_BCHW))
         if self.stem == "attention_convolutional_values":
-            value_BGPND = self._blocks(self.value(F.pad(input_BCHW, (1, 2, 1, 2))[:, :, top : bottom + 3]))
+            value_BGPND = self._blocks(self.value(F.pad(input_BCHW, VALUE_PADDING)[:, :, top : bottom + 3]))
         else:
             value_BGPND = self._values(band_BCHW)
         inside_GQ = self._blocks(input_BCHW.new_ones(1, STEM_HEADS, height, width))[0, :, :, 0, 0] > 0
@@ -101,6 +113,26 @@ class AttentionStem(nn.Module):
         value_BGPNMD = self._blocks(values).unflatten(-1, (STEM_MIXTURES, -1))
         return torch.einsum("pm,bgpnmd->bgpnd", self.mixture_weights().to(values.dtype), value_BGPNMD)
 
+    def _attended_at_once(self, input_BCHW: Tensor) -> Tensor:
+        """The attention's output by the Triton kernels, which keep nothing but the image."""
+        return triton_stem(*self.triton_inputs(input_BCHW)).flatten(-2).permute(0, 3, 1, 2)
+
+    def triton_inputs(self, input_BCHW: Tensor) -> StemInputs:
+        """What the kernels take."""
+        query_CND, key_CND = (
+            module.weight[:, :, 0, 0].T.unflatten(1, (STEM_HEADS, -1)) for module in (self.query, self.key)
+        )
+        value_CMND = mixture_PM = value_BHWND = None
+        if self.stem == "attention_convolutional_values":
+            value_BCHW = self.value(F.pad(input_BCHW, VALUE_PADDING)).to(input_BCHW.dtype)
+            value_BHWND = value_BCHW.permute(0, 2, 3, 1).unflatten(-1, (STEM_HEADS, -1))
+        else:
+            value_CNMD = self.value.weight[:, :, 0, 0].T.unflatten(1, (STEM_HEADS, -1, query_CND.shape[-1]))
+            value_CMND = value_CNMD.transpose(1, 2)
+            mixture_PM = self.mixture_weights() if self.stem == "attention" else None
+        image_BHWC = input_BCHW.permute(0, 2, 3, 1)
+        return image_BHWC, query_CND, key_CND, value_CMND, mixture_PM, value_BHWND, self.row, self.column
+
     def _relative(self) -> Tensor:
         """r for each pair of pixels of a block, (P, P, N, D)."""
         place = torch.arange(STEM_WINDOW, device=self.row.device)
@@ -124,3 +156,11 @@ class AttentionStem(nn.Module):
         blocks = output_BGPND.flatten(-2).unflatten(2, (STEM_WINDOW, STEM_WINDOW)).unflatten(1, (rows, -1))
         image = blocks.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
         return image[:, :, :height, :width]
+
+
+def _dtype_of_products(image_BCHW: Tensor) -> torch.dtype:
+    """That of the projections: autocast's where it is on."""
+    kind = image_BCHW.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return image_BCHW.dtype

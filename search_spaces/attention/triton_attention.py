@@ -10,12 +10,15 @@ import triton.language as tl
 from torch import Tensor
 
 from search_spaces.attention import triton_kernels
-from search_spaces.attention.inputs import Inputs, empty_output, present, spread
-from search_spaces.attention.triton_tiles import IMAGE_PROGRAMS, STAGES, Tile, tile_for
+from search_spaces.attention.inputs import Inputs, empty_output, new_gradients, spread
+from search_spaces.attention.measurements import device_table
+from search_spaces.attention.triton_tiles import Choices, LocalPass, Tile, tile_for
 
 
-def triton_forward(inputs: Inputs, spatial_extent: int) -> tuple[Tensor, Tensor]:
+def triton_forward(inputs: Inputs, spatial_extent: int, tuned: Choices | None = None) -> tuple[Tensor, Tensor]:
     """The output, (B, H, W, N, D), and the base-2 logarithm of each softmax's sum, (B, H, W, N).
+
+    Tiles are as `tuned`, or, without that, as was tuned on the device.
 
     Queries, keys and values have one dtype of float32, bfloat16, float16 or, in the interpreter, float64.
     """
@@ -25,8 +28,8 @@ def triton_forward(inputs: Inputs, spatial_extent: int) -> tuple[Tensor, Tensor]
     if not query.numel():
         return output, log_sum
     images, height, width, heads, channels = query.shape
-    tile = tile_for("forward", width, heads, channels, spatial_extent)
-    triton_kernels.attend[tile.grid(height, width, heads, images)](
+    tile = tile_of("forward", query, spatial_extent, tuned)
+    triton_kernels.attend[tile.tiles(height, width) * images, tile.groups(heads)](
         *_passed(tensors), output, log_sum, *_strides(tensors), height, width, heads, channels,
         **_constants(tile, tensors, spatial_extent),
     )  # fmt: skip
@@ -34,22 +37,26 @@ def triton_forward(inputs: Inputs, spatial_extent: int) -> tuple[Tensor, Tensor]
 
 
 def triton_backward(
-    gradient: Tensor, inputs: Inputs, output: Tensor, log_sum: Tensor, spatial_extent: int
+    gradient: Tensor,
+    inputs: Inputs,
+    output: Tensor,
+    log_sum: Tensor,
+    spatial_extent: int,
+    tuned: Choices | None = None,
 ) -> list[Tensor]:
     """The gradients of the inputs that are there. The same bits every time."""
     tensors = _whole(inputs)
     query = tensors[0]
-    gradients = [tensor.new_empty(tensor.shape) for tensor in present(inputs)]
+    gradients = new_gradients(inputs)
     if not query.numel():
         return [tensor.zero_() for tensor in gradients]
     d_query, d_key, d_value, d_row, d_column = spread(gradients, inputs)
     images, height, width, heads, channels = query.shape
     gradient = gradient.contiguous()
-    tile = tile_for("queries", width, heads, channels, spatial_extent)
-    keys_tile = tile_for("keys", width, heads, channels, spatial_extent)
+    tile, keys_tile = (tile_of("queries", query, spatial_extent, tuned), tile_of("keys", query, spatial_extent, tuned))
     sizes = (*_strides(tensors), height, width, heads, channels)
     delta = torch.empty_like(log_sum)
-    grid = tile.grid(height, width, heads, min(images, IMAGE_PROGRAMS))
+    grid = (tile.tiles(height, width), tile.groups(heads), tile.image_programs(height, width, heads, images))
     parts = None
     if tensors[3] is not None:
         parts = log_sum.new_empty(grid[0] * grid[2], heads, spatial_extent, channels)
@@ -65,7 +72,7 @@ def triton_backward(
         images,
         **_constants(tile, tensors, spatial_extent),
     )
-    triton_kernels.attend_backward_keys[keys_tile.grid(height, width, heads, images)](
+    triton_kernels.attend_backward_keys[keys_tile.tiles(height, width) * images, keys_tile.groups(heads)](
         *_passed(tensors),
         log_sum,
         gradient,
@@ -81,6 +88,23 @@ def triton_backward(
         d_row.copy_(total[..., : channels // 2])
         d_column.copy_(total[..., channels // 2 :])
     return gradients
+
+
+def tuned_choices(features: Tensor) -> Choices:
+    """What was tuned on the device that these lie on."""
+    return device_table(features.device.index).tiles if features.device.type == "cuda" else {}
+
+
+def dtype_name(features: Tensor) -> str:
+    """The dtype as tables name it."""
+    return str(features.dtype).removeprefix("torch.")
+
+
+def tile_of(part: LocalPass, query_BHWND: Tensor, spatial_extent: int, tuned: Choices | None) -> Tile:
+    """The tile of a pass for such queries."""
+    width, heads, channels = query_BHWND.shape[2:]
+    tuned = tuned_choices(query_BHWND) if tuned is None else tuned
+    return tile_for(part, width, heads, channels, spatial_extent, dtype_name(query_BHWND), tuned)
 
 
 def _whole(inputs: Inputs) -> Inputs:
@@ -110,15 +134,17 @@ def _strides(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
 def _constants(tile: Tile, inputs: Inputs, spatial_extent: int) -> dict[str, Any]:
     """What the kernels are compiled for."""
     query, key, _, row, _ = inputs
-    exact = query.dtype in (torch.float32, torch.float64) and not torch.backends.cuda.matmul.allow_tf32
-    return tile_constants(tile) | {
-        "EXTENT": spatial_extent,
-        "HAS_KEY": key is not None,
-        "HAS_POSITIONS": row is not None,
-        "ACCUMULATOR": tl.float64 if query.dtype == torch.float64 else tl.float32,
+    of_inputs = {"EXTENT": spatial_extent, "HAS_KEY": key is not None, "HAS_POSITIONS": row is not None}
+    return tile_constants(tile) | precision_constants(query.dtype) | of_inputs
+
+
+def precision_constants(dtype: torch.dtype) -> dict[str, Any]:
+    """How numbers are multiplied and summed: float32 as torch's own products are told to."""
+    # What it is asked by holds whichever of torch's settings was made; others raise where several were.
+    exact = dtype in (torch.float32, torch.float64) and torch.backends.cuda.matmul.fp32_precision != "tf32"
+    return {
+        "ACCUMULATOR": tl.float64 if dtype == torch.float64 else tl.float32,
         "PRECISION": "ieee" if exact else "tf32",
-        "num_warps": tile.warps,
-        "num_stages": STAGES,
     }
 
 
@@ -131,4 +157,6 @@ def tile_constants(tile: Tile) -> dict[str, Any]:
         "P": tile.window,
         "WHOLE": tile.whole,
         "D": tile.channels,
+        "num_warps": tile.warps,
+        "num_stages": tile.stages,
     }

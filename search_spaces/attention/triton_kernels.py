@@ -23,13 +23,21 @@ OFFSETS = tl.constexpr(16)
 
 
 @triton.jit
-def _places(TILE_HEADS: tl.constexpr, TILE_ROWS: tl.constexpr, STRIP: tl.constexpr, width):
-    """Of this program: the head and the row of each strip, and the first column of all."""
+def _places(TILE_HEADS: tl.constexpr, TILE_ROWS: tl.constexpr, STRIP: tl.constexpr, height, width):
+    """Of this program: its image, the head and the row of each strip, the first row and the first column.
+
+    The grid's first axis, the only one that is long enough, counts tiles, image after image. Heads and rows are in 64
+    bits, and so is every place that is made of them.
+    """
     strips = tl.cdiv(width, STRIP)
+    tiles = strips * tl.cdiv(height, TILE_ROWS)
+    tile = tl.program_id(0) % tiles
     strip_G = tl.arange(0, TILE_HEADS * TILE_ROWS)
     head_G = tl.program_id(1) * TILE_HEADS + strip_G % TILE_HEADS
-    first_row = tl.program_id(0) // strips * TILE_ROWS
-    return head_G, first_row + strip_G // TILE_HEADS, first_row, tl.program_id(0) % strips * STRIP
+    first_row = tile // strips * TILE_ROWS
+    row_G = (first_row + strip_G // TILE_HEADS).to(tl.int64)
+    image = (tl.program_id(0) // tiles).to(tl.int64)
+    return image, head_G.to(tl.int64), row_G, first_row, tile % strips * STRIP
 
 
 @triton.jit
@@ -43,7 +51,8 @@ def _load(image, strides, head_G, row_G, column_P, inside_GP, channels, D: tl.co
     """The features of these pixels, (G, P, D), zero outside the image and beyond the head's channels."""
     channel_D = tl.arange(0, D)
     strip_G = head_G * strides[3] + row_G * strides[1]
-    places = strip_G[:, None, None] + column_P[None, :, None] * strides[2] + channel_D[None, None, :]
+    column_GP = strip_G[:, None] + (column_P.to(tl.int64) * strides[2])[None, :]
+    places = column_GP[:, :, None] + channel_D[None, None, :]
     return tl.load(image + places, mask=inside_GP[:, :, None] & (channel_D < channels)[None, None, :], other=0.0)
 
 
@@ -118,8 +127,7 @@ def attend(
     REACH: tl.constexpr = EXTENT // 2
     G: tl.constexpr = TILE_HEADS * TILE_ROWS
     M: tl.constexpr = 16
-    head_G, row_G, first_row, first_column = _places(TILE_HEADS, TILE_ROWS, STRIP, width)
-    image = tl.program_id(2).to(tl.int64)
+    image, head_G, row_G, first_row, first_column = _places(TILE_HEADS, TILE_ROWS, STRIP, height, width)
     pixel_M = tl.arange(0, M)
     column_M = first_column + pixel_M
     column_P = tl.arange(0, P) + (0 if WHOLE else first_column - REACH)
@@ -181,7 +189,7 @@ def attend_backward_queries(
     REACH: tl.constexpr = EXTENT // 2
     G: tl.constexpr = TILE_HEADS * TILE_ROWS
     M: tl.constexpr = 16
-    head_G, row_G, first_row, first_column = _places(TILE_HEADS, TILE_ROWS, STRIP, width)
+    _, head_G, row_G, first_row, first_column = _places(TILE_HEADS, TILE_ROWS, STRIP, height, width)
     pixel_M = tl.arange(0, M)
     column_M = first_column + pixel_M
     column_P = tl.arange(0, P) + (0 if WHOLE else first_column - REACH)
@@ -198,7 +206,7 @@ def attend_backward_queries(
     of_rows_D = channel_D < channels // 2
     # This program's own place among the parts, to which it adds image after image.
     head_H = tl.program_id(1) * TILE_HEADS + tl.arange(0, TILE_HEADS)
-    program = tl.program_id(2) * tl.num_programs(0) + tl.program_id(0)
+    program = (tl.program_id(2) * tl.num_programs(0) + tl.program_id(0)).to(tl.int64)
     places_HJ = (program * heads + head_H)[:, None] * EXTENT + offset_J[None, :]
     places_HJD = places_HJ[:, :, None] * channels + channel_D[None, None, :]
     inside_HJ = (head_H < heads)[:, None] & (offset_J < EXTENT)[None, :]
@@ -276,8 +284,7 @@ def attend_backward_keys(
     REACH: tl.constexpr = EXTENT // 2
     G: tl.constexpr = TILE_HEADS * TILE_ROWS
     M: tl.constexpr = 16
-    head_G, row_G, first_row, first_column = _places(TILE_HEADS, TILE_ROWS, STRIP, width)
-    image = tl.program_id(2).to(tl.int64)
+    image, head_G, row_G, first_row, first_column = _places(TILE_HEADS, TILE_ROWS, STRIP, height, width)
     pixel_M = tl.arange(0, M)
     column_M = first_column + pixel_M
     column_P = tl.arange(0, P) + (0 if WHOLE else first_column - REACH)

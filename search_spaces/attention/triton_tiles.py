@@ -1,9 +1,17 @@
-"""How local attention is cut into tiles for a GPU. Pure: needs no Triton."""
+"""How attention is cut into tiles for a GPU: by what was tuned on the device, else by `tiles.json`. Needs no Triton."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
-Pass = Literal["forward", "queries", "keys"]
+LocalPass = Literal["forward", "queries", "keys"]
+StemPass = Literal["stem forward", "stem backward"]
+Pass = LocalPass | StemPass
+
+LOCAL_PASSES: tuple[LocalPass, ...] = get_args(LocalPass)
+STEM_PASSES: tuple[StemPass, ...] = get_args(StemPass)
 
 # What the kernels take: spatial extents, and the most channels of a head.
 EXTENTS = range(1, 14, 2)
@@ -13,24 +21,56 @@ MOST_CHANNELS = 128
 SIDE = 16
 # Up to this extent a window of 16 keys leaves room for several queries.
 LARGEST_EXTENT_OF_16_KEYS = 7
-# Strips of a program and its warps, by channels of a head. Up to 64 channels and extent 7 nothing spills, as
-# `tests/benchmarks/attention_resources.py` shows; beyond, some passes do. More warps than strips share registers, and
-# repeat products.
-GROUPS_AND_WARPS: dict[Pass, dict[int, tuple[int, int]]] = {
-    "forward": {16: (4, 4), 32: (4, 4), 64: (4, 4), 128: (2, 8)},
-    "queries": {16: (4, 4), 32: (4, 8), 64: (1, 8), 128: (1, 16)},
-    "keys": {16: (4, 4), 32: (4, 4), 64: (2, 4), 128: (1, 8)},
-}
 
-# Loads ahead of their use take registers that the backward passes do not have.
-STAGES = 1
-
-# Each program of the queries' backward pass goes through the images in as many steps as leave this many programs, so
-# that the parts of the embeddings' gradients stay few.
+# Each program of the queries' backward pass goes through the images in steps, so that the parts of the embeddings'
+# gradients stay few: so many programs for a tile, and more where these are too few to fill a device.
 IMAGE_PROGRAMS = 8
+WANTED_PROGRAMS = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class TileCase:
+    """What a choice is made for: the pass, the dtype as torch names it, the channels of a head, filled up, the keys of
+    a window, and whether that is a whole row. The stem's windows are its blocks."""
+
+    part: str
+    dtype: str
+    channels: int
+    window: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TileChoice:
+    """`strips` of a program (of the stem: pairs of a head and a block), its `warps`, and `stages` of loads, where more
+    than one are ahead of their use."""
+
+    strips: int
+    warps: int
+    stages: int
+
+
+Choices = Mapping[TileCase, TileChoice]
+
+
+# Numbers of 4 bytes or more, which tensor cores do not multiply, take twice the registers and more.
+HALVES = ("bfloat16", "float16")
+
+
+def _committed() -> dict[tuple[str, bool, int], TileChoice]:
+    content = json.loads(Path(__file__).with_name("tiles.json").read_text(encoding="utf-8"))
+    return {
+        (part, halves, int(filled)): TileChoice(*choice)
+        for halves, name in ((True, "halves"), (False, "float32"))
+        for part in (*LOCAL_PASSES, *STEM_PASSES)
+        for filled, choice in content[name][part].items()
+    }
+
+
+COMMITTED = _committed()
+
+
+@dataclass(frozen=True, slots=True)
 class Tile:
     """What one program computes: `heads` × `rows` strips, each of some pixels of one row against a window of keys.
 
@@ -45,30 +85,86 @@ class Tile:
     whole: bool
     channels: int
     warps: int
+    stages: int
 
     @property
     def group(self) -> int:
         """The strips of a program, a batch of matrix products."""
         return self.heads * self.rows
 
-    def grid(self, height: int, width: int, heads: int, images: int) -> tuple[int, int, int]:
-        """The programs of a launch: strips of the image, groups of heads, images."""
-        strips = -(-width // self.strip)
-        return strips * -(-height // self.rows), -(-heads // self.heads), images
+    def tiles(self, height: int, width: int) -> int:
+        """The tiles that cover one image, for each group of heads."""
+        return -(-width // self.strip) * -(-height // self.rows)
+
+    def groups(self, heads: int) -> int:
+        """The groups of heads."""
+        return -(-heads // self.heads)
+
+    def image_programs(self, height: int, width: int, heads: int, images: int) -> int:
+        """The programs that share the images in the queries' backward pass, for each tile and group of heads."""
+        others = self.tiles(height, width) * self.groups(heads)
+        return min(images, max(IMAGE_PROGRAMS, WANTED_PROGRAMS // others))
 
 
-def tile_for(part: Pass, width: int, heads: int, channels: int, spatial_extent: int) -> Tile:
+@dataclass(frozen=True, slots=True)
+class BlockTile:
+    """What one program of the stem computes at a time: `heads` × `blocks` pairs, of `channels`, filled up, each."""
+
+    heads: int
+    blocks: int
+    channels: int
+    warps: int
+    stages: int
+
+
+def tile_for(
+    part: LocalPass, width: int, heads: int, channels: int, spatial_extent: int, dtype: str, tuned: Choices
+) -> Tile:
     """The tile of a shape. Heads come first into a group: where they have few channels they share lines of memory."""
-    filled = max(SIDE, _power_of_two(channels))
-    group, warps = GROUPS_AND_WARPS[part][filled]
+    case = case_for(part, width, channels, spatial_extent, dtype)
+    choice = choice_for(case, tuned)
+    # Strips of equal width, as wide as the window allows.
+    most = SIDE if case.whole else min(SIDE, case.window - spatial_extent + 1)
+    strip = -(-width // -(-width // most))
+    together = min(choice.strips, power_of_two(heads))
+    rows = choice.strips // together
+    return Tile(together, rows, strip, case.window, case.whole, case.channels, choice.warps, choice.stages)
+
+
+def case_for(part: LocalPass, width: int, channels: int, spatial_extent: int, dtype: str) -> TileCase:
+    """The case that a shape of local attention is one of."""
     whole = width <= SIDE
     window = SIDE if whole or spatial_extent <= LARGEST_EXTENT_OF_16_KEYS else 2 * SIDE
-    # Strips of equal width, as wide as the window allows.
-    most = SIDE if whole else min(SIDE, window - spatial_extent + 1)
-    strip = -(-width // -(-width // most))
-    together = min(group, _power_of_two(heads))
-    return Tile(together, group // together, strip, window, whole, filled, warps)
+    return TileCase(part, dtype, _filled(channels), window, whole)
 
 
-def _power_of_two(least: int) -> int:
+def block_tile_for(part: StemPass, heads: int, channels: int, dtype: str, tuned: Choices) -> BlockTile:
+    """The tile of the stem."""
+    case = stem_case_for(part, channels, dtype)
+    choice = choice_for(case, tuned)
+    together = min(choice.strips, power_of_two(heads))
+    return BlockTile(together, choice.strips // together, case.channels, choice.warps, choice.stages)
+
+
+def stem_case_for(part: StemPass, channels: int, dtype: str) -> TileCase:
+    """The case that a stem is one of."""
+    return TileCase(part, dtype, _filled(channels), SIDE, True)
+
+
+def choice_for(case: TileCase, tuned: Choices) -> TileChoice:
+    """What was tuned for a case, else what is committed."""
+    return tuned.get(case) or COMMITTED[case.part, case.dtype in HALVES, case.channels]
+
+
+def most_warps(strips: int) -> int:
+    """Of as many strips: with more threads than a strip has pairs, Triton's compiler breaks off at `gather`."""
+    return min(32, 8 * strips)
+
+
+def _filled(channels: int) -> int:
+    return max(SIDE, power_of_two(channels))
+
+
+def power_of_two(least: int) -> int:
+    """The least power of two from `least` on."""
     return 1 << (least - 1).bit_length()

@@ -4,21 +4,33 @@ Shapes: B batch, H height, W width, N heads, D channels a head, K spatial extent
 """
 
 import importlib.util
+import math
 import statistics
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from search_spaces.architecture import Attention
-from search_spaces.attention.dispatch import Backend, local_attention
+from search_spaces.architecture import STEM_WINDOW, Attention
+from search_spaces.attention.dispatch import Backend, StemBackend, local_attention
 from search_spaces.attention.layer import LocalSelfAttention
+from search_spaces.attention.stem import AttentionStem
 from search_spaces.paper_models import architecture_named
 from search_spaces.resnet import build
-from tests.benchmarks.attention_resources import DEVICES, HEADS, SHAPES, floor_of
+from tests.benchmarks.attention_resources import (
+    COLOURS,
+    DEVICES,
+    HEADS,
+    SHAPES,
+    STEM,
+    STEM_CHANNELS,
+    STEM_SIDE,
+    floor_of,
+)
 
 WARM_UP_RUNS, RUNS = 5, 20
 Form = Callable[[], Tensor]
@@ -34,19 +46,20 @@ def print_table(batch: int, extents: list[int]) -> list[dict[str, Any]]:
     else:
         print("NATTEN is without the relative terms, which it lacks, and shifts its windows at the border.")
     print("`× blocks` is blocks' time over the form's, of forward and backward; `floor` the floor's share of it")
-    print(f"{'k':>2} {'shape':>10} {'form':>12} {'forward':>8} {'both ms':>8} {'MB':>8} {'× blocks':>8} {'floor':>6}")
+    print(f"{'k':>2} {'shape':>15} {'form':>12} {'forward':>8} {'both ms':>8} {'MB':>8} {'× blocks':>8} {'floor':>6}")
     rows = []
-    for extent in extents:
-        for shape in SHAPES:
-            found = measure(shape, extent, batch)
-            least = None if known is None else floor_of(shape, extent, batch).least_ms(known)
-            for form, figures in found.items():
-                row = {"extent": extent, "shape": shape, "form": form, **figures}
-                row["times_blocks"] = found["blocks"]["both_ms"] / figures["both_ms"]
-                row["floor_share"] = None if least is None else least / figures["both_ms"]
-                share = "" if row["floor_share"] is None else f"{row['floor_share']:6.1%}"
-                rows.append(row)
-                print(f"{extent:>2} {shape:>10} {form:>12} {row['forward_ms']:8.3f} {row['both_ms']:8.3f}"
+    for extent, shape in [*product(extents, SHAPES), (STEM_WINDOW, STEM)]:
+        found = measure_stem(batch) if shape == STEM else measure(shape, extent, batch)
+        least = None if known is None else floor_of(shape, extent, batch).least_ms(known)
+        # What did not fit into memory has no time to be compared with.
+        blocks_ms = found["blocks"]["both_ms"] if "blocks" in found else math.nan
+        for form, figures in found.items():
+            row = {"extent": extent, "shape": shape, "form": form, **figures}
+            row["times_blocks"] = blocks_ms / figures["both_ms"]
+            row["floor_share"] = None if least is None else least / figures["both_ms"]
+            share = "" if row["floor_share"] is None else f"{row['floor_share']:6.1%}"
+            rows.append(row)
+            print(f"{extent:>2} {shape:>15} {form:>12} {row['forward_ms']:8.3f} {row['both_ms']:8.3f}"
                       f" {row['megabytes']:8.0f} {row['times_blocks']:8.2f} {share}", flush=True)  # fmt: skip
     return rows
 
@@ -67,6 +80,32 @@ def measure(shape: str, extent: int, batch: int) -> dict[str, dict[str, float]]:
     }
     forms["layer"] = (lambda: layer(image), [image, *layer.parameters()])
     forms["conv 3×3"] = (lambda: convolution(image), [image, *convolution.parameters()])
+    return figures_of(forms, shape)
+
+
+def measure_stem(batch: int) -> dict[str, dict[str, float]]:
+    """The same of the attention stem, in plain torch and by the kernels, and of the convolution that it replaces; with
+    batch norm and pooling, and without a gradient of the images."""
+    images = torch.randn(batch, COLOURS, STEM_SIDE, STEM_SIDE, device="cuda", dtype=torch.bfloat16)
+    images = images.to(memory_format=torch.channels_last)
+    forms: dict[str, tuple[Form, list[Tensor]]] = {}
+    backends: tuple[StemBackend, ...] = ("blocks", "triton")
+    for backend in backends:
+        stem = AttentionStem(COLOURS, STEM_CHANNELS, "attention", 4, backend=backend).to("cuda", torch.bfloat16)
+        forms[backend] = (partial(stem, images), list(stem.parameters()))
+    convolution = nn.Sequential(
+        nn.Conv2d(COLOURS, STEM_CHANNELS, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(STEM_CHANNELS),
+        nn.ReLU(),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    ).to("cuda", torch.bfloat16)
+    convolution.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forms["conv 7×7"] = (partial(convolution, images), list(convolution.parameters()))
+    return figures_of(forms, STEM)
+
+
+def figures_of(forms: dict[str, tuple[Form, list[Tensor]]], shape: str) -> dict[str, dict[str, float]]:
+    """Times and peak memory of each form."""
     found = {}
     for name, (form, differentiated) in forms.items():
         both = partial(gradients, form, differentiated)
@@ -181,7 +220,7 @@ def print_training_steps(batch: int) -> None:
         model = build(architecture_named(name), image_size=224).cuda()
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for module in model.modules():
-            if isinstance(module, LocalSelfAttention):
+            if isinstance(module, (LocalSelfAttention, AttentionStem)):
                 module.backend = "triton"
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
         images = torch.randn(batch, 3, 224, 224, device="cuda").to(memory_format=torch.channels_last)

@@ -2,52 +2,34 @@
 
     python tests/benchmarks/attention_resources.py [--capabilities 80 90 100] [--extents 7] [--batch 128] [--json FILE]
 
-Every kernel is compiled ahead, in bfloat16 with 8 heads, for the four stages of a ResNet at 224×224. `stack` is what a
-thread spills, in bytes; `mma` counts the tensor-core instructions of the assembly. The floors are what a perfect kernel
-moves and multiplies; beside them what these tiles compute, masked pairs included, and the time that the slowest of
-memory, tensor cores, exponentials and other arithmetic would need at their full rates. Nothing here is measured.
+Every kernel is compiled ahead, by the calls that would launch it, with 8 heads for the four stages of a ResNet at
+224×224, and with the stem's 4 for its images. `stack` is what a thread spills, in bytes; `mma` counts the tensor-core
+instructions of the assembly. The floors are what a perfect kernel moves and multiplies; beside them what these tiles
+compute, masked pairs included, and the time that the slowest of memory, tensor cores, exponentials and other arithmetic
+would need at their full rates. Nothing here is measured.
 """
 
 import argparse
 import json
-import os
-import re
-import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from search_spaces.attention.triton_tiles import STAGES, Pass, Tile, tile_for
+import torch
+
+from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW
+from search_spaces.attention.triton_tiles import LocalPass, Tile, tile_for
+from tests.benchmarks.triton_ahead import compiling_for
 
 HEADS = 8
 # Side of the image and channels of a head.
 SHAPES = {"56×56×64": (56, 8), "28×28×128": (28, 16), "14×14×256": (14, 32), "7×7×512": (7, 64)}
-KERNELS: dict[Pass, str] = {
-    "forward": "attend",
-    "queries": "attend_backward_queries",
-    "keys": "attend_backward_keys",
-}
-FLOAT32 = ("log_sum", "delta", "parts", "row_NKd", "column_NKd")
-SIZES = ("height", "width", "heads", "channels", "images")
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a thread and a program of one compiled kernel need, in registers and bytes, and its assembly's products."""
-
-    kernel: str
-    shape: str
-    extent: int
-    capability: int
-    registers: int
-    stack: int
-    shared: int
-    mma: int
-    warps: int
+STEM = "stem 224×224×64"
+STEM_SIDE, STEM_CHANNELS, COLOURS = 224, 64, 3
+PASSES: tuple[LocalPass, ...] = ("forward", "queries", "keys")
 
 
 @dataclass(frozen=True)
@@ -68,8 +50,11 @@ DEVICES = (
     Device("H100 SXM 80GB", 3.35e12, 989e12, 132 * 16 * 1.755e9, 132 * 128 * 1.755e9),
 )
 # Products, exponentials and about how many other float32 instructions a pass has for each pair of query and key.
-PRODUCTS: dict[Pass, int] = {"forward": 2, "queries": 3, "keys": 5}
-INSTRUCTIONS: dict[Pass, int] = {"forward": 7, "queries": 8, "keys": 9}
+PRODUCTS: dict[LocalPass, int] = {"forward": 2, "queries": 3, "keys": 5}
+INSTRUCTIONS: dict[LocalPass, int] = {"forward": 7, "queries": 8, "keys": 9}
+# The same of both passes of the stem, whose pairs are a block's: for 3 projections, logits, embeddings and the weighted
+# sum, and for the gradients of these, with most of them computed again.
+STEM_PRODUCTS, STEM_INSTRUCTIONS = 6 + 15, 20
 
 
 @dataclass(frozen=True)
@@ -102,42 +87,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--capabilities", type=int, nargs="*", default=[80, 90, 100], help="without their dot")
     parser.add_argument("--extents", type=int, nargs="+", default=[7], help="spatial extents k (default: 7)")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="stages (default: all)")
+    parser.add_argument("--shapes", nargs="+", choices=[*SHAPES, STEM], default=[*SHAPES, STEM], help="default: all")
+    parser.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], default="bfloat16")
     parser.add_argument("--batch", type=int, default=128, help="images, of the floors (default: 128)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     found = []
     if arguments.capabilities:
-        print(f"{'kernel':>24} {'k':>2} {'shape':>10} {'sm':>3} {'warps':>5} {'registers':>9}", end="")
+        print(f"{'kernel':>24} {'k':>2} {'shape':>15} {'sm':>3} {'warps':>5} {'registers':>9}", end="")
         print(f" {'stack':>5} {'shared':>7} mma")
     for capability in arguments.capabilities:
-        for extent in arguments.extents:
-            for shape in arguments.shapes:
-                for part in KERNELS:
-                    found.append(one := resources(part, shape, extent, capability))
-                    print(f"{one.kernel:>24} {extent:>2} {shape:>10} {capability:>3} {one.warps:>5} {one.registers:>9}"
-                          f" {one.stack:>5} {one.shared:>7} {one.mma:>3}", flush=True)  # fmt: skip
-    floors = [floor_of(shape, extent, arguments.batch) for extent in arguments.extents for shape in arguments.shapes]
+        for shape in arguments.shapes:
+            for extent in [STEM_WINDOW] if shape == STEM else arguments.extents:
+                for one in resources(shape, extent, capability, arguments.dtype):
+                    found.append(one)
+                    print(f"{one['kernel']:>24} {extent:>2} {shape:>15} {capability:>3} {one['warps']:>5}"
+                          f" {one['registers']:>9} {one['stack']:>5} {one['shared']:>7} {one['mma']:>3}",
+                          flush=True)  # fmt: skip
+    floors = [
+        floor_of(shape, extent, arguments.batch)
+        for shape in arguments.shapes
+        for extent in ([STEM_WINDOW] if shape == STEM else arguments.extents)
+    ]
     print(f"forward and backward at batch {arguments.batch}, bfloat16; ms are predictions from peak rates")
-    print(f"{'shape':>10} {'MB':>6} {'GFLOP':>6} {'MB moved':>8} {'GFLOP done':>10} {'Gexp':>5}", end="")
+    print(f"{'shape':>15} {'MB':>6} {'GFLOP':>6} {'MB moved':>8} {'GFLOP done':>10} {'Gexp':>5}", end="")
     print("".join(f" {device.name + ': least':>22} {'predicted':>9}" for device in DEVICES))
     for floor in floors:
-        print(f"{floor.shape:>10} {floor.bytes / 1e6:6.0f} {floor.operations / 1e9:6.1f} {floor.tile_bytes / 1e6:8.0f}"
+        print(f"{floor.shape:>15} {floor.bytes / 1e6:6.0f} {floor.operations / 1e9:6.1f} {floor.tile_bytes / 1e6:8.0f}"
               f" {floor.tile_operations / 1e9:10.1f} {floor.exponentials / 1e9:5.2f}", end="")  # fmt: skip
         print("".join(f" {floor.least_ms(device):22.3f} {floor.predicted_ms(device):9.3f}" for device in DEVICES))
     if arguments.json:
-        content = {"resources": [asdict(one) for one in found], "floors": [asdict(floor) for floor in floors]}
+        content = {"resources": found, "floors": [asdict(floor) for floor in floors]}
         arguments.json.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def floor_of(shape: str, extent: int, batch: int) -> Floor:
+    """Of one stage, or of the stem, in bfloat16."""
+    if shape == STEM:
+        return stem_floor(batch)
     side, channels = SHAPES[shape]
     pixels = batch * side**2
     feature_bytes = 2.0 * pixels * HEADS * channels
     sum_bytes = 4.0 * pixels * HEADS
     operations = exponentials = instructions = 0.0
-    for part in KERNELS:
-        tile = tile_for(part, side, HEADS, channels, extent)
+    for part in PASSES:
+        tile = tile_for(part, side, HEADS, channels, extent, "bfloat16", {})
         pairs = float(pairs_of(tile, side, extent)) * batch
         operations += 2 * PRODUCTS[part] * pairs * tile.channels
         exponentials += pairs
@@ -155,80 +149,66 @@ def floor_of(shape: str, extent: int, batch: int) -> Floor:
     )
 
 
-def pairs_of(tile: Tile, side: int, extent: int) -> int:
-    """The pairs of a query and a key that all programs of an image compute, those that are masked among them."""
-    strips, groups, _ = tile.grid(side, side, HEADS, 1)
-    # Rows beyond the image are left out where a program has one row.
-    offsets = sum(min(extent // 2, row) + min(extent // 2, side - 1 - row) + 1 for row in range(side)) / side
-    return round(strips * groups * tile.group * offsets * 16 * tile.window)
-
-
-def resources(part: Pass, shape: str, extent: int, capability: int) -> Resources:
-    """Compiles one kernel for a device that need not be here. Triton's interpreter must be off."""
-    side, channels = SHAPES[shape]
-    tile = tile_for(part, side, HEADS, channels, extent)
-    compiled = compile_ahead(KERNELS[part], tile, extent, capability)
-    with tempfile.TemporaryDirectory() as directory:
-        cubin = Path(directory) / "kernel.cubin"
-        cubin.write_bytes(compiled.asm["cubin"])
-        usage = subprocess.run(
-            [cuobjdump(), "--dump-resource-usage", str(cubin)], capture_output=True, text=True, check=True
-        ).stdout
-    numbers = re.search(r"REG:(\d+) STACK:(\d+)", usage)
-    assert numbers is not None, usage
-    mma = len(re.findall(r"\bw?g?mma\.\w+\.sync|mma\.sync|wgmma\.mma_async|tcgen05\.mma", compiled.asm["ptx"]))
-    return Resources(
-        kernel=KERNELS[part],
-        shape=shape,
-        extent=extent,
-        capability=capability,
-        registers=int(numbers[1]),
-        stack=int(numbers[2]),
-        shared=compiled.metadata.shared,
-        mma=mma,
-        warps=tile.warps,
+def stem_floor(batch: int) -> Floor:
+    """Of the stem with mixed values: its images are read in both passes, its output written and its gradient read."""
+    pixels = float(batch * STEM_SIDE**2)
+    moved = 2 * pixels * (2 * COLOURS + 2 * STEM_CHANNELS)
+    projections = (2 + STEM_MIXTURES) * COLOURS
+    pairs = pixels * STEM_HEADS * STEM_WINDOW**2
+    return Floor(
+        shape=STEM,
+        bytes=moved,
+        # Forward, and twice that backward.
+        operations=3 * 2 * (projections + 3 * STEM_WINDOW**2) * STEM_CHANNELS * pixels,
+        tile_bytes=moved,
+        tile_operations=2 * STEM_PRODUCTS * 16 * pairs,
+        exponentials=2 * pairs,
+        instructions=STEM_INSTRUCTIONS * pairs,
     )
 
 
-def compile_ahead(name: str, tile: Tile, extent: int, capability: int) -> Any:
-    import triton
-    import triton.language as tl
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+def pairs_of(tile: Tile, side: int, extent: int) -> int:
+    """The pairs of a query and a key that all programs of an image compute, those that are masked among them."""
+    # Rows beyond the image are left out where a program has one row.
+    offsets = sum(min(extent // 2, row) + min(extent // 2, side - 1 - row) + 1 for row in range(side)) / side
+    return round(tile.tiles(side, side) * tile.groups(HEADS) * tile.group * offsets * 16 * tile.window)
 
-    from search_spaces.attention import triton_kernels
-    from search_spaces.attention.triton_attention import tile_constants
 
-    kernel = getattr(triton_kernels, name)
-    constants = tile_constants(tile) | {
-        "EXTENT": extent,
-        "HAS_KEY": True,
-        "HAS_POSITIONS": True,
-        "ACCUMULATOR": tl.float32,
-        "PRECISION": "tf32",
-    }
-    signature: dict[str, Any] = {}
-    for argument in kernel.arg_names:
-        if argument in constants:
-            signature[argument] = "constexpr"
-        elif argument.endswith("strides"):
-            signature[argument] = ("i32",) * 4
-        elif argument in SIZES:
-            signature[argument] = "i32"
+def resources(shape: str, extent: int, capability: int, dtype: str) -> list[dict[str, Any]]:
+    """Compiles the kernels of a stage, or of the stem, for a device that need not be here. Triton's interpreter must be
+    off."""
+    with compiling_for(capability) as found:
+        if shape == STEM:
+            launch_stem(getattr(torch, dtype))
         else:
-            signature[argument] = "*fp32" if argument in FLOAT32 else "*bf16"
-    # Addresses and sizes are multiples of 16 here, as Triton finds out by itself where it runs.
-    options = {"num_warps": tile.warps, "num_stages": STAGES}
-    return triton.compile(ASTSource(kernel, signature, constants), GPUTarget("cuda", capability, 32), options)
+            launch_local(shape, extent, getattr(torch, dtype))
+    return [{"shape": shape, "extent": extent, "dtype": dtype} | asdict(one) for one in found]
 
 
-def cuobjdump() -> str:
-    """The one that comes with Triton."""
-    from triton.backends import nvidia
+def launch_local(shape: str, extent: int, dtype: torch.dtype) -> None:
+    """What the layer calls, forward and backward, on a batch of two."""
+    from search_spaces.attention.triton_attention import triton_backward, triton_forward
 
-    path = Path(nvidia.__path__[0]) / "bin" / "cuobjdump"
-    assert os.access(path, os.X_OK), path
-    return str(path)
+    side, channels = SHAPES[shape]
+    query, key, value = torch.empty(2, side, side, 3, HEADS, channels, dtype=dtype).unbind(3)
+    row, column = torch.empty(2, HEADS, extent, channels // 2)
+    inputs = (query, key, value, row, column)
+    output, log_sum = triton_forward(inputs, extent)
+    triton_backward(output, inputs, output, log_sum, extent)
+
+
+def launch_stem(dtype: torch.dtype) -> None:
+    """What the stem calls, forward and backward, on a batch of two."""
+    from search_spaces.attention.triton_stem import triton_stem_backward, triton_stem_forward
+
+    channels = STEM_CHANNELS // STEM_HEADS
+    image = torch.empty(2, COLOURS, STEM_SIDE, STEM_SIDE, dtype=dtype).permute(0, 2, 3, 1)
+    query, key, *value = torch.empty(2 + STEM_MIXTURES, COLOURS, STEM_HEADS, channels)
+    mixture = torch.empty(STEM_WINDOW**2, STEM_MIXTURES)
+    row, column = torch.empty(2, STEM_HEADS, 2 * STEM_WINDOW - 1, channels // 2)
+    inputs = (image, query, key, torch.stack(value, 1), mixture, None, row, column)
+    output = triton_stem_forward(inputs)
+    triton_stem_backward(output, inputs, of_image=False)
 
 
 if __name__ == "__main__":

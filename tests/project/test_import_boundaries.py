@@ -52,6 +52,8 @@ COMPILED_BACKENDS = {
     "search_spaces.attention.simd",
     "search_spaces.attention.triton_attention",
     "search_spaces.attention.triton_kernels",
+    "search_spaces.attention.triton_stem",
+    "search_spaces.attention.triton_stem_kernels",
 }
 
 IMPORT_WITHOUT = """

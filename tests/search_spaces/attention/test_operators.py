@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces.architecture import Attention, PositionalEncoding
+from search_spaces.architecture import Architecture, Attention, PositionalEncoding
 from search_spaces.attention import dispatch
 from search_spaces.attention.layer import LocalSelfAttention
+from search_spaces.resnet import build
 from tests.support.attention import random_inputs
 
 numba_attention = torch.ops.local_attention.numba.default
@@ -92,6 +93,22 @@ def test_flops_of_a_graph_are_those_of_the_equation(encoding: PositionalEncoding
     assert counter.get_total_flops() == 2 * forward - 42 * 2 * 16 * projections * 16
 
 
+def test_a_whole_network_is_one_graph_and_is_exported() -> None:
+    torch.manual_seed(0)
+    blocks = (Attention(3, 2, "relative"),)
+    network = build(Architecture("attention", 8, (blocks,) * 4), image_size=16, classes=3)
+    images = torch.randn(2, 3, 16, 16)
+    expected = output_and_gradients(network, images)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    assert isinstance(compiled, nn.Module)
+    torch.testing.assert_close(output_and_gradients(compiled, images), expected, rtol=1e-3, atol=1e-3)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(network.eval(), (images,), dynamic_shapes=({0: batch},))
+    assert [node.target for node in program.graph.nodes].count(numba_attention) == 4
+    images = torch.randn(3, 3, 16, 16)
+    torch.testing.assert_close(program.module()(images), network(images))
+
+
 def test_trains_in_parallel(tmp_path: Path) -> None:
     model = layers("relative")
     images = torch.randn(4, 8, 7, 6)
@@ -116,5 +133,10 @@ def test_the_operator_does_what_its_fake_kernel_says(encoding: PositionalEncodin
 def test_second_derivatives_are_refused() -> None:
     inputs = random_inputs((1, 4, 4, 1, 4), 3, "none", torch.float32, "channels last")
     (gradient,) = torch.autograd.grad(numba_attention(*inputs, 3).square().sum(), inputs[0], create_graph=True)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="first derivatives only"):
         torch.autograd.grad(gradient.sum(), inputs[0])
+    layer = LocalSelfAttention(4, 4, Attention(3, 1, "none"))
+    images = torch.randn(1, 4, 4, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(images).square().sum(), images, create_graph=True)
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        gradient.sum().backward()

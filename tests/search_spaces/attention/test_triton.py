@@ -16,6 +16,9 @@ from tests.support.attention import Inputs, output_and_gradients, random_inputs
 
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
+# Imported where Triton is.
+from search_spaces.attention.triton_attention import precision_constants
+
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="compiled for the GPU that is here")
 
 # (images, height, width, heads, channels a head), extent, encoding, layout: tiles of one row and of several, strips and
@@ -31,6 +34,7 @@ CASES: list[tuple[tuple[int, int, int, int, int], int, str, str]] = [
     ((1, 5, 18, 1, 5), 5, "none", "slice"),
     ((1, 1, 1, 2, 128), 11, "relative", "channels last"),
 ]
+ENCODINGS = ("relative", "relative_only", "none")
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 5e-3, torch.bfloat16: 0.03}
 
 
@@ -122,6 +126,34 @@ def test_a_compiled_model_is_one_graph() -> None:
         torch.testing.assert_close(found, right)
 
 
+@needs_interpreter
+def test_gradients_of_some_inputs_only_and_none_of_gradients() -> None:
+    query, key, value, row, column = random_inputs((1, 2, 3, 1, 4), 3, "relative", torch.float32, "slice")
+    assert key is not None and row is not None
+    inputs = (query.detach(), key, value.detach(), row, column)
+    output = local_attention(*inputs, spatial_extent=3, backend="triton")
+    found = torch.autograd.grad(output.square().sum(), [key, row], create_graph=True)
+    expected = local_attention(*inputs, spatial_extent=3, backend="reference")
+    for one, right in zip(found, torch.autograd.grad(expected.square().sum(), [key, row]), strict=True):
+        torch.testing.assert_close(one, right, rtol=1e-4, atol=1e-5)
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        torch.autograd.grad(found[0].sum(), key)
+
+
+@needs_interpreter
+def test_float32_is_exact_whichever_of_torchs_settings_were_made() -> None:
+    """Torch's own `allow_tf32` raises where one of the old and one of the new settings were."""
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.set_float32_matmul_precision("highest")
+    try:
+        assert precision_constants(torch.float32)["PRECISION"] == "ieee"
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        assert precision_constants(torch.float32)["PRECISION"] == "tf32"
+        assert precision_constants(torch.float64)["PRECISION"] == "ieee"
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
+
+
 def test_an_empty_batch() -> None:
     inputs = random_inputs((0, 5, 5, 2, 4), 3, "relative", torch.float32, "channels last")
     output, *gradients = output_and_gradients(on("cuda" if torch.cuda.is_available() else "cpu", inputs), 3, "triton")
@@ -132,13 +164,15 @@ def test_an_empty_batch() -> None:
 def test_tiles_cover_the_image_and_windows_hold_what_is_reached() -> None:
     for width in range(1, 120):
         for extent in range(1, 14, 2):
-            tile = tile_for("queries", width, heads=3, channels=20, spatial_extent=extent)
+            tile = tile_for("queries", width, 3, 20, extent, "bfloat16", {})
             assert tile.whole == (width <= 16)
             assert 1 <= tile.strip <= 16
             assert tile.window >= (width if tile.whole else tile.strip + extent - 1)
             assert (tile.heads, tile.rows, tile.channels) == (4, 1, 32)
-            assert tile.grid(5, width, 3, 7) == (-(-width // tile.strip) * 5, 1, 7)
-    assert tile_for("queries", 56, heads=1, channels=8, spatial_extent=7).rows == 4
+            assert (tile.tiles(5, width), tile.groups(3)) == (-(-width // tile.strip) * 5, 1)
+            assert tile.image_programs(5, width, 3, 7) == 7
+            assert 8 <= tile.image_programs(5, width, 3, 1000) <= 1024 // 5
+    assert tile_for("queries", 56, 1, 8, 7, "bfloat16", {}).rows == 4
 
 
 @pytest.mark.gpu
@@ -146,6 +180,28 @@ def test_tiles_cover_the_image_and_windows_hold_what_is_reached() -> None:
 @pytest.mark.parametrize("case", [*CASES, ((3, 56, 56, 8, 8), 7, "relative", "slice")], ids=str)
 def test_equals_the_reference_on_a_gpu(case: Any, dtype: torch.dtype) -> None:
     check("cuda", dtype, case)
+
+
+# Every extent with every number of channels, odd sides, with and without the terms, each dtype with each of all these.
+RANGES = [
+    (
+        ((2, 9, 2 * extent + 3, 3, channels), extent, ENCODINGS[(i + j) % 3], "slice"),
+        (torch.float32, torch.bfloat16, torch.float16)[(i + j // 3) % 3],
+    )
+    for i, extent in enumerate((3, 5, 7, 9, 11, 13))
+    for j, channels in enumerate((4, 6, 8, 16, 24, 32, 64, 96, 128))
+]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("case", "dtype"), RANGES, ids=str)
+def test_equals_the_reference_over_all_that_it_takes_on_a_gpu(case: Any, dtype: torch.dtype) -> None:
+    check("cuda", dtype, case)
+
+
+@pytest.mark.gpu
+def test_more_images_than_a_grid_has_on_its_last_axes_on_a_gpu() -> None:
+    check("cuda", torch.float16, ((70_000, 1, 1, 2, 4), 3, "relative", "channels last"))
 
 
 @pytest.mark.gpu

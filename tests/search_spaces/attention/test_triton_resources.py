@@ -9,28 +9,35 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.attention_resources import DEVICES, SHAPES, floor_of
+from tests.benchmarks.attention_resources import DEVICES, SHAPES, STEM, floor_of
 
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
 PROJECT = Path(__file__).resolve().parents[3]
 MOST_REGISTERS = 255
-# Of a multiprocessor, less than any of the three has.
+# Of a multiprocessor; the first is less than any from sm_80 on has.
 MOST_SHARED_BYTES = 96 * 1024
+REGISTERS_OF_A_MULTIPROCESSOR = 65_536
 
 
-def compiled_ahead(directory: Path, *arguments: str) -> list[dict[str, Any]]:
-    path = directory / "resources.json"
+def printed(directory: Path, *words: str) -> str:
+    """What a program prints that compiles kernels."""
     result = subprocess.run(
-        [sys.executable, "tests/benchmarks/attention_resources.py", "--json", str(path), *arguments],
+        [sys.executable, *words],
         cwd=PROJECT,
         # The interpreter, which the other tests run, compiles nothing.
         env=os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(directory / "cache")},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
     )
     assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def compiled_ahead(directory: Path, *arguments: str) -> list[dict[str, Any]]:
+    path = directory / "resources.json"
+    printed(directory, "tests/benchmarks/attention_resources.py", "--json", str(path), *arguments)
     resources: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["resources"]
     return resources
 
@@ -42,16 +49,28 @@ def check(resources: list[dict[str, Any]]) -> None:
 
 
 def test_nothing_spills_where_most_time_goes(tmp_path: Path) -> None:
-    resources = compiled_ahead(tmp_path, "--capabilities", "90", "--shapes", "56×56×64")
-    assert len(resources) == 3
+    resources = compiled_ahead(tmp_path, "--capabilities", "90", "--shapes", "56×56×64", STEM)
+    assert len(resources) == 3 + 2
     check(resources)
 
 
 @pytest.mark.slow
 def test_nothing_spills_on_any_device(tmp_path: Path) -> None:
     resources = compiled_ahead(tmp_path)
-    assert len(resources) == 3 * len(SHAPES) * 3
+    assert len(resources) == 3 * (3 * len(SHAPES) + 2)
     check(resources)
+
+
+@pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_all_that_the_kernels_take_compiles_and_can_be_launched(few: bool, tmp_path: Path) -> None:
+    """On a consumer's card, whose programs have the least shared memory."""
+    words = ["-m", "tests.search_spaces.attention.compile_ranges", "86", *(["--few"] if few else [])]
+    found = json.loads(printed(tmp_path, *words))
+    assert len(found) == (3 * 2 + 2 if few else 3 * 30 + 2 * 13)
+    for one in found:
+        assert one["shared"] <= MOST_SHARED_BYTES, one
+        assert all(programs <= 65_535 for programs in one["grid"][1:]), one
+        assert 32 * one["warps"] * one["registers"] <= REGISTERS_OF_A_MULTIPROCESSOR, one
 
 
 def test_floors() -> None:
@@ -63,3 +82,8 @@ def test_floors() -> None:
         assert floor.tile_operations > floor.operations * 2 / 3
         for device in DEVICES:
             assert 0 < floor.least_ms(device) <= floor.predicted_ms(device)
+    stem = floor_of(STEM, 4, 2)
+    # Six projections of 3 colours, and three products with each of 16 pixels.
+    assert stem.operations == 3 * 2 * 2 * 224**2 * 64 * (6 * 3 + 3 * 16)
+    assert stem.bytes == 2 * 2 * 2 * 224**2 * (3 + 64)
+    assert all(0 < stem.least_ms(device) <= stem.predicted_ms(device) for device in DEVICES)

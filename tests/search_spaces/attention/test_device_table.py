@@ -1,0 +1,139 @@
+"""What was tuned on a device: kept in a file, read once, and left alone where it is not right."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from search_spaces.attention import measurements
+from search_spaces.attention.device_table import (
+    DeviceKey,
+    DeviceTable,
+    Measurement,
+    cache_file,
+    read_table,
+    table_from_json,
+    table_to_json,
+    write_table,
+)
+from search_spaces.attention.triton_tiles import (
+    COMMITTED,
+    TileCase,
+    TileChoice,
+    block_tile_for,
+    most_warps,
+    stem_case_for,
+    tile_for,
+)
+from search_spaces.errors import UserError
+
+KEY = DeviceKey("NVIDIA A100-SXM4-80GB", "8.0", "3.7.1", "2.13.0+cu130", "0123456789ab")
+CASE = TileCase("queries", "bfloat16", 16, 16, False)
+TABLE = DeviceTable(
+    {CASE: TileChoice(8, 8, 2), stem_case_for("stem forward", 16, "float32"): TileChoice(2, 2, 1)},
+    (Measurement("local", "bfloat16", 8, 7, 56, 1.5, 4.5),),
+)
+
+
+@pytest.fixture(autouse=True)
+def device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The device at hand is KEY's."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(measurements, "device_key", lambda index: KEY)
+    measurements.device_table.cache_clear()
+    yield
+    measurements.device_table.cache_clear()
+
+
+def test_what_was_tuned_is_found_again_and_used() -> None:
+    write_table(cache_file(KEY), KEY, TABLE)
+    assert measurements.device_table(0) == TABLE
+    tiles = measurements.device_table(0).tiles
+    tuned, plain = (tile_for("queries", 56, 8, 8, 7, "bfloat16", choices) for choices in (tiles, {}))
+    assert (tuned.group, tuned.warps, tuned.stages) == (8, 8, 2) != (plain.group, plain.warps, plain.stages)
+    # Of another dtype, another window, and another pass nothing was tuned.
+    for part, extent, dtype in (("queries", 7, "float16"), ("queries", 13, "bfloat16"), ("keys", 7, "bfloat16")):
+        assert tile_for(part, 56, 8, 8, extent, dtype, tiles) == tile_for(part, 56, 8, 8, extent, dtype, {})  # type: ignore[arg-type]
+    stem = block_tile_for("stem forward", 4, 16, "float32", tiles)
+    assert (stem.heads, stem.blocks, stem.warps) == (2, 1, 2)
+
+
+def test_a_file_for_each_device_and_version() -> None:
+    changes = {"name": "NVIDIA H100", "capability": "9.0", "triton": "3.8.0", "torch": "2.14.0", "kernels": "ffff"}
+    keys = [KEY, *(dataclasses.replace(KEY, **{name: value}) for name, value in changes.items())]  # type: ignore[arg-type]
+    assert len({cache_file(key) for key in keys}) == 6
+    write_table(cache_file(KEY), KEY, TABLE)
+    with pytest.raises(UserError, match="of another device"):
+        read_table(cache_file(KEY), keys[1])
+
+
+def test_without_a_file_what_is_committed_holds(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert measurements.MEASURED == {}
+    assert measurements.device_table(0) == DeviceTable()
+    measurements.device_table.cache_clear()
+    monkeypatch.setitem(measurements.MEASURED, KEY.name, table_to_json(TABLE))
+    assert measurements.device_table(0) == TABLE
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("damage", ["cut off", "one number", "no JSON", "not text", "a list", "a directory"])
+def test_a_damaged_file_is_said_once_and_left(damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = cache_file(KEY)
+    write_table(path, KEY, TABLE)
+    content = path.read_bytes()
+    if damage == "a directory":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(
+            {
+                "cut off": content[: len(content) // 2],
+                "one number": content.replace(b"1.5", b"1.6"),
+                "no JSON": b"",
+                "not text": b"\xff\xfe",
+                "a list": b"[]",
+            }[damage]
+        )
+    for index in (0, 1):
+        assert measurements.device_table(index) == DeviceTable()
+        measurements.device_table(index)
+    assert len(caplog.records) == 2  # once for each device
+    assert path.name in caplog.text or "Is a directory" in caplog.text
+    assert "search_spaces.attention.tune" in caplog.text
+
+
+def test_tiles_that_no_kernel_has_are_refused() -> None:
+    content = table_to_json(TABLE)
+    for name, value in {"strips": 3, "warps": 0, "stages": 0, "channels": 24, "part": "sideways"}.items():
+        changed = json.loads(json.dumps(content))
+        changed["tiles"][0][name] = value
+        with pytest.raises(UserError, match="no kernel has the tile"):
+            table_from_json(changed, "a table")
+    with pytest.raises(UserError, match=r"strips is '4'"):
+        table_from_json({**content, "tiles": [{**content["tiles"][0], "strips": "4"}]}, "a table")
+    with pytest.raises(UserError, match="no list of objects"):
+        table_from_json({**content, "tiles": {}}, "a table")
+
+
+def test_writing_leaves_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cache_file(KEY)
+    write_table(path, KEY, DeviceTable())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_table(path, KEY, TABLE)
+    assert read_table(path, KEY) == DeviceTable()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_the_committed_tiles_are_such_as_compile() -> None:
+    for choice in COMMITTED.values():
+        assert choice.warps <= most_warps(choice.strips) and choice.stages == 1
+    assert len(COMMITTED) == 2 * 5 * 4
