@@ -17,10 +17,11 @@ PROGRAMS = {
     "predict": ("trainers/predict.py", "what the network of a bundle takes pictures for"),
     "compare": ("trainers/compare.py", "fully trained networks beside each other"),
     "cost": ("search_spaces/cost.py", "FLOPs and parameters of an architecture"),
+    "tune-attention": ("search_spaces/attention/tune.py", "tune the kernels of attention on this GPU"),
     "check-cluster": ("cluster/check.py", "check every node of a Ray cluster"),
 }
 # Those that are started as modules, by `python -m`.
-MODULES = ("search_spaces/cost.py", "cluster/check.py")
+MODULES = ("search_spaces/cost.py", "search_spaces/attention/tune.py", "cluster/check.py")
 
 
 def program_words(script: str) -> list[str]:

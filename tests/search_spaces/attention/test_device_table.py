@@ -62,7 +62,7 @@ def test_what_was_tuned_is_found_again_and_used() -> None:
 
 def test_a_file_for_each_device_and_version() -> None:
     changes = {"name": "NVIDIA H100", "capability": "9.0", "triton": "3.8.0", "torch": "2.14.0", "kernels": "ffff"}
-    keys = [KEY, *(dataclasses.replace(KEY, **{name: value}) for name, value in changes.items())]  # type: ignore[arg-type]
+    keys = [KEY, *(dataclasses.replace(KEY, **{name: value}) for name, value in changes.items())]
     assert len({cache_file(key) for key in keys}) == 6
     write_table(cache_file(KEY), KEY, TABLE)
     with pytest.raises(UserError, match="of another device"):
