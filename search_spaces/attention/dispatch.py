@@ -21,7 +21,7 @@ from search_spaces.architecture import STEM_WINDOW
 from search_spaces.attention.blocked import blocks_attention
 from search_spaces.attention.operators import numba_attention, triton_attention
 from search_spaces.attention.reference import reference_attention
-from search_spaces.attention.triton_choice import Operation, is_installed, takes_triton, triton_problem
+from search_spaces.attention.triton_choice import is_installed, takes_triton, triton_problem
 from search_spaces.attention.triton_tiles import EXTENTS
 from search_spaces.errors import UserError, unknown_name
 
@@ -75,6 +75,14 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def dtype_of_products(features: Tensor) -> torch.dtype:
+    """That of projections of these: autocast's where it is on."""
+    kind = features.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return features.dtype
+
+
 def backend_for(query_BHWND: Tensor, backend: Backend = "auto", spatial_extent: int | None = None) -> Backend:
     """The backend that computes attention for this query. Raises UserError for one that is unknown or cannot run here.
 
@@ -97,8 +105,10 @@ def backend_for(query_BHWND: Tensor, backend: Backend = "auto", spatial_extent: 
     if backend == "numba" and not has_numba():
         raise UserError("attention backend 'numba' needs the package numba, which is not installed: use 'blocks'.")
     if backend == "triton":
+        device, dtype = query_BHWND.device, query_BHWND.dtype
         channels = int(query_BHWND.shape[-1]) if query_BHWND.ndim == 5 else 1
-        _check_triton("local", query_BHWND.device, query_BHWND.dtype, channels, spatial_extent or EXTENTS[0])
+        extent = spatial_extent or EXTENTS[0]
+        _check_triton(triton_problem("local", device.type, device.index, dtype, channels, extent))
     return backend
 
 
@@ -110,11 +120,12 @@ def stem_backend_for(
     if backend not in STEM_BACKENDS:
         raise unknown_name("backend of the attention stem", backend, STEM_BACKENDS)
     device = image_BCHW.device
+    asked = (dtype, channels, STEM_WINDOW, int(image_BCHW.shape[1]))
     if backend == "auto":
         on_cuda = device.type == "cuda" and not _is_written_out(image_BCHW)
-        return "triton" if on_cuda and takes_triton("stem", device.index, dtype, channels, STEM_WINDOW) else "blocks"
+        return "triton" if on_cuda and takes_triton("stem", device.index, *asked) else "blocks"
     if backend == "triton":
-        _check_triton("stem", device, dtype, channels, STEM_WINDOW)
+        _check_triton(triton_problem("stem", device.type, device.index, *asked))
     return backend
 
 
@@ -125,8 +136,7 @@ def _takes_triton(query_BHWND: Tensor, extent: int | None) -> bool:
     return takes_triton("local", device.index, query_BHWND.dtype, int(query_BHWND.shape[-1]), extent)
 
 
-def _check_triton(operation: Operation, device: torch.device, dtype: torch.dtype, channels: int, extent: int) -> None:
-    problem = triton_problem(operation, device.type, device.index, dtype, channels, extent)
+def _check_triton(problem: str | None) -> None:
     if problem is not None:
         raise UserError(f"attention backend 'triton': its kernels {problem}. Use 'blocks'.")
 

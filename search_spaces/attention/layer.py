@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.architecture import Attention
-from search_spaces.attention.dispatch import Backend, backend_for, local_attention
+from search_spaces.attention.dispatch import Backend, backend_for, dtype_of_products, local_attention
 from search_spaces.attention.positional import sinusoidal_encoding
-from search_spaces.attention.recomputation import projected_attention, recomputes
+from search_spaces.attention.recomputation import KernelBackend, projected_attention, recomputes
 
 
 class LocalSelfAttention(nn.Module):
@@ -48,7 +48,8 @@ class LocalSelfAttention(nn.Module):
         projections = [module for module in (self.query, self.key, self.value) if module is not None]
         weight = torch.cat([module.weight for module in projections]).flatten(1)
         input_BHWC = input_BCHW.permute(0, 2, 3, 1)
-        if recomputes(input_BHWC, weight) and backend_for(input_BHWC, self.backend) == "numba":
+        backend = self._recomputing_backend(input_BHWC) if recomputes(input_BHWC, weight) else None
+        if backend is not None:
             output_BHWND = projected_attention(
                 input_BHWC,
                 weight,
@@ -57,6 +58,7 @@ class LocalSelfAttention(nn.Module):
                 spatial_extent=self.operator.spatial_extent,
                 projections=len(projections),
                 heads=self.operator.heads,
+                backend=backend,
             )
             return output_BHWND.flatten(-2).permute(0, 3, 1, 2)
         projected = F.linear(input_BHWC, weight)
@@ -72,6 +74,17 @@ class LocalSelfAttention(nn.Module):
         )
         return output_BHWND.flatten(-2).permute(0, 3, 1, 2)
 
+    def _recomputing_backend(self, input_BHWC: Tensor) -> KernelBackend | None:
+        """The backend for such inputs, if it is one that has its projections computed again for the gradients."""
+        if input_BHWC.device.type == "cpu" and self.backend != "triton":
+            return "numba" if backend_for(input_BHWC, self.backend) == "numba" else None
+        heads = self.operator.heads
+        shape = (0, 0, 0, heads, self.query.out_channels // heads)
+        query_BHWND = input_BHWC.new_empty(shape, dtype=dtype_of_products(input_BHWC))
+        chosen = backend_for(query_BHWND, self.backend, self.operator.spatial_extent)
+        return "triton" if chosen == "triton" else None
+
     def extra_repr(self) -> str:
-        """The operator, and the backend for an input like the weights."""
-        return f"{self.operator.label}, backend={backend_for(self.query.weight, self.backend)}"
+        """The operator, and the backend: the one that was asked for, or that of an input like the weights."""
+        backend = backend_for(self.query.weight) if self.backend == "auto" else self.backend
+        return f"{self.operator.label}, backend={backend}"

@@ -19,6 +19,7 @@ from search_spaces.attention.device_table import (
     table_from_json,
 )
 from search_spaces.errors import UserError, first_line
+from search_spaces.programs import program
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,9 @@ def device_table(index: int | None) -> DeviceTable:
         table = read_table(path, key)
     except (OSError, UserError) as error:
         logger.warning(
-            "what was tuned for attention on this device is not used: %s "
-            "`python -m search_spaces.attention.tune` makes it anew.",
+            "what was tuned for attention on this device is not used: %s `%s` makes it anew.",
             first_line(error),
+            program("search_spaces/attention/tune.py"),
         )
         table = None
     if table is not None:

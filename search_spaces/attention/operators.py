@@ -12,6 +12,7 @@ Shapes: B batch, H height, W width, N heads, D channels a head, d = D/2, K spati
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -118,6 +119,11 @@ LIBRARY.define(
 )
 
 
+def device_of(tensor: Tensor) -> AbstractContextManager[object]:
+    """A context in which kernels are launched where a tensor lies: Triton launches on the current device."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+
+
 def triton_attention(*inputs: Any) -> Tensor:
     """Attention by the Triton kernels."""
     output: Tensor = torch.ops.local_attention.triton.default(*inputs)[0]
@@ -127,13 +133,15 @@ def triton_attention(*inputs: Any) -> Tensor:
 def _triton(*inputs: Any) -> tuple[Tensor, Tensor]:
     from search_spaces.attention.triton_attention import triton_forward
 
-    return triton_forward(inputs[:5], inputs[5])
+    with device_of(inputs[0]):
+        return triton_forward(inputs[:5], inputs[5])
 
 
 def _triton_backward(gradient: Tensor, *inputs: Any) -> list[Tensor]:
     from search_spaces.attention.triton_attention import triton_backward
 
-    return triton_backward(gradient, inputs[:5], *inputs[5:])
+    with device_of(gradient):
+        return triton_backward(gradient, inputs[:5], *inputs[5:])
 
 
 class _TritonGradients(torch.autograd.Function):

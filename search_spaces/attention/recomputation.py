@@ -1,12 +1,13 @@
 """Attention that keeps its input for the gradients and projects it again, where queries, keys and values would be kept.
 
-Three times the input are not held from the forward to the backward pass, for one more product of matrices. Results are
-the same to the bit.
+The Triton kernels' gradients need the output, too, which what comes next keeps anyway. Three times the input are not
+held from the forward to the backward pass, for one more product of matrices. Results are the same to the bit.
 
 Shapes: B batch, H height, W width, C channels, N heads, D channels a head, d = D/2, K spatial extent.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,9 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from search_spaces.attention.dispatch import local_attention
 from search_spaces.attention.first_derivatives import first_derivatives_only
-from search_spaces.attention.inputs import present
+from search_spaces.attention.inputs import Inputs, present
+
+KernelBackend = Literal["numba", "triton"]
 
 
 def recomputes(*tensors: Tensor) -> bool:
@@ -39,12 +42,13 @@ def projected_attention(
     spatial_extent: int,
     projections: int,
     heads: int,
+    backend: KernelBackend,
 ) -> Tensor:
-    """Attention, (B, H, W, N, D), by the compiled kernels, of what `weight` makes of the input; first derivatives only.
+    """Attention, (B, H, W, N, D), by compiled kernels, of what `weight` makes of the input; first derivatives only.
 
     `weight` has the rows of two or three projections, one after the other: queries, perhaps keys, and values.
     """
-    inputs = (input_BHWC, weight, row_NKd, column_NKd, spatial_extent, projections, heads)
+    inputs = (input_BHWC, weight, row_NKd, column_NKd, spatial_extent, backend, projections, heads)
     output: Tensor = _ProjectedAttention.apply(*inputs)  # type: ignore[no-untyped-call, unused-ignore]
     return output
 
@@ -52,38 +56,58 @@ def projected_attention(
 class _ProjectedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        input_BHWC, weight, row, column, ctx.spatial_extent, *ctx.shape = inputs
-        ctx.save_for_backward(input_BHWC, weight, row, column)
-        ctx.autocast = torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
+        input_BHWC, weight, row, column, ctx.spatial_extent, ctx.backend, *ctx.shape = inputs
+        kind = input_BHWC.device.type
+        ctx.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
         query, *key, value = _projected(input_BHWC, weight, *ctx.shape)
-        key_BHWND = key[0] if key else None
-        return local_attention(query, key_BHWND, value, row, column, spatial_extent=ctx.spatial_extent, backend="numba")
+        features = (query, key[0] if key else None, value, row, column)
+        output: Tensor
+        if ctx.backend == "triton":
+            output, log_sum = torch.ops.local_attention.triton.default(*features, ctx.spatial_extent)
+            ctx.save_for_backward(input_BHWC, weight, row, column, output, log_sum)
+        else:
+            output = local_attention(*features, spatial_extent=ctx.spatial_extent, backend="numba")
+            ctx.save_for_backward(input_BHWC, weight, row, column)
+        return output
 
     @staticmethod
     @first_derivatives_only
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        from search_spaces.attention.compiled import numba_backward
-
-        dtype, is_enabled = ctx.autocast
+        kind, dtype, is_enabled = ctx.autocast
         needed = [
             None if tensor is None else tensor.detach().requires_grad_(is_needed)
-            for tensor, is_needed in zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+            for tensor, is_needed in zip(ctx.saved_tensors[:4], ctx.needs_input_grad, strict=False)
         ]
         input_BHWC, weight, row, column = needed
         assert input_BHWC is not None and weight is not None
-        with torch.enable_grad(), torch.autocast("cpu", dtype=dtype, enabled=is_enabled):
+        with torch.enable_grad(), torch.autocast(kind, dtype=dtype, enabled=is_enabled):
             query, *key, value = _projected(input_BHWC, weight, *ctx.shape)
             features = (query, key[0] if key else None, value, row, column)
-            precision = torch.promote_types(query.dtype, torch.float32)
-            kept = [None if tensor is None else tensor.to(precision) for tensor in features]
+            # What the kernels take: the halves of those on CUDA, whose embeddings are what they are, or float32.
+            if ctx.backend == "triton":
+                kept = list(features)
+            else:
+                precision = torch.promote_types(query.dtype, torch.float32)
+                kept = [None if tensor is None else tensor.to(precision) for tensor in features]
         attended: Any = tuple(None if tensor is None else tensor.detach() for tensor in kept)
-        found = numba_backward(gradient.to(precision), attended, ctx.spatial_extent)
+        found = _gradients(gradient, attended, ctx.saved_tensors[4:], ctx.spatial_extent)
         pairs = [(tensor, each) for tensor, each in zip(present(kept), found, strict=True) if tensor.requires_grad]
         outputs, of_outputs = zip(*pairs, strict=True)
         wanted = [tensor for tensor in present(needed) if tensor.requires_grad]
         gradients = iter(torch.autograd.grad(outputs, wanted, of_outputs))
         each = (next(gradients) if tensor is not None and tensor.requires_grad else None for tensor in needed)
-        return *each, None, None, None
+        return *each, None, None, None, None
+
+
+def _gradients(gradient: Tensor, features: Inputs, results: Sequence[Tensor], spatial_extent: int) -> list[Tensor]:
+    """Those of the kernels: on CUDA from what came out before."""
+    if results:
+        backward = torch.ops.local_attention.triton_backward.default
+        found: list[Tensor] = backward(gradient, *features, *results, spatial_extent)
+        return found
+    from search_spaces.attention.compiled import numba_backward
+
+    return numba_backward(gradient.to(features[0].dtype), features, spatial_extent)
 
 
 def _projected(input_BHWC: Tensor, weight: Tensor, projections: int, heads: int) -> tuple[Tensor, ...]:

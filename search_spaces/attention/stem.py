@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from search_spaces.architecture import STEM_HEADS, STEM_MIXTURES, STEM_WINDOW, Stem
-from search_spaces.attention.dispatch import StemBackend, stem_backend_for, without_autocast
+from search_spaces.attention.dispatch import StemBackend, dtype_of_products, stem_backend_for, without_autocast
 from search_spaces.attention.inputs import StemInputs
 from search_spaces.attention.recomputation import recomputes
 from search_spaces.attention.stem_operators import triton_stem
@@ -60,7 +60,7 @@ class AttentionStem(nn.Module):
         self.pool = nn.MaxPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
 
     def forward(self, input_BCHW: Tensor) -> Tensor:
-        dtype = _dtype_of_products(input_BCHW)
+        dtype = dtype_of_products(input_BCHW)
         if stem_backend_for(input_BCHW, dtype, self.row.shape[-1] * 2, self.backend) == "triton":
             return self.pool(self.norm(self._attended_at_once(input_BCHW.to(dtype))))
         height = input_BCHW.shape[-2]
@@ -156,11 +156,3 @@ class AttentionStem(nn.Module):
         blocks = output_BGPND.flatten(-2).unflatten(2, (STEM_WINDOW, STEM_WINDOW)).unflatten(1, (rows, -1))
         image = blocks.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
         return image[:, :, :height, :width]
-
-
-def _dtype_of_products(image_BCHW: Tensor) -> torch.dtype:
-    """That of the projections: autocast's where it is on."""
-    kind = image_BCHW.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return torch.get_autocast_dtype(kind)
-    return image_BCHW.dtype

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import register_flop_formula
 from search_spaces.architecture import STEM_WINDOW
 from search_spaces.attention.first_derivatives import first_derivatives_only
 from search_spaces.attention.inputs import spread, stem_gradients
-from search_spaces.attention.operators import LIBRARY, TAGS
+from search_spaces.attention.operators import LIBRARY, TAGS, device_of
 
 INPUTS = (
     "Tensor image, Tensor query_weight, Tensor key_weight, Tensor? value_weight, Tensor? mixture, Tensor? value, "
@@ -54,13 +54,15 @@ def triton_stem(*inputs: Any) -> Tensor:
 def _forward(*inputs: Any) -> Tensor:
     from search_spaces.attention.triton_stem import triton_stem_forward
 
-    return triton_stem_forward(inputs)
+    with device_of(inputs[0]):
+        return triton_stem_forward(inputs)
 
 
 def _backward(gradient: Tensor, *inputs: Any) -> list[Tensor]:
     from search_spaces.attention.triton_stem import triton_stem_backward
 
-    return triton_stem_backward(gradient, inputs[:8], inputs[8])
+    with device_of(gradient):
+        return triton_stem_backward(gradient, inputs[:8], inputs[8])
 
 
 class _Gradients(torch.autograd.Function):

@@ -10,7 +10,8 @@ from typing import Literal, TypeVar
 import torch
 
 from search_spaces.attention.measurements import device_table, is_triton_fastest
-from search_spaces.attention.triton_tiles import EXTENTS, MOST_CHANNELS
+from search_spaces.attention.triton_tiles import EXTENTS, MOST_CHANNELS, MOST_COLOURS
+from search_spaces.programs import program
 
 # Attention of local neighbourhoods, and of the stem's blocks.
 Operation = Literal["local", "stem"]
@@ -18,19 +19,24 @@ Operation = Literal["local", "stem"]
 # What the kernels are compiled ahead for, and tested to need no more than there is, begins here.
 LEAST_CAPABILITY = (8, 0)
 
+TUNE = "search_spaces/attention/tune.py"
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 logger = logging.getLogger(__name__)
 
 
-def shape_problem(operation: Operation, dtype: torch.dtype, channels: int, extent: int) -> str | None:
-    """What of this the kernels do not take: "take …, not …"; None where they take all of it."""
+def shape_problem(operation: Operation, dtype: torch.dtype, channels: int, extent: int, colours: int = 0) -> str | None:
+    """What of this the kernels do not take: "take …, not …"; None where they take all of it. `channels` are those of a
+    head, `extent` that of the neighbourhood or the side of the stem's blocks, `colours` those of the stem's images."""
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         return f"take float32, bfloat16 and float16, not {_name(dtype)}"
     if operation == "local" and extent not in EXTENTS:
         return f"take spatial extents up to {EXTENTS[-1]}, not {extent}"
     if channels > MOST_CHANNELS:
         return f"take up to {MOST_CHANNELS} channels a head, not {channels}"
+    if colours > MOST_COLOURS:
+        return f"take images of up to {MOST_COLOURS} colours, not {colours}"
     return None
 
 
@@ -52,36 +58,52 @@ def _answer_of_a_graph(function: Function) -> Function:
 
 
 @_answer_of_a_graph
-def takes_triton(operation: Operation, index: int | None, dtype: torch.dtype, channels: int, extent: int) -> bool:
+def takes_triton(
+    operation: Operation, index: int | None, dtype: torch.dtype, channels: int, extent: int, colours: int = 0
+) -> bool:
     """Whether the kernels are the fastest right way on this CUDA device (None: the current one).
 
     Where they are not, a warning says why, once a process.
     """
-    problem = device_problem(_capability(index)) or shape_problem(operation, dtype, channels, extent)
-    if problem is None:
-        fastest = is_triton_fastest(device_table(index).measurements, operation, _name(dtype), channels, extent)
-        if fastest:
-            return True
-        what = f"{'the stem' if operation == 'stem' else 'local attention'} in {_name(dtype)}"
-        problem = f"were measured to be slower here for {what}"
-        if fastest is None:
-            problem = f"were not measured on this device for {what}: `python -m search_spaces.attention.tune` does that"
-    _say(problem)
-    return False
+    problem = _why_not(operation, index, dtype, channels, extent, colours)
+    if problem is not None:
+        _say(problem)
+    return problem is None
+
+
+# Asked by every layer in every step.
+@cache
+def _why_not(
+    operation: Operation, index: int | None, dtype: torch.dtype, channels: int, extent: int, colours: int
+) -> str | None:
+    problem = device_problem(_capability(index)) or shape_problem(operation, dtype, channels, extent, colours)
+    if problem is not None:
+        return problem
+    fastest = is_triton_fastest(device_table(index).measurements, operation, _name(dtype), channels, extent)
+    what = f"{'the stem' if operation == 'stem' else 'local attention'} in {_name(dtype)}"
+    if fastest is None:
+        return f"were not measured on this device for {what}: `{program(TUNE)}` does that"
+    return None if fastest else f"were measured to be slower here for {what}"
 
 
 @_answer_of_a_graph
 def triton_problem(
-    operation: Operation, device: str, index: int | None, dtype: torch.dtype, channels: int, extent: int
+    operation: Operation,
+    device: str,
+    index: int | None,
+    dtype: torch.dtype,
+    channels: int,
+    extent: int,
+    colours: int = 0,
 ) -> str | None:
     """Why the kernels cannot be had for this where they are asked for; None where they can."""
     if device == "cuda":
-        return device_problem(_capability(index)) or shape_problem(operation, dtype, channels, extent)
+        return device_problem(_capability(index)) or shape_problem(operation, dtype, channels, extent, colours)
     if device != "cpu" or os.environ.get("TRITON_INTERPRET") != "1":
         return f"run on CUDA, and the input is on {device}"
     # In the interpreter, whose products are NumPy's, float64 is as good as others.
     interpreted = torch.float32 if dtype == torch.float64 else dtype
-    return device_problem(LEAST_CAPABILITY) or shape_problem(operation, interpreted, channels, extent)
+    return device_problem(LEAST_CAPABILITY) or shape_problem(operation, interpreted, channels, extent, colours)
 
 
 def has_triton() -> bool:

@@ -13,9 +13,10 @@ Pass = LocalPass | StemPass
 LOCAL_PASSES: tuple[LocalPass, ...] = get_args(LocalPass)
 STEM_PASSES: tuple[StemPass, ...] = get_args(StemPass)
 
-# What the kernels take: spatial extents, and the most channels of a head.
+# What the kernels take: spatial extents, the most channels of a head, and the most colours of the stem's images.
 EXTENTS = range(1, 14, 2)
 MOST_CHANNELS = 128
+MOST_COLOURS = 8
 
 # Tensor cores multiply 16×16 by 16×16 at the least.
 SIDE = 16

@@ -58,11 +58,13 @@ class TestTriton:
         triton_choice._say.cache_clear()
         yield
         triton_choice._say.cache_clear()
+        triton_choice._why_not.cache_clear()
 
     @staticmethod
     def know(monkeypatch: pytest.MonkeyPatch, *measurements: Measurement) -> None:
         """These are what was measured on the GPU."""
         monkeypatch.setattr(triton_choice, "device_table", lambda index: DeviceTable({}, measurements))
+        triton_choice._why_not.cache_clear()
 
     @staticmethod
     def on_a_gpu(dtype: torch.dtype = torch.bfloat16, channels: int = 8) -> torch.Tensor:
@@ -105,6 +107,7 @@ class TestTriton:
         assert backend_for(self.on_a_gpu(), "auto", 7) == "blocks"
         assert "need a GPU of compute capability 8.0 or more, and this has 7.5" in caplog.text
         monkeypatch.setattr(triton_choice, "has_triton", lambda: False)
+        triton_choice._why_not.cache_clear()
         assert backend_for(self.on_a_gpu(), "auto", 7) == "blocks"
         assert "need the package triton, which is not installed" in caplog.text
 
@@ -128,7 +131,7 @@ class TestTriton:
         self.know(monkeypatch, dataclasses.replace(FASTER, operation="stem"))
         assert stem_backend_for(images, torch.bfloat16, 16) == "triton"
         assert stem_backend_for(images, torch.bfloat16, 16, "blocks") == "blocks"
-        assert stem_backend_for(torch.empty(1), torch.bfloat16, 16) == "blocks"
+        assert stem_backend_for(torch.empty(1, 3, 2, 2), torch.bfloat16, 16) == "blocks"
 
     def test_a_graph_holds_the_answer(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         """As asked by what torch.compile reads: no graph break, and what is to be said is."""

@@ -42,6 +42,25 @@ def test_a_layer_projects_again_to_the_same_bits(
     assert len(found) == len(expected) and all(map(torch.equal, found, expected))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="compiled for the GPU that is here")
+@pytest.mark.parametrize("encoding", ["relative", "relative_only", "none"])
+def test_so_does_one_that_the_triton_kernels_compute(
+    monkeypatch: pytest.MonkeyPatch, encoding: PositionalEncoding
+) -> None:
+    pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
+    torch.manual_seed(0)
+    layer = LocalSelfAttention(4, 4, Attention(3, 2, encoding), backend="triton")
+    images_BCHW = torch.randn(1, 4, 3, 2).contiguous(memory_format=torch.channels_last)
+    found = _results(layer, images_BCHW, torch.float32, image_gradient=True)
+    kept = _kept_bytes(layer, images_BCHW)
+    monkeypatch.setattr(layers, "recomputes", lambda *tensors: False)
+    expected = _results(layer, images_BCHW, torch.float32, image_gradient=True)
+    assert len(found) == len(expected) and all(map(torch.equal, found, expected))
+    # The logarithms of sums and embeddings and weights are kept, and of the features input and output.
+    small = 4 * (6 * 2 + sum(parameter.numel() for parameter in layer.parameters()))
+    assert kept == 2 * images_BCHW.nbytes + small
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("stem", [name for name in get_args(Stem) if name != "convolution"])
 def test_a_stem_in_bands_equals_one_in_one_piece(

@@ -185,8 +185,10 @@ def test_what_it_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     module.backend = "triton"
     with pytest.raises(UserError, match="run on CUDA, and the input is on cpu"):
         module(torch.randn(1, 3, 4, 4))
-    wide = AttentionStem(3, 4 * 130, "attention", 1, backend="triton").to("meta")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
+    with pytest.raises(UserError, match="images of up to 8 colours, not 9"):
+        AttentionStem(9, 8, "attention", 1, backend="triton")(torch.randn(1, 9, 4, 4))
+    wide = AttentionStem(3, 4 * 130, "attention", 1, backend="triton").to("meta")
     with pytest.raises(UserError, match="on meta"):
         wide(torch.empty(1, 3, 4, 4, device="meta"))
 
