@@ -140,11 +140,11 @@ def _constants(tile: Tile, inputs: Inputs, spatial_extent: int) -> dict[str, Any
 
 def precision_constants(dtype: torch.dtype) -> dict[str, Any]:
     """How numbers are multiplied and summed: float32 as torch's own products are told to."""
-    # What it is asked by holds whichever of torch's settings was made; others raise where several were.
-    exact = dtype in (torch.float32, torch.float64) and torch.backends.cuda.matmul.fp32_precision != "tf32"
+    # `fp32_precision` can be asked whichever of torch's settings was made; `allow_tf32` raises where several were.
+    rounded = dtype != torch.float64 and torch.backends.cuda.matmul.fp32_precision == "tf32"
     return {
         "ACCUMULATOR": tl.float64 if dtype == torch.float64 else tl.float32,
-        "PRECISION": "ieee" if exact else "tf32",
+        "PRECISION": "tf32" if rounded else "ieee",
     }
 
 

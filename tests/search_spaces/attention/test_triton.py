@@ -141,17 +141,17 @@ def test_gradients_of_some_inputs_only_and_none_of_gradients() -> None:
 
 
 @needs_interpreter
-def test_float32_is_exact_whichever_of_torchs_settings_were_made() -> None:
-    """Torch's own `allow_tf32` raises where one of the old and one of the new settings were."""
-    before = torch.backends.cuda.matmul.fp32_precision
-    torch.set_float32_matmul_precision("highest")
+def test_float32_is_multiplied_as_torch_was_told_to() -> None:
+    """By the newer of its settings, too, after which the older, `allow_tf32`, may raise."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    assert precision_constants(torch.float32)["PRECISION"] == "ieee"
     try:
-        assert precision_constants(torch.float32)["PRECISION"] == "ieee"
-        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        matmul.fp32_precision = "tf32"
         assert precision_constants(torch.float32)["PRECISION"] == "tf32"
         assert precision_constants(torch.float64)["PRECISION"] == "ieee"
     finally:
-        torch.backends.cuda.matmul.fp32_precision = before
+        matmul.fp32_precision = before
 
 
 def test_an_empty_batch() -> None:
