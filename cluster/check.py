@@ -33,6 +33,10 @@ from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.data.config import DATA_DEFAULTS, DataConfig, KnownFiles
 from trainers.data.datasets import examine_data
+from trainers.folders import Directory, Folder
+from trainers.storage.address import StorageAddress
+from trainers.storage.check import check_storage
+from trainers.storage.remote_folder import RemoteFolder
 
 DEFAULT_DATA = "cluttered_digits"
 COLUMNS = ("node", "Python", COMPUTES, "code", "data", "storage", "disk", "memory", "shared", "clock", "GPUs")
@@ -57,6 +61,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runs-dir", type=path, default="runs", metavar="DIR", help="where searches are to write (default runs)"
     )
+    parser.add_argument(
+        "--storage", metavar="ADDRESS", help="where they are to keep checkpoints instead, as s3://BUCKET/PREFIX"
+    )
     parser.add_argument("--bad-nodes", choices=BAD_NODES, default=BAD_NODES[0], help="what the exit code is to say")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=argparse.SUPPRESS)
     return parser
@@ -67,8 +74,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         given = argument_parser().parse_intermixed_args(arguments)
         data = _data(given.overrides)
-        storage = Path(given.runs_dir).resolve()
         check_connection(given.address)
+        if given.storage is None:
+            return _check_directory(given.address, Path(given.runs_dir).resolve(), data, given.bad_nodes)
+        storage = RemoteFolder(StorageAddress.of(given.storage, "--storage").located())
+        check_storage(given.storage)
         return _check(given.address, storage, data, given.bad_nodes)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -87,33 +97,38 @@ def _data(overrides: Sequence[str]) -> DataConfig:
     return dataclasses.replace(DATA_DEFAULTS[name], **values["data"]).located()
 
 
-def _check(address: str, storage: Path, data: DataConfig, bad_nodes: str) -> int:
-    examined = examine_data(data)
+def _check_directory(address: str, storage: Path, data: DataConfig, bad_nodes: str) -> int:
+    """The check with a directory, which is made for the time where it is not there."""
     made = not storage.exists()
     try:
         storage.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--runs-dir {str(storage)!r} cannot be made: {first_line(error)}.") from None
     try:
-        # Ray takes a second to be loaded: a mistake is said before.
-        import ray
-
-        from cluster.node_checks import NodeCheck, check_nodes, installed
-
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-        # Where there is no index of the files, every node looks at them itself.
-        known = KnownFiles(str(storage / ".no-index"), examined.fingerprint.digest)
-        try:
-            ray.init(address=address, runtime_env=shipped_code(), **options)
-        except Exception as error:
-            raise UserError(f"no Ray cluster at {address!r}: {first_line(error)}.") from None
-        try:
-            reports = list(check_nodes(NodeCheck(storage, data, examined.summary, known)).values())
-        finally:
-            ray.shutdown()
+        return _check(address, Directory(storage), data, bad_nodes)
     finally:
         if made and not os.listdir(storage):
             storage.rmdir()
+
+
+def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> int:
+    examined = examine_data(data)
+    # Ray takes a second to be loaded: a mistake is said before.
+    import ray
+
+    from cluster.node_checks import NodeCheck, check_nodes, installed
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    # Where there is no index of the files, every node looks at them itself.
+    known = KnownFiles(str(storage.inside(".no-index")), examined.fingerprint.digest)
+    try:
+        ray.init(address=address, runtime_env=shipped_code(), **options)
+    except Exception as error:
+        raise UserError(f"no Ray cluster at {address!r}: {first_line(error)}.") from None
+    try:
+        reports = list(check_nodes(NodeCheck(storage, data, examined.summary, known)).values())
+    finally:
+        ray.shutdown()
     rows = [_row(name, report.findings) for name, report in reports]
     here = ("(here)", platform.python_version(), installed().get(COMPUTES, "missing"))
     for line in table(COLUMNS, [*rows, (*here, *[""] * (len(COLUMNS) - len(here)))]):

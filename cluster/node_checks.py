@@ -24,6 +24,7 @@ from search_spaces.errors import UserError, first_line, message_lines
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.data.datasets import examine_data
 from trainers.data.free_memory import free_memory
+from trainers.folders import Folder
 
 CHECK_SECONDS = 120
 LOADING_SECONDS = 100
@@ -53,7 +54,8 @@ class PendingCheck:
     """A check of a node that was begun: its task, or why there is none."""
 
     task: Any
-    probe: Path
+    storage: Folder
+    probe: str
     began: float
     problem: str | None = None
 
@@ -64,7 +66,7 @@ class PendingCheck:
     def clean_up(self) -> None:
         """Takes the probe out of the storage, which may be gone."""
         with contextlib.suppress(OSError):
-            self.probe.unlink()
+            self.storage.delete(self.probe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class NodeReport:
 class NodeCheck:
     """What a node has to pass: it sees `storage`, can write there, and holds the `expected` data, known as `known`."""
 
-    storage: Path
+    storage: Folder
     data: DataConfig
     expected: DataSummary
     known: KnownFiles
@@ -92,18 +94,19 @@ class NodeCheck:
     def start(self, node: Mapping[str, Any]) -> PendingCheck:
         """Begins the check of a node, of which Ray gives this description."""
         token = secrets.token_hex(8)
-        probe = self.storage / f".probe-{token}"
+        probe = f".probe-{token}"
         began = time.monotonic()
         try:
-            probe.write_text(token, encoding="utf-8")
+            self.storage.write(probe, token.encode())
         except OSError as error:
-            return PendingCheck(None, probe, began, f"the storage cannot be written to here: {first_line(error)}")
+            said = f"the storage cannot be written to here: {first_line(error)}"
+            return PendingCheck(None, self.storage, probe, began, said)
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         gpus = int(node["Resources"].get("GPU", 0))
         task = _findings_here.options(scheduling_strategy=there, runtime_env=_SEES_GPUS).remote(
-            str(probe), token, self, gpus
+            probe, token, self, gpus
         )
-        return PendingCheck(task, probe, began)
+        return PendingCheck(task, self.storage, probe, began)
 
     def is_over(self, pending: PendingCheck) -> bool:
         """Whether there is a result, or none will come any more. Does not wait."""
@@ -163,7 +166,7 @@ def installed() -> dict[str, str]:
 def _findings_here(probe: str, token: str, check: NodeCheck, gpus: int) -> tuple[NodeFindings, float]:
     """What is found on this node, and what time it is here."""
     clock = time.time()
-    storage = _storage_trouble(Path(probe), token)
+    storage = _storage_trouble(check.storage, probe, token)
     code, names, trouble = _loaded(gpus)
     findings = NodeFindings(
         python=platform.python_version(),
@@ -182,14 +185,24 @@ def _findings_here(probe: str, token: str, check: NodeCheck, gpus: int) -> tuple
     return findings, clock
 
 
-def _storage_trouble(probe: Path, token: str) -> str | None:
-    storage = probe.parent
-    if not probe.is_file() or probe.read_text(encoding="utf-8") != token:
+def _storage_trouble(storage: Folder, probe: str, token: str) -> str | None:
+    try:
+        seen = storage.read(probe) == token.encode()
+    except FileNotFoundError:
+        seen = False
+    except OSError as error:
+        return f"it cannot read the storage {str(storage)!r}: {first_line(error)}"
+    if not seen:
         return (
-            f"it does not see the storage {str(storage)!r}; expected a --runs-dir on a file system that all nodes share"
+            f"it does not see the storage {str(storage)!r}; expected a --runs-dir on a file system that all nodes "
+            "share, or a --storage"
         )
-    if not os.access(storage, os.W_OK):
-        return f"it cannot write to the storage {str(storage)!r}"
+    answer = f"{probe}-seen"
+    try:
+        storage.write(answer, b"")
+        storage.delete(answer)
+    except OSError as error:
+        return f"it cannot write to the storage {str(storage)!r}: {first_line(error)}"
     return None
 
 

@@ -42,6 +42,7 @@ from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.bundle.document import check_free
+from trainers.storage.remote_folder import StorageLost
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -82,7 +83,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command line. The exit code: 0, 1 where nothing could be written, or 2 on a user's mistake."""
+    """Runs a command line. The exit code: 0, 1 where nothing could be read or written, or 2 on a user's mistake."""
     console = Console(highlight=False, markup=False, emoji=False)
     try:
         options = _options(arguments)
@@ -107,6 +108,9 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE
+    except StorageLost as error:
+        print(f"error: the storage {error}", file=sys.stderr)
+        return FAILURE
     except OSError as error:
         print(f"error: the bundle cannot be written: {error}", file=sys.stderr)
         return FAILURE

@@ -74,7 +74,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command line. The exit code: 0, 1 where MLflow could not be written, or 2 on a user's mistake."""
+    """Runs a command line. The exit code: 0, 1 where MLflow or the storage cannot be written, or 2 on a mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
         directories = [existing_run(options.runs_dir, name) for name in dict.fromkeys(options.names)]
@@ -113,8 +113,10 @@ def _serve(directories: list[RunDirectory], options: argparse.Namespace) -> int:
 
 def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     from nas.driver.commands import background_of
+    from nas.driver.stored_files import store_files
     from nas.ledger.location import read_ledger
     from nas.reporting.write import write_report
+    from trainers.storage.remote_folder import StorageLost
 
     if options.trained is not None and (options.open or options.out):
         raise UserError("--trained brings full trainings into MLflow, which --open and --out leave alone.")
@@ -127,6 +129,12 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
     print(page)
+    if not options.out:
+        try:
+            store_files(directory.stored_at(ledger.header.storage), [page, *others])
+        except StorageLost as error:
+            print(f"error: the storage {error}; the report is in {str(out)!r} alone", file=sys.stderr)
+            return FAILURE
     if options.open:
         _open(page.resolve().as_uri())
     if options.open or options.out or ledger.tracking is None:

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         if command.print_config:
             print(config_text(command), end="")
             return SUCCESS
-        directory = run_directory(command.runs_dir, command.name)
+        directory = run_directory(command.runs_dir, command.name).stored_at(command.storage.address)
         asked = directory, command.cluster
         check_writable(directory)
         if command.plan:

@@ -10,8 +10,8 @@ from search_spaces.version import DISTRIBUTION, project_directory
 
 # As they are imported.
 SEARCH_PACKAGES = (
-    "hydra", "jinja2", "mlflow", "optuna", "pandas", "plotly", "psutil", "ray", "rich", "scipy", "sqlalchemy",
-    "threadpoolctl",
+    "fsspec", "hydra", "jinja2", "mlflow", "optuna", "pandas", "plotly", "psutil", "pyarrow", "ray", "rich", "scipy",
+    "sqlalchemy", "threadpoolctl",
 )  # fmt: skip
 
 

@@ -8,10 +8,9 @@ import hashlib
 import io
 import logging
 import re
-from pathlib import Path
 from typing import Any
 
-from trainers.files import write_atomically
+from trainers.folders import Folder
 from trainers.recipe import Recipe
 
 MAGIC = b"checkpoint/1"
@@ -30,8 +29,8 @@ def checkpoint_bytes(params: float, recipe: Recipe) -> float:
     return params * BYTES_PER_WEIGHT * (1 + (recipe.ema_decay > 0) + (2 if recipe.optimizer == "adamw" else 1))
 
 
-def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: int = KEPT, step: int = 0) -> Path:
-    """Writes the state after `epoch`, and `step` steps of the next one, into `directory`, and returns the file.
+def save_checkpoint(folder: Folder, epoch: int, state: dict[str, Any], keep: int = KEPT, step: int = 0) -> str:
+    """Writes the state after `epoch`, and `step` steps of the next one, into `folder`, and returns the file's name.
 
     The newest `keep` checkpoints are kept. `state` holds tensors and plain values only. Raises OSError where it cannot
     be written; the older ones then stay.
@@ -39,49 +38,48 @@ def save_checkpoint(directory: Path, epoch: int, state: dict[str, Any], keep: in
     import torch
 
     assert keep >= 1
-    directory.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
     header = MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n"
-    path = directory / f"epoch-{epoch:06d}{f'-step-{step:09d}' if step else ''}.checkpoint"
-    write_atomically(path, header + payload)
-    for _, old in _checkpoints(directory)[keep:]:
-        old.unlink()
-    return path
+    name = f"epoch-{epoch:06d}{f'-step-{step:09d}' if step else ''}.checkpoint"
+    folder.write(name, header + payload)
+    for _, old in _checkpoints(folder)[keep:]:
+        folder.delete(old)
+    return name
 
 
-def newest_sound_checkpoint(directory: Path) -> tuple[int, dict[str, Any]] | None:
+def newest_sound_checkpoint(folder: Folder) -> tuple[int, dict[str, Any]] | None:
     """(epoch, state) of the newest checkpoint that is whole, or None where there is none.
 
     One that is damaged is renamed to *.corrupt with a warning, and the one before it is taken.
     """
-    for epoch, path in _checkpoints(directory):
-        state = _read(path)
+    for epoch, name in _checkpoints(folder):
+        state = _read(folder, name)
         if state is not None:
             return epoch, state
-        corrupt = path.with_name(path.name + ".corrupt")
-        path.rename(corrupt)
-        logger.warning("checkpoint %s is damaged: renamed to %s, going back to the one before", path, corrupt.name)
+        corrupt = f"{name}.corrupt"
+        folder.rename(name, corrupt)
+        logger.warning(
+            "checkpoint %s is damaged: renamed to %s in %s, going back to the one before", name, corrupt, folder
+        )
     return None
 
 
-def newest_epoch(directory: Path) -> int | None:
+def newest_epoch(folder: Folder) -> int | None:
     """The epoch of the newest checkpoint, whole or not. None where there is none."""
-    return next((epoch for epoch, _ in _checkpoints(directory)), None)
+    return next((epoch for epoch, _ in _checkpoints(folder)), None)
 
 
-def _checkpoints(directory: Path) -> list[tuple[int, Path]]:
-    """(epoch, file) of every checkpoint, the newest first."""
-    if not directory.is_dir():
-        return []
-    matches = ((_NAME.fullmatch(path.name), path) for path in directory.iterdir())
-    found = sorted(((int(match[1]), int(match[2] or 0), path) for match, path in matches if match), reverse=True)
-    return [(epoch, path) for epoch, _, path in found]
+def _checkpoints(folder: Folder) -> list[tuple[int, str]]:
+    """(epoch, name) of every checkpoint, the newest first."""
+    matches = (_NAME.fullmatch(name) for name in folder.names())
+    found = sorted(((int(match[1]), int(match[2] or 0), match[0]) for match in matches if match), reverse=True)
+    return [(epoch, name) for epoch, _, name in found]
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    content = path.read_bytes()
+def _read(folder: Folder, name: str) -> dict[str, Any] | None:
+    content = folder.read(name)
     header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
     if header != MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n":
         return None

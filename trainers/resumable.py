@@ -7,12 +7,12 @@ written within an epoch says where that stands.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
+from trainers.folders import Folder
 from trainers.loop import Training
 from trainers.micro_batches import split_where_memory_is_short
 from trainers.stopping import Stopped
@@ -37,11 +37,11 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True)
 class ResumableTraining:
-    """A training, the results of its epochs so far, and the directory of its checkpoints."""
+    """A training, the results of its epochs so far, and the folder of its checkpoints."""
 
     training: Training
     results: list[EpochResult]
-    checkpoints: Path
+    checkpoints: Folder
     processes: Processes
 
     def epochs(self, pauses: Pauses | None = None) -> Iterator[EpochResult]:
@@ -87,7 +87,7 @@ class ResumableTraining:
 
 def train_resumably(
     make_training: Callable[[], Training],
-    checkpoints: Path,
+    checkpoints: Folder,
     processes: Processes,
     follow: Callable[[ResumableTraining], Iterator[T]],
 ) -> Iterator[T]:
@@ -110,7 +110,7 @@ def train_resumably(
     return split_where_memory_is_short(attempt) if processes.world_size == 1 else attempt(1)
 
 
-def _taken_up(training: Training, checkpoints: Path, processes: Processes) -> ResumableTraining:
+def _taken_up(training: Training, checkpoints: Folder, processes: Processes) -> ResumableTraining:
     found = processes.from_first(lambda: newest_sound_checkpoint(checkpoints))
     if found is None:
         return ResumableTraining(training, [], checkpoints, processes)

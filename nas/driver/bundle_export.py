@@ -25,6 +25,7 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
 
     Raises UserError, and OSError where the bundle cannot be written.
     """
+    directory = directory.stored_at(ledger.header.storage)
     record, out, registration = plan.record, plan.out, plan.registration
     if registration is not None:
         # MLflow takes seconds to import.

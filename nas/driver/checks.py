@@ -20,6 +20,7 @@ from search_spaces.space_cost import flops_range, params_range
 from trainers.data.config import DataSummary
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import ExaminedData, examine_data
+from trainers.storage.check import check_storage
 
 # So many architectures are drawn before there is taken to be none within two limits.
 ATTEMPTS = 500
@@ -36,6 +37,8 @@ def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     """What is there of the data. Raises UserError where the search that was asked for could not begin or go on."""
     data = examine_data(command.data, kept_index(command, directory))
     check_ledger(command, directory, data)
+    if directory.storage is not None:
+        check_storage(directory.storage, None if command.resume else directory.name)
     check_reachable(command.space, data.summary, command.search.limits)
     check_space(directory, command.space, data.summary, command.training, command.search)
     return data

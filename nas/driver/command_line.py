@@ -15,7 +15,13 @@ from nas.settings.config_file import read_config
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import existing_run
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
-from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
+from nas.settings.search_settings import (
+    ClusterSettings,
+    LedgerSettings,
+    SearchSettings,
+    StorageSettings,
+    TrackingSettings,
+)
 from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError
@@ -24,6 +30,7 @@ from search_spaces.paths import user_path
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DataConfig
 from trainers.recipe import Recipe
+from trainers.storage.address import StorageAddress
 
 
 def read_command(arguments: Sequence[str]) -> Command:
@@ -68,6 +75,7 @@ def read_command(arguments: Sequence[str]) -> Command:
         training=Recipe.from_json(config["training"]),
         search=SearchSettings.from_json(config["search"]),
         cluster=ClusterSettings.from_json(config["cluster"]),
+        storage=StorageSettings.from_json(config["storage"]),
         tracking=_absolute_store(TrackingSettings.from_json(config["tracking"])),
         ledger=LedgerSettings.from_json(config["ledger"]),
         print_config=options.print_config,
@@ -123,6 +131,7 @@ def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Comm
         training=Recipe.from_json(settings["training"]),
         search=SearchSettings.from_json(settings["search"]),
         cluster=ClusterSettings.from_json(given["cluster"]),
+        storage=_storage_to_go_on_with(options, header, StorageSettings.from_json(given["storage"])),
         tracking=_tracking_to_go_on_with(ledger.tracking, given["tracking"], overrides),
         ledger=LedgerSettings.from_json(given["ledger"]),
         unreadable=ledger.unreadable_images,
@@ -138,6 +147,23 @@ def _ledger_url(overrides: Sequence[Override]) -> str | None:
     given = [override for override in overrides if override.key == "ledger.url"]
     url: str | None = field_value(LedgerSettings, "url", given[-1]) if given else None
     return url
+
+
+def _storage_to_go_on_with(
+    options: argparse.Namespace, header: SearchHeader, given: StorageSettings
+) -> StorageSettings:
+    """The storage of the search that goes on, perhaps reached otherwise; a fork may have another.
+
+    Raises UserError where another is given.
+    """
+    if given.address is None or options.fork:
+        return StorageSettings(given.address or header.storage)
+    if header.storage is None or not StorageAddress.of(given.address).is_same_place(StorageAddress.of(header.storage)):
+        where = "in its directory" if header.storage is None else f"at {header.storage}"
+        raise UserError(
+            f"search {options.resume!r} keeps its checkpoints {where}, not at {given.address}: leave out --storage."
+        )
+    return given
 
 
 def _tracking_to_go_on_with(

@@ -49,6 +49,8 @@ def print_conclusion(
     else:
         print_text(console, "\nno architecture was trained to the end, so there is no front yet")
     print_pasted(console, f"\nreport   {printable(str(directory.report / REPORT_PAGE))}")
+    if directory.storage is not None:
+        print_pasted(console, f"storage  {printable(str(directory.kept))}")
     for line in mlflow_lines:
         print_pasted(console, line)
     unfinished = summary.counts["running"] + summary.counts["held"]

@@ -49,6 +49,7 @@ def plan_export(
     tracking_uri: str | None = None,
 ) -> ExportPlan:
     """What is asked for, by the names of the flags. Raises UserError where it cannot be written."""
+    directory = directory.stored_at(ledger.header.storage)
     picked = pick(ledger.records, choice)
     record = picked.record
     out = out or Path(f"bundles/{directory.name}-{record.number:04d}")

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nas.driver.found_bundle import found_bundle
 from nas.driver.front_table import front_table
+from nas.driver.stored_files import store_files
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.ledger.ledger import Ledger
 from nas.records.front import best_of, finished, front_of
@@ -93,6 +94,10 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
                 print("\ninterrupted; the same command goes on", file=sys.stderr)
                 return signals.exit_code
             trained.append(FullTraining(record, role, result))
+    if not options.out:
+        outcomes = [path for plan in plans for path in plan.out.rglob("*") if path.is_file()]
+        kept = [path for path in outcomes if "checkpoints" not in path.parts[len(out.parts) :]]
+        store_files(directory.stored_at(ledger.header.storage), kept)
     _print_results(console, front_of(ledger.records), trained, out)
     for line in _brought_into_mlflow(directory, ledger, [plan.out for plan in plans]):
         print_pasted(console, line)

@@ -41,6 +41,7 @@ def search_ledger(command: Command, directory: RunDirectory, data: ExaminedData,
 def _forked(command: Command, fork_of: str, directory: RunDirectory, header: SearchHeader) -> Ledger:
     source = run_directory(command.runs_dir, fork_of)
     old = open_ledger(source, command.ledger.url)
+    source = source.stored_at(old.header.storage)
     taken = taken_over(old.records, fork_of, command.space, command.search.limits)
     copy_weights(taken, source, directory, command.search.keep_checkpoints)
     left_out = f"; {taken.left_out} left out, which the space or a limit rules out" if taken.left_out else ""

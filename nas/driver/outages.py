@@ -6,6 +6,16 @@ from nas.ledger.database import loss_of_ledger
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.storage_full import is_full
+from trainers.storage.remote_folder import StorageLost
+
+
+def _loss_of_storage(error: BaseException | None) -> str | None:
+    """What a storage said, where it is the reason of an exception; None where it is not."""
+    while error is not None:
+        if isinstance(error, StorageLost):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings) -> str | None:
@@ -15,6 +25,8 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings) 
     elif isinstance(error, EverythingFails):
         kept = f" (what was said of them is in {str(directory.errors)!r})" if directory.errors.is_dir() else ""
         trouble = f"nothing can be trained: {error}{kept}. Once that is mended,"
+    elif (lost := _loss_of_storage(error)) is not None:
+        trouble = f"the storage {lost}. Once it is back,"
     elif (said := loss_of_ledger(error)) is not None:
         trouble = f"the ledger of search {directory.name!r} cannot be written: {said}. Once it is back,"
     else:

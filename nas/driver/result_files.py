@@ -1,6 +1,5 @@
 """What a search leaves in its directory at its end: summary.json, front.json, the report, and the weights it keeps."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,9 +60,11 @@ def drop_checkpoints(
     if keep_checkpoints == "all":
         return
     kept = {record.number for record in summary.front} if keep_checkpoints == "front" else set()
+    there = set(directory.all_checkpoints.folders())
     for record in records:
-        if record.outcome not in ("running", "held") and record.number not in kept:
-            shutil.rmtree(directory.checkpoints(record.number), ignore_errors=True)
+        checkpoints = directory.checkpoints(record.number)
+        if record.outcome not in ("running", "held") and record.number not in kept and checkpoints.name in there:
+            checkpoints.clear()
 
 
 def _results(record: TrialRecord) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
 from nas.driver.stop_rule import StopRule
+from nas.driver.stored_files import store_files
 from nas.driver.texts import print_text
 from nas.driver.time_left import search_plan
 from nas.engine.engine import Engine
@@ -89,6 +90,8 @@ def _search(
             checked = checked_nodes(cluster, template)
         with step(console, "opening the ledger"):
             ledger = search_ledger(command, directory, examined, joined.slots)
+            if examined.index is not None:
+                store_files(directory, [directory.data_index])
         if on_latency:
             known = ledger.latency_reference
             cluster = of_one_type(cluster, None if known is None else known.accelerator)
@@ -233,6 +236,7 @@ def _conclude(
     records, summary = view.state()
     with step(console, "writing the report and the results"):
         paths = write_results(view, end, summary)
+        store_files(directory, [*paths, *directory.errors.glob("*")])
         drop_checkpoints(directory, tuple(records), summary, command.search.keep_checkpoints)
     with step(console, "writing the end of the search to MLflow"):
         failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)

@@ -28,18 +28,20 @@ def check_space(
     """Raises UserError where the storage has less room than what the trials of a search are going to take, or files may
     not be as large as a checkpoint is.
 
-    The checkpoints of all of them are kept until the search ends. Their size is that of architectures drawn at random.
-    Of a search that time or stagnation may end earlier, nobody knows more than that it begins.
+    The checkpoints of all of them are kept until the search ends, here or at an address, whose room nobody knows. Their
+    size is that of architectures drawn at random. Of a search that time or stagnation may end earlier, nobody knows
+    more than that it begins.
     """
     open_ended = search.time_budget is not None or search.stagnation is not None
     trials = 1 if open_ended else min(search.trials, space.size())
-    begun = sum(1 for _ in directory.checkpoints(0).parent.glob("*")) if directory.path.is_dir() else 0
     rng = random.Random(0)
     costs = [data.cost(architecture) for architecture in (*space.anchors(), *_samples(space, rng))]
     params = [cost.params for cost in costs if search.limits.allow(cost.flops, cost.params)] or [costs[0].params]
     mean = sum(params) / len(params)
-    allow_file_bytes(round(checkpoint_bytes(max(params), recipe)))
-    needed = FIXED_BYTES + max(0, trials - begun) * KEPT * checkpoint_bytes(mean, recipe)
+    needed = float(FIXED_BYTES)
+    if directory.storage is None:
+        allow_file_bytes(round(checkpoint_bytes(max(params), recipe)))
+        needed += max(0, trials - len(directory.all_checkpoints.folders())) * KEPT * checkpoint_bytes(mean, recipe)
     existing = next(path for path in (directory.path, *directory.path.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:

@@ -1,6 +1,5 @@
 """A fork: a new search that begins with the finished results of another, on the same data by the same training."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -59,9 +58,10 @@ def copy_weights(taken: TakenOver, source: RunDirectory, target: RunDirectory, k
     on_front = {record.number for record in front_of(taken.results)}
     for before, after in taken.pairs:
         kept = keep_checkpoints == "all" or (keep_checkpoints == "front" and after.number in on_front)
-        if kept and source.checkpoints(before.number).is_dir():
-            copy = target.checkpoints(after.number)
-            shutil.copytree(source.checkpoints(before.number), copy, dirs_exist_ok=True)
+        if kept:
+            checkpoints, copies = source.checkpoints(before.number), target.checkpoints(after.number)
+            for name in checkpoints.names():
+                copies.write(name, checkpoints.read(name))
 
 
 def origin(name: str, source: Ledger, taken: TakenOver) -> ForkOrigin:

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 from nas.records.earlier_search import EarlierSearch
 from nas.settings.header import ForkOrigin, SearchHeader
-from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
+from nas.settings.search_settings import (
+    ClusterSettings,
+    LedgerSettings,
+    SearchSettings,
+    StorageSettings,
+    TrackingSettings,
+)
 from nas.settings.space_files import SpaceFile
 from search_spaces.space import Space
 from trainers.data.config import DataConfig, DataSummary
@@ -34,6 +40,7 @@ class Command:
     training: Recipe
     search: SearchSettings
     cluster: ClusterSettings
+    storage: StorageSettings
     tracking: TrackingSettings
     ledger: LedgerSettings
     unreadable: tuple[str, ...] = ()
@@ -61,4 +68,5 @@ class Command:
             data_fingerprint=data_fingerprint,
             forked_from=forked_from,
             earlier=earlier,
+            storage=self.storage.address,
         )

@@ -8,7 +8,13 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from nas.settings.search_settings import ClusterSettings, LedgerSettings, SearchSettings, TrackingSettings
+from nas.settings.search_settings import (
+    ClusterSettings,
+    LedgerSettings,
+    SearchSettings,
+    StorageSettings,
+    TrackingSettings,
+)
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.overrides import Override, read_override, with_overrides
 from trainers.data.config import DATA_DEFAULTS, DataConfig
@@ -23,6 +29,7 @@ SECTIONS: dict[str, type] = {
     "training": Recipe,
     "search": SearchSettings,
     "cluster": ClusterSettings,
+    "storage": StorageSettings,
     "tracking": TrackingSettings,
     "ledger": LedgerSettings,
 }

@@ -48,7 +48,8 @@ class SearchHeader:
     `space_file` is the user's file that the space came from, None where it is one of the project's. `data_summary` is
     what the data set was found to hold, `data_fingerprint` what its images are known by (None where the search was
     begun before there were any), `slots` the number of trials that ran at a time. `forked_from` is None where the
-    search is no fork; `earlier` are the searches that inform its proposals, as they were when it began.
+    search is no fork; `earlier` are the searches that inform its proposals, as they were when it began. `storage` is
+    the address of its checkpoints and results, None where that is its directory.
     """
 
     space: Space
@@ -62,6 +63,7 @@ class SearchHeader:
     data_fingerprint: DataFingerprint | None = None
     forked_from: ForkOrigin | None = None
     earlier: tuple[EarlierSearch, ...] = ()
+    storage: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         optional = {"data_fingerprint": self.data_fingerprint, "forked_from": self.forked_from}
@@ -77,6 +79,7 @@ class SearchHeader:
             "code_revision": self.code_revision,
             **{key: value.to_json() for key, value in optional.items() if value is not None},
             **({"earlier": [search.to_json() for search in self.earlier]} if self.earlier else {}),
+            **({} if self.storage is None else {"storage": self.storage}),
         }
 
     @classmethod
@@ -86,9 +89,8 @@ class SearchHeader:
         A search setting that did not exist when the search began has its default.
         """
         keys = ["space_name", "space", "space_file", "data", "training", "search", "data_summary", "slots"]
-        optional = [
-            key for key in ("data_fingerprint", "forked_from", "earlier") if isinstance(data, Mapping) and key in data
-        ]
+        known = ("data_fingerprint", "forked_from", "earlier", "storage")
+        optional = [key for key in known if isinstance(data, Mapping) and key in data]
         fields = read_object(data, "ledger header", [*keys, "code_revision", *optional])
         space_file, fingerprint, forked_from = (
             fields.get(key) for key in ("space_file", "data_fingerprint", "forked_from")
@@ -105,6 +107,7 @@ class SearchHeader:
             data_fingerprint=None if fingerprint is None else DataFingerprint.from_json(fingerprint),
             forked_from=None if forked_from is None else ForkOrigin.from_json(forked_from),
             earlier=tuple(map(EarlierSearch.from_json, fields.get("earlier", ()))),
+            storage=fields.get("storage"),
         )
 
     def settings(self) -> dict[str, Any]:

@@ -1,12 +1,18 @@
-"""Where a search keeps what it writes: one directory under the runs directory, and the MLflow store beside it."""
+"""Where a search keeps what it writes: one directory under the runs directory, and the MLflow store beside it.
+
+What its workers read and write, and what it comes to, may be at the address of a storage instead.
+"""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.pasted_commands import PROJECT, stands_in_project
 from search_spaces.paths import check_can_be_directory
+from trainers.folders import Directory, Folder
+from trainers.storage.address import StorageAddress
+from trainers.storage.remote_folder import RemoteFolder
 
 DEFAULT_RUNS_DIRECTORY = "runs"
 
@@ -16,10 +22,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """The paths of the search `name` under `runs` (absolute)."""
+    """The paths of the search `name` under `runs` (absolute), and its folder at the address `storage`, if any."""
 
     runs: Path
     name: str
+    storage: str | None = None
 
     @property
     def path(self) -> Path:
@@ -78,9 +85,25 @@ class RunDirectory:
     def ray(self) -> Path:
         return self.path / "ray"
 
-    def checkpoints(self, number: int) -> Path:
+    def stored_at(self, storage: str | None) -> "RunDirectory":
+        """The same search, of which the address is known by now."""
+        return replace(self, storage=storage)
+
+    @property
+    def kept(self) -> Folder:
+        """Where every worker reads and writes, and results are kept: at the storage, or else in the directory."""
+        if self.storage is None:
+            return Directory(self.path)
+        return RemoteFolder(StorageAddress.of(self.storage).located()).inside(self.name)
+
+    @property
+    def all_checkpoints(self) -> Folder:
+        """Where the trials keep their checkpoints, each in a folder."""
+        return self.kept.inside("checkpoints")
+
+    def checkpoints(self, number: int) -> Folder:
         """Where trial `number` keeps its checkpoints."""
-        return self.path / "checkpoints" / f"{number:04d}"
+        return self.all_checkpoints.inside(f"{number:04d}")
 
 
 def runs_flag(directory: RunDirectory) -> list[str]:

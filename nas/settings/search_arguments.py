@@ -16,6 +16,7 @@ FLAG_OVERRIDES = {
     "epochs": "search.epochs",
     "time_budget": "search.time_budget",
     "seed": "search.seed",
+    "storage": "storage.address",
     "address": "cluster.address",
     "gpus_per_trial": "cluster.gpus_per_trial",
     "cpus_per_trial": "cluster.cpus_per_trial",
@@ -87,6 +88,11 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
         "--config", type=path, metavar="FILE", help="settings, and the space, from a file that --print-config printed"
     )
     add_runs_directory(parser)
+    parser.add_argument(
+        "--storage",
+        metavar="ADDRESS",
+        help="where checkpoints and results are kept instead, as s3://BUCKET/PREFIX or gs://BUCKET/PREFIX",
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=argparse.SUPPRESS)
     return parser
 

@@ -17,6 +17,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 from search_spaces.overrides import COUNT
 from trainers.data.config import MOST_SEEDS
+from trainers.storage.address import StorageAddress
 
 SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
 SCHEDULERS = ("pareto", "asha", "none")
@@ -232,6 +233,25 @@ class ClusterSettings:
     def from_json(cls, data: object) -> "ClusterSettings":
         """The settings that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
         return read_dataclass(cls, data, "cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where a search keeps its checkpoints and results; `address` None is the runs directory.
+
+    Raises UserError on what is no address of a storage, or has secrets.
+    """
+
+    address: str | None
+
+    def __post_init__(self) -> None:
+        if self.address is not None:
+            StorageAddress.of(self.address, "storage.address")
+
+    @classmethod
+    def from_json(cls, data: object) -> "StorageSettings":
+        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
+        return read_dataclass(cls, data, "storage")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def checked_nodes(cluster: ClusterSettings, template: TrialTemplate) -> CheckedN
     """
     if cluster.address is None:
         return None
-    check = NodeCheck(template.directory.path, template.data, template.data_summary, template.known_files)
+    check = NodeCheck(template.directory.kept, template.data, template.data_summary, template.known_files)
     reports = check_nodes(check)
     used = usable({name: report.verdict.problems for name, report in reports.values()}, cluster.bad_nodes)
     for name, report in reports.values():

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import os
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -39,10 +40,13 @@ from trainers.data.tar_members import is_there, name_of, shard_directory
 from trainers.data.unreadable import UnreadableImages
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
+from trainers.folders import Directory, Folder
 from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
 from trainers.resumable import Pauses, ResumableTraining, train_resumably
 from trainers.stopping import Stopped
+from trainers.storage.address import StorageAddress, is_address
+from trainers.storage.remote_folder import RemoteFolder, StorageLost
 
 
 def train_trial(config: Mapping[str, Any]) -> None:
@@ -144,8 +148,8 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
     """
     torch.set_num_threads(trial.threads)
     # A file system that has fallen away would be written to, on this machine's own, without a word.
-    search = Path(trial.checkpoints).parents[1]
-    if not search.is_dir():
+    checkpoints = folder_at(trial.checkpoints)
+    if isinstance(checkpoints, Directory) and not (search := checkpoints.path.parents[1]).is_dir():
         raise StorageMissing(f"the directory of the search, {str(search)!r}, is not there")
     known = trial.recorded_epochs
     if processes.device.type == "cuda":
@@ -153,7 +157,7 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
     make = functools.partial(_training, trial, processes)
     follow = functools.partial(_all_epochs, requests, Pauses(trial.checkpoint_seconds, requests.requested))
     try:
-        for result in train_resumably(make, Path(trial.checkpoints), processes, follow):
+        for result in train_resumably(make, checkpoints, processes, follow):
             if result.epoch > known:
                 known = result.epoch
                 yield result
@@ -163,12 +167,17 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
         raise
 
 
+def folder_at(place: str) -> Folder:
+    """The folder at the path of a directory, or at an address."""
+    return RemoteFolder(StorageAddress.of(place)) if is_address(place) else Directory(Path(place))
+
+
 def _training(trial: TrialConfig, processes: Processes) -> Training:
     """The training of a trial as it begins."""
     model = seeded_model(trial.architecture, trial.data_summary, trial.seed)
     try:
         train, validation = _parts(trial.data, trial.known_files)
-    except (ImagesChanged, UnreadableImages):
+    except (ImagesChanged, UnreadableImages, StorageLost):
         raise
     except (OSError, UserError) as error:
         raise DataUnusable(str(error)) from error
@@ -194,4 +203,16 @@ def _all_epochs(requests: EndRequests, pauses: Pauses, resumed: ResumableTrainin
 @functools.lru_cache(maxsize=1)
 def _parts(data: DataConfig, known: KnownFiles) -> tuple[Images, Images]:
     """The data of a search, read once for all trials of a worker."""
-    return load_train_validation(data, known)
+    with tempfile.TemporaryDirectory() as scratch:
+        return load_train_validation(data, _known_here(known, Path(scratch)))
+
+
+def _known_here(known: KnownFiles, scratch: Path) -> KnownFiles:
+    """What is known of the images, the index of their files brought here where it is at a storage."""
+    if not is_address(known.index):
+        return known
+    address, here = StorageAddress.of(known.index), scratch / "index"
+    # Where there is none, everybody scans them.
+    with contextlib.suppress(FileNotFoundError):
+        here.write_bytes(RemoteFolder(address.parent).read(address.name))
+    return KnownFiles(str(here), known.digest)

@@ -52,7 +52,7 @@ class TrialTemplate:
 
     @property
     def known_files(self) -> KnownFiles:
-        return KnownFiles(str(self.directory.data_index), self.data_digest)
+        return KnownFiles(str(self.directory.kept.inside(self.directory.data_index.name)), self.data_digest)
 
     def trial(self, assignment: Assignment, node: str) -> "TrialConfig":
         """What a worker on `node` has to know of one trial."""
@@ -80,9 +80,9 @@ class TrialTemplate:
 class TrialConfig:
     """A trial as its worker runs it, on the node of Ray's that has the id `node`.
 
-    The ledger holds its first `recorded_epochs` epochs; `checkpoints` is the directory where it goes on from and writes
-    to. `known_files` is what to find in the folders of `data`. `latency_reference` is what to measure its latency
-    beside first, None where it is not measured.
+    The ledger holds its first `recorded_epochs` epochs; `checkpoints` is the directory, or the address, where it goes
+    on from and writes to. `known_files` is what to find in the folders of `data`. `latency_reference` is what to
+    measure its latency beside first, None where it is not measured.
     """
 
     node: str

@@ -27,6 +27,7 @@ from tests.support.present import present
 from trainers.data.config import DATA_DEFAULTS, KnownFiles
 from trainers.data.datasets import check_data
 from trainers.data.digits_source import digits_fingerprint
+from trainers.folders import Directory
 
 pytestmark = pytest.mark.cluster
 
@@ -161,7 +162,9 @@ def test_storage_that_a_node_does_not_share_is_noticed(head: Cluster, tmp_path: 
     """The second node runs in a mount namespace of its own, where the storage is another, empty directory."""
     data = DATA_DEFAULTS["digits"]
     with node_with_own_mounts(head, f"mount -t tmpfs none {tmp_path}"):
-        check = NodeCheck(tmp_path, data, check_data(data), KnownFiles("data.index", digits_fingerprint().digest))
+        check = NodeCheck(
+            Directory(tmp_path), data, check_data(data), KnownFiles("data.index", digits_fingerprint().digest)
+        )
         first, second = (report for _, report in check_nodes(check).values())
         assert {first.problem, second.problem} > {None}
         problem = first.problem or second.problem

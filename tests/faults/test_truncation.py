@@ -31,6 +31,7 @@ from trainers.bundle.files import read_weights, write_bundle
 from trainers.checkpoint import newest_sound_checkpoint, save_checkpoint
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.images import MemoryImages
+from trainers.folders import Directory
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.recipe_files import full_training
@@ -94,7 +95,7 @@ def states() -> list[dict[str, Any]]:
 
 def save_both(directory: Path, states: list[dict[str, Any]]) -> Path:
     for epoch, state in enumerate(states, start=1):
-        newest = save_checkpoint(directory, epoch, state)
+        newest = directory / save_checkpoint(Directory(directory), epoch, state)
     return newest
 
 
@@ -106,17 +107,17 @@ def assert_quarantined(newest: Path) -> None:
 
 @sampled_and_all
 def test_no_part_of_a_checkpoint_is_loaded(stride: int, states: list[dict[str, Any]], tmp_path: Path) -> None:
-    newest = save_checkpoint(tmp_path, 2, states[1])
+    newest = tmp_path / save_checkpoint(Directory(tmp_path), 2, states[1])
     for length in truncated(newest, stride):
-        assert newest_sound_checkpoint(tmp_path) is None, length
+        assert newest_sound_checkpoint(Directory(tmp_path)) is None, length
         assert_quarantined(newest)
 
 
 @sampled_and_all
 def test_no_flipped_bit_of_a_checkpoint_is_loaded(stride: int, states: list[dict[str, Any]], tmp_path: Path) -> None:
-    newest = save_checkpoint(tmp_path, 2, states[1])
+    newest = tmp_path / save_checkpoint(Directory(tmp_path), 2, states[1])
     for place in flipped(newest, list(range(0, newest.stat().st_size, stride))):
-        assert newest_sound_checkpoint(tmp_path) is None, place
+        assert newest_sound_checkpoint(Directory(tmp_path)) is None, place
         assert_quarantined(newest)
 
 
@@ -126,7 +127,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
     newest = save_both(tmp_path, states)
     for _ in truncated(newest, newest.stat().st_size // 9):
         caplog.clear()
-        found = newest_sound_checkpoint(tmp_path)
+        found = newest_sound_checkpoint(Directory(tmp_path))
         assert found is not None and found[0] == 1 and found[1]["results"] == states[0]["results"]
         torch.testing.assert_close(found[1]["training"]["model"], states[0]["training"]["model"], rtol=0, atol=0)
         assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]

@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers.pictures": frozenset(),
     "trainers.data": frozenset({"search_spaces", "trainers.pictures"}),
     "trainers": frozenset({"search_spaces", "search_spaces.attention", "trainers.data"}),
+    "trainers.storage": frozenset({"search_spaces"}),
     "trainers.bundle": frozenset({"search_spaces", "trainers.pictures", "trainers.data", "trainers"}),
     "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.train": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.full"}),
@@ -33,10 +34,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "trainers.comparison": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.compare": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.comparison"}),
     "trainers.predict": frozenset({"search_spaces", "trainers.bundle"}),
-    "cluster": frozenset({"search_spaces", "trainers.data"}),
+    "cluster": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.storage"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
     # The settings of a search name what may be done about a node.
-    "nas.settings": frozenset({"search_spaces", "trainers.data", "trainers", "cluster", "nas.records"}),
+    "nas.settings": frozenset(
+        {"search_spaces", "trainers.data", "trainers", "trainers.storage", "cluster", "nas.records"}
+    ),
     "nas.strategy": frozenset({"search_spaces", "trainers.data", "nas.records"}),
     "nas.ledger": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings"}),
     "nas.reporting": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
@@ -51,26 +54,31 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "nas.workers": frozenset(
         {
-            "search_spaces", "trainers.data", "trainers", "cluster",
+            "search_spaces", "trainers.data", "trainers", "trainers.storage", "cluster",
             "nas.records", "nas.settings", "nas.ledger", "nas.engine",
         }
     ),
     "nas.driver": frozenset(
         {
-            "search_spaces", "trainers.data", "trainers", "trainers.bundle", "trainers.full",
+            "search_spaces", "trainers.data", "trainers", "trainers.storage", "trainers.bundle", "trainers.full",
             "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting", "nas.engine", "nas.tracking",
             "nas.workers",
         }
     ),
     "nas.search": frozenset({"search_spaces", "nas.settings", "nas.workers", "nas.driver"}),
     "nas.export": frozenset(
-        {"search_spaces", "trainers.bundle", "nas.records", "nas.settings", "nas.ledger", "nas.driver"}
+        {
+            "search_spaces", "trainers.storage", "trainers.bundle",
+            "nas.records", "nas.settings", "nas.ledger", "nas.driver",
+        }
     ),
     "nas.train_fully": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.train_on_ray": frozenset({"search_spaces", "trainers", "nas.settings", "nas.workers", "nas.driver"}),
     "nas.status": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.driver"}),
     "nas.control": frozenset({"search_spaces", "nas.settings", "nas.driver"}),
-    "nas.report": frozenset({"search_spaces", "nas.settings", "nas.ledger", "nas.reporting", "nas.driver"}),
+    "nas.report": frozenset(
+        {"search_spaces", "trainers.storage", "nas.settings", "nas.ledger", "nas.reporting", "nas.driver"}
+    ),
     # What is used from Python. Whatever is of a search is imported where it is called.
     "vision_architecture_search": frozenset(
         {
@@ -97,6 +105,7 @@ ENTRIES = (
 # A framework, and where it may be imported: a room, or a file of one.
 FRAMEWORKS: dict[str, frozenset[str]] = {
     "argcomplete": frozenset({"search_spaces/arguments.py"}),
+    "fsspec": frozenset({"trainers/storage"}),
     "hydra": frozenset({"nas/settings/compose.py"}),
     "jinja2": frozenset({"nas/reporting/page.py"}),
     "llvmlite": frozenset({"search_spaces/attention/simd.py"}),
@@ -108,6 +117,7 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "omegaconf": frozenset({"nas/settings/compose.py"}),
     "optuna": frozenset({"nas/ledger", "nas/strategy/optuna_sampler.py", "nas/reporting/importance.py"}),
     "pandas": frozenset({"vision_architecture_search/searches.py"}),
+    "pyarrow": frozenset({"trainers/storage/file_systems.py"}),
     "pycocotools": frozenset({"trainers/detection/coco_evaluation.py"}),
     "plotly": frozenset({"nas/reporting"}),
     "psutil": frozenset({"nas/driver/interruption.py"}),

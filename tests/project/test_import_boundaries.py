@@ -39,6 +39,7 @@ ABSENT = (
     "plotly",
     "matplotlib",
     "jinja2",
+    "pyarrow",
     "rich",
     "nas",
     "cluster",

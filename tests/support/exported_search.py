@@ -18,9 +18,12 @@ from trainers.recipe_files import full_training
 ACCURACIES = (0.9, 0.8, 0.7, 0.95)
 
 
-def finished_search(runs: Path, name: str = "found") -> tuple[RunDirectory, Ledger]:
-    """A search of four trials of two epochs; the front is 1, 0 and 3 by rising FLOPs, 1 and 0 are measured."""
-    directory = run_directory(str(runs), name)
+def finished_search(runs: Path, name: str = "found", storage: str | None = None) -> tuple[RunDirectory, Ledger]:
+    """A search of four trials of two epochs; the front is 1, 0 and 3 by rising FLOPs, 1 and 0 are measured.
+
+    Its checkpoints are in its directory, or at `storage`.
+    """
+    directory = run_directory(str(runs), name).stored_at(storage)
     data = DATA_DEFAULTS["digits"]
     summary = check_data(data)
     header = search_header(
@@ -29,6 +32,7 @@ def finished_search(runs: Path, name: str = "found") -> tuple[RunDirectory, Ledg
         training=full_training("digits"),
         search=search_settings(seed=5),
         code_revision="96e04f6db345",
+        storage=storage,
     )
     directory.path.mkdir(parents=True)
     ledger = Ledger.create(ledger_url(directory.ledger), name, header)

@@ -13,6 +13,7 @@ from trainers.checkpoint import newest_sound_checkpoint
 from trainers.data.datasets import check_data, load_train_validation
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
+from trainers.folders import Directory
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.resumable import ResumableTraining, train_resumably
@@ -35,21 +36,21 @@ def told(resumed: ResumableTraining) -> Iterator[EpochResult | int]:
 
 
 def test_a_training_that_is_cut_off_goes_on_to_the_same_results(tmp_path: Path) -> None:
-    begun, *undisturbed, count = train_resumably(training, tmp_path / "whole", ALONE, told)
+    begun, *undisturbed, count = train_resumably(training, Directory(tmp_path / "whole"), ALONE, told)
     assert (begun, count) == (0, 3)
-    cut_off = train_resumably(training, tmp_path / "cut off", ALONE, told)
+    cut_off = train_resumably(training, Directory(tmp_path / "cut off"), ALONE, told)
     assert [next(cut_off), next(cut_off)] == [0, undisturbed[0]]
     assert isinstance(cut_off, Generator)
     cut_off.close()
-    assert list(train_resumably(training, tmp_path / "cut off", ALONE, told)) == [1, *undisturbed[1:], 3]
+    assert list(train_resumably(training, Directory(tmp_path / "cut off"), ALONE, told)) == [1, *undisturbed[1:], 3]
     # A training that is at its end has nothing left to do.
-    assert list(train_resumably(training, tmp_path / "cut off", ALONE, told)) == [3, 3]
+    assert list(train_resumably(training, Directory(tmp_path / "cut off"), ALONE, told)) == [3, 3]
 
 
 def test_an_epoch_is_checkpointed_before_it_is_handed_on(tmp_path: Path) -> None:
-    for item in train_resumably(training, tmp_path, ALONE, told):
+    for item in train_resumably(training, Directory(tmp_path), ALONE, told):
         if isinstance(item, EpochResult):
-            found = newest_sound_checkpoint(tmp_path)
+            found = newest_sound_checkpoint(Directory(tmp_path))
             assert found is not None
             epoch, state = found
             assert epoch == item.epoch and state.keys() == {"training", "results"}
@@ -59,7 +60,7 @@ def test_an_epoch_is_checkpointed_before_it_is_handed_on(tmp_path: Path) -> None
 def test_where_memory_is_short_it_goes_on_from_the_checkpoint_in_two_parts(tmp_path: Path) -> None:
     steps = check_data(DATA).train_images // RECIPE.batch_size
     make, failed = short_of_memory(ENOUGH_FOR, after_passes=2 * steps - 1)
-    items = list(train_resumably(lambda: training(make), tmp_path, ALONE, told))
+    items = list(train_resumably(lambda: training(make), Directory(tmp_path), ALONE, told))
     # The second epoch is cut off in its last step; the first is not trained again.
     assert [item.epoch if isinstance(item, EpochResult) else item for item in items] == [0, 1, 1, 2, 3, 3]
     assert failed == [256]
@@ -74,10 +75,10 @@ def test_where_several_processes_train_memory_has_to_suffice(tmp_path: Path) -> 
 
     make, failed = short_of_memory(ENOUGH_FOR)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        list(train_resumably(lambda: training(make), tmp_path, Several(0, 2, torch.device("cpu")), told))
+        list(train_resumably(lambda: training(make), Directory(tmp_path), Several(0, 2, torch.device("cpu")), told))
     assert failed == [256]
 
 
 def test_the_first_process_alone_writes_checkpoints(tmp_path: Path) -> None:
-    items = list(train_resumably(training, tmp_path, Processes(1, 1, torch.device("cpu")), told))
+    items = list(train_resumably(training, Directory(tmp_path), Processes(1, 1, torch.device("cpu")), told))
     assert len(items) == 5 and not list(tmp_path.iterdir())

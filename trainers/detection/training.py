@@ -36,6 +36,7 @@ from trainers.distributed import Processes, join_processes
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import csv_bytes, write_atomically, write_json_atomically
+from trainers.folders import Directory
 from trainers.freed_memory import keep_freed_memory
 from trainers.full.progress import Reporter
 from trainers.full.train_settings import difference
@@ -129,7 +130,7 @@ def train_detector(plan: DetectorPlan, end_requested: Callable[[], bool]) -> dic
         plan.processes.from_first(lambda: _open_out(plan, stack))
         choose_threads(plan.processes.device, plan.design.image_size)
         keep_freed_memory(plan.processes.device)
-        conduct, checkpoints = plan.settings.conduct, plan.out / "checkpoints"
+        conduct, checkpoints = plan.settings.conduct, Directory(plan.out / "checkpoints")
         reporter = Reporter(conduct.report_seconds) if plan.processes.is_first else lambda training: None
         pauses = Pauses(60 * conduct.checkpoint_minutes, end_requested, reporter)
         training, results = next(

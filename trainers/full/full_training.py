@@ -29,6 +29,7 @@ from trainers.data.unreadable import UnreadableImages
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
+from trainers.folders import Directory
 from trainers.freed_memory import keep_freed_memory
 from trainers.full.initial_weights import load_initial_weights
 from trainers.full.measured_split import measured_split
@@ -61,7 +62,7 @@ def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[s
         plan.processes.from_first(lambda: _open_out(plan, stack))
         choose_threads(plan.processes.device, plan.summary.image_size)
         keep_freed_memory(plan.processes.device)
-        checkpoints, processes = plan.out / "checkpoints", plan.processes
+        checkpoints, processes = Directory(plan.out / "checkpoints"), plan.processes
         pauses = Pauses(60 * plan.settings.conduct.checkpoint_minutes, end_requested, _reporter(plan))
         try:
             training, results = next(

@@ -18,6 +18,7 @@ from search_spaces.space import Space
 from tests.support.searches import DIGITS, search_settings, shipped_space, tiny_space
 from trainers.checkpoint import checkpoint_bytes, save_checkpoint
 from trainers.data.images import MemoryImages
+from trainers.folders import Directory
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.recipe_files import full_training
@@ -34,7 +35,8 @@ def test_the_size_of_a_checkpoint_is_that_of_the_file(ema_decay: float, optimize
     )
     training = Training(seeded_model(architecture, DIGITS, 0), images, images, recipe, seed=0, device="cpu")
     list(training.epochs())
-    size = save_checkpoint(tmp_path, 1, {"training": training.state_dict(), "results": []}).stat().st_size
+    name = save_checkpoint(Directory(tmp_path), 1, {"training": training.state_dict(), "results": []})
+    size = (tmp_path / name).stat().st_size
     assert checkpoint_bytes(DIGITS.cost(architecture).params, recipe) == pytest.approx(size, rel=0.1)
 
 
@@ -58,7 +60,7 @@ def test_what_does_not_fit_is_refused_with_both_numbers(tmp_path: Path) -> None:
 def test_trials_that_have_begun_have_their_space(tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path), "one")
     for number in range(40):
-        directory.checkpoints(number).mkdir(parents=True)
+        directory.checkpoints(number).write("epoch-000001.checkpoint", b"")
     check(directory, 40)
     # A network as wide as this fits no disk.
     space = dataclasses.replace(shipped_space(), width=(2.0**20,))

@@ -19,6 +19,7 @@ EVERYTHING = search_header(
         EarlierSearch("other", "1" * 32, 0.001, tuple((one, 0.25 * place) for place, one in enumerate(ANCHORS))),
         EarlierSearch("empty", "2" * 32, 0.5, ()),
     ),
+    storage="s3://bucket/runs",
 )
 
 

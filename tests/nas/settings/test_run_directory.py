@@ -17,7 +17,13 @@ def test_names_cannot_leave_the_runs_directory(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["resnet_stages-20261122-140501", "a", "A.b-c_9"])
 def test_paths_lie_under_the_runs_directory(name: str, tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path), name)
-    for path in (directory.ledger, directory.summary, directory.report, directory.ray, directory.checkpoints(7)):
+    for path in (
+        directory.ledger,
+        directory.summary,
+        directory.report,
+        directory.ray,
+        Path(str(directory.checkpoints(7))),
+    ):
         assert path.resolve().is_relative_to(tmp_path.resolve() / name)
 
 

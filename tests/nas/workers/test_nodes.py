@@ -18,6 +18,7 @@ from nas.settings.search_settings import ClusterSettings
 from nas.workers import nodes as nodes_module
 from nas.workers.checked_nodes import CheckedNodes
 from nas.workers.nodes import Nodes
+from trainers.folders import Directory
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Check:
     problems: tuple[str, ...] = ()
 
     def start(self, node: dict[str, Any]) -> PendingCheck:
-        return PendingCheck(None, Path("no probe"), 0.0)
+        return PendingCheck(None, Directory(Path("no storage")), "no probe", 0.0)
 
     def is_over(self, pending: PendingCheck) -> bool:
         return True

@@ -1,6 +1,7 @@
 """A trial in a worker: from its checkpoint on, in parts where memory is short, and what it reports."""
 
 import dataclasses
+import functools
 import os
 import signal
 import time
@@ -17,9 +18,18 @@ import nas.workers.end_requests
 import nas.workers.trial
 from nas.workers.end_requests import SIGNALS, EndRequests, end_asked_for
 from nas.workers.trial import failures_reported, train_trial, trained_epochs
-from nas.workers.trial_config import EpochReport, TrialConfig, TrialEnded, TrialPreempted, WorkerMessage, WorkerReport
+from nas.workers.trial_config import (
+    EpochReport,
+    TrialConfig,
+    TrialEnded,
+    TrialFailed,
+    TrialPreempted,
+    WorkerMessage,
+    WorkerReport,
+)
 from tests.support.images import folder_config, make_images
 from tests.support.present import present
+from tests.support.s3_server import s3_server
 from tests.support.tiny_training import DATA, ENOUGH_FOR, RECIPE, TINY, short_of_memory, without_time
 from tests.support.trials import trial_config
 from trainers.checkpoint import newest_sound_checkpoint
@@ -28,8 +38,11 @@ from trainers.data.datasets import ImagesChanged, check_data, examine_data
 from trainers.data.file_index import keep_index
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
+from trainers.folders import Directory
 from trainers.model import seeded_model
 from trainers.stopping import Stopped
+from trainers.storage.address import StorageAddress
+from trainers.storage.remote_folder import RemoteFolder
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 
@@ -75,7 +88,7 @@ def test_a_trial_goes_on_from_its_checkpoint_in_two_parts(tmp_path: Path, monkey
     assert found[0] == undisturbed[0] and found[1] != undisturbed[1]
     # Only batch norm tells the parts from the whole.
     assert found[2].train_loss == pytest.approx(undisturbed[2].train_loss, rel=0.1)
-    checkpoint = newest_sound_checkpoint(tmp_path / "short")
+    checkpoint = newest_sound_checkpoint(Directory(tmp_path / "short"))
     assert checkpoint is not None and checkpoint[1]["training"]["micro_batches"] == 2
 
 
@@ -139,7 +152,7 @@ def test_a_trial_does_not_train_on_images_that_changed_since_its_search_began(tm
 
 
 def weights_of(directory: Path) -> dict[str, torch.Tensor]:
-    state = present(newest_sound_checkpoint(directory))[1]["training"]
+    state = present(newest_sound_checkpoint(Directory(directory)))[1]["training"]
     weights: dict[str, torch.Tensor] = state["averaged"]
     return weights
 
@@ -211,3 +224,43 @@ def test_a_worker_that_trains_nothing_or_comes_to_no_step_ends_when_it_is_told_t
         os.kill(os.getpid(), signal.SIGTERM)
         assert requests.requested()
         time.sleep(30)
+
+
+def test_a_trial_goes_on_from_a_storage_and_is_no_failure_of_its_own_where_that_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the same bits as in a directory; of images in folders the index comes from there, too."""
+    images = folder_config(make_images(tmp_path / "images", count=20), image_size=8)
+    recipe = dataclasses.replace(RECIPE, batch_size=8, warmup_epochs=0.5)
+    # An index of folders that have just changed is not believed.
+    for directory in (tmp_path / "images", *(tmp_path / "images").iterdir()):
+        os.utime(directory, (10**9, 10**9))
+    examined = examine_data(images)
+    keep_index(tmp_path / "data.index", present(examined.index))
+    with s3_server() as server:
+        folder = RemoteFolder(StorageAddress.of(f"s3://{server.make_bucket()}/runs").located())
+        folder.write("data.index", (tmp_path / "data.index").read_bytes())
+        index = str(folder.inside("data.index"))
+        kinds: dict[str, Any] = {"data": images, "data_summary": examined.summary, "training": recipe}
+
+        def at(place: object, index: str, **changes: object) -> TrialConfig:
+            known = KnownFiles(index, examined.fingerprint.digest)
+            return trial_config(architecture=TINY, checkpoints=str(place), known_files=known, **kinds, **changes)
+
+        expected = [without_time(result) for result in epochs_of(at(tmp_path / "one" / "0000", "no index"))]
+        # What is read once is read anew, and scanned by nobody.
+        nas.workers.trial._parts.cache_clear()
+        monkeypatch.setattr("trainers.data.datasets.scan_files", None)
+        cut_off = epochs_of(at(folder.inside("0000"), index))
+        begun = [without_time(next(cut_off))]
+        assert isinstance(cut_off, Generator)
+        cut_off.close()
+        rest = [without_time(result) for result in epochs_of(at(folder.inside("0000"), index, recorded_epochs=1))]
+        assert begun + rest == expected
+        assert folder.inside("0000").names() == ["epoch-000002.checkpoint", "epoch-000003.checkpoint"]
+        impatient = functools.partial(RemoteFolder, patience_seconds=0.0)
+        monkeypatch.setattr(nas.workers.trial, "RemoteFolder", impatient)
+        server.stop()
+        (report,) = reports_of(at(folder.inside("0001"), index), EndRequests(lambda: False))
+        assert isinstance(report, TrialFailed) and report.cause == "storage"
+        assert f"{folder.inside('0001')} cannot be listed: AWS Error NETWORK_CONNECTION" in report.reason

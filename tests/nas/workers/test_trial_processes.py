@@ -26,6 +26,7 @@ from trainers.checkpoint import newest_sound_checkpoint
 from trainers.data.datasets import check_data
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
+from trainers.folders import Directory
 
 GROUPED = dataclasses.replace(RECIPE, epochs=2, norm_batch=128)
 
@@ -59,7 +60,7 @@ def together(config: TrialConfig, wants_end: bool = False) -> list[WorkerReport]
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = present(newest_sound_checkpoint(directory))[1]["training"]["averaged"]
+    found: dict[str, torch.Tensor] = present(newest_sound_checkpoint(Directory(directory)))[1]["training"]["averaged"]
     return found
 
 

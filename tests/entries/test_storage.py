@@ -1,0 +1,144 @@
+"""A search whose checkpoints and results are at an address, on a real S3-compatible server, by the commands typed."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nas.driver.command_line import read_command
+from nas.driver.outages import outage
+from nas.export import main as export
+from nas.ledger.forking import copy_weights, taken_over
+from nas.report import main as report
+from nas.search import main as search
+from nas.settings import run_directory as run_directory_module
+from nas.settings.run_directory import run_directory
+from nas.settings.search_settings import ClusterSettings
+from search_spaces.errors import UserError
+from tests.support.exported_search import finished_search
+from tests.support.present import present
+from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
+from tests.support.searches import tiny_space
+from trainers.bundle.files import read_weights
+from trainers.checkpoint import newest_sound_checkpoint
+from trainers.storage.remote_folder import RemoteFolder, StorageLost
+
+BEGIN = ["--space", "resnet_stages", "--name", "one", "data=digits"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server: S3Server) -> str:
+    return server.make_bucket()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("s3://no-such-bucket-of-ours/runs", "NO_SUCH_BUCKET"),
+        ("s3://bucket?scheme=http&endpoint_override=127.0.0.1:1", "Could not connect to server"),
+        ("s33://bucket/runs", "Did you mean 's3://'?"),
+        (f"s3://me:{SECRET_KEY}@bucket/runs", "expected an address without user and password"),
+        ("/shared/runs", "by --runs-dir"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_the_name_free(
+    address: str, said: str, server: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search([*BEGIN, "--runs-dir", str(tmp_path / "runs"), "--storage", address]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("error: ") and said in error and SECRET_KEY not in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_that_goes_on_knows_its_storage(bucket: str, tmp_path: Path) -> None:
+    finished_search(tmp_path, storage=f"s3://{bucket}/runs")
+    resume = ["--resume", "found", "--runs-dir", str(tmp_path)]
+    assert read_command(resume).storage.address == f"s3://{bucket}/runs"
+    assert read_command([*resume, "--fork", "new"]).storage.address == f"s3://{bucket}/runs"
+    assert read_command([*resume, "--fork", "new", "--storage", "s3://other"]).storage.address == "s3://other"
+    reached_otherwise = f"s3://{bucket}/runs?region=eu-central-1"
+    assert read_command([*resume, "--storage", reached_otherwise]).storage.address == reached_otherwise
+    with pytest.raises(UserError, match=f"keeps its checkpoints at s3://{bucket}/runs, not at s3://other: leave out"):
+        read_command([*resume, "--storage", "s3://other"])
+
+
+def test_one_that_was_begun_without_keeps_its_directory(tmp_path: Path) -> None:
+    finished_search(tmp_path)
+    with pytest.raises(UserError, match="keeps its checkpoints in its directory, not at s3://other"):
+        read_command(["--resume", "found", "--runs-dir", str(tmp_path), "--storage", "s3://other"])
+
+
+def test_its_weights_are_exported_and_no_key_is_written(
+    server: S3Server, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, _ = finished_search(tmp_path / "runs", storage=f"s3://{bucket}/runs")
+    assert not (directory.path / "checkpoints").exists()
+    assert "runs/found/checkpoints/0003/epoch-000002.checkpoint" in server.names(bucket)
+    choose = ["found", "--runs-dir", str(tmp_path / "runs"), "--out"]
+    assert export([*choose, str(tmp_path / "best"), "--pick", "accuracy"]) == 0
+    state = present(newest_sound_checkpoint(directory.checkpoints(3)))[1]["training"]["model"]
+    weights = present(read_weights(tmp_path / "best"))
+    assert weights.keys() == state.keys() and all(weights[name].equal(state[name]) for name in state)
+    assert export([*choose, str(tmp_path / "gone"), "--pick", "trial=2"]) == 0
+    assert "has not kept those of trial 2" in capsys.readouterr().out
+    assert export([*choose, str(tmp_path / "none"), "--pick", "trial=2", "--onnx"]) == 2
+    assert f"are no longer in 's3://{bucket}/runs/found/checkpoints/0002" in capsys.readouterr().err
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(key.encode() in path.read_bytes() for path in files for key in (ACCESS_KEY, SECRET_KEY))
+
+
+def test_an_export_without_the_storage_says_so(
+    server: S3Server, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_search(tmp_path / "runs", storage=f"s3://{bucket}")
+    monkeypatch.setattr(run_directory_module, "RemoteFolder", functools.partial(RemoteFolder, patience_seconds=0.0))
+    server.stop()
+    try:
+        assert (
+            export(["found", "--runs-dir", str(tmp_path / "runs"), "--pick", "knee", "--out", str(tmp_path / "b")]) == 1
+        )
+    finally:
+        server.start()
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: the storage s3://{bucket}/found/checkpoints/") and error.count("\n") == 1
+    assert "cannot be listed: AWS Error NETWORK_CONNECTION" in error and not (tmp_path / "b").exists()
+
+
+def test_its_report_is_there_too(
+    server: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda page: True)
+    directory, _ = finished_search(tmp_path, storage=f"s3://{bucket}/runs")
+    assert report(["found", "--runs-dir", str(tmp_path), "--open"]) == 0
+    there = {name.rpartition("/")[2] for name in server.names(bucket) if "/report/" in name}
+    assert there == {path.name for path in directory.report.iterdir()} >= {"front.html", "front.csv"}
+    assert directory.kept.inside("report").read("front.csv") == (directory.report / "front.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("from_storage", "to_storage"), [(True, True), (True, False), (False, True)])
+def test_a_fork_takes_the_weights_along(from_storage: bool, to_storage: bool, bucket: str, tmp_path: Path) -> None:
+    address = f"s3://{bucket}/runs"
+    source, ledger = finished_search(tmp_path, storage=address if from_storage else None)
+    target = run_directory(str(tmp_path), "new").stored_at(address if to_storage else None)
+    taken = taken_over(ledger.records, "found", tiny_space(), None)
+    copy_weights(taken, source, target, "front")
+    assert target.all_checkpoints.folders() == ["0000", "0001", "0003"]
+    name = "epoch-000002.checkpoint"
+    assert target.checkpoints(3).read(name) == source.checkpoints(3).read(name)
+
+
+def test_what_was_lost_is_an_outage_with_the_command_that_goes_on(bucket: str, tmp_path: Path) -> None:
+    directory, _ = finished_search(tmp_path, storage=f"s3://{bucket}/runs")
+    try:
+        raise RuntimeError("while concluding") from StorageLost("s3://b/a cannot be written: gone")
+    except RuntimeError as error:
+        said = present(outage(error, directory, ClusterSettings(None, 0, 1)))
+    assert said.startswith("the storage s3://b/a cannot be written: gone. Once it is back, go on with it: ")
+    assert "--resume found" in said and "--storage" not in said
