@@ -14,5 +14,9 @@ case " $* " in
 esac
 cd "$(dirname "$0")/.." || exit 1
 begin=--name
-if [ -e "$runs/$name/ledger.db" ] || [ -e "$runs/$name/ledger.url" ]; then begin=--resume; fi
+if [ -e "$runs/$name/ledger.db" ] || [ -e "$runs/$name/ledger.url" ]; then begin=--resume
+# One whose checkpoints are at a storage may have been begun on another machine, and its ledger is in the database.
+elif [ -n "${NAS_LEDGER_URL:-}" ] && .venv/bin/python nas/status.py "$name" --runs-dir "$runs" > /dev/null 2>&1; then
+  begin=--resume
+fi
 exec .venv/bin/python nas/search.py "$begin" "$name" "$@" --runs-dir "$runs"

@@ -26,14 +26,13 @@ from nas.driver.export_plan import plan_export
 from nas.driver.front_table import front_table, knee_line, measurement_lines
 from nas.driver.paper_bundle import paper_bundle
 from nas.driver.texts import print_table, print_text
-from nas.ledger.location import open_ledger, read_ledger
+from nas.ledger.location import found_run, open_ledger, read_ledger
 from nas.records.front import front_of
 from nas.records.pareto import knee
 from nas.records.selection import PICKS
 from nas.records.trial import TrialRecord
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_search_places
-from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
@@ -90,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.paper is not None:
             _export_paper_model(console, options)
             return SUCCESS
-        directory = existing_run(options.runs_dir, options.name)
+        directory = found_run(options.runs_dir, options.name, options.ledger_url)
         ledger = open_ledger(directory, options.ledger_url)
         if options.list:
             print_front(console, ledger.records)
@@ -153,7 +152,8 @@ def _export_paper_model(console: Console, options: argparse.Namespace) -> None:
     """Raises UserError, and OSError where the bundle cannot be written."""
     search = None
     if options.name is not None:
-        search = read_ledger(existing_run(options.runs_dir, options.name), options.ledger_url).header
+        directory = found_run(options.runs_dir, options.name, options.ledger_url)
+        search = read_ledger(directory, options.ledger_url).header
     bundle = paper_bundle(options.paper, options.settings, search)
     out = Path(options.out or f"bundles/{'' if options.name is None else f'{options.name}-'}{options.paper}")
     check_free(out)

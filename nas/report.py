@@ -17,6 +17,7 @@ if __name__ == "__main__":
     require_search("nas/report.py")
 
 import argparse
+import os
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from pathlib import Path
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.search_settings import LEDGER_VARIABLE, TrackingSettings
 from search_spaces.arguments import ArgumentParser, path, port
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 where MLflow or the storage cannot be written, or 2 on a mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
-        directories = [existing_run(options.runs_dir, name) for name in dict.fromkeys(options.names)]
+        directories = [_directory(options, name) for name in dict.fromkeys(options.names)]
         if options.serve:
             return _serve(directories, options)
         if options.port is not None:
@@ -109,6 +110,16 @@ def _serve(directories: list[RunDirectory], options: argparse.Namespace) -> int:
             _open(server.address)
         server.serve_forever()
     return SUCCESS
+
+
+def _directory(options: argparse.Namespace, name: str) -> RunDirectory:
+    """Where a search is. Raises UserError where there is none."""
+    if options.ledger_url is None and not os.environ.get(LEDGER_VARIABLE):
+        return existing_run(options.runs_dir, name)
+    # A database takes longer to be asked, and may know it from another machine.
+    from nas.ledger.location import found_run
+
+    return found_run(options.runs_dir, name, options.ledger_url)
 
 
 def _report(directory: RunDirectory, options: argparse.Namespace) -> int:

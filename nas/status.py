@@ -21,10 +21,9 @@ from rich.console import Console
 
 from nas.driver.running_search import status_of
 from nas.driver.status_table import print_status
-from nas.ledger.location import read_ledger
+from nas.ledger.location import found_run, read_ledger
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
-from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, or 2 on a user's mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
-        directory = existing_run(options.runs_dir, options.name)
+        directory = found_run(options.runs_dir, options.name, options.ledger_url)
         prepare_temporary_directory()
         ledger = read_ledger(directory, options.ledger_url)
         status = status_of(directory, ledger)

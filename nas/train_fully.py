@@ -20,10 +20,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from nas.driver.found_bundle import check_full_training
-from nas.ledger.location import read_ledger
+from nas.ledger.location import found_run, read_ledger
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
-from nas.settings.run_directory import existing_run
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.devices import check_device
 from search_spaces.errors import UserError
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
             )
         options = argument_parser().parse_intermixed_args(list(arguments))
         check_device(options.device)
-        directory = existing_run(options.runs_dir, options.name)
+        directory = found_run(options.runs_dir, options.name, options.ledger_url)
         ledger = read_ledger(directory, options.ledger_url)
         check_full_training(directory, ledger, options.overrides)
         # Torch takes seconds to import; a mistake on the command line does without.

@@ -13,7 +13,6 @@ from nas.settings.command import Command
 from nas.settings.compose import compose_settings, override_of
 from nas.settings.config_file import read_config
 from nas.settings.header import SearchHeader
-from nas.settings.run_directory import existing_run
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
 from nas.settings.search_settings import (
     ClusterSettings,
@@ -101,9 +100,10 @@ def _absolute_store(tracking: TrackingSettings) -> TrackingSettings:
 def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Command:
     """The command that goes on with a search as it was, but for what it may change, or that forks it."""
     # Optuna and SQLAlchemy, which a new search reads its command without.
-    from nas.ledger.location import open_ledger
+    from nas.ledger.location import found_run, open_ledger
 
-    ledger = open_ledger(existing_run(options.runs_dir, options.resume), _ledger_url(overrides))
+    url = _ledger_url(overrides)
+    ledger = open_ledger(found_run(options.runs_dir, options.resume, url), url)
     header = ledger.header
     space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)
     settings = {"data": header.data.to_json(), "training": header.training.to_json(), "search": header.search.to_json()}

@@ -30,6 +30,7 @@ from nas.engine.policy import AccuracyRule
 from nas.engine.start import start_engine
 from nas.ledger.forking import beyond_imports
 from nas.ledger.ledger import Ledger
+from nas.ledger.location import sole_driver
 from nas.records.search_facts import SearchFacts
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
@@ -89,6 +90,7 @@ def _search(
         with step(console, "checking the nodes of the cluster"):
             checked = checked_nodes(cluster, template)
         with step(console, "opening the ledger"):
+            at_end.enter_context(sole_driver(directory, command.ledger.url))
             ledger = search_ledger(command, directory, examined, joined.slots)
             if examined.index is not None:
                 store_files(directory, [directory.data_index])

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.ledger.checksums import with_checksum
@@ -65,6 +66,37 @@ def existing_study(url: str, name: str) -> optuna.Study:
     if path is not None:
         check_sqlite(path)
     return optuna.load_study(storage=_storage(url, create_tables=False), study_name=name)
+
+
+def has_study(url: str, name: str) -> bool:
+    """Whether a database holds the ledger of a search. Raises UserError where it cannot be asked."""
+    try:
+        return name in optuna.get_all_study_names(_storage(url))
+    except UserError:
+        raise
+    except Exception as error:  # Each database has errors of its own.
+        raise UserError(f"the ledger of search {name!r} cannot be read: {reason(error, url)}.") from error
+
+
+@contextlib.contextmanager
+def claimed(url: str, name: str) -> Iterator[None]:
+    """Claims a search in a PostgreSQL database, where drivers meet that share no file system, for one of them.
+
+    A driver that vanishes with its machine has lost its claim within a minute. Raises UserError where another has it.
+    """
+    engine = create_engine(with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        connection = engine.connect()
+    except Exception as error:
+        raise UserError(f"the ledger of search {name!r} cannot be opened: {reason(error, url)}.") from error
+    with contextlib.closing(connection):
+        for setting, value in (("idle", 15), ("interval", 10), ("count", 3)):
+            connection.execute(text(f"SET tcp_keepalives_{setting} = {value}"))
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:claim))"), {"claim": f"driver of {name}"}):
+            raise UserError(
+                f"search {name!r} is being run by another driver, as nas/status.py says: wait for its end, or end it."
+            )
+        yield
 
 
 def check_sqlite(path: Path) -> None:

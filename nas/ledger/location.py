@@ -7,13 +7,14 @@ import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from nas.ledger.database import ledger_url
+from nas.ledger.database import claimed, has_study, ledger_url
 from nas.ledger.ledger import Ledger
 from nas.settings.addresses import redacted, whole_address
 from nas.settings.header import SearchHeader
-from nas.settings.run_directory import RunDirectory
+from nas.settings.run_directory import RunDirectory, existing_run, run_directory
 from nas.settings.search_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
 
@@ -47,6 +48,36 @@ def create_ledger(
     if begin is not None:
         begin(ledger)
     return ledger
+
+
+def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
+    """The directory of a search that has a ledger. Raises UserError.
+
+    Where there is none, and the database that `url` or the environment names has the ledger of a search whose
+    checkpoints are at a storage, it was begun on another machine, and its directory is made here.
+    """
+    directory = run_directory(runs, name)
+    address = None if directory.has_ledger else LedgerSettings(url).of_new_search().url
+    if address is None or not has_study(address, name):
+        return existing_run(runs, name)
+    if Ledger.open(address, name).header.storage is None:
+        raise UserError(
+            f"search {name!r} keeps its checkpoints in a runs directory, and not in {runs!r}: name it by --runs-dir."
+        )
+    directory.path.mkdir(parents=True, exist_ok=True)
+    directory.ledger_note.write_text(redacted(address) + "\n", encoding="utf-8")
+    return directory
+
+
+def sole_driver(directory: RunDirectory, url: str | None) -> AbstractContextManager[None]:
+    """Keeps other drivers from a search whose ledger is in a database, or is going to be. Raises UserError.
+
+    Those of one in its directory meet at the lock there.
+    """
+    address = _existing_url(directory, url) if directory.has_ledger else LedgerSettings(url).of_new_search().url
+    if address is None or directory.ledger.is_file():
+        return contextlib.nullcontext()
+    return claimed(address, directory.name)
 
 
 def open_ledger(directory: RunDirectory, url: str | None) -> Ledger:

@@ -40,6 +40,7 @@ examples:
   python nas/search.py --space my_space.yaml data=image_folder data.root=/images --max-flops 2e9 --time-budget 12h
   python nas/search.py --space resnet_stages --address auto data=imagenet data.root=/data/imagenet \\
       space.width=[0.5,1.0] --gpus-per-trial 1 --runs-dir /shared/runs
+  python nas/search.py --space resnet_stages --address auto --storage s3://BUCKET/PREFIX   no shared directory
   python nas/search.py --space resnet_stages --max-flops 2M --print-config > mine.yaml
   python nas/search.py --config mine.yaml training.epochs=20         the same, but for what follows
   python nas/search.py --resume NAME --trials 200                    go on with a search, and further

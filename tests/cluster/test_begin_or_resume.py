@@ -54,6 +54,22 @@ def test_a_search_is_begun_once_and_then_gone_on_with(checkout: Path) -> None:
     assert found == [("one", None), (None, "one"), (None, "one")]
 
 
+def test_one_that_was_begun_on_another_machine_is_gone_on_with(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the database knows, if there is one."""
+    python = checkout / ".venv" / "bin" / "python"
+    text = python.read_text(encoding="utf-8")
+    python.write_text(text.replace("\n", '\n[ "$1 $2" != "nas/status.py one" ] || exit 0\n', 1), encoding="utf-8")
+    found = []
+    for url in (None, "postgresql://host/ledgers"):
+        if url is not None:
+            monkeypatch.setenv("NAS_LEDGER_URL", url)
+        for name in ("one", "two"):
+            arguments = run_with(checkout, name, "runs").stdout.splitlines()[2:]
+            read = argument_parser([]).parse_intermixed_args(arguments)
+            found.append((read.name, read.resume))
+    assert found == [("one", None), ("two", None), (None, "one"), ("two", None)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

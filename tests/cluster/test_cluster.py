@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 from ray._private.state import available_resources_per_node
@@ -24,6 +25,7 @@ from tests.entries.test_search import SMALL, run, start, summary
 from tests.faults.searches import output_of, records, start_search, wait_for
 from tests.support.images import make_images
 from tests.support.present import present
+from tests.support.s3_server import S3Server, s3_server
 from trainers.data.config import DATA_DEFAULTS, KnownFiles
 from trainers.data.datasets import check_data
 from trainers.data.digits_source import digits_fingerprint
@@ -150,6 +152,12 @@ def node_with_own_mounts(cluster: Cluster, mounts: str = ":") -> Iterator[int]:
 
 
 @pytest.fixture
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture
 def head() -> Iterator[Cluster]:
     """A cluster of one node, of one CPU."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -170,6 +178,40 @@ def test_storage_that_a_node_does_not_share_is_noticed(head: Cluster, tmp_path: 
         problem = first.problem or second.problem
         assert "does not see the storage" in str(problem) and "expected a --runs-dir" in str(problem)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_nodes_that_share_no_folder_go_on_with_each_others_trials_from_a_storage(
+    server: S3Server, head: Cluster, tmp_path: Path
+) -> None:
+    """The second node sees none of the first one's files, and is killed once both have trained some epochs."""
+    runs, bucket = tmp_path / "runs", server.make_bucket()
+    runs.mkdir()
+    check = [sys.executable, "-m", "cluster.check", "--address", head.address, "--storage", f"s3://{bucket}"]
+    with node_with_own_mounts(head, f"mount -t tmpfs none {tmp_path}") as node:
+        checked = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert checked.returncode == 0 and "2 of 2 nodes can run trials" in checked.stdout, checked
+        process = start_search(
+            tmp_path, "lost", "--address", head.address, "--storage", f"s3://{bucket}/searches", "--trials", "3",
+            "training.epochs=16", "search.scheduler=none",
+        )  # fmt: skip
+        try:
+            wait_for(lambda: busy_nodes() == 2 and _fewest_epochs_of_two(tmp_path) >= 2, process)
+            for part in psutil.Process(node).children(recursive=True):
+                part.kill()
+            output, error = output_of(process, 400)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, error
+    assert error.count("its node was lost, it goes on from its checkpoint") == 1, error
+    ended = [record for record in records(tmp_path, "lost") if record.trained]
+    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 16)] * 3
+    (lost,) = [record for record in ended if record.mishap is not None]
+    assert present(lost.mishap).reason == "its node was lost"
+    there = server.names(bucket)
+    assert {"searches/lost/summary.json", "searches/lost/report/front.html"} <= set(there)
+    assert not (runs / "lost" / "checkpoints").exists() and any("/checkpoints/" in name for name in there)
+    assert f"storage  s3://{bucket}/searches/lost" in output
 
 
 def test_a_node_that_lacks_something_is_shown_refused_or_left_out(head: Cluster, tmp_path: Path) -> None:

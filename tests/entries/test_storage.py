@@ -7,21 +7,27 @@ from pathlib import Path
 import pytest
 
 from nas.driver.command_line import read_command
+from nas.driver.open_ledger import search_ledger
 from nas.driver.outages import outage
 from nas.export import main as export
 from nas.ledger.forking import copy_weights, taken_over
+from nas.ledger.location import sole_driver
+from nas.records.cost_limits import NO_LIMITS
 from nas.report import main as report
 from nas.search import main as search
 from nas.settings import run_directory as run_directory_module
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.search_settings import LEDGER_VARIABLE, ClusterSettings
+from nas.status import main as status
 from search_spaces.errors import UserError
 from tests.support.exported_search import finished_search
+from tests.support.postgresql_server import PASSWORD, postgresql_server
 from tests.support.present import present
 from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from tests.support.searches import tiny_space
 from trainers.bundle.files import read_weights
 from trainers.checkpoint import newest_sound_checkpoint
+from trainers.data.datasets import examine_data
 from trainers.storage.remote_folder import RemoteFolder, StorageLost
 
 BEGIN = ["--space", "resnet_stages", "--name", "one", "data=digits"]
@@ -127,7 +133,7 @@ def test_a_fork_takes_the_weights_along(from_storage: bool, to_storage: bool, bu
     address = f"s3://{bucket}/runs"
     source, ledger = finished_search(tmp_path, storage=address if from_storage else None)
     target = run_directory(str(tmp_path), "new").stored_at(address if to_storage else None)
-    taken = taken_over(ledger.records, "found", tiny_space(), None)
+    taken = taken_over(ledger.records, "found", tiny_space(), NO_LIMITS)
     copy_weights(taken, source, target, "front")
     assert target.all_checkpoints.folders() == ["0000", "0001", "0003"]
     name = "epoch-000002.checkpoint"
@@ -142,3 +148,38 @@ def test_what_was_lost_is_an_outage_with_the_command_that_goes_on(bucket: str, t
         said = present(outage(error, directory, ClusterSettings(None, 0, 1)))
     assert said.startswith("the storage s3://b/a cannot be written: gone. Once it is back, go on with it: ")
     assert "--resume found" in said and "--storage" not in said
+
+
+def test_with_its_ledger_in_a_database_it_is_found_from_another_machine(
+    bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which has another runs directory. One whose checkpoints are in a directory is not, and two drivers meet."""
+    monkeypatch.setattr("webbrowser.open", lambda page: True)
+    begin = [*BEGIN, "space.depth=[14]", "--runs-dir", str(tmp_path / "here")]
+    with postgresql_server() as url:
+        monkeypatch.setenv(LEDGER_VARIABLE, url)
+        for name, storage in (("one", ["--storage", f"s3://{bucket}"]), ("two", [])):
+            command = read_command([*begin, "--name", name, *storage])
+            search_ledger(command, run_directory(command.runs_dir, name), examine_data(command.data), 1)
+        there = ["--runs-dir", str(tmp_path / "there")]
+        assert export(["oen", *there, "--list"]) == 2
+        assert "unknown search 'oen'" in capsys.readouterr().err
+        assert status(["two", *there]) == 2
+        assert "'two' keeps its checkpoints in a runs directory, and not in" in capsys.readouterr().err
+        assert not (tmp_path / "there").exists()
+        assert status(["one", *there]) == 0 and report(["one", *there, "--open"]) == 0
+        resumed = read_command(["--resume", "one", *there])
+        assert resumed.storage.address == f"s3://{bucket}" and resumed.previous is not None
+        directories = [run_directory(str(tmp_path / runs), "one") for runs in ("here", "there")]
+        with sole_driver(directories[0], None):
+            with (
+                pytest.raises(UserError, match="search 'one' is being run by another driver"),
+                sole_driver(directories[1], url),
+            ):
+                pass
+            with sole_driver(run_directory(str(tmp_path / "here"), "two"), None):
+                pass
+        with sole_driver(directories[1], url):
+            pass
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(PASSWORD.encode() in content for content in files)

@@ -17,8 +17,10 @@ T = TypeVar("T")
 # For so long a storage that does not answer is asked again.
 PATIENCE_SECONDS = 120.0
 _LONGEST_PAUSE_SECONDS = 5.0
-# What pyarrow adds that differs each time, and what it says of what it was about to do.
-_NOISE = re.compile(r"\s*\(Request ID: [^)]*\)|^When [^:]*: (?=AWS Error)|\.$")
+# What is added that differs each time, says what was about to be done, or says all of it again.
+_NOISE = re.compile(
+    r"\s*\(Request ID: [^)]*\)|^When [^:]*: (?=AWS Error)| error_info=\{.*|^google::cloud::Status\((?=[A-Z])|\.$"
+)
 
 logger = logging.getLogger(__name__)
 
