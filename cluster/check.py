@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         check_connection(given.address)
         if given.storage is None:
             return _check_directory(given.address, Path(given.runs_dir).resolve(), data, given.bad_nodes)
-        storage = RemoteFolder(StorageAddress.of(given.storage, "--storage").located())
+        storage = RemoteFolder(StorageAddress.of(given.storage, "--storage").located(), patience_seconds=0.0)
         check_storage(given.storage)
         return _check(given.address, storage, data, given.bad_nodes)
     except UserError as error:

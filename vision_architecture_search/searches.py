@@ -147,9 +147,9 @@ class Search:
         return change_running(self._directory(), self.ledger_url, {}, stop=True)
 
     def _directory(self) -> "RunDirectory":
-        from nas.settings.run_directory import existing_run
+        from nas.ledger.location import found_run
 
-        return existing_run(self.runs_dir, self.name)
+        return found_run(self.runs_dir, self.name, self.ledger_url)
 
     def _ledger(self) -> "Ledger":
         from nas.ledger.location import read_ledger

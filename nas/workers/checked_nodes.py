@@ -1,12 +1,13 @@
 """The check of the nodes of a search: of all before it starts, then of each that joins or was left out."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.node_checks import NodeCheck, check_nodes
 from cluster.node_findings import usable
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.trial_config import TrialTemplate
+from trainers.storage.remote_folder import RemoteFolder
 
 LOGGER = logging.getLogger(__name__)
 
@@ -30,7 +31,11 @@ def checked_nodes(cluster: ClusterSettings, template: TrialTemplate) -> CheckedN
     """
     if cluster.address is None:
         return None
-    check = NodeCheck(template.directory.kept, template.data, template.data_summary, template.known_files)
+    # Ray Tune's loop starts checks, too, and a storage that does not answer is waited for by who trains.
+    storage = template.directory.kept
+    if isinstance(storage, RemoteFolder):
+        storage = replace(storage, patience_seconds=0.0)
+    check = NodeCheck(storage, template.data, template.data_summary, template.known_files)
     reports = check_nodes(check)
     used = usable({name: report.verdict.problems for name, report in reports.values()}, cluster.bad_nodes)
     for name, report in reports.values():

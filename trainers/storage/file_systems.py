@@ -78,7 +78,8 @@ def _file_system(root: StorageAddress) -> Any:
             retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
             # A small file is then one request, which is answered when it is there.
             allow_delayed_open=True,
-            background_writes=False,
+            # Without, closing a file of which a part was refused completes it with the other parts.
+            background_writes=True,
         )
     if root.scheme == "gs":
         return fs.GcsFileSystem(**options, retry_time_limit=datetime.timedelta(seconds=GCS_RETRY_SECONDS))

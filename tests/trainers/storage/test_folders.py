@@ -127,6 +127,29 @@ def test_a_server_that_comes_back_is_waited_for(
     assert "cannot be written, tried again for 30 s" in caplog.text
 
 
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_a_file_of_which_a_part_is_refused_stays_as_it_was(
+    part: int, remote: RemoteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of it and the request that would complete it are not refused."""
+    from moto.s3.exceptions import S3AccessDeniedError
+    from moto.s3.models import S3Backend
+
+    upload_part = S3Backend.upload_part
+
+    def refused(backend: S3Backend, bucket: str, upload: str, number: int, value: bytes) -> object:
+        if number == part:
+            raise S3AccessDeniedError
+        return upload_part(backend, bucket, upload, number, value)
+
+    folder = RemoteFolder(remote.address, 0.0)
+    folder.write("a", b"1")
+    monkeypatch.setattr(S3Backend, "upload_part", refused)
+    with pytest.raises(StorageLost, match="cannot be written: AWS Error ACCESS_DENIED"):
+        folder.write("a", bytes(25_000_000))
+    assert folder.names() == ["a"] and folder.read("a") == b"1"
+
+
 DONE: dict[str, Callable[[Folder], object]] = {
     "written": lambda folder: folder.write("a", LARGE),
     "read": lambda folder: folder.read("a"),
