@@ -196,8 +196,8 @@ def test_nodes_that_share_no_folder_go_on_with_each_others_trials_from_a_storage
         )  # fmt: skip
         try:
             wait_for(lambda: busy_nodes() == 2 and _fewest_epochs_of_two(tmp_path) >= 2, process)
-            for part in psutil.Process(node).children(recursive=True):
-                part.kill()
+            (raylet,) = (each for each in psutil.Process(node).children(recursive=True) if each.name() == "raylet")
+            raylet.kill()
             output, error = output_of(process, 400)
         finally:
             if process.poll() is None:
