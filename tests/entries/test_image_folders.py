@@ -219,9 +219,7 @@ def test_a_broken_image_that_a_small_split_cannot_do_without_is_said_to_end_a_tr
     broken(root / "red" / "0.png")
     code, output, _ = planned(root, capsys)
     assert code == 0 and re.search(r"^test +22 ", output, re.M)
-    said = (
-        "in a split of 22 images, of which at most 0 may be, or a training ends: to be mended or removed, such as red/0"
-    )
+    said = "in a split of 22 images, of which none may be, or a training ends: to be mended or removed, such as red/0"
     assert said in output
 
 
@@ -233,10 +231,10 @@ def test_classes_that_are_too_small_for_a_share_of_a_split_are_named(
         make_images(tmp_path, (name,), count=count)
     code, output, _ = planned(tmp_path, capsys)
     assert code == 0
-    small = r"of the classes have no {} image, being too small: {}, such as {} *$"
+    small = r"classes too small to have any {} image: {} *$"
     for row in (
-        "no validation +3 +" + small.format("validation", "blue, green, single", "blue"),
-        "no test +1 +" + small.format("test", "single", "single"),
+        "no validation +3 +" + small.format("validation", "blue, green, single"),
+        "no test +1 +" + small.format("test", "single"),
     ):
         assert re.search(f"^{row}", output, re.M), output
     assert "no train" not in output
@@ -261,8 +259,156 @@ def documents_beside_one_level_more(root: Path) -> str:
 
 def splits_in_a_class(root: Path) -> str:
     make_images(root / "images" / "train", count=8)
-    make_images(root / "other", ("x",), count=8)
+    (root / "other").mkdir()
     return f"holds 'train', which names a split: .*, or another name. Did you mean data.root={root / 'images'}?"
+
+
+def splits_in_a_class_beside_images(root: Path) -> str:
+    make_images(root / "images" / "train", count=8)
+    make_images(root / "other", ("x",), count=8)
+    return f"or another name. Images lie in '{root / 'other'}', too: move '.*images/train' and the other splits up, or"
+
+
+def splits_below_the_classes(root: Path) -> str:
+    for name in ("a", "b"):
+        make_images(root / name, ("train", "test"), count=3)
+    return f"or another name. Move '{root}/a/test' to '{root}/test/a', and those of the other classes and splits in"
+
+
+def folds_of_splits(root: Path) -> str:
+    for name in ("fold_1", "fold_2"):
+        make_images(root / name / "train", count=3)
+    return "or another name. Each of 'fold_1', 'fold_2' has splits of its own, as folds have: join them into one train/"
+
+
+def boxes(root: Path, below: str = "labels", name: str = "0.txt") -> None:
+    (root / below).mkdir(parents=True)
+    (root / below / name).write_text("0 .5 .5 .1 .1", encoding="utf-8")
+
+
+def boxes_of_yolo(root: Path) -> str:
+    make_images(root / "images", ("train", "val"), count=3)
+    boxes(root, "labels/train")
+    return (
+        f"or another name. '{root}/labels' has boxes, it seems, in YOLO's format: python trainers/train_detector.py "
+        "trains a detector on them, once they are converted to COCO's format; a search needs one folder a class."
+    )
+
+
+def boxes_of_yolo_in_each_split(root: Path) -> str:
+    for split in ("train", "valid"):
+        make_images(root / split, ("images",), count=3)
+        boxes(root / split)
+    return f"'{root}/train/labels' holds no images that can be read; .* '{root}/train/labels' has boxes, it seems, in Y"
+
+
+def boxes_of_coco(root: Path) -> str:
+    make_images(root, ("train2017", "val2017"), count=3)
+    boxes(root, "annotations", "instances_train2017.json")
+    return (
+        "3 images lie in it directly, in none. '.*/annotations' has boxes, it seems, in COCO's format: python trainers"
+    )
+
+
+def boxes_of_voc(root: Path) -> str:
+    make_images(root, ("JPEGImages",), count=3)
+    boxes(root, "Annotations", "0.xml")
+    return "Annotations' holds no images that can be read; .* has boxes, it seems, in Pascal VOC's format"
+
+
+def images_beside_a_table(root: Path) -> str:
+    make_images(root.parent / "x", ("all",), count=3)
+    (root.parent / "x" / "all").rename(root)
+    (root / "labels.csv").write_text("file,label\n0.png,cat\n", encoding="utf-8")
+    return (
+        "put those of each class into a folder of its name. '.*/labels.csv' may say which class each is of, and is not"
+    )
+
+
+def a_damaged_archive(root: Path) -> str:
+    root.mkdir()
+    (root / "photos.zip").write_bytes(b"cut off")
+    return "expected at least two. It holds the archive 'photos.zip': unpack it there."
+
+
+def an_archive_of_each_class(root: Path) -> str:
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        (root / name / "photos.zip").write_bytes(b"PK")
+    return (
+        "skipped there: 1 .zip files. It holds the archive 'photos.zip': unpack it there, or move it out of data.root."
+    )
+
+
+def an_archive_of_a_split(root: Path) -> str:
+    make_images(root / "train")
+    (root / "test").mkdir()
+    (root / "test" / "test.tar.gz").write_bytes(b"cut off")
+    return "test' has 0 class folders: expected at least two. It holds the archive 'test.tar.gz': unpack it there."
+
+
+def thumbnails_of_the_classes(root: Path) -> str:
+    make_images(root, ("a", "b"))
+    make_images(root / "thumbs", ("a", "B"), size=(4, 4))
+    return (
+        f"class folder '{root}/thumbs' holds folders named as the classes beside it, 'a', 'b'. If it is a copy of "
+        "theirs, as thumbnails are, or masks of them, move it out of data.root; if it is a class, rename"
+    )
+
+
+def a_copy_below_a_class(root: Path) -> str:
+    make_images(root, ("a", "b", "c"))
+    make_images(root / "a" / "old" / "2020", ("b", "c"))
+    return f"class folder '{root}/a' holds folders named as the classes beside it, 'b', 'c'. If"
+
+
+def a_test_split_below_train(root: Path) -> str:
+    make_images(root / "train", ("a", "b"))
+    make_images(root / "train" / "test", ("a",))
+    return f"'{root}/train/test' holds .*, 'a'. If it is a split, move it beside the others, to '{root}/test'; if it is"
+
+
+def a_number_twice(root: Path) -> str:
+    make_images(root, ("1", "02", "2"))
+    return f"'{root}' has class folders '02' and '2', which are the same number: expected one folder a class."
+
+
+def train_and_validation_together(root: Path) -> str:
+    for name in ("trainval", "test"):
+        make_images(root / name)
+    return (
+        "has 'test', named as splits, beside 'trainval', which may be splits, too. If they are, name 'trainval' train"
+    )
+
+
+def a_holdout(root: Path) -> str:
+    for name in ("train", "hold_out"):
+        make_images(root / name)
+    return (
+        "has 'train', named as splits, beside 'hold_out', which may be splits, too. If they are, name 'hold_out' test"
+    )
+
+
+def a_split_of_another_name(root: Path) -> str:
+    for name in ("train", "extra"):
+        make_images(root / name)
+    return "beside 'extra': expected class folders alone .*, or train/, val/ and test/ alone (what is none of them"
+
+
+COMPOSED, DECOMPOSED = "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"
+TOLD_APART = r"differ in Unicode normalisation alone (they are 'cafe\u0301' and 'caf\xe9')"
+RENAMED = rf"{TOLD_APART}: rename the first as the other, mv $'cafe\u0301' $'caf\xe9'."
+
+
+def a_class_in_two_forms_of_letters(root: Path) -> str:
+    make_images(root / "train", (COMPOSED, "tea"), count=3)
+    make_images(root / "test", (DECOMPOSED, "tea"), count=3)
+    return f"Expected the same classes in both. .* {RENAMED}"
+
+
+def two_forms_of_letters_in_one_folder(root: Path) -> str:
+    make_images(root, (COMPOSED, DECOMPOSED, "tea"), count=3)
+    return f"has class folders that look the same: .* {TOLD_APART}: expected one folder a class."
 
 
 def a_test_split_without_classes(root: Path) -> str:
@@ -385,6 +531,11 @@ def a_split_in_other_case(root: Path) -> str:
         one_level_more, two_levels_more, documents_beside_one_level_more, splits_in_a_class,
         a_test_split_without_classes, a_test_split_of_one_folder, an_empty_validation_split,
         a_validation_split_of_some_classes, a_class_folder_as_root, a_class_folder_of_a_split_as_root,
+        splits_in_a_class_beside_images, splits_below_the_classes, folds_of_splits, boxes_of_yolo,
+        boxes_of_yolo_in_each_split, boxes_of_coco, boxes_of_voc, images_beside_a_table, a_damaged_archive,
+        an_archive_of_each_class, an_archive_of_a_split, thumbnails_of_the_classes, a_copy_below_a_class,
+        a_test_split_below_train, a_number_twice, train_and_validation_together, a_holdout, a_split_of_another_name,
+        a_class_in_two_forms_of_letters, two_forms_of_letters_in_one_folder,
         images_in_no_folder, one_class, nothing, a_packed_data_set, an_archive, a_file, a_slip_of_the_pen,
         a_class_without_images, a_class_of_unread_pictures, a_link_to_the_root,
         a_class_that_is_a_link_to_the_root, a_split_in_other_case,
@@ -398,19 +549,98 @@ def test_what_is_refused_comes_with_what_to_do_about_it(
     assert code == 2 and re.search(said, error), error
 
 
+def one_picture_again_and_again(root: Path) -> str:
+    make_images(root, ("a", "b"), count=1)
+    for file in sorted(root.rglob("0.png")):
+        for number in range(1, 20):
+            shutil.copy(file, file.with_stem(f"copy{number}"))
+    return r"repeated +12 +images have the contents of one of another split \(a/\w+.png\), so that .*: remove all but"
+
+
+def some_copies_of_each(root: Path) -> str:
+    make_images(root, ("a", "b"), count=4)
+    for file in sorted(root.rglob("?.png")):
+        for number in range(1, 6):
+            shutil.copy(file, file.with_stem(f"{file.stem} - Copy ({number})"))
+    return r"repeated +\d+ +images have the contents of one of another split .*, such as [ab]/\d.*\.png"
+
+
+def copies_of_large_images(root: Path) -> str:
+    """Of which the ends alone are read."""
+    make_images(root, ("a", "b"), count=8, size=(90, 90))
+    shutil.copytree(root / "a", root / "a" / "again")
+    for file in sorted(root.rglob("*.png")):
+        with file.open("ab") as padded:
+            padded.truncate(4_000_000)
+    return r"repeated +\d +images have the contents of one of another split "
+
+
+def copies_within_a_split(root: Path) -> str:
+    make_images(root / "train", ("a", "b"), count=4)
+    make_images(root / "val", ("a", "b"), count=4, size=(20, 23))
+    shutil.copytree(root / "train" / "a", root / "train" / "a" / "again")
+    return ""
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(
+    "make", [one_picture_again_and_again, some_copies_of_each, copies_of_large_images, copies_within_a_split]
+)
+def test_copies_in_several_of_the_splits_that_are_made_here_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], str]
+) -> None:
+    row = make(tmp_path / "images")
+    code, output, error = planned(tmp_path / "images", capsys)
+    assert code == 0, error
+    found = re.search(f"^{row}", output, re.M) if row else "repeated" not in output
+    assert found, output
+
+
+def test_a_root_that_is_not_there_names_what_looks_the_same_or_was_not_expanded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_images(tmp_path / DECOMPOSED)
+    for root, said in (
+        (tmp_path / COMPOSED, "but one that looks the same: '"),
+        (Path("$HOME/photos"), "$HOME/photos': the shell puts nothing in the place of a $"),
+    ):
+        code, _, error = planned(root, capsys)
+        assert code == 2 and said in error
+
+
+@pytest.mark.usefixtures("wide")
+def test_folders_that_tools_keep_for_themselves_are_no_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_images(tmp_path)
+    for name in ("node_modules", "my environment", "thumbnail store", "Cache", "venv", ".svn", "cat/site-packages"):
+        make_images(tmp_path / name, ("img",), count=1)
+    (tmp_path / "my environment" / "pyvenv.cfg").touch()
+    (tmp_path / "thumbnail store" / "CACHEDIR.TAG").touch()
+    code, output, error = planned(tmp_path, capsys)
+    assert code == 0, error
+    assert re.search("^classes +2  cat, dog *$", output, re.M)
+    assert re.search("^skipped +6 +left by an operating system or a tool, such as Cache *$", output, re.M)
+
+
 @pytest.mark.usefixtures("wide")
 def test_splits_beside_the_one_that_was_given_are_said_to_be_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    make_images(tmp_path / "flat" / "train")
+    (make_images(tmp_path / "flat", ("test",)) / "dev").mkdir()
+    code, output, _ = planned(tmp_path / "flat" / "train", capsys)
+    assert code == 0
+    assert re.search(r"^beside it +1 +folders beside it .* and are not read, such as \.\./test *$", output, re.M), (
+        output
+    )
     for name in ("train", "val", "Test"):
         make_images(tmp_path / "tv" / name)
-    (tmp_path / "tv" / "dev").mkdir()
     code, output, _ = planned(tmp_path / "tv" / "train", capsys)
     said = (
         rf"^beside it +2 +folders beside it .* are not read: data.root={tmp_path}/tv uses them all, such as \.\./Test"
     )
     assert code == 0 and re.search(said, output, re.M), output
-    (tmp_path / "tv" / "dev").rmdir()
     code, output, _ = planned(tmp_path / "tv", capsys)
     assert code == 0 and "beside it" not in output
 

@@ -28,7 +28,7 @@ from trainers.data.known_sizes import (
     digits_sizes,
     imagenet_sizes,
 )
-from trainers.data.nearby_folders import splits_beside
+from trainers.data.nearby_folders import can_be_read, splits_beside
 from trainers.data.remarks import Remark, repeated
 from trainers.data.tar_members import shard_directory
 
@@ -104,7 +104,7 @@ def examine_data(config: DataConfig, index: Path | None = None, *, download: boo
         raise UserError(f"{error} Where its images were moved, data.root=NEW goes on with them.") from None
     folder_set = split_listing(config, files.listing)
     empty = [file for file, size in zip(files.files, files.sizes, strict=True) if size == 0]
-    findings = look_at_folder_set(folder_set, empty, _remarks(files))
+    findings = look_at_folder_set(folder_set, empty, _remarks(files, folder_set))
     train, validation, test = (split.images for split in findings.splits)
     if min(train, validation) < 2:
         raise UserError(
@@ -156,14 +156,16 @@ def _cifar_summary(config: DataConfig) -> DataSummary:
     return DataSummary(config.name, classes, 3, config.image_size, *cifar_sizes(classes, config.validation_fraction))
 
 
-def _remarks(files: FileIndex) -> list[Remark]:
+def _remarks(files: FileIndex, folder_set: FolderSet) -> list[Remark]:
     """What is to be said of the files of a data set, and of what lies beside it."""
     listing = files.listing
     alone = listing.layout.train is None and listing.shards is None
     beside = splits_beside(listing.root) if alone else []
-    above = shell_word(f"data.root={os.path.dirname(os.path.abspath(listing.root))}")
-    what = f"folders beside it look like further splits and are not read: {above} uses them all"
-    return [*repeated(listing, files.contents), ("beside it", what, beside)]
+    above = os.path.dirname(os.path.abspath(listing.root))
+    what = "folders beside it look like further splits and are not read"
+    if beside and can_be_read(above):
+        what += f": {shell_word(f'data.root={above}')} uses them all"
+    return [*repeated(folder_set, files.sizes, files.contents), ("beside it", what, beside)]
 
 
 def _folder_set(config: DataConfig, known: KnownFiles | None) -> tuple[FolderSet, str]:

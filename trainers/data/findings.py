@@ -81,6 +81,9 @@ def listed_classes(classes: Sequence[str]) -> str:
 
 
 def _with_example(noted: Noted) -> str:
+    # Of names that are listed one more says nothing.
+    if noted.example.rpartition("/")[2] in noted.what.rpartition(": ")[2].split(", "):
+        return noted.what
     return f"{noted.what}, such as {_shown(noted.example)}"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from search_spaces.canonical_json import canonical_json
 from search_spaces.json_fields import read_dataclass
+from search_spaces.text_forms import differ_in_form_alone, renamed
 
 # The size and the contents of a file that could not be looked at.
 NO_SIZE, UNREADABLE = -1, "unreadable"
@@ -155,6 +156,8 @@ def _class_differences(before: Sequence[str], after: Sequence[str]) -> list[str]
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             listed = ", ".join(map(repr, names[:MOST_NAMES])) + more
             found.append(f"class {listed} is {is_what}" if len(names) == 1 else f"classes {listed} are {is_what}")
+    twins = [(new_name, name) for name in gone for new_name in new if differ_in_form_alone(name, new_name)]
+    found += [renamed(*twin) for twin in twins[:1]]
     if not found and tuple(before) != tuple(after):
         found.append("the classes have another order")
     return found

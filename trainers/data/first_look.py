@@ -12,7 +12,7 @@ from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet, Part
 from trainers.data.remarks import Remark, in_subfolders, uneven_shards, without_images
 from trainers.data.tar_members import name_of
-from trainers.data.unreadable import most_unreadable, too_many_unreadable
+from trainers.data.unreadable import allowed, most_unreadable, too_many_unreadable
 from trainers.pictures.file_kinds import what_it_is
 from trainers.pictures.looks import Look
 
@@ -108,8 +108,8 @@ def _unreadable(folder_set: FolderSet, problems: Mapping[str, str]) -> str:
     """What is to be said of images that cannot be read, and are no more of a folder than may be."""
     for short, part in _short_of_images(folder_set, problems):
         return (
-            f"of those looked at cannot be read, {len(short)} in a split of {len(part.index)} images, of which at most "
-            f"{most_unreadable(len(part.index))} may be, or a training ends: to be mended or removed"
+            f"of those looked at cannot be read, {len(short)} in a split of {len(part.index)} images, of which "
+            f"{allowed(most_unreadable(len(part.index)))}, or a training ends: to be mended or removed"
         )
     return "of those looked at cannot be read: a training does without a few such, and ends over more"
 

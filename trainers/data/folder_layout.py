@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from itertools import chain
 
 from search_spaces.errors import UserError
-from search_spaces.pasted_commands import shell_word
+from search_spaces.text_forms import differ_in_form_alone, renamed, told_apart
 
 # Names of a split, in lower case; the first is what is expected of whoever names one anew.
 SPLIT_NAMES = {
@@ -31,7 +31,7 @@ _MOST_ALIKE = 3
 # Names that stand for a split only among others like them: tr is Turkish, too.
 _ABBREVIATIONS = {
     "tr": "train", "trn": "train", "va": "validation", "vl": "validation", "te": "test", "tst": "test",
-    "holdout": "test",
+    "trainval": "train", "holdout": "test", "heldout": "test",
 }  # fmt: skip
 
 
@@ -104,6 +104,7 @@ def check_subfolders(directory: str, held: Mapping[str, Collection[str]]) -> Non
 
     `held` has, for each class folder, the folders below it that hold images, by their paths from there; "" is itself.
     """
+    _check_sisters(directory, held)
     inside = {
         name: [tuple(path.split(os.sep)) for path in paths] for name, paths in held.items() if paths and "" not in paths
     }
@@ -127,6 +128,30 @@ def check_subfolders(directory: str, held: Mapping[str, Collection[str]]) -> Non
         )
 
 
+def _check_sisters(directory: str, held: Mapping[str, Collection[str]]) -> None:
+    """Raises UserError where a class folder holds folders that are named as the classes beside it."""
+    written = {_folded(name): name for name in held}
+    for name, paths in held.items():
+        below = [path.split(os.sep) for path in paths if path]
+        for depth in range(max(map(len, below), default=0)):
+            inner = {_folded(parts[depth]) for parts in below if len(parts) > depth}
+            shared = [written[other] for other in inner & written.keys() if written[other] != name]
+            # Deeper down a single one may be named so by chance, and numbers may be of anything.
+            names_all = 1 < len(shared) == len(inner) and not any(map(str.isdigit, shared))
+            if shared and (depth == 0 or names_all):
+                raise UserError(_holds_sisters(directory, name, shared))
+
+
+def _holds_sisters(directory: str, name: str, shared: Sequence[str]) -> str:
+    meant = "If it is a copy of theirs, as thumbnails are, or masks of them, move it out of data.root"
+    if split_of(name) is not None:
+        meant = f"If it is a split, move it beside the others, to {os.path.join(os.path.dirname(directory), name)!r}"
+    return (
+        f"data.root: class folder {os.path.join(directory, name)!r} holds folders named as the classes beside it, "
+        f"{_quoted(shared)}. {meant}; if it is a class, rename the folders in it."
+    )
+
+
 def check_no_mixture(root: str, layout: Layout, with_images: Sequence[str]) -> None:
     """Raises UserError where folders with images stand beside those of the splits."""
     if with_images:
@@ -134,14 +159,17 @@ def check_no_mixture(root: str, layout: Layout, with_images: Sequence[str]) -> N
         raise UserError(_mixed(root, named, with_images))
 
 
+class SplitInClass(UserError):
+    """A class folder holds a folder that is named as a split."""
+
+
 def check_class_folder(directory: str, folders: Sequence[str]) -> None:
-    """Raises UserError where a class folder holds folders named as splits."""
+    """Raises SplitInClass where a class folder holds folders named as splits."""
     for name in folders:
         if split_of(name) is not None:
-            hint = f" Did you mean {shell_word(f'data.root={directory}')}?" if "train" in map(split_of, folders) else ""
-            raise UserError(
+            raise SplitInClass(
                 f"data.root: class folder {directory!r} holds {name!r}, which names a split: expected the splits "
-                f"above the classes (train/CLASS/...), or another name.{hint}"
+                "above the classes (train/CLASS/...), or another name."
             )
 
 
@@ -163,14 +191,18 @@ def check_same_classes(train: str, train_classes: Sequence[str], other: str, cla
 def _alike(names: Collection[str], others: Collection[str]) -> str:
     """What is to be said of names that differ from others so little that they may well mean the same."""
     folded = {_folded(other): other for other in others}
-    said, near = [], []
+    said, near, twins = [], [], []
     for name in sorted(names):
         if (other := folded.get(_folded(name))) is not None:
+            if differ_in_form_alone(name, other):
+                twins.append(f" {renamed(other, name)}.")
+                continue
             how = "in case" if name.casefold() == other.casefold() else "by case, spaces, underscores or accents"
             said.append(f"{name!r} and {other!r} differ {how} alone")
         else:
             near += [f"{other!r} by {name!r}" for other in get_close_matches(name, others, n=1, cutoff=0.7)]
     alike = f" {'; '.join(said[:_MOST_ALIKE])}: give them one name." if said else ""
+    alike += "".join(twins[:_MOST_ALIKE])
     return alike + (f" Did you mean {', '.join(near[:_MOST_ALIKE])}?" if near else "")
 
 
@@ -178,7 +210,18 @@ def _check_distinct(directory: str, classes: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for name in classes:
         # Of single letters, the capital is another one.
-        other = seen.setdefault(_folded(name) if len(name.strip()) > 1 else name.strip(), name)
+        folded = _folded(name) if len(name.strip()) > 1 else name.strip()
+        other = seen.setdefault(str(int(folded)) if folded.isascii() and folded.isdigit() else folded, name)
+        if other != name and folded.isdigit() and _folded(other) != folded:
+            raise UserError(
+                f"data.root: {directory!r} has class folders {other!r} and {name!r}, which are the same number: "
+                "expected one folder a class."
+            )
+        if other != name and differ_in_form_alone(name, other):
+            twins = told_apart(other, name)
+            raise UserError(
+                f"data.root: {directory!r} has class folders that look the same: {twins}: expected one folder a class."
+            )
         if other != name:
             raise UserError(
                 f"data.root: {directory!r} has class folders {other!r} and {name!r}, alike but for case or spaces: "
@@ -207,9 +250,15 @@ def _by_split(root: str, folders: Sequence[str]) -> dict[str, str]:
 
 
 def _mixed(root: str, splits: Sequence[str], others: Sequence[str]) -> str:
+    said = f"data.root: {root!r} has {_quoted(splits)}, named as splits, beside {_quoted(others)}"
+    known = {split_of(name) for name in splits}
+    meant = {name: _ABBREVIATIONS.get("".join(_words(name))) for name in others}
+    if None not in meant.values() and known.isdisjoint(meant.values()) and len(set(meant.values())) == len(meant):
+        named = ", ".join(f"{name!r} {split if split != 'validation' else 'val'}" for name, split in meant.items())
+        return f"{said}, which may be splits, too. If they are, name {named}; else move them out of data.root."
     return (
-        f"data.root: {root!r} has {_quoted(splits)}, named as splits, beside {_quoted(others)}: expected class folders "
-        f"alone (one of the other kind renamed, as class-{splits[0]}), or train/, val/ and test/ alone."
+        f"{said}: expected class folders alone (one of the other kind renamed, as class-{splits[0]}), or train/, val/ "
+        "and test/ alone (what is none of them moved out of data.root)."
     )
 
 

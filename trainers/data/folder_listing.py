@@ -12,6 +12,7 @@ from trainers.data.findings import NOT_READ, Noted
 from trainers.data.flat_labels import labelled
 from trainers.data.folder_layout import (
     Layout,
+    SplitInClass,
     check_class_names,
     check_no_mixture,
     check_same_classes,
@@ -22,16 +23,22 @@ from trainers.data.folder_layout import (
 )  # fmt: skip
 from trainers.data.folder_scan import Place, Scan
 from trainers.data.nearby_folders import (
+    archives_in,
+    boxes_in,
+    can_be_read,
     did_you_mean,
     folders_in,
-    is_archive_file,
     no_directory,
+    others_with_pictures,
     root_above,
     root_below,
+    tables_in,
 )
 from trainers.data.skipped import NO_SPLIT, Skipped
-from trainers.data.unreadable import most_unreadable
+from trainers.data.unreadable import allowed, most_unreadable
 
+# What folders of all images are called where their annotations lie beside them.
+_IMAGES = {"images", "jpegimages", "img", "imgs", "train", "train2017"}
 # The splits that need the classes of the one to train on.
 _EVALUATED = ("validation", "test")
 
@@ -145,7 +152,10 @@ def _scan_splits(scan: Scan, directories: dict[str, str], classes: dict[str, lis
         for name in classes[split]:
             before = scan.skipped.counts()
             path = os.path.join(directory, name)
-            found[split, name] = scan.images(path, Place(split, name))
+            try:
+                found[split, name] = scan.images(path, Place(split, name))
+            except SplitInClass as error:
+                raise UserError(f"{error}{_hint_of_splits(directory, name, classes[split])}") from None
             if not found[split, name]:
                 raise _no_images(path, scan.skipped.counts() - before, classes[split])
     _check_links(scan.broken, sum(map(len, found.values())))
@@ -173,7 +183,7 @@ def _check_links(broken: Sequence[str], images: int) -> None:
         path = min(broken)
         raise UserError(
             f"data.root: broken links, which lead nowhere, lie beside {images:,} images: {len(broken):,}, such as "
-            f"{path!r} (to {os.readlink(path)!r}), at most {most} may be. Bring back what they lead to, or remove them."
+            f"{path!r} (to {os.readlink(path)!r}), {allowed(most)}. Bring back what they lead to, or remove them."
         )
 
 
@@ -183,17 +193,49 @@ def _holding(files: Sequence[str], class_folder: str) -> set[str]:
     return {file[beyond : max(beyond, file.rfind(os.sep))] for file in files}
 
 
+def _hint_of_splits(directory: str, name: str, classes: Sequence[str]) -> str:
+    """What may have been meant where a folder that was taken for a class holds folders named as splits."""
+    found = os.path.join(directory, name)
+    if boxes := boxes_in([directory, found]):
+        return boxes
+    split = next(inner for inner in folders_in(found) if split_of(inner) is not None)
+    below, alike = os.path.join(found, split), [other for other in classes if _holds_splits(directory, other)]
+    if not folders_in(below):
+        return (
+            f" Move {below!r} to {os.path.join(directory, split, name)!r}, and those of the other classes and splits "
+            "in the same way."
+        )
+    if len(alike) > 1:
+        listed = ", ".join(map(repr, alike[:3])) + (" …" if len(alike) > 3 else "")
+        return f" Each of {listed} has splits of its own, as folds have: join them into one train/, val/ and test/."
+    others = others_with_pictures(directory, found)
+    if others:
+        return f" Images lie in {others[0]!r}, too: move {below!r} and the other splits up, or those out of data.root."
+    return did_you_mean(found if can_be_read(found) else None)
+
+
+def _holds_splits(directory: str, name: str) -> bool:
+    return any(split_of(inner) is not None for inner in folders_in(os.path.join(directory, name)))
+
+
 def _no_images(path: str, skipped: Counter[str], classes: Sequence[str]) -> UserError:
     held = [f"{count:,} {what}" for what, count in skipped.items()]
     listed = f"; skipped there: {', '.join(held)}" if held else ""
     remedy = "Remove it, or move it out of data.root."
     if any(NOT_READ in what for what in skipped):
         remedy = "Have those pictures read, or move it out of data.root."
+    if archives := archives_in(path):
+        remedy = f"It holds the archive {archives[0]!r}: unpack it there, or move it out of data.root."
     # Where a folder beside it holds train/, that is the data set.
-    beside = [os.path.join(os.path.dirname(path), name) for name in classes]
+    above = os.path.dirname(path)
+    beside = [os.path.join(above, name) for name in classes]
     meant = next((other for other in beside if "train" in map(split_of, folders_in(other))), None)
+    if meant is not None and (not can_be_read(meant) or others_with_pictures(above, meant)):
+        meant = None
+    boxes = boxes_in([above]) if {name.casefold() for name in classes} & _IMAGES else ""
     return UserError(
-        f"data.root: class folder {path!r} holds no images that can be read{listed}. {remedy}{did_you_mean(meant)}"
+        f"data.root: class folder {path!r} holds no images that can be read{listed}. {boxes.strip() or remedy}"
+        f"{did_you_mean(meant)}"
     )
 
 
@@ -204,16 +246,23 @@ def _check_classes(scan: Scan, split: str, directory: str, classes: Sequence[str
     if len(classes) >= 2 or (split in _EVALUATED and set(classes) & set(of_training)):
         return
     loose = sum(os.path.dirname(path) == directory for path in scan.outside)
-    hint = f" {loose:,} images lie in it directly, in none{_hint_of_loose(split, directory)}" if loose else ""
+    boxes = boxes_in([directory, os.path.dirname(directory)] if split else [directory])
+    hint = ""
+    if loose:
+        hint = (
+            f" {loose:,} images lie in it directly, in none{f'.{boxes}' if boxes else _hint_of_loose(split, directory)}"
+        )
     if not loose and not classes:
         hint = _hint_of_nothing(split, directory)
     if len(classes) == 1:
         inner = os.path.join(directory, classes[0])
         below = root_below(inner)
         hint = " One class has no other to be told from: put the images of another into a folder beside it."
-        if below is not None:
+        if below is not None and (split != "" or can_be_read(below)):
             # Below one split there is no other.
             hint = did_you_mean(below) if split == "" else f" They lie in {below!r}: move them up."
+        elif boxes := boxes_in([directory, inner]):
+            hint = boxes
         elif split in _EVALUATED:
             hint = f" It lacks the classes to train on: move {directory!r} out of data.root."
     found = counted(len(classes), "class folder")
@@ -221,15 +270,18 @@ def _check_classes(scan: Scan, split: str, directory: str, classes: Sequence[str
 
 
 def _hint_of_loose(split: str, directory: str) -> str:
+    tables = tables_in([directory, os.path.dirname(directory)] if split else [directory])
+    named = f" {tables[0]!r} may say which class each is of, and is not read." if tables else ""
     if split in _EVALUATED:
-        return f": their classes are not known. Move {directory!r} out of data.root."
+        return f": their classes are not known.{named} Move {directory!r} out of data.root."
     meant = root_above(directory) if split == "" else None
-    return f".{did_you_mean(meant)}" if meant else ": put those of each class into a folder of its name."
+    return f".{did_you_mean(meant)}" if meant else f": put those of each class into a folder of its name.{named}"
 
 
 def _hint_of_nothing(split: str, directory: str) -> str:
+    if archives := archives_in(directory):
+        return f" It holds the archive {archives[0]!r}: unpack it there."
     if split in _EVALUATED:
         apart = ", and a part of train/ is set apart" if split == "validation" else ""
         return f" It holds no images: remove it{apart}."
-    archives = [name for name in sorted(os.listdir(directory)) if is_archive_file(os.path.join(directory, name))]
-    return f" It holds the archive {archives[0]!r}: unpack it there." if archives else " It holds no images."
+    return " It holds no images."

@@ -18,9 +18,12 @@ from trainers.pictures.image_formats import readable_suffixes, suffix_of
 _LEFT_FOLDERS = frozenset(
     (
         "__macosx", "@eadir", "@__thumb", "@recycle", "#recycle", "$recycle.bin", "system volume information",
-        "lost+found", "__pycache__",
+        "lost+found", "__pycache__", "__pypackages__", "node_modules", "bower_components", "venv", "virtualenv",
+        "site-packages", "dist-packages", "cvs", "cache", "caches",
     )
 )  # fmt: skip
+# Files by which a folder is known as an environment of Python's or as a cache, whatever it is called.
+_LEFT_MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
 _LEFT_FILES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
 # The images of a hidden folder are counted up to so many: a file server may keep copies of everything in one.
 MOST_HIDDEN_IMAGES = 10_000
@@ -198,10 +201,17 @@ class Scan:
                 self.skipped.add(HIDDEN, entry.path)
             return True
         folded = entry.name.casefold()
-        if folded in (_LEFT_FOLDERS if _is_folder(entry) else _LEFT_FILES):
+        is_left = _is_left_folder(entry) if _is_folder(entry) else folded in _LEFT_FILES
+        if is_left:
             self.skipped.add(LEFT, entry.path)
             return True
         return False
+
+
+def _is_left_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is one that tools keep for themselves."""
+    marked = any(os.path.exists(os.path.join(entry.path, mark)) for mark in _LEFT_MARKS)
+    return marked or entry.name.casefold() in _LEFT_FOLDERS
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -3,15 +3,15 @@
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain
 from statistics import median
 
 from trainers.data.findings import listed_classes
 from trainers.data.fingerprint import UNREADABLE
-from trainers.data.folder_listing import Folder, FolderListing
+from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet
-from trainers.data.tar_members import member_of
+from trainers.data.tar_members import member_of, name_of
 
 # What a remark is about, what it says, and of which files.
 Remark = tuple[str, str, list[str]]
@@ -46,7 +46,7 @@ def without_images(folder_set: FolderSet) -> list[Remark]:
     for name, part in folder_set.parts():
         there = {part.folder.labels[place] for place in part.index}
         lacking = [] if not there else [of for label, of in enumerate(part.folder.classes) if label not in there]
-        what = f"of the classes have no {name} image, being too small: {listed_classes(lacking)}"
+        what = f"classes too small to have any {name} image: {listed_classes(lacking)}"
         paths = [os.path.join(part.folder.directory, of) for of in lacking]
         remarks.append((f"no {name}", what, paths))
     return remarks
@@ -59,34 +59,42 @@ def _deeper(folder: Folder) -> list[tuple[str, str]]:
     return [(file.split(os.sep, above + 2)[above + 1], file) for file in deeper]
 
 
-def repeated(listing: FolderListing, contents: Mapping[int, str]) -> list[Remark]:
-    """That images have the contents of another in another class, or another split, where some do.
+def repeated(folder_set: FolderSet, sizes: Sequence[int], contents: Mapping[int, str]) -> list[Remark]:
+    """That images have the contents of another in another class, or in another split, where some do.
 
-    `contents` has digests by the places of files among all, folder by folder.
+    `sizes` has those of all files, folder by folder, and `contents` digests by their places among these.
     """
-    folders = list(listing.folders.values())
+    folders = folder_set.folders()
     starts = list(accumulate((len(folder.files) for folder in folders), initial=0))
+    splits = [[""] * len(folder.files) for folder in folders]
+    for name, part in folder_set.parts():
+        of_folder = splits[[folder is part.folder for folder in folders].index(True)]
+        for within in part.index:
+            of_folder[within] = name
 
-    def where(place: int) -> tuple[int, int, str]:
-        split = bisect_right(starts, place) - 1
-        within = place - starts[split]
-        return split, folders[split].labels[within], folders[split].files[within]
+    def where(place: int) -> tuple[str, int, str]:
+        number = bisect_right(starts, place) - 1
+        folder, within = folders[number], place - starts[number]
+        return splits[number][within], folder.labels[within], folder.files[within]
 
-    first: dict[str, tuple[int, int, str]] = {}
+    first: dict[tuple[int, str], tuple[str, int, str]] = {}
     found: dict[str, list[tuple[str, str]]] = {"class": [], "split": []}
     for place, digest in contents.items():
         if digest == UNREADABLE:
             continue
         split, label, file = where(place)
-        other_split, other_label, other = first.setdefault(digest, (split, label, file))
+        # Of large files the ends alone are looked at, which may be those of another, too.
+        other_split, other_label, other = first.setdefault((sizes[place], digest), (split, label, file))
         if label != other_label:
             found["class"].append((file, other))
         elif split != other_split:
             found["split"].append((file, other))
+    meaning = {"class": "", "split": ", so that what is measured there comes out too high: remove all but one of each"}
     return [
         (
             "repeated",
-            f"images have the contents of one of another {what} ({os.path.relpath(pairs[0][1], listing.root)})",
+            f"images have the contents of one of another {what} "
+            f"({os.path.relpath(name_of(pairs[0][1]), folder_set.root)}){meaning[what]}",
             [file for file, _ in pairs],
         )
         for what, pairs in found.items()

@@ -21,13 +21,18 @@ def most_unreadable(images: int) -> int:
     return min(MOST_UNREADABLE, int(MOST_UNREADABLE_SHARE * images))
 
 
+def allowed(most: int) -> str:
+    """How many may be such, in words."""
+    return f"at most {most} may be" if most else "none may be"
+
+
 def too_many_unreadable(problems: dict[str, str], images: int) -> UnreadableImages:
     """The error where of so many images those cannot be read that `problems` says something of, each in a sentence."""
     *others, last = problems
     # Their list may be long; the sentence about the last one ends the line before it.
     listed = f"; the others: {', '.join(others)}." if others else "."
     return UnreadableImages(
-        f"{len(problems)} of {images} images cannot be read, at most {most_unreadable(images)} may be: "
+        f"{len(problems)} of {images} images cannot be read, {allowed(most_unreadable(images))}: "
         f"{problems[last].rstrip('.')}{listed}",
         tuple(problems),
     )

@@ -75,7 +75,7 @@ def test_images_that_hold_nothing_are_noticed_before_anything_starts(tmp_path: P
     (tmp_path / "dog" / "d.PNG").touch()
     with pytest.raises(
         UserError,
-        match=r"1 of 2\d images cannot be read, at most 0 may be: .*d\.PNG' cannot be read: it is an empty file",
+        match=r"1 of 2\d images cannot be read, none may be: .*d\.PNG' cannot be read: it is an empty file",
     ):
         check_data(folder_config(tmp_path))
 
@@ -90,6 +90,7 @@ def test_copies_in_another_class_or_split_are_said_to_be(tmp_path: Path) -> None
     assert present(examine_data(folder_config(tmp_path)).findings).rows()[-2:] == [
         ("repeated", "2", "images have the contents of one of another class (train/cat/2.png), such as "
                           "train/dog/linked.png"),
-        ("repeated", "1", "images have the contents of one of another split (train/cat/1.png), such as "
+        ("repeated", "1", "images have the contents of one of another split (train/cat/1.png), "
+                          "so that what is measured there comes out too high: remove all but one of each, such as "
                           "val/cat/again.png"),
     ]  # fmt: skip

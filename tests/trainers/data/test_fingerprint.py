@@ -188,3 +188,11 @@ def test_the_digits_have_one_too() -> None:
     found = digits_fingerprint()
     assert found == digits_fingerprint() and found.classes == tuple("0123456789")
     assert DataFingerprint.from_json(found.to_json()) == found
+
+
+def test_classes_whose_names_only_look_the_same_are_told_apart() -> None:
+    composed, decomposed = (
+        DataFiles(classes, (), (), {}).fingerprint() for classes in (("caf\xe9", "tea"), ("cafe\u0301", "tea"))
+    )
+    *_, said = summary_differences(composed, decomposed)
+    assert "differ in Unicode normalisation alone (they are 'cafe\\u0301' and 'caf\\xe9'): rename the first" in said
