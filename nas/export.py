@@ -6,6 +6,16 @@ python nas/export.py NAME --pick knee|accuracy|within=P%|max-flops=X|max-params=
 python nas/export.py --paper MODEL [NAME] [data=DATA data.root=DIR recipe.epochs=N ...] [--out DIR]
 """
 
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
 from search_spaces.ctrl_c import end_on_ctrl_c
 
 if __name__ == "__main__":
@@ -36,7 +46,7 @@ from nas.settings.arguments import add_search_places
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
-from search_spaces.machine import prepare_temporary_directory
+from search_spaces.machine import TORCH_ADDRESS_BYTES, check_address_space, prepare_temporary_directory
 from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
@@ -99,10 +109,11 @@ def main(arguments: Sequence[str]) -> int:
                 directory, ledger, options.pick, out,
                 onnx=options.onnx, register=options.register, alias=options.alias, tracking_uri=options.tracking_uri,
             )  # fmt: skip
+            prepare_temporary_directory()
+            check_address_space(TORCH_ADDRESS_BYTES)
             # Torch and MLflow take seconds to import; the list and a mistake do without.
             from nas.driver.bundle_export import export_bundle
 
-            prepare_temporary_directory()
             export_bundle(console, plan, directory, ledger)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
@@ -157,10 +168,11 @@ def _export_paper_model(console: Console, options: argparse.Namespace) -> None:
     bundle = paper_bundle(options.paper, options.settings, search)
     out = Path(options.out or f"bundles/{'' if options.name is None else f'{options.name}-'}{options.paper}")
     check_free(out)
+    prepare_temporary_directory()
+    check_address_space(TORCH_ADDRESS_BYTES)
     # Torch takes seconds to import; a mistake does without.
     from nas.driver.bundle_export import export_paper_model
 
-    prepare_temporary_directory()
     export_paper_model(console, bundle, out)
 
 

@@ -7,6 +7,16 @@ python nas/report.py NAME --serve [--port N]        the report while the search 
 python nas/report.py A B ...                        several fronts in one page and one picture, compared
 """
 
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
 from search_spaces.ctrl_c import end_on_ctrl_c
 
 if __name__ == "__main__":
@@ -23,6 +33,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas.driver.steps import LOADING_SECONDS, error_console, step
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
@@ -123,26 +134,32 @@ def _directory(options: argparse.Namespace, name: str) -> RunDirectory:
 
 
 def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
-    from nas.driver.commands import background_of
-    from nas.driver.stored_files import store_files
-    from nas.ledger.location import read_ledger
-    from nas.reporting.write import write_report
-    from trainers.storage.remote_folder import StorageLost
-
     if options.trained is not None and (options.open or options.out):
         raise UserError("--trained brings full trainings into MLflow, which --open and --out leave alone.")
     prepare_temporary_directory()
-    ledger = read_ledger(directory, options.ledger_url)
-    facts = ledger.header.facts(directory.name, ledger.most_latency_ms)
+    console = error_console()
+    with step(console, f"reading the ledger of {directory.name}", LOADING_SECONDS):
+        from nas.ledger.location import read_ledger
+
+        ledger = read_ledger(directory, options.ledger_url)
+        facts, records = ledger.header.facts(directory.name, ledger.most_latency_ms), ledger.records
     out = Path(options.out) if options.out else directory.report
     try:
-        page, *others = write_report(out, facts, ledger.records, background_of(directory, ledger.header))
+        with step(console, "writing the report", LOADING_SECONDS):
+            from nas.driver.commands import background_of
+            from nas.reporting.write import write_report
+
+            page, *others = write_report(out, facts, records, background_of(directory, ledger.header))
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
     print(page)
     if not options.out:
+        from nas.driver.stored_files import store_files
+        from trainers.storage.remote_folder import StorageLost
+
         try:
-            store_files(directory.stored_at(ledger.header.storage), [page, *others])
+            with step(console, "writing it to the storage", LOADING_SECONDS):
+                store_files(directory.stored_at(ledger.header.storage), [page, *others])
         except StorageLost as error:
             print(f"error: the storage {error}; the report is in {str(out)!r} alone", file=sys.stderr)
             return FAILURE
@@ -151,11 +168,12 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     if options.open or options.out or ledger.tracking is None:
         return SUCCESS
     tracking = TrackingSettings.from_kept(ledger.tracking, options.tracking_uri, "--tracking-uri URI")
-    from nas.driver.mlflow_catch_up import catch_up, trainings_of
+    with step(console, "bringing MLflow up to date", LOADING_SECONDS):
+        from nas.driver.mlflow_catch_up import catch_up, trainings_of
 
-    trained = trainings_of(directory, ledger, options.trained or ())
-    files = [page, *others, *([directory.summary] if directory.summary.is_file() else [])]
-    went_well, lines = catch_up(directory, ledger, tracking, files, trained)
+        trained = trainings_of(directory, ledger, options.trained or ())
+        files = [page, *others, *([directory.summary] if directory.summary.is_file() else [])]
+        went_well, lines = catch_up(directory, ledger, tracking, files, trained)
     for line in lines:
         print(line)
     return SUCCESS if went_well else FAILURE
@@ -173,9 +191,11 @@ def _compare(directories: list[RunDirectory], options: argparse.Namespace) -> in
     if options.trained is not None:
         raise UserError("--trained is for the report of one search.")
     prepare_temporary_directory()
-    from nas.driver.compared_searches import compare_searches
+    console = error_console()
+    with step(console, "comparing the searches", LOADING_SECONDS):
+        from nas.driver.compared_searches import compare_searches
 
-    comparison = compare_searches(directories, options.ledger_url, options.out)
+        comparison = compare_searches(directories, options.ledger_url, options.out)
     page, *_ = comparison.files
     for line in (*comparison.table, *comparison.lines, str(page)):
         print(line)
@@ -185,9 +205,10 @@ def _compare(directories: list[RunDirectory], options: argparse.Namespace) -> in
     if options.open or options.out or kept is None:
         return SUCCESS
     tracking = TrackingSettings.from_kept(kept, options.tracking_uri, "--tracking-uri URI")
-    from nas.driver.comparison_in_mlflow import compared_in_mlflow
+    with step(console, "bringing the comparison into MLflow", LOADING_SECONDS):
+        from nas.driver.comparison_in_mlflow import compared_in_mlflow
 
-    went_well, lines = compared_in_mlflow(comparison, directories[0], tracking)
+        went_well, lines = compared_in_mlflow(comparison, directories[0], tracking)
     for line in lines:
         print(line)
     return SUCCESS if went_well else FAILURE

@@ -3,7 +3,17 @@
 python nas/search.py --space resnet_stages [--help]
 """
 
-from search_spaces.ctrl_c import end_on_ctrl_c, loading
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
+from search_spaces.ctrl_c import end_on_ctrl_c, ending_on_ctrl_c
 
 if __name__ == "__main__":
     # What is imported next takes a while, and may not be installed.
@@ -22,7 +32,7 @@ from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
 from nas.driver.lock import check_free
 from nas.driver.plan import plan_search
-from nas.driver.steps import step
+from nas.driver.steps import LOADING_SECONDS, step
 from nas.settings.addresses import redacted
 from nas.settings.config_file import config_text
 from nas.settings.run_directory import check_writable, run_directory
@@ -36,8 +46,6 @@ from search_spaces.standard_streams import run_program
 CPUS = os.cpu_count() or 1
 # The largest file is Ray's object store, of 80 MB; the ledger, the MLflow store and logs stay far below.
 SEARCH_NEEDS = Needs(open_files=128 + 16 * CPUS, threads=200 + 40 * CPUS, file_bytes=160_000_000)
-# Loading takes some seconds everywhere, and a mistake that is found right after it is all that shall be said then.
-LOADING_SECONDS = 8.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
         with step(console, "looking at the data and for room to write"):
             data = check_search(command, directory)
         set_ray_environment(command.cluster)
-        with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS), loading():
+        with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS), ending_on_ctrl_c():
             from nas.driver.session import run_search
 
         return run_search(console, command, directory, data)

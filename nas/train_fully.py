@@ -3,7 +3,17 @@
 python nas/train_fully.py NAME [recipe.epochs=100] [--out DIR] [--device DEVICE]
 """
 
-from search_spaces.ctrl_c import end_on_ctrl_c, loading
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
+from search_spaces.ctrl_c import end_on_ctrl_c, ending_on_ctrl_c
 
 if __name__ == "__main__":
     # What is imported next takes a while, and may not be installed.
@@ -68,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         ledger = read_ledger(directory, options.ledger_url)
         check_full_training(directory, ledger, options.overrides)
         # Torch takes seconds to import; a mistake on the command line does without.
-        with loading():
+        with ending_on_ctrl_c():
             from nas.driver.full_trainings import train_fully
 
         return train_fully(console, options, directory, ledger)

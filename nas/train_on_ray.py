@@ -3,7 +3,17 @@
 python nas/train_on_ray.py BUNDLE --processes N [--address auto] [--gpus-per-process 1] [what trainers/train.py takes]
 """
 
-from search_spaces.ctrl_c import end_on_ctrl_c, loading
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
+from search_spaces.ctrl_c import end_on_ctrl_c, ending_on_ctrl_c
 
 if __name__ == "__main__":
     # What is imported next takes a while, and may not be installed.
@@ -67,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
             check_cluster(cluster)
             prepare_machine(NEEDS)
             set_ray_environment(cluster)
-            with loading():
+            with ending_on_ctrl_c():
                 from nas.driver.training_on_ray import train_on_ray
 
             command = " ".join(map(shell_word, ["python", sys.argv[0], *arguments]))

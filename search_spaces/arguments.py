@@ -76,6 +76,10 @@ class ArgumentParser(argparse.ArgumentParser):
         return message if is_flag else f"{found[1]} is {word!r}: expected a value that does not begin with '-'"
 
     def error(self, message: str) -> NoReturn:
+        for word in self._words:
+            is_flag = not word.startswith("-") or word.partition("=")[0] in self._option_string_actions
+            if not is_flag and os.path.isfile(word):
+                raise UserError(f"{word!r} is taken for a flag: name that file ./{word}.")
         prefix = "unrecognized arguments: "
         if not message.startswith(prefix):
             raise UserError(f"{self._with_value(message)} (see --help).")

@@ -25,8 +25,8 @@ def raise_on_ctrl_c() -> None:
 
 
 @contextlib.contextmanager
-def loading() -> Iterator[None]:
-    """Has Ctrl-C end this process while modules are imported in the context."""
+def ending_on_ctrl_c() -> Iterator[None]:
+    """Has Ctrl-C end this process in the context: while modules are imported, or where there is nothing to undo."""
     previous = signal.getsignal(signal.SIGINT)
     end_on_ctrl_c()
     try:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from search_spaces.errors import UserError
 
+# What a process maps that loads torch and its compiled kernels, and what one that trains takes besides.
+TORCH_ADDRESS_BYTES, TRAINING_ADDRESS_BYTES = 2_000_000_000, 3_000_000_000
 # What temporary files take: logs, sockets, copies of a ledger.
 LEAST_TEMPORARY_BYTES = 50_000_000
 # A socket's path has 107 bytes, of which Ray takes 68 for its own names.
@@ -26,18 +28,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """How many files a program's largest process has open at a time, how many threads it has with its children, and
-    how many bytes its largest file takes."""
+    """How many files a program's largest process has open at a time, how many threads it has with its children, how
+    many bytes its largest file takes, and how many a process maps."""
 
     open_files: int
     threads: int
     file_bytes: int
+    address_bytes: int = TRAINING_ADDRESS_BYTES
 
 
 def prepare_machine(needs: Needs) -> None:
     """Raises the limits of open files and of their size where that is allowed, and sees that there are a place for
     temporary files and room for threads. Raises UserError where there is not enough."""
     prepare_temporary_directory()
+    check_address_space(needs.address_bytes)
     _allow_open_files(needs.open_files)
     allow_file_bytes(needs.file_bytes)
     for limit, used, name in _thread_limits():
@@ -78,6 +82,17 @@ def temporary_trouble(directory: str) -> str | None:
     except OSError as error:
         return "is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"cannot be written ({error.strerror})"
     return None if free >= LEAST_TEMPORARY_BYTES else f"has {free / 1e6:.1f} MB free"
+
+
+def check_address_space(needed: int) -> None:
+    """Raises UserError where a process may not map so many bytes: what is loaded then ends it without a word, or with
+    one of its own."""
+    hard = _limit_below(resource.RLIMIT_AS, needed)
+    if hard is not None:
+        raise UserError(
+            f"a process may have {hard / 1e6:,.0f} MB of address space, and this takes some {needed / 1e6:,.0f} MB: "
+            "raise that limit (ulimit -v unlimited)."
+        )
 
 
 def allow_file_bytes(needed: int) -> None:

@@ -3,6 +3,16 @@
 python trainers/compare.py DIR... [--out DIR]
 """
 
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
 from search_spaces.ctrl_c import end_on_ctrl_c
 
 if __name__ == "__main__":

@@ -3,7 +3,17 @@
 python trainers/predict.py BUNDLE IMAGE... [--json] [--top N]
 """
 
-from search_spaces.ctrl_c import end_on_ctrl_c
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
+from search_spaces.ctrl_c import end_on_ctrl_c, ending_on_ctrl_c
 
 if __name__ == "__main__":
     # What is imported next takes a while.
@@ -13,14 +23,16 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError, printable
-from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
-from search_spaces.machine import prepare_temporary_directory
+from search_spaces.exit_codes import MISTAKE, SUCCESS
+from search_spaces.machine import TORCH_ADDRESS_BYTES, check_address_space, prepare_temporary_directory
 from search_spaces.pasted_commands import shell_word
+from search_spaces.paths import user_path
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.bundle.document import read_bundle, weights_digest
@@ -36,21 +48,28 @@ SHOWN = 3
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 2 on a user's mistake, unreadable images too, 130 for an interruption."""
     try:
-        options = _parser().parse_args(list(arguments))
-        directory = Path(options.bundle)
-        bundle = read_bundle(directory)
-        weights_digest(directory)
-        _check(options)
-        prepare_temporary_directory()
-        from trainers.bundle.prediction import predict
-
-        predictions = predict(directory, bundle, options.images)
-        return _print_json(predictions, options.top) if options.json else _print_text(predictions, options.top)
+        # Torch would print what it is interrupted by, or make another error of it.
+        with ending_on_ctrl_c():
+            return _predict(_parser().parse_args(list(arguments)))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+
+
+def _predict(options: argparse.Namespace) -> int:
+    named, problems = _named(options.images)
+    directory = Path(options.bundle)
+    bundle = read_bundle(directory)
+    weights_digest(directory)
+    _check(options.top, named)
+    prepare_temporary_directory()
+    check_address_space(TORCH_ADDRESS_BYTES)
+    from trainers.bundle.prediction import Prediction, predict
+
+    # In their order, but for those that cannot be named, which come last.
+    unnamed = (Prediction(printable(image), problem=problem) for image, problem in problems.items())
+    predictions = chain(predict(directory, bundle, named), unnamed)
+    return _print_json(predictions, options.top) if options.json else _print_text(predictions, options.top)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=path, help="directory that an export or a training wrote")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=path, help="files of pictures")
+    # One whose name cannot be does not keep the others from their answers.
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="files of pictures")
     parser.add_argument("--json", action="store_true", help="print a list of objects, one a picture, as JSON")
     parser.add_argument(
         "--top",
@@ -73,10 +93,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(options: argparse.Namespace) -> None:
-    if options.top is not None and options.top < 1:
-        raise UserError(f"--top is {options.top}: expected 1 or more.")
-    for image in options.images:
+def _named(images: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The paths of pictures as they are meant, and those whose names are no text, each with what is wrong with it.
+
+    Raises UserError where a path cannot be for another reason.
+    """
+    paths: list[str] = []
+    problems: dict[str, str] = {}
+    for image in images:
+        try:
+            image.encode()
+        except UnicodeEncodeError:
+            problems[image] = f"image {image!r} cannot be read: its name is no text in UTF-8: rename it."
+            continue
+        if not image:
+            raise UserError("IMAGE is empty: expected the file of a picture.")
+        paths.append(user_path(image))
+    return paths, problems
+
+
+def _check(top: int | None, images: Sequence[str]) -> None:
+    if top is not None and top < 1:
+        raise UserError(f"--top is {top}: expected 1 or more.")
+    for image in images:
         if not Path(image).is_file():
             what = "is a directory" if Path(image).is_dir() else "is not there"
             hint = f" Did you mean {_inside(Path(image))}?" if Path(image).is_dir() else ""

@@ -4,6 +4,16 @@ python trainers/train.py BUNDLE [data=cifar10] [data.root=DIR] [recipe.epochs=10
 torchrun --nproc-per-node 8 trainers/train.py BUNDLE ...
 """
 
+if __name__ == "__main__":
+    import os
+    import sys
+
+    # Where nobody has installed the project, it is found beside this script.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from search_spaces.installed import require_installed
+
+    require_installed()
+
 from search_spaces.ctrl_c import end_on_ctrl_c
 
 if __name__ == "__main__":
@@ -21,7 +31,7 @@ from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.devices import check_device
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
-from search_spaces.machine import prepare_machine
+from search_spaces.machine import TRAINING_ADDRESS_BYTES, check_address_space, prepare_machine
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.stopping import TERMINATED, EndedEarly, StopSignals
@@ -199,6 +209,7 @@ def _config_text(settings: "TrainSettings") -> str:
 
 
 def _prepare(options: argparse.Namespace, settings: "TrainSettings", bundle: "Bundle") -> "Plan":
+    check_address_space(TRAINING_ADDRESS_BYTES)
     from trainers.full.plan import TRAINING_NEEDS, prepare
 
     prepare_machine(TRAINING_NEEDS)

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.driver.steps import LOADING_SECONDS, error_console, step
 from nas.settings.address_checks import check_tracking_uri
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
 from nas.settings.command import Command
 from nas.settings.compose import compose_settings, override_of
 from nas.settings.config_file import read_config
 from nas.settings.header import SearchHeader
+from nas.settings.run_directory import check_new_name
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
 from nas.settings.search_settings import (
     ClusterSettings,
@@ -39,6 +41,8 @@ def read_command(arguments: Sequence[str]) -> Command:
         raise UserError("--resume and --fork name the search themselves: leave out --name.")
     if options.fork and not options.resume:
         raise UserError(f"--fork {options.fork} begins with the results of a search: expected --resume NAME, too.")
+    if (new := options.fork or options.name) is not None:
+        check_new_name(new)
     if options.resume and options.config:
         raise UserError(
             "--config is for a search that begins: leave it out with --resume, which has the settings of the ledger."
@@ -99,11 +103,12 @@ def _absolute_store(tracking: TrackingSettings) -> TrackingSettings:
 
 def _resumed(options: argparse.Namespace, overrides: Sequence[Override]) -> Command:
     """The command that goes on with a search as it was, but for what it may change, or that forks it."""
-    # Optuna and SQLAlchemy, which a new search reads its command without.
-    from nas.ledger.location import found_run, open_ledger
-
     url = _ledger_url(overrides)
-    ledger = open_ledger(found_run(options.runs_dir, options.resume, url), url)
+    with step(error_console(), f"reading the ledger of {options.resume}", LOADING_SECONDS):
+        # Optuna and SQLAlchemy, which a new search reads its command without.
+        from nas.ledger.location import found_run, open_ledger
+
+        ledger = open_ledger(found_run(options.runs_dir, options.resume, url), url)
     header = ledger.header
     space_name, mapping, space_file = _space_to_go_on_with(options.space, header, overrides)
     settings = {"data": header.data.to_json(), "training": header.training.to_json(), "search": header.search.to_json()}

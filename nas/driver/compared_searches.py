@@ -10,7 +10,7 @@ from nas.ledger.location import read_ledger
 from nas.records.comparison import ComparedSearch, check_comparable, common_box, differences, groups
 from nas.reporting.comparison import write_comparison
 from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_rows, difference_lines
-from nas.settings.run_directory import RunDirectory
+from nas.settings.run_directory import COMPARISONS, RunDirectory
 from search_spaces.errors import UserError
 
 # A directory's name is no longer than this, of 255 that file systems take.
@@ -33,7 +33,7 @@ def compare_searches(directories: Sequence[RunDirectory], ledger_url: str | None
     ledgers = [read_ledger(directory, ledger_url) for directory in directories]
     searches = [_compared(directory, ledger) for directory, ledger in zip(directories, ledgers, strict=True)]
     notes = check_comparable(searches)
-    target = Path(out) if out else directories[0].runs / "comparisons" / _name([search.name for search in searches])
+    target = Path(out) if out else directories[0].runs / COMPARISONS / _name([search.name for search in searches])
     try:
         files = write_comparison(target, searches, notes)
     except OSError as error:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import psutil
@@ -34,8 +35,8 @@ _SHOW_CURSOR = b"\x1b[?25h"
 class Interruption:
     """Listens to Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP for as long as its context lasts; entered in the main thread.
 
-    The first signal sets it. A second Ctrl-C, or the end of the grace time, kills the processes below this one, prints
-    `last_words` and ends the process: the ledger and the checkpoints are sound at any moment.
+    The first signal sets it. A second Ctrl-C, or the end of the grace time, kills the processes below this one, calls
+    `last_deed`, prints `last_words` and ends the process: the ledger and the checkpoints are sound at any moment.
     """
 
     def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -44,6 +45,7 @@ class Interruption:
         self._signal: int | None = None
         self._deadline: float | None = None
         self._under_way = False
+        self.last_deed: Callable[[], None] | None = None
         self.last_words = ""
 
     def __enter__(self) -> "Interruption":
@@ -97,6 +99,8 @@ class Interruption:
         `message` and `exit_code` are for when no signal has come, which would be the reason then.
         """
         kill_descendants()
+        if self.last_deed is not None:
+            self.last_deed()
         if sys.stdout.isatty():
             _write(1, _SHOW_CURSOR)
         if self._signal is None:

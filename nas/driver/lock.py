@@ -32,12 +32,17 @@ def driver_lock(directory: RunDirectory) -> Iterator[None]:
         _write_holder(descriptor)
         yield
     finally:
-        if not directory.has_ledger:
-            with contextlib.suppress(OSError):
-                directory.data_index.unlink(missing_ok=True)
-                directory.lock.unlink()
-                directory.path.rmdir()
+        leave_unbegun(directory)
         os.close(descriptor)
+
+
+def leave_unbegun(directory: RunDirectory) -> None:
+    """Takes away the directory of a search into which no ledger came. Only for whoever holds its lock."""
+    if not directory.has_ledger:
+        with contextlib.suppress(OSError):
+            directory.data_index.unlink(missing_ok=True)
+            directory.lock.unlink()
+            directory.path.rmdir()
 
 
 def living_holder(directory: RunDirectory) -> DriverRun | None:

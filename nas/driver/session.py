@@ -14,7 +14,7 @@ from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
 from nas.driver.limits_in_force import LimitsInForce
-from nas.driver.lock import driver_lock
+from nas.driver.lock import driver_lock, leave_unbegun
 from nas.driver.open_ledger import search_ledger
 from nas.driver.progress import ProgressView
 from nas.driver.requests import Requests
@@ -55,6 +55,10 @@ from trainers.data.datasets import ExaminedData
 from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 
+# What is said where a search is ended while it starts.
+_NEVER_BEGAN = "\nended before it began: nothing was written; start it again with the same command\n"
+_WENT_NOT_ON = "\nended before it went on: nothing has changed; start it again with the same command\n"
+
 
 def run_search(console: Console, command: Command, directory: RunDirectory, data: ExaminedData) -> int:
     """Runs a search that was checked (`nas.driver.checks`); an orderly end where it is interrupted. The exit code.
@@ -62,6 +66,8 @@ def run_search(console: Console, command: Command, directory: RunDirectory, data
     Raises UserError.
     """
     with Interruption() as interrupted, driver_lock(directory), ExitStack() as at_end:
+        interrupted.last_deed = functools.partial(leave_unbegun, directory)
+        interrupted.last_words = _WENT_NOT_ON if command.resume else _NEVER_BEGAN
         _announce(console, command, data.summary, data.findings)
         _search(console, command, directory, data, interrupted, at_end)
         return interrupted.exit_code

@@ -19,6 +19,13 @@ T = TypeVar("T")
 SAID_AFTER_SECONDS = 2.0
 SAID_AGAIN_SECONDS = 7.0
 SILENCE_SECONDS = 15.0
+# Loading takes some seconds everywhere, and a mistake that is found right after it is all that shall be said then.
+LOADING_SECONDS = 8.0
+
+
+def error_console() -> Console:
+    """Standard error as it is written to while standard output is for results alone."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 @contextlib.contextmanager

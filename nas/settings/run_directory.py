@@ -15,6 +15,9 @@ from trainers.storage.address import StorageAddress
 from trainers.storage.remote_folder import RemoteFolder
 
 DEFAULT_RUNS_DIRECTORY = "runs"
+# In the runs directory, beside the searches: where several are compared, and MLflow's database and files.
+COMPARISONS = "comparisons"
+_NOT_OF_SEARCHES = (COMPARISONS, "mlflow.db", "mlflow-artifacts")
 
 LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -132,14 +135,28 @@ def run_directory(runs: str, name: str) -> RunDirectory:
     return RunDirectory(Path(runs).resolve(), name)
 
 
+def check_new_name(name: str) -> None:
+    """Raises UserError where a search cannot be called so, since something else has that name in the runs directory."""
+    if name.casefold() in _NOT_OF_SEARCHES:
+        raise UserError(
+            f"search name {name!r} is that of another part of the runs directory: expected another, as {name}-1."
+        )
+
+
 def existing_run(runs: str, name: str) -> RunDirectory:
     """The directory of a search that has a ledger. Raises UserError naming the nearest where there is none."""
     directory = run_directory(runs, name)
     if not directory.has_ledger:
+        if directory.lock.is_file():
+            raise UserError(
+                f"search {name!r} has not begun: {str(directory.path)!r} holds no ledger. Unless something is starting "
+                "it, start it again with the command that it was to begin with."
+            )
         names = search_names(directory.runs)
+        unbegun = "One that was ended before it began left nothing: start it again with its first command."
         if not names:
-            raise UserError(f"unknown search {name!r}: there is none in {str(directory.runs)!r}.")
-        raise unknown_name("search", name, names)
+            raise UserError(f"unknown search {name!r}: there is none in {str(directory.runs)!r}. {unbegun}")
+        raise UserError(f"{unknown_name('search', name, names)} {unbegun}")
     return directory
 
 

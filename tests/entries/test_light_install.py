@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from search_spaces.extras import SEARCH_PACKAGES
+from search_spaces.programs import MODULES, PROGRAMS
 from tests.project.rooms import FRAMEWORKS, PROJECT
 from tests.support.bundles import SUMMARY, provenance
 from tests.support.images import make_images
@@ -154,6 +155,18 @@ def test_a_command_of_the_search_names_the_extra(light: Path, place: Path, comma
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
     for expected in ("needs the extra 'search'", "ray", "mlflow", "optuna", "hydra", "pip install"):
         assert expected in done.stderr
+
+
+@pytest.mark.parametrize("script", [script for script, _ in PROGRAMS.values() if script not in MODULES])
+def test_a_python_without_the_project_is_told_what_to_enter(tmp_path: Path, script: str) -> None:
+    """As one outside of `.venv`: it has nothing but the standard library, and stands anywhere."""
+    command = [sys.executable, "-S", "-E", str(PROJECT / script), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith(
+        f"error: this Python, {sys.executable!r}, lacks numpy, yaml, torch, which the project"
+    )
+    assert f"source {PROJECT}/.venv/bin/activate\n" in done.stderr
 
 
 IMPORT = "import torchvision.datasets, torchvision.transforms.v2; print(len(torchvision.models.list_models()))"

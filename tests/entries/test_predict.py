@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,27 @@ def test_what_cannot_be_read_is_named_and_the_others_are_predicted(
     assert [list(answer) for answer in json.loads(output)][1] == ["image", "error"] and error.count("\n") == 1
 
 
+def test_a_picture_whose_name_is_no_text_is_named_after_the_answers_for_the_others(
+    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, images, _ = found
+    for name in (b"\xff.png", b"caf\xe9.png"):
+        os.link(images[0], os.fsencode(tmp_path) + b"/" + name)
+    nameless = [str(tmp_path / os.fsdecode(name)) for name in (b"\xff.png", b"caf\xe9.png")]
+    arguments = [str(bundle), nameless[0], images[0], nameless[1], images[1]]
+    assert main(arguments) == 2
+    output, error = capsys.readouterr()
+    assert [line.partition(": ")[0] for line in output.splitlines()] == images[:2]
+    assert [line.partition(" cannot be read: ")[2] for line in error.splitlines()] == [
+        "its name is no text in UTF-8: rename it."
+    ] * 2
+    assert f"image '{tmp_path}/\\udcff.png' cannot" in error
+    assert main([*arguments, "--json"]) == 2
+    answers = json.loads(capsys.readouterr().out)
+    assert [list(answer)[1] for answer in answers] == ["class", "class", "error", "error"]
+    assert main([str(bundle), nameless[0]]) == 2
+
+
 def test_what_training_refuses_is_refused_here_too(
     found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +143,7 @@ def test_classes_that_nobody_knows_have_their_numbers(tmp_path: Path, capsys: py
         (["{bundle}", "{nowhere}"], "is not there: expected the file of a picture"),
         (["{bundle}", "{folder}"], "folder' is a directory: expected the file of a picture. Did you mean {folder}/*?"),
         (["{bundle}", "{above}"], "is a directory: expected the file of a picture. Did you mean {above}/*/*?"),
+        (["{bundle}", ""], "IMAGE is empty: expected the file of a picture"),
         (["{bundle}", "{image}", "--top", "0"], "--top is 0: expected 1 or more"),
         (["{bundle}", "{image}", "--jsn"], "Did you mean '--json'?"),
         (["{weightless}", "{image}"], "holds no weights"),
@@ -144,6 +167,16 @@ def test_a_mistake_is_one_line(
     output, error = capsys.readouterr()
     said = message.replace("{folder}", f"'{tmp_path}/above/a folder'").replace("{above}", f"{tmp_path}/above")
     assert output == "" and error.startswith("error: ") and said in error and error.count("\n") == 1
+
+
+def test_a_picture_that_is_named_as_a_flag_is_to_be_named_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-dash.png").write_bytes(b"")
+    for arguments in (["bundle", "-dash.png"], ["bundle", "a.png", "-dash.png"]):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err == "error: '-dash.png' is taken for a flag: name that file ./-dash.png.\n"
 
 
 def test_a_transparent_picture_of_another_size_is_taken_too(

@@ -85,6 +85,19 @@ def test_a_search_that_runs_is_not_disturbed(runs: Path) -> None:
     ledger.register(TrialRecord(number, architecture, 1, 1, seed=0, outcome="running"), tiny_space())
 
 
+def test_what_takes_long_is_said(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever takes a moment already counts as long here."""
+    monkeypatch.setattr("nas.report.LOADING_SECONDS", 0.0)
+    where = ("--runs-dir", str(runs))
+    assert main(["small", *where]) == 0
+    output, error = capsys.readouterr()
+    assert output.splitlines()[0].endswith("front.html")
+    said = [line for line in error.splitlines() if line.endswith(" …")]
+    assert said == ["reading the ledger of small …", "writing the report …"]
+
+
 def test_a_page_is_opened_on_demand(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,7 +114,9 @@ def test_a_page_is_opened_on_demand(
     # As on a server: the page is there all the same.
     assert main(["small", "--runs-dir", str(runs), "--open"]) == 0
     output, error = capsys.readouterr()
-    assert output.strip().endswith("front.html") and error.startswith("no browser could be started here")
+    assert output.strip().endswith("front.html") and error.splitlines()[-1].startswith(
+        "no browser could be started here"
+    )
 
 
 def test_mistakes_are_one_line(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

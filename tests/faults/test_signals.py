@@ -31,6 +31,7 @@ with Interruption(grace_seconds=float(sys.argv[1])) as interrupted:
         interrupted.claim()
     subprocess.Popen(["sh", "-c", "sleep 600 & wait"])
     interrupted.last_words = "the way back\\n"
+    interrupted.last_deed = lambda: print("tidied", flush=True)
     print("ready", flush=True)
     while not interrupted.is_set():
         threading.Event().wait(0.05)
@@ -71,8 +72,20 @@ def test_a_signal_while_a_search_starts_ends_all_processes_at_once() -> None:
     process, below = waiting(60, "starting")
     process.send_signal(signal.SIGINT)
     output, error = process.communicate(timeout=30)
-    assert process.returncode == 130 and output == "the way back\n" and error == ""
+    assert process.returncode == 130 and output == "tidied\nthe way back\n" and error == ""
     assert left_over(below) == []
+
+
+def test_a_search_that_is_ended_while_it_starts_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+    process = start(tmp_path, "nas/search.py", "--space", "resnet_stages", "data=digits", "--name", "one")
+    directory = tmp_path / "runs" / "one"
+    wait_for((directory / "driver.lock").exists, process)
+    process.send_signal(signal.SIGTERM)
+    output, error = process.communicate(timeout=120)
+    assert process.returncode == 143 and "Traceback" not in error
+    # Had it begun before the signal came, it would end in order.
+    said = "\nended before it began: nothing was written; start it again with the same command\n"
+    assert (directory / "ledger.db").exists() or (output.endswith(said) and not directory.exists())
 
 
 @pytest.mark.parametrize(("grace_seconds", "again"), [(60, [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]), (0.5, [])])
@@ -86,7 +99,7 @@ def test_a_second_ctrl_c_or_the_end_of_the_grace_time_ends_all_processes(
         assert process.poll() is None
         process.send_signal(number)
     output, error = process.communicate(timeout=30)
-    assert process.returncode == 143 and output == "the way back\n"
+    assert process.returncode == 143 and output == "tidied\nthe way back\n"
     assert ("the time for an orderly end is over" in error) == (not again)
     assert left_over(below) == []
 

@@ -81,6 +81,15 @@ def test_the_limit_of_a_files_size_is_raised_as_far_as_that_goes() -> None:
     assert run("ulimit -f 78125", file_bytes=80_000_000).returncode == 0
 
 
+def test_the_limit_of_address_space_is_raised_as_far_as_that_goes() -> None:
+    assert run("ulimit -Sv 2000000").returncode == 0
+    done = run("ulimit -v 2000000")
+    assert done.stderr == (
+        "error: a process may have 2,048 MB of address space, and this takes some 3,000 MB: raise that limit "
+        "(ulimit -v unlimited).\n"
+    )
+
+
 def test_a_limit_of_threads_is_named() -> None:
     # No user has this number, and so no name either; root is not limited.
     done = run('ulimit -u 40; set -- setpriv --reuid 54321 --clear-groups "$@"')

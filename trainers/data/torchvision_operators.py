@@ -6,17 +6,17 @@ sets, transforms and models need neither.
 python -m trainers.data.torchvision_operators
 
 has every program of the environment find them declared that imports torchvision, where that is needed: it copies this
-file into the environment, beside a line that Python runs as it starts. So this file imports nothing of the project, and
-torch only once torchvision is asked for.
+file into the environment, beside a line that Python runs as it starts. So this file imports nothing of the project,
+torch only once torchvision is asked for, and nothing else that takes long: nobody handles Ctrl-C yet.
 """
 
-import importlib.util
 import sys
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 # The copy in an environment, and the file that Python reads as it starts.
 COPY = "declared_torchvision_operators"
@@ -27,6 +27,9 @@ def declare_missing_operators() -> bool:
 
     Raises ModuleNotFoundError where torchvision is not installed.
     """
+    import importlib.util
+    from pathlib import Path
+
     import torch
 
     if hasattr(torch, _KEPT):
@@ -50,10 +53,10 @@ def declare_missing_operators() -> bool:
 _KEPT = "_declared_torchvision_operators"
 
 
-class _Declaring(Loader):
+class _Declaring:
     """Loads torchvision, once its operators are there."""
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: "Loader") -> None:
         self._loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -67,11 +70,14 @@ class _Declaring(Loader):
         return getattr(self._loader, name)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
+    """Finds torchvision to be loaded so."""
+
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path) if name == "torchvision" else None
         if spec is not None and spec.loader is not None:
-            spec.loader = _Declaring(spec.loader)
+            declaring: Any = _Declaring(spec.loader)
+            spec.loader = declaring
         return spec
 
 
@@ -84,6 +90,7 @@ def main() -> int:
     """Mends this environment where it has to be. The exit code: 0."""
     # Here, since Python reads this file whenever it starts.
     import sysconfig
+    from pathlib import Path
 
     packages = Path(sysconfig.get_path("purelib"))
     copy, line = packages / f"{COPY}.py", packages / f"{COPY}.pth"

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.search import main as search
 from nas.settings.run_directory import check_writable, existing_run, run_directory
 from search_spaces.errors import UserError
 
@@ -36,6 +37,28 @@ def test_an_unknown_search_names_the_nearest(tmp_path: Path) -> None:
     assert existing_run(str(tmp_path), "mine").name == "mine"
     with pytest.raises(UserError, match=r"expected one of mine. Did you mean 'mine'"):
         existing_run(str(tmp_path), "mien")
+
+
+def test_a_search_that_was_killed_while_it_started_has_not_begun(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "driver.lock").touch()
+    with pytest.raises(
+        UserError, match=r"search 'mine' has not begun: '.*/mine' holds no ledger\. .* start it again with"
+    ):
+        existing_run(str(tmp_path), "mine")
+    with pytest.raises(
+        UserError, match=r"One that was ended before it began left nothing: start it again with its first"
+    ):
+        existing_run(str(tmp_path), "other")
+
+
+@pytest.mark.parametrize("name", ["comparisons", "Comparisons", "mlflow.db", "mlflow-artifacts"])
+@pytest.mark.parametrize("flags", [["--name"], ["--resume", "old", "--fork"]])
+def test_a_new_search_takes_no_name_of_another_part_of_the_runs_directory(
+    name: str, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(["--space", "resnet_stages", "data=digits", "--plan", *flags, name]) == 2
+    assert f"search name {name!r} is that of another part of the runs directory" in capsys.readouterr().err
 
 
 def test_a_runs_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
