@@ -13,8 +13,8 @@ _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
 def user_path(text: str) -> str:
     """The path that a user typed, with `~` or `~NAME` at its beginning taken for that home.
 
-    Raises UserError where no home is known, its bytes are no text or hold a zero, or it is too long or leads in a
-    circle.
+    Raises UserError where no home is known, its bytes are no text or hold a zero, it is too long or leads in a circle,
+    and where nothing is there and it has white space around it or a line break in it.
     """
     if "\0" in text:
         raise UserError(f"path {text!r} cannot be: no path holds a zero byte.")
@@ -31,6 +31,12 @@ def user_path(text: str) -> str:
     except OSError as error:
         if error.errno in _IMPOSSIBLE:
             raise UserError(f"path {text!r} cannot be: {error.strerror}.") from None
+        if path != path.strip() or "\n" in path:
+            meant = " ".join(path.split("\n")).strip()
+            raise UserError(
+                f"path {text!r} has white space around it or a line break in it, and is not there. Did you mean "
+                f"{meant!r}?"
+            ) from None
     return path
 
 
@@ -44,4 +50,6 @@ def check_can_be_directory(directory: Path, said: str) -> None:
     try:
         Path(tempfile.mkdtemp(prefix=".probe-", dir=existing)).rmdir()
     except OSError as error:
-        raise UserError(f"{said}: {str(existing)!r} is not writable ({error.strerror}).") from None
+        # What the kernel shows as a directory says of any new name that it is not there.
+        reason = "nothing can be made there" if error.errno == errno.ENOENT else error.strerror
+        raise UserError(f"{said}: {str(existing)!r} is not writable ({reason}).") from None

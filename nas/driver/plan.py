@@ -8,6 +8,7 @@ from rich.table import Table
 from nas.driver.checks import check_ledger, check_reachable, kept_index
 from nas.driver.findings_table import print_findings
 from nas.driver.texts import print_pasted, print_table, print_text
+from nas.driver.unanswered import unanswered
 from nas.records.objectives import nouns
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
@@ -34,11 +35,18 @@ def plan_search(console: Console, command: Command, directory: RunDirectory) -> 
         print_pasted(
             console, f"\nnot in {root} yet: the search unpacks the archive of {coming.name} there, or downloads it"
         )
+        _warn(console, command)
         return
     data = examine_data(command.data, kept_index(command, directory), download=False)
     check_ledger(command, directory, data)
     print_plan(console, command.space, data.summary, command.search, command.training.epochs)
     print_findings(console, data.findings)
+    _warn(console, command)
+
+
+def _warn(console: Console, command: Command) -> None:
+    for line in unanswered(command):
+        print_text(console, f"\nwarning: {line}")
 
 
 def print_plan(console: Console, space: Space, data: DataSummary, search: SearchSettings, epochs: int) -> None:

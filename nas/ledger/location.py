@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nas.ledger.database import claimed, has_study, ledger_url
 from nas.ledger.ledger import Ledger
-from nas.settings.addresses import redacted, whole_address
+from nas.settings.addresses import redacted, redacted_address, whole_address
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory
 from nas.settings.search_settings import LEDGER_VARIABLE, LedgerSettings
@@ -103,7 +103,7 @@ def _existing_url(directory: RunDirectory, url: str | None) -> str:
         return ledger_url(directory.ledger)
     noted = directory.ledger_note.read_text(encoding="utf-8").strip()
     if url is not None and redacted(url) != noted:
-        raise UserError(f"the ledger of search {directory.name!r} is at {noted}, not at {redacted(url)}.")
+        raise UserError(f"the ledger of search {directory.name!r} is at {noted}, not at {redacted_address(url)}.")
     whole = whole_address(noted, url, LEDGER_VARIABLE)
     if whole is None:
         raise UserError(

@@ -7,9 +7,10 @@ import difflib
 import importlib.util
 import re
 
-from nas.settings.addresses import redacted
+from nas.settings.addresses import redacted_address
 from nas.settings.sqlite_addresses import sqlite_path
 from search_spaces.errors import UserError
+from search_spaces.extras import install_command
 
 LEDGER_EXPECTED = "postgresql://USER:PASSWORD@HOST/DATABASE"
 TRACKING_EXPECTED = "http://HOST:PORT of an MLflow server, or sqlite:////PATH of a file"
@@ -20,7 +21,7 @@ _DRIVERS = {"postgresql": "psycopg2", "mysql": "MySQLdb", "mssql": "pyodbc"}
 # The module of a driver that is called otherwise in an address.
 _MODULES = {"mysqldb": "MySQLdb", "mysqlconnector": "mysql"}
 # What pip knows a module by, where that is another name.
-_PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+_PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 
 _ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:[^\s?]*@)?(?P<host>\[[^\]/?#]*\]|[^:/?#@\s]*)(?::(?P<port>[^/?#]*))?(?:[/?#]\S*)?"
@@ -41,7 +42,7 @@ def check_tracking_uri(uri: str, name: str) -> None:
         _check_place(uri, name, TRACKING_EXPECTED, host_needed=True)
     elif uri != "databricks" and scheme != "databricks":
         near = difflib.get_close_matches(scheme, ("http", "https", "sqlite"), n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0] + redacted(uri)[len(scheme) :]!r}?" if near else ""
+        hint = f" Did you mean {near[0] + redacted_address(uri)[len(scheme) :]!r}?" if near else ""
         raise UserError(f"{_said(uri, name)}: expected {TRACKING_EXPECTED}.{hint}")
 
 
@@ -57,10 +58,12 @@ def check_driver(url: str, name: str) -> None:
     dialect, _, driver = _scheme(url).partition("+")
     module = _MODULES.get(driver, driver) or _DRIVERS[dialect]
     if importlib.util.find_spec(module) is None:
-        package = _PACKAGES.get(module, module)
+        # What the project itself connects by comes with an extra, in the version that it is tested with.
+        command = (
+            install_command("postgresql") if module == "psycopg" else f"pip install {_PACKAGES.get(module, module)!r}"
+        )
         raise UserError(
-            f"{_said(url, name)}: the Python package {module}, which connects with it, is not installed: "
-            f"pip install '{package}'."
+            f"{_said(url, name)}: the Python package {module}, which connects with it, is not installed: {command}."
         )
 
 
@@ -75,11 +78,30 @@ def _scheme(uri: str) -> str:
 
 def _check_place(uri: str, name: str, expected: str, *, host_needed: bool = False) -> None:
     match = _ADDRESS.fullmatch(uri)
+    _check_password(uri, name)
     if match is None or (host_needed and not match["host"]):
         raise UserError(f"{_said(uri, name)}: expected {expected}.")
     port = match["port"]
-    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536):
+    if port is not None and not (port.isascii() and port.isdigit()):
+        # It may be a password, so it is not shown.
+        raise UserError(
+            f"{_said(uri, name)}: what follows the colon is no port, expected a number from 1 to 65535. Of a user and "
+            f"a password, expected {expected}."
+        )
+    if port is not None and not 0 < int(port[:6]) < 65_536:
         raise UserError(f"{_said(uri, name)}, of port {port!r}: expected a number from 1 to 65535.")
+
+
+def _check_password(uri: str, name: str) -> None:
+    """Checks that user and password are written so that their end can be seen."""
+    before, at, _ = uri.rpartition("@")
+    held = next((character for character in before if character.isspace() or character in "?#"), None)
+    # A query may have an @ of its own, after the place.
+    if at and held is not None and (held.isspace() or "@" not in uri.partition(held)[0]):
+        raise UserError(
+            f"{_said(uri, name)}: its user or password holds {held!r}: percent-encode the password, "
+            f"{''.join(f'%{byte:02X}' for byte in held.encode())} for {held!r}, @ as %40."
+        )
 
 
 def _check_sqlite(uri: str, name: str) -> None:
@@ -100,4 +122,4 @@ def _check_sqlite(uri: str, name: str) -> None:
 
 
 def _said(uri: str, name: str) -> str:
-    return f"{name} is {redacted(uri)!r}"
+    return f"{name} is {redacted_address(uri)!r}"

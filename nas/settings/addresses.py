@@ -7,17 +7,57 @@ import os
 import re
 from urllib.parse import unquote
 
-# What stands before the "@" of an address, and query values that name a secret.
-_USER_INFO = re.compile(r"(?<=://)(?!/)\S*(?=@)")
-_SECRET_VALUE = re.compile(r"(?<=[?&;])((?:[a-z_]*password|[a-z_]*token|[a-z_]*secret|[a-z_]*key)=)([^&\s;]*)", re.I)
+# What stands before the "@" of an address, but for the words that say what is expected there, and query values that
+# name a secret.
+_USER_INFO = re.compile(r"(?<=://)(?!/|USER:PASSWORD@)\S*(?=@)")
+_SECRET_NAME = "[a-z_]*(?:password|passwd|pwd|token|secret|key)"
+_SECRET_VALUE = re.compile(rf"(?<=[?&;])({_SECRET_NAME}=)([^&\s;]*)", re.I)
+# The same in whatever was typed for an address: white space may be part of the value, or stand between two.
+_TYPED_VALUE = re.compile(
+    rf"(?<![a-z_])({_SECRET_NAME}\s*=\s*)('[^']*'?|\"[^\"]*\"?|.*?(?=\s+\w+\s*=|[&;]|$))", re.I | re.S
+)
+# What an address begins with, the colon or a slash too few, and what stands there in the place of a port.
+_BEGINNING = re.compile(
+    r"\s*(?:(?:jdbc:)?[a-z][\w+.-]*://|(?:postgres(?:ql)?|mysql|mssql|https?|sqlite)(?:\+\w+)?[:/]+)", re.I
+)
+_NO_PORT = re.compile(r"((?:\[[^\]]*\]|[^:/?#@\[\s]*):)(?!\d*(?:[/?#]|$)).*", re.S)
+# What a message quotes.
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 HIDDEN = "***"
 
 MLFLOW_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
-def redacted(uri: str) -> str:
-    """`uri` with `***` for the user and the password in it, and for secrets among its query values."""
-    return _SECRET_VALUE.sub(rf"\g<1>{HIDDEN}", _USER_INFO.sub(HIDDEN, uri))
+def redacted(text: str) -> str:
+    """`text`, such as an address or what was said of some, with `***` for user, password, and secret query values.
+
+    Where it quotes an address, that may be malformed."""
+    found = _QUOTED.sub(lambda match: _redacted_quotation(match.group()), text)
+    return _SECRET_VALUE.sub(rf"\g<1>{HIDDEN}", _USER_INFO.sub(HIDDEN, found))
+
+
+def redacted_address(typed: str) -> str:
+    """What was typed for an address with `***` for all in it that may be a secret, however malformed it is."""
+    beginning = found.group() if (found := _BEGINNING.match(typed)) else ""
+    rest = typed[len(beginning) :]
+    if beginning.lstrip().lower().startswith("sqlite"):
+        return typed
+    if "@" in rest:
+        rest = f"{HIDDEN}@{rest.rpartition('@')[2]}"
+    elif (found := _NO_PORT.match(rest)) is not None:
+        # What cannot be a port may be a password that lacks what follows it.
+        rest = found[1] + HIDDEN
+    return beginning + _TYPED_VALUE.sub(rf"\g<1>{HIDDEN}", rest)
+
+
+def _redacted_quotation(quotation: str) -> str:
+    mark, inside = quotation[0], quotation[1:-1]
+    scheme, slashes, rest = inside.partition("://")
+    if "@" not in rest or rest.startswith("/"):
+        return quotation
+    # KEY=ADDRESS, as it was typed.
+    key, equals, scheme = scheme.rpartition("=")
+    return f"{mark}{key}{equals}{redacted_address(scheme + slashes + rest)}{mark}"
 
 
 def without_secrets(text: str, uri: str) -> str:

@@ -25,6 +25,8 @@ SCHEDULERS = ("pareto", "asha", "none")
 MOST_PROCESSES = 1024
 KEPT_CHECKPOINTS = ("front", "all", "none")
 
+# MLflow's own limit.
+LONGEST_EXPERIMENT = 500
 # Holds the address of the ledger where the command line shall not.
 LEDGER_VARIABLE = "NAS_LEDGER_URL"
 
@@ -256,10 +258,19 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrackingSettings:
-    """Which MLflow store a search is written to; `uri` None is a SQLite store in the runs directory."""
+    """Which MLflow store a search is written to; `uri` None is a SQLite store in the runs directory.
+
+    Raises UserError on an experiment whose name is longer than MLflow takes.
+    """
 
     uri: str | None
     experiment: str
+
+    def __post_init__(self) -> None:
+        if len(self.experiment) > LONGEST_EXPERIMENT:
+            raise UserError(
+                f"tracking.experiment has {len(self.experiment)} characters: MLflow takes at most {LONGEST_EXPERIMENT}."
+            )
 
     @classmethod
     def from_json(cls, data: object) -> "TrackingSettings":

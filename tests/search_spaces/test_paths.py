@@ -23,9 +23,20 @@ def test_what_can_be_no_path_is_said(tmp_path: Path) -> None:
         ("x" * 300, "File name too long"),
         (str(tmp_path / "loop"), "Too many levels of symbolic links"),
         (os.fsdecode(b"runs\xff"), "is no text: expected a name in UTF-8"),
+        (
+            "runs\n",
+            r"'runs\\n' has white space around it or a line break in it, and is not there. Did you mean 'runs'",
+        ),
+        (" my runs", "Did you mean 'my runs'"),
     ):
         with pytest.raises(UserError, match=message):
             user_path(text)
+
+
+def test_white_space_may_be_in_a_path_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / " a\nb ").mkdir()
+    assert user_path(f"{tmp_path}/ a\nb ") == f"{tmp_path}/ a\nb "
+    assert user_path(f"{tmp_path}/ a new one") == f"{tmp_path}/ a new one"
 
 
 def test_a_flag_says_which_it_is() -> None:
@@ -52,5 +63,5 @@ def test_why_a_directory_cannot_be_is_said(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"^--out 'x': '.*/file' is a file, expected a directory"):
             check_can_be_directory(place, "--out 'x'")
     # No directory of the kernel's can have others in it, whoever asks.
-    with pytest.raises(UserError, match=r"^--out 'x': '/proc' is not writable"):
+    with pytest.raises(UserError, match=r"^--out 'x': '/proc' is not writable \(nothing can be made there\)"):
         check_can_be_directory(Path("/proc/foo"), "--out 'x'")

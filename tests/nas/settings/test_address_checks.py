@@ -1,5 +1,7 @@
 """Addresses that cannot be: refused before anything is started, whoever names them."""
 
+import importlib.util
+import socket
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from search_spaces.errors import UserError
         ("http://", "expected http://HOST:PORT"),
         ("http://:5000", "expected http://HOST:PORT"),
         ("http://host:50000000", "of port '50000000': expected a number from 1 to 65535"),
-        ("http://host:port", "of port 'port'"),
+        ("http://host:secret", r"'http://host:\*\*\*': what follows the colon is no port, expected .* from 1"),
         ("http://host name", "expected http://HOST:PORT"),
         ("file:///tmp/mlruns", "expected http://HOST:PORT"),
         ("ftp://host", "expected http://HOST:PORT"),
@@ -65,7 +67,41 @@ def test_no_ledger_can_be_there(url: str, monkeypatch: pytest.MonkeyPatch, capsy
         check_ledger_url(url, "ledger.url")
     monkeypatch.setenv("NAS_LEDGER_URL", url)
     assert search(["--space", "resnet_stages", "data=digits", "--plan"]) == 2
-    assert f"NAS_LEDGER_URL is {url!r}" in capsys.readouterr().err
+    shown = url.replace(":x/db", ":***")
+    assert f"NAS_LEDGER_URL is {shown!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["ledger.url", "tracking.uri", "NAS_LEDGER_URL"])
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("sec ret", "holds ' ': percent-encode the password, %20 for ' ', @ as %40."),
+        ("sec?ret", "holds '?': percent-encode the password, %3F"),
+        ("sec\nret", "percent-encode the password, %0A"),
+        ("sec\u00a0ret", "percent-encode the password, %C2%A0"),
+    ],
+)
+def test_a_password_that_has_to_be_encoded_is_not_shown(
+    setting: str, password: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"postgresql://me:{password}@localhost:1/db"
+    monkeypatch.setenv("NAS_LEDGER_URL", url if setting == "NAS_LEDGER_URL" else "")
+    override = [] if setting == "NAS_LEDGER_URL" else [f"{setting}={url}"]
+    assert search(["--space", "resnet_stages", "data=digits", "--plan", *override]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {setting} is 'postgresql://***@localhost:1/db': ") and said in error
+    assert "sec" not in error and "ret" not in error
+
+
+def test_what_is_expected_names_the_place_of_the_password(capsys: pytest.CaptureFixture[str]) -> None:
+    assert search(["--space", "resnet_stages", "data=digits", "--plan", "ledger.url=host/db"]) == 2
+    assert "expected postgresql://USER:PASSWORD@HOST/DATABASE." in capsys.readouterr().err
+
+
+def test_an_address_in_the_wrong_place_is_shown_without_its_password(capsys: pytest.CaptureFixture[str]) -> None:
+    for argument in ("ledger=postgresql://me:sec ret@host/db", "postgresql://me:sec ret@host/db"):
+        assert search(["--space", "resnet_stages", "data=digits", "--plan", argument]) == 2
+        assert "ret" not in capsys.readouterr().err
 
 
 def test_a_missing_driver_is_named_as_pip_knows_it() -> None:
@@ -73,6 +109,38 @@ def test_a_missing_driver_is_named_as_pip_knows_it() -> None:
         check_driver("postgresql+nothere://host/db", "ledger.url")
 
 
+@pytest.mark.skipif(importlib.util.find_spec("psycopg") is not None, reason="it is installed")
+def test_the_driver_of_ledgers_comes_with_an_extra() -> None:
+    with pytest.raises(UserError, match=r"package psycopg, .* is not installed: pip install '.*\[postgresql\]'\.$"):
+        check_driver("postgresql+psycopg://host/db", "ledger.url")
+
+
 def test_the_other_commands_name_their_flag() -> None:
     with pytest.raises(UserError, match="--tracking-uri is 'htp://x': expected http://"):
         TrackingSettings.from_kept({"uri": None, "experiment": "e"}, "htp://x", "--tracking-uri URI")
+
+
+def test_a_plan_says_which_servers_do_not_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for proxy in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+    monkeypatch.setenv("COLUMNS", "400")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        plan = ["--space", "resnet_stages", "data=digits", "--plan", f"tracking.uri=http://me:secret@127.0.0.1:{port}"]
+        assert search(plan) == 0
+        assert "warning" not in capsys.readouterr().out
+    assert search(plan) == 0
+    said = f"warning: the MLflow store, http://***@127.0.0.1:{port}, does not answer now (Connection refused)"
+    assert said in capsys.readouterr().out
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    assert search(plan) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_an_experiment_of_too_long_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = ["--space", "resnet_stages", "data=digits", "--plan", "tracking.experiment="]
+    assert search([*plan[:-1], plan[-1] + 600 * "x"]) == 2
+    assert capsys.readouterr().err == "error: tracking.experiment has 600 characters: MLflow takes at most 500.\n"
+    assert search([*plan[:-1], plan[-1] + 500 * "x"]) == 0

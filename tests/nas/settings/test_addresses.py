@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.settings.addresses import redacted, without_secrets
+from nas.settings.addresses import redacted, redacted_address, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,39 @@ def test_an_error_is_shown_without_the_secrets_of_the_address(text: str) -> None
 
 def test_a_text_without_secrets_stays_as_it_is() -> None:
     assert without_secrets("disk full", "postgresql://me:pw@host/db") == "disk full"
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("postgresql://me:p w@host:1/db", "postgresql://***@host:1/db"),
+        ("postgresql://me:p?w#x/y@z@host/db", "postgresql://***@host/db"),
+        ("postgresql://me:p\tw\n@host/db", "postgresql://***@host/db"),
+        ("postgresql:/me:pw@host/db", "postgresql:/***@host/db"),
+        ("postgresql//me:pw@host/db", "postgresql//***@host/db"),
+        ("postgresql:///me:pw@host/db", "postgresql://***@host/db"),
+        ("jdbc:postgresql://me:pw@host/db", "jdbc:postgresql://***@host/db"),
+        ("postgre sql://me:pw@host/db", "***@host/db"),
+        ("me:pw@host/db", "***@host/db"),
+        ("postgresql://me:pw", "postgresql://me:***"),
+        ("postgresql://me:pw/x host/db", "postgresql://me:***"),
+        ("me:pw", "me:***"),
+        ("https://host/?password=p w", "https://host/?password=***"),
+        ("https://host/?passwd=p&x=1", "https://host/?passwd=***&x=1"),
+        ("host=localhost password='p w' dbname=db", "host=localhost password=*** dbname=db"),
+        ("host=localhost password = p w dbname=db", "host=localhost password = *** dbname=db"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+        ("localhost:5000", "localhost:5000"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+        ("", ""),
+    ],
+)
+def test_no_secret_of_a_malformed_address_is_shown(typed: str, shown: str) -> None:
+    assert redacted_address(typed) == shown
+
+
+def test_what_a_message_quotes_is_shown_without_the_secrets_of_a_malformed_address() -> None:
+    said = "override 'ledger=postgresql://me:p w@host/db': expected 'http://HOST' or \"postgresql://me:it's @x@host\"."
+    shown = "override 'ledger=postgresql://***@host/db': expected 'http://HOST' or \"postgresql://***@host\"."
+    assert redacted(said) == shown
+    assert redacted("'/home/a' and 'a@b' and 'file:///a@b'") == "'/home/a' and 'a@b' and 'file:///a@b'"
