@@ -21,9 +21,9 @@ from trainers.batch_layout import BatchLayout, layout_of
 from trainers.batch_norm import finish_step, grouped_norms
 from trainers.data.image_folders import unreadable_files
 from trainers.data.images import Images
-from trainers.data.loader_processes import LoadersStopped
+from trainers.data.loader_processes import LoadersStopped, deaths_in_words
 from trainers.epoch_result import EpochResult
-from trainers.evaluation import autocast, evaluate, sum_over_processes
+from trainers.evaluation import autocast, evaluate, evaluation_batches, sum_over_processes
 from trainers.exact_sums import ExactGradients, in_batch_order
 from trainers.measurement import Measurement, measure
 from trainers.optimizer import make_optimizer, update_average
@@ -35,6 +35,9 @@ from trainers.training_batches import TrainingBatches, mixes
 
 # Every so many steps the loss is looked at; looking makes a GPU wait for its queue.
 STEPS_BETWEEN_CHECKS = 20
+# So many steps before an epoch ends the first images of its evaluation are asked for: its loader processes have little
+# left to read ahead.
+STEPS_AHEAD = 16
 
 
 class Diverged(Exception):
@@ -64,6 +67,9 @@ class Training:
     each part on its own where a group is larger. `layout` is by default one pass of one process, all in one group.
 
     `evaluation` takes what `trainers.evaluation.evaluate` does, and gives the loss and what stands for the accuracy.
+
+    Neither an evaluation nor the epoch after it waits for its first images: they are read while the one before them is
+    still at work.
     """
 
     def __init__(
@@ -98,6 +104,8 @@ class Training:
         self._train_data, self._validation_data = train_data, validation_data
         share = share_of(self._layout, rank, mixes=mixes(recipe))
         self._batches = TrainingBatches(train_data, recipe, seed, self._layout.batch_size, share, self.device)
+        # What was begun to be read of the next evaluation.
+        self._to_evaluate: Iterator[tuple[Tensor, Any]] | None = None
         # Those that were met before the training was taken up.
         self._unreadable: dict[str, list[str]] = {}
         self._batch_size = self._layout.batch_size
@@ -133,6 +141,11 @@ class Training:
         `state_dict` and `position` say there is where a training goes on, whatever is raised. Raises Diverged where
         the loss is no longer finite.
         """
+        if self.epoch >= self.recipe.epochs:
+            return
+        batches = self._batches.epoch(self.epoch + 1, self.step)
+        # At first, too: loader processes that are started before there are gradients keep no copy of them.
+        self._read_evaluation_ahead()
         while self.epoch < self.recipe.epochs:
             start, before = time.perf_counter(), self._seconds
 
@@ -140,8 +153,13 @@ class Training:
                 self._seconds = before + time.perf_counter() - start
                 between_steps()
 
-            train_loss, learning_rate = self._train_epoch(self.epoch + 1, timed_between_steps)
-            val_loss, val_accuracy = self.evaluate(self._validation_data, timed_between_steps)
+            with deaths_in_words():
+                train_loss, learning_rate = self._train_epoch(self.epoch + 1, batches, timed_between_steps)
+                self._read_evaluation_ahead()
+                if self.epoch + 1 < self.recipe.epochs:
+                    batches = self._batches.epoch(self.epoch + 2, 0)
+                begun, self._to_evaluate = self._to_evaluate, None
+                val_loss, val_accuracy = self.evaluate(self._validation_data, timed_between_steps, begun)
             if not math.isfinite(val_loss):
                 raise Diverged(self.epoch + 1)
             self.epoch += 1
@@ -150,8 +168,16 @@ class Training:
             seconds = before + time.perf_counter() - start
             yield EpochResult(self.epoch, train_loss, val_loss, val_accuracy, learning_rate, seconds)
 
-    def evaluate(self, data: Images, between_batches: Callable[[], None] = lambda: None) -> tuple[float, float]:
-        """(loss, accuracy) of the evaluated model. `between_batches` is called after each batch."""
+    def evaluate(
+        self,
+        data: Images,
+        between_batches: Callable[[], None] = lambda: None,
+        begun: Iterator[tuple[Tensor, Any]] | None = None,
+    ) -> tuple[float, float]:
+        """(loss, accuracy) of the evaluated model. `between_batches` is called after each batch.
+
+        `begun` are the batches of these images, if they are begun to be read.
+        """
         return self._evaluation(
             self.evaluated_model,
             data,
@@ -161,7 +187,14 @@ class Training:
             rank=self._rank,
             world_size=self._world_size,
             between_batches=between_batches,
+            begun=begun,
         )
+
+    def _read_evaluation_ahead(self) -> None:
+        if self._to_evaluate is None:
+            self._to_evaluate = evaluation_batches(
+                self._validation_data, self.device, self._evaluation_batch, self._rank, self._world_size
+            )
 
     def measure(self, data: Images, classes: int, between_batches: Callable[[], None] = lambda: None) -> Measurement:
         """What the evaluated model makes of a split, in detail. `between_batches` is called after each batch."""
@@ -241,11 +274,15 @@ class Training:
         # The optimizer would take the tensors themselves, and its steps would then change `state`.
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
 
-    def _train_epoch(self, epoch: int, between_steps: Callable[[], None]) -> tuple[float, float]:
-        """The mean loss and the last learning rate of epoch `epoch`, counted from 1, from the step on that it is at."""
+    def _train_epoch(
+        self, epoch: int, batches: Iterator[tuple[Tensor, BatchTargets]], between_steps: Callable[[], None]
+    ) -> tuple[float, float]:
+        """The mean loss and the last learning rate of epoch `epoch`, counted from 1, by the batches that are left."""
         self._network.train()
         first = (epoch - 1) * self.steps_per_epoch
-        for images_BCHW, targets in self._waited_for(self._batches.epoch(epoch, self.step)):
+        for images_BCHW, targets in self._waited_for(batches):
+            if self.step + STEPS_AHEAD >= self.steps_per_epoch:
+                self._read_evaluation_ahead()
             done = first + self.step
             learning_rate = learning_rate_at(self.recipe, done, self.steps_per_epoch)
             self._loss_sum += self._step(images_BCHW, targets, learning_rate, ema_decay_at(self.recipe, done))

@@ -46,7 +46,10 @@ class TrainingBatches:
         return len(self.data) // self.batch_size
 
     def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, BatchTargets]]:
-        """The (P, C, H, W) images and the targets of each step of an epoch, counted from 1, from `first_step` on."""
+        """The (P, C, H, W) images and the targets of each step of an epoch, counted from 1, from `first_step` on.
+
+        Files begin to be read at once, so that the first batches may wait ready.
+        """
         recipe, steps = self.recipe, self.steps_per_epoch
         samples_SB = epoch_samples(self.seed, epoch, len(self.data), steps, self.batch_size, recipe.repeats)
         samples_SL = list(samples_SB[first_step:, self.share.place_L])
@@ -54,8 +57,10 @@ class TrainingBatches:
             recipe.augment, self.seed, epoch, recipe.policy, recipe.policy_magnitude, train_image_size_at(recipe, epoch)
         )
         batches = self.data.batches(samples_SL, self.device, augmentation)
-        for sample_L, (images_LCHW, labels_L) in zip(samples_SL, batches, strict=True):
-            yield self._finished(epoch, sample_L, images_LCHW, labels_L)
+        return (
+            self._finished(epoch, sample_L, images_LCHW, labels_L)
+            for sample_L, (images_LCHW, labels_L) in zip(samples_SL, batches, strict=True)
+        )
 
     def _finished(
         self, epoch: int, sample_L: Tensor, images_LCHW: Tensor, labels_L: Any

@@ -118,7 +118,7 @@ class Ours:
         training = self._training
         waited = training.waited_seconds
         self._epoch += 1
-        training._train_epoch(self._epoch, lambda: None)
+        training._train_epoch(self._epoch, training._batches.epoch(self._epoch, 0), lambda: None)
         training.step = 0
         return training.steps_per_epoch * self._recipe.batch_size, training.waited_seconds - waited
 

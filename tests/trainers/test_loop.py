@@ -1,14 +1,18 @@
 """Training: exact continuation, dependence on the seed alone, and how batches are drawn."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from search_spaces.architecture import Architecture, Convolution
 from search_spaces.errors import UserError
+from tests.support.images import folder_config, make_images
+from trainers.data.augmentation import Augmentation
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data, load_train_validation
 from trainers.data.images import MemoryImages
@@ -146,3 +150,75 @@ def test_a_loss_that_is_not_finite_ends_the_epoch(splits: Splits) -> None:
         list(run.epochs())
     assert caught.value.epoch == 1 == run.epoch + 1
     assert str(caught.value) == "the loss is not finite in epoch 1"
+
+
+class Told:
+    """Images that note in a list when batches of them are asked for, and when the first is handed out."""
+
+    def __init__(self, images: MemoryImages, name: str, told: list[str]) -> None:
+        self.images, self.name, self.told = images, name, told
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(
+        self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
+    ) -> Iterator[tuple[Tensor, Any]]:
+        name = self.name if augmentation is None else f"{self.name} {augmentation.epoch}"
+        self.told.append(f"{name} asked")
+        return self._handed_out(self.images.batches(indices, device, augmentation), f"{name} begins")
+
+    def _handed_out(self, batches: Iterator[tuple[Tensor, Any]], note: str) -> Iterator[tuple[Tensor, Any]]:
+        for number, batch in enumerate(batches):
+            self.told += [note] if number == 0 else []
+            yield batch
+
+
+def test_the_first_images_of_an_evaluation_and_of_the_next_epoch_are_asked_for_before_they_are_needed(
+    splits: Splits,
+) -> None:
+    told: list[str] = []
+    train, validation = Told(first_images(splits[0], 80), "train", told), Told(first_images(splits[1], 8), "val", told)
+    recipe = dataclasses.replace(RECIPE, epochs=2, batch_size=4, norm_batch=0)
+    model = seeded_model(TINY, SUMMARY, 0)
+    for _ in Training(model, train, validation, recipe, seed=0, device="cpu").epochs():
+        told.append("result")
+    assert told == [
+        "train 1 asked", "val asked", "train 1 begins", "train 2 asked", "val begins", "result",
+        "train 2 begins", "val asked", "val begins", "result",
+    ]  # fmt: skip
+
+
+def test_loader_processes_change_nothing_of_a_training_nor_of_one_that_goes_on_within_an_epoch(tmp_path: Path) -> None:
+    root = make_images(tmp_path / "images", count=16)
+    recipe = dataclasses.replace(
+        RECIPE, epochs=3, batch_size=4, norm_batch=0, train_image_size=16, first_image_size=8, augment="resized_crop"
+    )
+
+    def begun(workers: int) -> Training:
+        data = folder_config(root, loader_workers=workers)
+        summary = check_data(data)
+        return Training(
+            seeded_model(TINY, summary, 0), *load_train_validation(data, keeps_in_memory=True), recipe,
+            seed=0, device="cpu",
+        )  # fmt: skip
+
+    whole, by_processes = begun(0), begun(1)
+    results = [without_time(result) for result in whole.epochs()]
+    assert [without_time(result) for result in by_processes.epochs()] == results
+    cut_off = begun(1)
+
+    def within_the_second_epoch() -> None:
+        if (cut_off.epoch, cut_off.step) == (1, 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(cut_off.epochs(within_the_second_epoch))
+    state = cut_off.state_dict() | cut_off.position()
+    # As a worker of a search has it: the same images, of which an epoch was left in the middle.
+    cut_off.load_state_dict(state)
+    assert [without_time(result) for result in cut_off.epochs()] == results[1:]
+    for one, other in zip(
+        whole.evaluated_model.state_dict().values(), cut_off.evaluated_model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)

@@ -59,4 +59,5 @@ class ClutteredImages:
         self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         epoch = 0 if augmentation is None else augmentation.epoch
-        return self.composed(epoch).batches(indices, device, augmentation)
+        # As a generator: nothing is composed before it is asked for.
+        yield from self.composed(epoch).batches(indices, device, augmentation)

@@ -9,6 +9,7 @@ Shapes: B batch, C channels, H height, W width.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation, crop_box, reach
@@ -24,7 +24,7 @@ from trainers.data.decoding import read_image
 from trainers.data.folder_sets import Part
 from trainers.data.images import Images, normalise
 from trainers.data.kept_images import Kept, KeptInFiles, NothingKept, kept_in_memory
-from trainers.data.loader_processes import read_batches
+from trainers.data.loader_processes import Batch, Loader
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.data.policies import changed_image
 from trainers.data.preprocessing import folder_resize
@@ -63,8 +63,8 @@ class FolderImages:
         self.workers = workers
         self.resize_first = resize_first
         self._cache, self._root, self._keeps_in_memory = cache, root, keeps_in_memory
-        # What is kept of the images that are trained on, and of those of an evaluation.
-        self._kept: dict[bool, Kept] = {}
+        # What reads the images that are trained on, and those of an evaluation.
+        self._loaders: dict[bool, Loader] = {}
         self.most_unreadable = most_unreadable(len(index))
         self.unreadable: dict[str, str] = {}
 
@@ -74,21 +74,18 @@ class FolderImages:
     def batches(
         self, indices: Iterable[Tensor], device: torch.device, augmentation: Augmentation | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        # Imported here, once: a loader process that is forked off later has it, and would else import it every epoch.
-        torchvision()
         size = self.image_size if augmentation is None else augmentation.image_size or self.image_size
-        kept = self._kept_of(trains=augmentation is not None)
-        dataset = _Decoded(self.files_I, size, augmentation, self.most_unreadable, self.resize_first, kept)
-        remedy = "It is left out." if augmentation is None else "Another stands in its place."
-        numbers = [index_B.tolist() for index_B in indices]
-        read = read_batches(
-            dataset,
-            numbers,
-            _collate,
-            processes=self.workers,
-            batch_bytes=3 * size**2 * max(map(len, numbers), default=0),
+        requests = [_Request(index_B.numpy(), size, augmentation) for index_B in indices]
+        read = self._loader(trains=augmentation is not None).batches(
+            requests,
+            batch_bytes=3 * size**2 * max((len(request.sample_B) for request in requests), default=0),
             pin_memory=device.type == "cuda",
         )
+        return self._prepared(
+            read, device, "It is left out." if augmentation is None else "Another stands in its place."
+        )
+
+    def _prepared(self, read: Iterator[Batch], device: torch.device, remedy: str) -> Iterator[tuple[Tensor, Tensor]]:
         for images_BCHW, index_B, problems in read:
             self._count(problems, remedy)
             if not len(index_B):
@@ -96,18 +93,23 @@ class FolderImages:
             images = normalise(images_BCHW.to(device, non_blocking=True), FOLDER_MEAN, FOLDER_STD)
             yield images, self.labels_I[index_B].to(device, non_blocking=True)
 
-    def _kept_of(self, *, trains: bool) -> Kept:
+    def _loader(self, *, trains: bool) -> Loader:
+        if trains not in self._loaders:
+            # Imported here, once: a loader process that is forked off later has it.
+            torchvision()
+            read = _Decoded(self.files_I, self.most_unreadable, self.resize_first, self._kept(trains=trains))
+            self._loaders[trains] = Loader(read, self.workers)
+        return self._loaders[trains]
+
+    def _kept(self, *, trains: bool) -> Kept:
         """Where images are kept: those to train on before they are augmented, those of an evaluation at their end."""
-        if trains not in self._kept:
-            files = [os.fsdecode(file) for file in self.files_I.tolist()]
-            kept: Kept = NothingKept()
-            if self._cache is not None:
-                kind = f"train-{self.resize_first or 'whole'}" if trains else f"evaluation-{self.image_size}"
-                kept = KeptInFiles(self._cache / kind, [os.path.relpath(name_of(file), self._root) for file in files])
-            elif self._keeps_in_memory:
-                kept = kept_in_memory(files, self.workers, None if trains else self.image_size)
-            self._kept[trains] = kept
-        return self._kept[trains]
+        files = [os.fsdecode(file) for file in self.files_I.tolist()]
+        if self._cache is not None:
+            kind = f"train-{self.resize_first or 'whole'}" if trains else f"evaluation-{self.image_size}"
+            return KeptInFiles(self._cache / kind, [os.path.relpath(name_of(file), self._root) for file in files])
+        if self._keeps_in_memory:
+            return kept_in_memory(files, self.workers, None if trains else self.image_size)
+        return NothingKept()
 
     def _count(self, problems: dict[str, str], remedy: str) -> None:
         """Takes note of files, and of what is wrong with each. Raises UnreadableImages where they are too many."""
@@ -130,57 +132,58 @@ _Item = tuple[Tensor, int, dict[str, str]]
 LEFT_OUT = -1
 
 
-class _Decoded(Dataset[_Item]):
-    """The image of a sample; where it cannot be read, the next one that can in training, and none in an evaluation.
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The samples of a batch, as images of `size` pixels, augmented or to be evaluated."""
+
+    sample_B: NDArray[np.int64]
+    size: int
+    augmentation: Augmentation | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """Batches of the images of samples; where one cannot be read, the next one that can in training, and none in an
+    evaluation.
 
     A problem is handed over as a value: an error raised in a loader process would come back wrapped in its trace.
     """
 
-    def __init__(
-        self,
-        files_I: Any,
-        image_size: int,
-        augmentation: Augmentation | None,
-        most_unreadable: int,
-        resize_first: int,
-        kept: Kept,
-    ) -> None:
-        self.files_I = files_I
-        self.resize_first = resize_first
-        self.kept = kept
-        self.image_size = image_size
-        self.augmentation = augmentation
-        self.most_unreadable = most_unreadable
+    files_I: Any
+    most_unreadable: int
+    resize_first: int
+    kept: Kept
 
-    def __len__(self) -> int:
-        return len(self.files_I)
+    def __call__(self, request: _Request) -> Batch:
+        return _collate([self._item(sample, request) for sample in request.sample_B.tolist()])
 
-    def __getitem__(self, sample: int) -> _Item:
-        index, further = sample % len(self), sample - sample % len(self)
+    def _item(self, sample: int, request: _Request) -> _Item:
+        size, augmentation = request.size, request.augmentation
+        index, further = sample % len(self.files_I), sample - sample % len(self.files_I)
         problems: dict[str, str] = {}
         while len(problems) <= self.most_unreadable:
             file = os.fsdecode(self.files_I[index])
             try:
-                image = self._image(index, file)
+                image = self._image(index, file, None if augmentation is not None else size)
             except UserError as error:
                 problems[file] = str(error)
-                if self.augmentation is None:
+                if augmentation is None:
                     break
-                index = (index + 1) % len(self)
+                index = (index + 1) % len(self.files_I)
                 continue
             functional = torchvision().transforms.v2.functional
-            if self.augmentation is not None:
-                image = _augmented(image, self.image_size, self.augmentation, index + further)
+            if augmentation is not None:
+                image = _augmented(image, size, augmentation, index + further)
             return functional.pil_to_tensor(image), index, problems
-        return torch.zeros(3, self.image_size, self.image_size, dtype=torch.uint8), LEFT_OUT, problems
+        return torch.zeros(3, size, size, dtype=torch.uint8), LEFT_OUT, problems
 
-    def _image(self, index: int, file: str) -> Any:
+    def _image(self, index: int, file: str, evaluated_size: int | None) -> Any:
         """The image to be augmented, or the square that is evaluated. Raises UserError where it cannot be read."""
         image = self.kept.get(index)
         if image is None:
             image = read_image(file)
-            if self.augmentation is None:
-                image = fitted(image, resize_shorter_side=folder_resize(self.image_size), size=self.image_size)
+            if evaluated_size is not None:
+                image = fitted(image, resize_shorter_side=folder_resize(evaluated_size), size=evaluated_size)
             elif 0 < self.resize_first < min(image.size):
                 image = resized(image, self.resize_first)
             self.kept.keep(index, image)

@@ -26,6 +26,7 @@ class Images(Protocol):
     ) -> Iterator[tuple[Tensor, Any]]:
         """(B, C, H, W) normalised float32 images in channels_last order and (B) labels, for each batch of indices.
 
+        Files begin to be read at once. Batches of the same kind that were asked for before are not handed out any more.
         Images that are no whole of one class have `trainers.targets.BatchTargets` of their own in place of labels.
 
         In training these are samples (`trainers.data.random_draws`), of which one image may have several, and images

@@ -1,16 +1,19 @@
 """Reading batches in loader processes, where a machine lets it, and an end in words where those die or hang."""
 
+import contextlib
 import functools
 import logging
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from search_spaces.errors import first_line
 
@@ -32,68 +35,155 @@ class LoadersStopped(Exception):
     """The loader processes have died, or hang."""
 
 
-def read_batches(
-    dataset: Dataset[Any],
-    batches: Sequence[list[int]],
-    collate: Callable[[Any], Batch],
-    *,
-    processes: int,
-    batch_bytes: int,
-    pin_memory: bool,
-) -> Iterator[Batch]:
-    """The batches of these indices, put together by `collate`, in order; of `batch_bytes` each.
-
-    They pass through pipes, which takes this process some 0.2 ms an image of 224 pixels, and to a GPU (`pin_memory`)
-    through shared memory where there is plenty. Where no process can be had, this one reads. Raises LoadersStopped
-    where the processes die or give nothing for LONGEST_SILENCE_SECONDS.
-    """
-    others = multiprocessing.active_children()
-    loader: Any = _loader(dataset, batches, collate, processes, batch_bytes, pin_memory)
+@contextlib.contextmanager
+def deaths_in_words() -> Iterator[None]:
+    """Raises LoadersStopped where torch says that loader processes have died, in the middle of whatever runs here."""
     try:
-        for batch in loader:
-            yield tuple(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in batch)
+        yield
     except RuntimeError as error:
         # torch has no error of its own for them.
         if not str(error).startswith("DataLoader "):
             raise
-        loader._shutdown_workers()
-        # One that is frozen is still there, and the end of this process would wait for it for ever.
-        for process in set(multiprocessing.active_children()) - set(others):
-            process.kill()
-            process.join()
         raise LoadersStopped(
             f"the loader processes gave nothing more ({first_line(error).rstrip('. ')}): with "
             "data.loader_workers=0 the process that trains reads the images."
         ) from error
 
 
-def _loader(
-    dataset: Dataset[Any],
-    batches: Sequence[list[int]],
-    collate: Callable[[Any], Batch],
-    processes: int,
-    batch_bytes: int,
-    pin_memory: bool,
-) -> Iterator[Batch]:
-    loader = functools.partial(DataLoader[Any], dataset, batch_sampler=batches, pin_memory=pin_memory)
-    if processes:
-        # A tensor goes through shared memory. Where that is full the batch is lost, and torch waits for it for ever, as
-        # it does for the tensor of a process that has frozen since.
-        shares_memory = pin_memory and READ_AHEAD * processes * batch_bytes < SHARE * _free_shared_memory()
-        passed = collate if shares_memory else functools.partial(_as_arrays, collate)
+class Loader:
+    """So many processes that make batches by `read`, which live as long as this does and not for an epoch alone.
+
+    They are copies of this process as it was when they were first needed, and keep what it held then: it is well to
+    need them before a training has filled its memory.
+    """
+
+    def __init__(self, read: Callable[[Any], Batch], processes: int) -> None:
+        self._read, self._count = read, processes
+        self._requests = _Requests()
+        self._processes: _Processes | None = None
+        self._turn = 0
+
+    def batches(self, requests: Sequence[Any], *, batch_bytes: int, pin_memory: bool) -> Iterator[Batch]:
+        """What `read` makes of each of these requests, in order, of `batch_bytes` at most; it begins to read at once.
+
+        Whatever an earlier call has not handed out yet is dropped. Batches pass through pipes, which takes this process
+        some 0.2 ms an image of 224 pixels, and to a GPU (`pin_memory`) through shared memory where there is plenty.
+        Where no process can be had, this one reads. Raises LoadersStopped, here or later, where the processes die or
+        give nothing for LONGEST_SILENCE_SECONDS.
+        """
+        self._turn += 1
+        with self._killed_where_they_stop():
+            read = self._begun(requests, batch_bytes, pin_memory)
+        return self._handed_out(read, self._turn)
+
+    def _begun(self, requests: Sequence[Any], batch_bytes: int, pin_memory: bool) -> Iterator[Any]:
+        if self._count:
+            # A tensor goes through shared memory. Where that is full the batch is lost, and torch waits for it for
+            # ever, as it does for the tensor of a process that has frozen since.
+            shares_memory = pin_memory and READ_AHEAD * self._count * batch_bytes < SHARE * _free_shared_memory()
+            self._requests.now = requests
+            try:
+                there = self._processes
+                if there is not None and there.passing == (pin_memory, shares_memory) and there.are_alive():
+                    return iter(there.loader)
+                self._processes = there = None  # Those there are end here.
+                return self._start(pin_memory, shares_memory)
+            except OSError as error:
+                _warn_once(
+                    f"No loader processes can be had here ({error.strerror or first_line(error)}), so the process that "
+                    "trains reads the images. They take a /dev/shm that can be written, and room within `ulimit -u`."
+                )
+        return iter(DataLoader(_Read(self._read), None, sampler=requests, collate_fn=_as_it_is, pin_memory=pin_memory))
+
+    def _start(self, pin_memory: bool, shares_memory: bool) -> Iterator[Any]:
+        others = set(multiprocessing.active_children())
+        multiprocessing.get_context().Lock()  # Without one torch's own attempt ends in the middle.
+        loader: DataLoader[Any] = DataLoader(
+            _Read(self._read),
+            None,
+            sampler=self._requests,
+            collate_fn=_as_it_is if shares_memory else _as_arrays,
+            num_workers=self._count,
+            persistent_workers=True,
+            prefetch_factor=READ_AHEAD,
+            pin_memory=pin_memory,
+            timeout=LONGEST_SILENCE_SECONDS,
+        )
+        read = iter(loader)
+        started = frozenset(set(multiprocessing.active_children()) - others)
+        self._processes = _Processes(loader, read, (pin_memory, shares_memory), started)
+        return read
+
+    def _handed_out(self, read: Iterator[Any], turn: int) -> Iterator[Batch]:
+        while True:
+            assert turn == self._turn, "other batches were asked for since"
+            with self._killed_where_they_stop():
+                batch = next(read, None)
+            if batch is None:
+                return
+            yield tuple(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in batch)
+
+    @contextlib.contextmanager
+    def _killed_where_they_stop(self) -> Iterator[None]:
         try:
-            multiprocessing.get_context().Lock()  # Without one torch's own attempt ends in the middle.
-            return iter(loader(num_workers=processes, collate_fn=passed, timeout=LONGEST_SILENCE_SECONDS))
-        except OSError as error:
-            _warn_once(
-                f"No loader processes can be had here ({error.strerror or first_line(error)}), so the process that "
-                "trains reads the images. They take a /dev/shm that can be written, and room within `ulimit -u`."
-            )
-    return iter(loader(collate_fn=collate))
+            with deaths_in_words():
+                yield
+        except LoadersStopped:
+            self._kill()
+            raise
+
+    def _kill(self) -> None:
+        if self._processes is None:
+            return
+        self._processes.read._shutdown_workers()
+        # One that is frozen is still there, and the end of this process would wait for it for ever.
+        for process in self._processes.started:
+            process.kill()
+            process.join()
+        self._processes = None
 
 
-def _as_arrays(collate: Callable[[Any], Batch], items: Any) -> Batch:
-    return tuple(part.numpy() if isinstance(part, Tensor) else part for part in collate(items))
+@dataclass(frozen=True, slots=True)
+class _Processes:
+    """Processes that have started, what hands their batches out, and how those get here: pinned, and through shared
+    memory, each or not.
+    """
+
+    loader: "DataLoader[Any]"
+    read: Any
+    passing: tuple[bool, bool]
+    started: frozenset[BaseProcess]
+
+    def are_alive(self) -> bool:
+        return all(process.is_alive() for process in self.started)
+
+
+class _Requests(Sampler[Any]):
+    """What is asked for now: processes that live on take what this says when they are asked again."""
+
+    def __init__(self) -> None:
+        self.now: Sequence[Any] = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.now)
+
+
+class _Read(Dataset[Batch]):
+    """A function as torch takes it."""
+
+    def __init__(self, read: Callable[[Any], Batch]) -> None:
+        self._read = read
+
+    def __getitem__(self, request: Any) -> Batch:
+        return self._read(request)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _as_arrays(batch: Any) -> Batch:
+    return tuple(part.numpy() if isinstance(part, Tensor) else part for part in batch)
 
 
 def _free_shared_memory() -> int:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trainers.detection.coco_data import CocoData
 from trainers.detection.coco_images import CocoImages, placement
-from trainers.evaluation import autocast, sum_over_processes
+from trainers.evaluation import autocast, evaluation_shares, sum_over_processes
 
 # COCO's twelve numbers in pycocotools' order: average precision and average recall, over ten thresholds of overlap but
 # for AP50 and AP75; of objects of any size, or of up to 32² pixels, up to 96², and more; of 100 detections, or as many.
@@ -53,11 +53,12 @@ class CocoEvaluation:
         rank: int,
         world_size: int,
         between_batches: Callable[[], None],
+        begun: Iterator[tuple[Tensor, Any]] | None = None,
     ) -> tuple[float, float]:
         """(loss, mean average precision) of a detector. The same in all processes, each of which takes a share."""
         loss, scores = self.measure(
             model, images, device, batch_size,
-            precision=precision, rank=rank, world_size=world_size, between_batches=between_batches,
+            precision=precision, rank=rank, world_size=world_size, between_batches=between_batches, begun=begun,
         )  # fmt: skip
         precision_found = scores.scores["AP"]
         assert precision_found is not None, "there are boxes to find"
@@ -74,16 +75,17 @@ class CocoEvaluation:
         rank: int,
         world_size: int,
         between_batches: Callable[[], None],
+        begun: Iterator[tuple[Tensor, Any]] | None = None,
     ) -> tuple[float, CocoScores]:
-        """The mean loss on these images, and all of COCO's numbers."""
-        mine = torch.arange(rank, len(images), world_size)
+        """The mean loss on these images, and all of COCO's numbers. `begun` is as in `trainers.evaluation.evaluate`."""
+        parts = evaluation_shares(len(images), batch_size, rank, world_size)
+        read = images.batches(parts, device) if begun is None else begun
         sums = torch.zeros(2, dtype=torch.float64, device=device)
         found: list[dict[str, Any]] = []
         was_training = model.training
         try:
             with torch.inference_mode(), autocast(device, precision):
-                parts = torch.split(mine, batch_size)
-                batches = iter(zip(parts, images.batches(parts, device), strict=True))
+                batches = iter(zip(parts, read, strict=True))
                 for _ in range(math.ceil(math.ceil(len(images) / world_size) / batch_size)):
                     for index_B, (images_BCHW, targets) in itertools.islice(batches, 1):
                         with _giving_losses(model):

@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from search_spaces.errors import UserError
 from trainers.data.augmentation import Augmentation
 from trainers.data.decoding import read_image
 from trainers.data.images import normalise
-from trainers.data.loader_processes import read_batches
+from trainers.data.loader_processes import Batch, Loader
 from trainers.data.random_draws import uniform_draws
 from trainers.data.torchvision_import import torchvision
 from trainers.detection.box_targets import BoxTargets
@@ -85,7 +84,7 @@ class CocoImages:
         self.image_size, self.mean, self.std = image_size, mean, std
         # Some detectors keep 0 for the background.
         self.first_label = first_label
-        self.workers = workers
+        self._loader = Loader(_Placed(self.images, mean), workers)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -96,16 +95,18 @@ class CocoImages:
         """(B, C, H, W) normalised images and what is on them. Raises UserError where an image cannot be read."""
         torchvision()
         size = self.image_size if augmentation is None else augmentation.image_size or self.image_size
-        numbers = [index_B.tolist() for index_B in indices]
-        read = read_batches(
-            _Placed(self.images, size, augmentation, self.mean),
-            numbers,
-            _collate,
-            processes=self.workers,
-            batch_bytes=len(self.mean) * size**2 * max(map(len, numbers), default=0),
+        requests = [_Request(index_B.numpy(), size, augmentation) for index_B in indices]
+        read = self._loader.batches(
+            requests,
+            batch_bytes=len(self.mean) * size**2 * max((len(request.sample_B) for request in requests), default=0),
             pin_memory=device.type == "cuda",
         )
-        for (images_BCHW, boxes, labels, problem), samples in zip(read, numbers, strict=True):
+        return self._prepared(read, requests, device)
+
+    def _prepared(
+        self, read: Iterator[Batch], requests: "Sequence[_Request]", device: torch.device
+    ) -> Iterator[tuple[Tensor, BoxTargets]]:
+        for (images_BCHW, boxes, labels, problem), request in zip(read, requests, strict=True):
             if problem is not None:
                 raise UserError(problem)
             images = normalise(images_BCHW.to(device, non_blocking=True), self.mean, self.std)
@@ -114,7 +115,7 @@ class CocoImages:
                 BoxTargets(
                     tuple(torch.from_numpy(each).to(device) for each in boxes),
                     tuple(torch.from_numpy(each + self.first_label).to(device) for each in labels),
-                    _seed(samples[0], augmentation),
+                    _seed(int(request.sample_B[0]), request.augmentation),
                 ),
             )
 
@@ -130,20 +131,32 @@ def _seed(sample: int, augmentation: Augmentation | None) -> int:
 _Item = tuple[Tensor, NDArray[np.float32], NDArray[np.int64], str | None]
 
 
-class _Placed(Dataset[_Item]):
-    """The image of a sample in its square. A problem is handed over as a value, as in `trainers.data.image_folders`."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The samples of a batch, in squares of `side` pixels, augmented or to be evaluated."""
 
-    def __init__(
-        self, images: tuple[CocoImage, ...], side: int, augmentation: Augmentation | None, mean: tuple[float, ...]
-    ) -> None:
-        self.images, self.side, self.augmentation, self.mean = images, side, augmentation, mean
+    sample_B: NDArray[np.int64]
+    side: int
+    augmentation: Augmentation | None
 
-    def __len__(self) -> int:
-        return len(self.images)
 
-    def __getitem__(self, sample: int) -> _Item:
-        image, side = self.images[sample % len(self)], self.side
-        place = placement(image, side, self.augmentation, sample)
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Batches of the images of samples in their squares. A problem is handed over as a value, as in
+    `trainers.data.image_folders`.
+    """
+
+    images: tuple[CocoImage, ...]
+    mean: tuple[float, ...]
+
+    def __call__(self, request: _Request) -> Batch:
+        return _collate(
+            [self._item(sample, request.side, request.augmentation) for sample in request.sample_B.tolist()]
+        )
+
+    def _item(self, sample: int, side: int, augmentation: Augmentation | None) -> _Item:
+        image = self.images[sample % len(self.images)]
+        place = placement(image, side, augmentation, sample)
         boxes_N4 = place.boxes(np.array(image.annotated.boxes, dtype=np.float32).reshape(-1, 4), image, side)
         shown_N = (boxes_N4[:, 2:] - boxes_N4[:, :2]).min(1, initial=np.inf) >= LEAST_PIXELS
         labels_N = np.array(image.annotated.labels, dtype=np.int64)

@@ -5,16 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from trainers.data import loader_processes
-from trainers.data.loader_processes import LoadersStopped, read_batches
+from trainers.data.loader_processes import Loader, LoadersStopped, deaths_in_words
 
 PROJECT = Path(__file__).resolve().parents[3]
 BATCHES = [[0, 1], [2, 3], [4, 5], [6, 7]]
@@ -27,28 +27,25 @@ print([int(batch[0, 0]) for batch, in read(Numbers(1_000_000), 2)])
 """
 
 
-class Numbers(Dataset[Tensor]):
-    """Each number as an array of so many of it; a negative one has its process do what `trouble` says."""
+class Numbers:
+    """Numbers as arrays of so many of each; a negative one has its process do what `trouble` says."""
 
     def __init__(self, size: int, trouble: int | None = None) -> None:
         self.size = size
         self.trouble = trouble
 
-    def __getitem__(self, number: int) -> Tensor:
-        if number < 0 and self.trouble is not None:
+    def __call__(self, batch: list[int]) -> tuple[Tensor]:
+        if min(batch) < 0 and self.trouble is not None:
             os.kill(os.getpid(), self.trouble)
-        return torch.full((self.size,), number)
-
-    @staticmethod
-    def collate(items: list[Tensor]) -> tuple[Tensor]:
-        return (torch.stack(items),)
+        return (torch.stack([torch.full((self.size,), number) for number in batch]),)
 
 
-def read(numbers: Numbers, processes: int, batches: Sequence[list[int]] = BATCHES) -> list[tuple[Tensor]]:
-    size = 16 * numbers.size
-    return list(
-        read_batches(numbers, batches, Numbers.collate, processes=processes, batch_bytes=size, pin_memory=False)
-    )
+def handed_out(loader: Loader, batches: Sequence[list[int]] = BATCHES, size: int = 8) -> Iterator[tuple[Tensor, ...]]:
+    return loader.batches(batches, batch_bytes=16 * size, pin_memory=False)
+
+
+def read(numbers: Numbers, processes: int, batches: Sequence[list[int]] = BATCHES) -> list[tuple[Tensor, ...]]:
+    return list(handed_out(Loader(numbers, processes), batches, numbers.size))
 
 
 @pytest.mark.parametrize(
@@ -84,3 +81,33 @@ def test_loaders_that_die_or_hang_are_an_error(
 def test_an_error_of_the_data_stays_what_it_is() -> None:
     with pytest.raises(RuntimeError, match="negative dimension"):
         read(Numbers(-1), 1)
+
+
+def test_processes_live_on_and_what_is_left_of_an_epoch_is_dropped() -> None:
+    others = set(multiprocessing.active_children())
+    loader = Loader(Numbers(2), 2)
+    first = handed_out(loader)
+    started = set(multiprocessing.active_children()) - others
+    assert len(started) == 2 and first_numbers(next(first)) == [0, 1]
+    for batches in (BATCHES[::-1], BATCHES):
+        assert [first_numbers(batch) for batch in handed_out(loader, batches)] == batches
+    assert set(multiprocessing.active_children()) - others == started
+    with pytest.raises(AssertionError, match="other batches were asked for since"):
+        next(first)
+    del loader, first
+    assert not set(multiprocessing.active_children()) - others
+
+
+def first_numbers(batch: tuple[Tensor, ...]) -> list[int]:
+    return [int(number) for number in batch[0][:, 0]]
+
+
+def test_a_process_that_dies_while_nothing_is_asked_of_it_is_an_error_and_another_starts() -> None:
+    others = set(multiprocessing.active_children())
+    loader = Loader(Numbers(2), 1)
+    list(handed_out(loader))
+    [process] = set(multiprocessing.active_children()) - others
+    with pytest.raises(LoadersStopped, match=r"killed.*data\.loader_workers=0"), deaths_in_words():
+        os.kill(process.pid or 0, signal.SIGKILL)
+        time.sleep(30)  # torch says so in the middle of it.
+    assert [first_numbers(batch) for batch in handed_out(loader)] == BATCHES
