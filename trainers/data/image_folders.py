@@ -28,7 +28,6 @@ from trainers.data.loader_processes import Batch, Loader
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.data.policies import changed_image
 from trainers.data.preprocessing import folder_resize
-from trainers.data.tar_members import name_of
 from trainers.data.torchvision_import import torchvision
 from trainers.data.unreadable import most_unreadable, too_many_unreadable
 from trainers.pictures.network_input import fitted, resized
@@ -106,7 +105,7 @@ class FolderImages:
         files = [os.fsdecode(file) for file in self.files_I.tolist()]
         if self._cache is not None:
             kind = f"train-{self.resize_first or 'whole'}" if trains else f"evaluation-{self.image_size}"
-            return KeptInFiles(self._cache / kind, [os.path.relpath(name_of(file), self._root) for file in files])
+            return KeptInFiles(self._cache / kind, files, self._root)
         if self._keeps_in_memory:
             return kept_in_memory(files, self.workers, None if trains else self.image_size)
         return NothingKept()
@@ -179,15 +178,14 @@ class _Decoded:
 
     def _image(self, index: int, file: str, evaluated_size: int | None) -> Any:
         """The image to be augmented, or the square that is evaluated. Raises UserError where it cannot be read."""
-        image = self.kept.get(index)
-        if image is None:
+
+        def make() -> Any:
             image = read_image(file)
             if evaluated_size is not None:
-                image = fitted(image, resize_shorter_side=folder_resize(evaluated_size), size=evaluated_size)
-            elif 0 < self.resize_first < min(image.size):
-                image = resized(image, self.resize_first)
-            self.kept.keep(index, image)
-        return image
+                return fitted(image, resize_shorter_side=folder_resize(evaluated_size), size=evaluated_size)
+            return resized(image, self.resize_first) if 0 < self.resize_first < min(image.size) else image
+
+        return self.kept.image(index, make)
 
 
 def _collate(items: Sequence[_Item]) -> tuple[Tensor, Tensor, dict[str, str]]:

@@ -2,7 +2,8 @@
 
 That changes no pixel. A full training keeps a small set in memory by itself. Where `data.cache` names a directory,
 images are kept there, each in a file, so that trainings beside and after each other share them; a file is there whole
-or not at all, whoever is killed and whatever is full, and carries a CRC-32.
+or not at all, whoever is killed and whatever is full, and carries a CRC-32. Its name says of which image it is, and how
+large that was and when it was changed last: one that was changed since is read anew.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import multiprocessing
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from torch.utils.data import get_worker_info
 
 from search_spaces.errors import UserError, first_line
 from trainers.data.free_memory import free_memory
-from trainers.data.tar_members import opened
+from trainers.data.tar_members import changed_ns, name_of, opened, size_of
 from trainers.pictures.image_formats import readable_formats
 from trainers.pictures.rgb import DAMAGE
 
@@ -40,19 +41,16 @@ logger = logging.getLogger(__name__)
 class Kept(Protocol):
     """PIL images in RGB by their number in a split."""
 
-    def get(self, index: int) -> Any | None: ...
-
-    def keep(self, index: int, image: Any) -> None: ...
+    def image(self, index: int, make: Callable[[], Any]) -> Any:
+        """That which is kept, or else what `make` makes, which is kept where there is room."""
+        ...
 
 
 class NothingKept:
     """Where there is no room."""
 
-    def get(self, index: int) -> Any | None:
-        return None
-
-    def keep(self, index: int, image: Any) -> None:
-        return None
+    def image(self, index: int, make: Callable[[], Any]) -> Any:
+        return make()
 
 
 class KeptInMemory:
@@ -67,6 +65,13 @@ class KeptInMemory:
         # Of each image its width and its height, and then where it begins, counted from 1: 0 is nowhere.
         self._places_I3 = numbers[: 3 * images].reshape(images, 3)
         self._filled_P = numbers[3 * images :]
+
+    def image(self, index: int, make: Callable[[], Any]) -> Any:
+        image = self.get(index)
+        if image is None:
+            image = make()
+            self.keep(index, image)
+        return image
 
     def get(self, index: int) -> Any | None:
         from PIL import Image
@@ -92,13 +97,13 @@ class KeptInMemory:
 
 
 class KeptInFiles:
-    """In a directory, each image in a file that is named for `names_I`, its path below the root of the data.
+    """In a directory, each of the images `files_I` in a file that is named for its path below `root`, size and time.
 
     Raises UserError where the directory cannot be written.
     """
 
-    def __init__(self, directory: Path, names_I: Sequence[str]) -> None:
-        self._directory, self._names_I = directory, names_I
+    def __init__(self, directory: Path, files_I: Sequence[str], root: str) -> None:
+        self._directory, self._files_I, self._root = directory, files_I, root
         try:
             directory.mkdir(parents=True, exist_ok=True)
             writable = os.access(directory, os.W_OK | os.X_OK)
@@ -109,11 +114,23 @@ class KeptInFiles:
         # Shared with the loader processes: whether writing has failed.
         self._has_failed = mmap.mmap(-1, mmap.PAGESIZE)
 
-    def get(self, index: int) -> Any | None:
+    def image(self, index: int, make: Callable[[], Any]) -> Any:
+        try:
+            # Before it is read: what changes meanwhile is not kept for what it has become.
+            file = self._file(self._files_I[index])
+        except OSError:
+            return make()  # Which says what is wrong with it.
+        image = self._read(file)
+        if image is None:
+            image = make()
+            self._write(file, image)
+        return image
+
+    def _read(self, file: Path) -> Any | None:
         from PIL import Image
 
         try:
-            content = self._file(index).read_bytes()
+            content = file.read_bytes()
         except OSError:
             return None
         if len(content) < _HEADER.size:
@@ -124,10 +141,10 @@ class KeptInFiles:
             return None  # It is made anew.
         return Image.frombytes("RGB", (width, height), pixels)
 
-    def keep(self, index: int, image: Any) -> None:
+    def _write(self, file: Path, image: Any) -> None:
         if self._has_failed[0]:
             return
-        pixels, file = image.tobytes(), self._file(index)
+        pixels = image.tobytes()
         partial = file.with_suffix(f".{os.getpid()}")
         try:
             file.parent.mkdir(exist_ok=True)
@@ -142,8 +159,10 @@ class KeptInFiles:
             )
             partial.unlink(missing_ok=True)
 
-    def _file(self, index: int) -> Path:
-        digest = hashlib.sha256(self._names_I[index].encode("utf-8", "surrogateescape")).hexdigest()
+    def _file(self, image: str) -> Path:
+        name = os.path.relpath(name_of(image), self._root)
+        stamp = f"{name}\0{size_of(image)}\0{changed_ns(image)}"
+        digest = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()
         return self._directory / digest[:2] / f"{digest[2:32]}.pixels"
 
 

@@ -62,6 +62,12 @@ def size_of(file: str) -> int:
     return member.size
 
 
+def changed_ns(file: str) -> int:
+    """When a file, or the shard of a member, was changed last, in nanoseconds. Raises OSError."""
+    member = member_of(file)
+    return os.stat(file if member is None else member.shard).st_mtime_ns
+
+
 def is_there(file: str) -> bool:
     """Whether there is a file, or the shard of a member."""
     member = member_of(file)

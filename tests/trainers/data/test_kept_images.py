@@ -1,5 +1,7 @@
 """Decoded images that are kept change no pixel, whatever becomes of where they are kept."""
 
+import io
+import os
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,15 @@ from PIL import Image
 
 from search_spaces.errors import UserError
 from tests.support.images import all_of, folder_config, in_folders, make_images
+from tests.support.shards import write_shard
 from trainers.data import kept_images
 from trainers.data.augmentation import Augmentation
 from trainers.data.config import DATA_DEFAULTS, DataConfig
 from trainers.data.datasets import load_train_validation
+from trainers.data.decoding import read_image
 from trainers.data.image_folders import FolderImages
-from trainers.data.kept_images import KeptInMemory
+from trainers.data.kept_images import KeptInFiles, KeptInMemory
+from trainers.data.shard_listing import list_shards
 
 AUGMENTATION = Augmentation("resized_crop", 0, 1)
 
@@ -27,9 +32,12 @@ def _assert_same(found: FolderImages, expected: FolderImages) -> None:
         torch.testing.assert_close(all_of(found, augmentation), all_of(expected, augmentation), rtol=0, atol=0)
 
 
-def _unlink_all(split: FolderImages) -> None:
+def _spoil_all(split: FolderImages) -> None:
+    """Nothing can be read of the files any more, by whose size and time of change that is not to be seen."""
     for file in split.files_I.tolist():
-        Path(file.decode()).unlink()
+        before = os.stat(file)
+        Path(file.decode()).write_bytes(b"\0" * before.st_size)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -41,7 +49,7 @@ def test_kept_images_are_those_that_were_decoded(tmp_path: Path, workers: int, w
     cache = str(tmp_path / "cache") if where == "files" else None
     kept = _train(folder_config(root, loader_workers=workers, cache=cache), keeps_in_memory=where == "memory")
     _assert_same(kept, expected)
-    _unlink_all(kept)
+    _spoil_all(kept)
     for augmentation, (images, labels) in zip((AUGMENTATION, None), before, strict=True):
         again, labels_again = all_of(kept, augmentation)
         assert torch.equal(again, images) and torch.equal(labels_again, labels)
@@ -66,6 +74,40 @@ def test_files_are_shared_and_damaged_ones_made_anew(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20)).save(root / "cat" / "new.png")
     all_of(_train(config), AUGMENTATION)
     assert [file.read_bytes() for file in files] == whole and len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("in_shards", [False, True])
+def test_an_image_that_changes_to_one_of_its_size_is_read_anew(tmp_path: Path, in_shards: bool) -> None:
+    """Where its contents are no part of the fingerprint, nothing but its time shows it."""
+
+    def stored(image: Image.Image) -> bytes:
+        content = io.BytesIO()
+        image.save(content, "BMP")
+        return content.getvalue()
+
+    first, second = stored(Image.new("RGB", (16, 16), (200, 0, 0))), stored(Image.new("RGB", (16, 16), (0, 0, 200)))
+    assert len(first) == len(second)
+    place = tmp_path / ("train.tar" if in_shards else "a.bmp")
+
+    def write(content: bytes) -> None:
+        write_shard(place, {"cat/a.bmp": content, "dog/b.bmp": second}) if in_shards else place.write_bytes(content)
+
+    write(first)
+    file = list_shards(str(place.parent)).folders["train"].files[0] if in_shards else str(place)
+
+    def read() -> tuple[int, ...]:
+        kept = KeptInFiles(tmp_path / "cache", [file], str(tmp_path))
+        pixel = kept.image(0, lambda: read_image(file)).getpixel((0, 0))
+        assert isinstance(pixel, tuple)
+        return pixel
+
+    assert read() == (200, 0, 0)
+    before = os.stat(place).st_mtime_ns
+    write(second)
+    os.utime(place, ns=(before, before))
+    assert read() == (200, 0, 0)
+    os.utime(place, ns=(before, before + 1))
+    assert read() == (0, 0, 200)
 
 
 def test_a_full_disk_is_said_once_and_changes_nothing(
@@ -121,6 +163,6 @@ def test_memory_that_is_full_keeps_no_more_and_a_large_set_nothing(
     monkeypatch.setattr(kept_images, "free_memory", lambda: 10_000)
     train = _train(folder_config(root), keeps_in_memory=True)
     all_of(train)
-    _unlink_all(train)
+    _spoil_all(train)
     with pytest.raises(UserError, match="cannot be read"):
         all_of(train)
