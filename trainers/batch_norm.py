@@ -21,7 +21,8 @@ from trainers.exact_sums import in_batch_order
 class GroupBatchNorm2d(nn.BatchNorm2d):
     """`nn.BatchNorm2d` whose statistics in training are those of `group` images of `processes` processes together.
 
-    The running statistics move once a step, by `finish_step`, to the mean over all groups of all processes.
+    The running statistics move once a step, by `finish_step`, to the mean over all groups of all processes, of which
+    `note_pass` takes note after each pass: a graph that is compiled cannot keep a list.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, group: int, process_group: Any, processes: int) -> None:
@@ -31,7 +32,8 @@ class GroupBatchNorm2d(nn.BatchNorm2d):
         self.running_mean, self.running_var = norm.running_mean, norm.running_var
         self.num_batches_tracked = norm.num_batches_tracked
         self._group, self._process_group, self._processes = group, process_group, processes
-        # Mean and unbiased variance, (2, C), of each group since the last step.
+        # Mean and unbiased variance, (2, C), of each group of the last pass, and of all since the last step.
+        self.of_pass: tuple[Tensor, ...] = ()
         self.statistics: list[Tensor] = []
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
@@ -42,18 +44,19 @@ class GroupBatchNorm2d(nn.BatchNorm2d):
             normed, statistics_2C = apply(
                 images_NCHW, self.weight, self.bias, self.eps, self._process_group, self._processes
             )
-            self.statistics.append(statistics_2C)
+            self.of_pass = (statistics_2C,)
             return normed
-        parts = [self._normed(part) for part in images_NCHW.split(self._group)]
+        parts, statistics = zip(*(self._normed(part) for part in images_NCHW.split(self._group)), strict=True)
+        self.of_pass = statistics
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _normed(self, images_NCHW: Tensor) -> Tensor:
+    def _normed(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         # With a momentum of 1 the "running" statistics that torch writes are those of this group.
         statistics_2C = torch.zeros_like(self.weight).repeat(2, 1)
-        self.statistics.append(statistics_2C)
-        return F.batch_norm(
+        normed = F.batch_norm(
             images_NCHW, statistics_2C[0], statistics_2C[1], self.weight, self.bias, True, 1.0, self.eps
         )
+        return normed, statistics_2C
 
 
 def grouped_norms(model: nn.Module, layout: BatchLayout, rank: int) -> list[GroupBatchNorm2d]:
@@ -71,6 +74,15 @@ def grouped_norms(model: nn.Module, layout: BatchLayout, rank: int) -> list[Grou
                 found.append(GroupBatchNorm2d(child, layout.norm_batch, group, layout.norm_processes))
                 setattr(parent, name, found[-1])
     return found
+
+
+@torch.no_grad()
+def note_pass(norms: list[GroupBatchNorm2d]) -> None:
+    """Keeps the statistics of the pass that has gone through."""
+    for norm in norms:
+        # CUDA graphs write the next ones to the same place.
+        norm.statistics += [statistics_2C.clone() for statistics_2C in norm.of_pass]
+        norm.of_pass = ()
 
 
 @torch.no_grad()

@@ -18,7 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces.errors import UserError
 from trainers.batch_layout import BatchLayout, layout_of
-from trainers.batch_norm import finish_step, grouped_norms
+from trainers.batch_norm import finish_step, grouped_norms, note_pass
+from trainers.compilation import compiled, failures_named
 from trainers.data.image_folders import unreadable_files
 from trainers.data.images import Images
 from trainers.data.loader_processes import LoadersStopped, deaths_in_words
@@ -27,7 +28,7 @@ from trainers.evaluation import autocast, evaluate, evaluation_batches, sum_over
 from trainers.exact_sums import ExactGradients, in_batch_order
 from trainers.measurement import Measurement, measure
 from trainers.optimizer import make_optimizer, update_average
-from trainers.recipe import Recipe
+from trainers.recipe import NOT_COMPILED, Recipe
 from trainers.sample_order import share_of
 from trainers.schedule import ema_decay_at, learning_rate_at
 from trainers.targets import BatchTargets
@@ -67,6 +68,7 @@ class Training:
     each part on its own where a group is larger. `layout` is by default one pass of one process, all in one group.
 
     `evaluation` takes what `trainers.evaluation.evaluate` does, and gives the loss and what stands for the accuracy.
+    `compilation` is one of `trainers.recipe.COMPILATIONS`.
 
     Neither an evaluation nor the epoch after it waits for its first images: they are read while the one before them is
     still at work.
@@ -84,6 +86,7 @@ class Training:
         rank: int = 0,
         layout: BatchLayout | None = None,
         evaluation: Callable[..., tuple[float, float]] = evaluate,
+        compilation: str = NOT_COMPILED,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
@@ -117,7 +120,9 @@ class Training:
         in_groups = self._layout.micro_batch == self._layout.norm_batch < self._layout.batch_size
         self._exact = ExactGradients(self._model) if in_groups and self.device.type == "cpu" else None
         parallel = self._world_size > 1 and self._exact is None
-        self._network = DistributedDataParallel(self._model) if parallel else self._model
+        self._parallel = DistributedDataParallel(self._model) if parallel else None
+        self._compilation = compilation
+        self._network = compiled(self._model if self._parallel is None else self._parallel, compilation)
         self._optimizer = make_optimizer(self._model, recipe)
 
     @property
@@ -316,6 +321,7 @@ class Training:
         for images, part in zip(images_BCHW.chunk(count), targets.chunk(count), strict=True):
             with self._gradients_kept_here(until_last=len(parts) + 1 < count):
                 parts.append(self._backward(images, part, len(part) / whole))
+            note_pass(self._norms)
             if self._exact is not None:
                 self._exact.add()
         if self._exact is not None:
@@ -329,15 +335,16 @@ class Training:
 
     def _gradients_kept_here(self, *, until_last: bool) -> AbstractContextManager[None]:
         """The context of a part of a batch; several processes need only share the sum of the gradients of all parts."""
-        if until_last and isinstance(self._network, DistributedDataParallel):
-            return self._network.no_sync()
+        if until_last and self._parallel is not None:
+            return self._parallel.no_sync()
         return nullcontext()
 
     def _backward(self, images_BCHW: Tensor, targets: BatchTargets, share: float) -> Tensor:
         """Adds the gradients of a part of a batch to those there are. Its mean loss times its share of the batch."""
-        with autocast(self.device, self.recipe.precision):
-            loss = share * targets.loss_of(self._network, images_BCHW, self.recipe.label_smoothing)
-        torch.autograd.backward(loss)
+        with failures_named(self._compilation):
+            with autocast(self.device, self.recipe.precision):
+                loss = share * targets.loss_of(self._network, images_BCHW, self.recipe.label_smoothing)
+            torch.autograd.backward(loss)
         return loss.detach()
 
     def _finite_mean_loss(self, epoch: int, steps: int) -> float:

@@ -17,6 +17,9 @@ AUGMENTS = ("none", "shift", "flip_crop", "resized_crop")
 POLICIES = ("none", "rand_augment", "trivial_augment", "aug_mix")
 # What `trainers.evaluation.autocast` computes in.
 PRECISIONS = ("float32", "bfloat16")
+# How `trainers.compilation` has torch compile a network, in torch's words, if at all.
+NOT_COMPILED = "none"
+COMPILATIONS = (NOT_COMPILED, "default", "reduce-overhead")
 # Of epochs and of images in a batch: more than that is a slip of the finger.
 MOST = 1_000_000
 # RandAugment's magnitudes are 0 to this.

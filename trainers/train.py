@@ -84,6 +84,8 @@ settings:
                     (0 leaves it open: the whole batch for images of up to 64 pixels, else 16 to 32)
   recipe.micro_batch=auto | N   images that a process takes through the network at a time; auto: its
                     share of a batch, on a GPU as much of it as a measured step shows to fit
+  recipe.compile=none | default | reduce-overhead   torch.compile makes kernels for the network first, which
+                    takes minutes; reduce-overhead records CUDA graphs, for small networks
 
 examples:
   python trainers/train.py bundles/knee

@@ -138,6 +138,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
         (["{bundle}", "data.root={folder}", "--init", "weight"], "unknown --init 'weight'"),
         (["{bundle}", "data.root={folder}", "--model", "yolo"], "unknown --model 'yolo'"),
         (["{bundle}", "data.root={folder}", "recipe.mixup=0.2"], "recipe mixup is 0.2: expected 0.0 for a detector"),
+        (["{bundle}", "data.root={folder}", "recipe.compile=default"], "expected 'none' for a detector"),
         (["{bundle}", "data.root={folder}", "recipe.augment=shift"], "expected none or flip_crop for a detector"),
         (["{bundle}", "data.root={folder}", "recipe.epochz=3"], "Did you mean 'recipe.epochs'"),
         (["{bundle}", "data.root={folder}", "data.image_size=16"], "data.image_size is 16: expected 32 to 4096"),

@@ -17,7 +17,7 @@ from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.detection.coco_data import CocoConfig
 from trainers.detection.design import check_parts
 from trainers.full.conduct import Conduct
-from trainers.recipe import Recipe, check_optimizer
+from trainers.recipe import NOT_COMPILED, Recipe, check_optimizer
 from trainers.recipe_files import named_recipe
 from trainers.schedule import scaled_learning_rate
 
@@ -110,15 +110,17 @@ def detector_settings(
     wanted = Recipe(**values["recipe"])
     if wanted.batch_size != recipe.batch_size and not rate_given:
         wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(recipe, wanted.batch_size))
-    _check_recipe(wanted)
+    _check_recipe(wanted, Conduct(**conduct))
     data = CocoConfig(**values["data"])
     data = dataclasses.replace(data, root=str(data.directory.resolve()))
     return DetectorSettings(backbone, model, pyramid, head, data, wanted, seed, Conduct(**conduct))
 
 
-def _check_recipe(recipe: Recipe) -> None:
+def _check_recipe(recipe: Recipe, conduct: Conduct) -> None:
     for name, nothing in _OF_CLASSES.items():
         if getattr(recipe, name) != nothing:
             raise UserError(f"recipe {name} is {getattr(recipe, name)!r}: expected {nothing!r} for a detector.")
+    if conduct.compile != NOT_COMPILED:
+        raise UserError(f"recipe.compile is {conduct.compile!r}: expected {NOT_COMPILED!r} for a detector.")
     if recipe.augment not in _AUGMENTS:
         raise UserError(f"recipe augment is {recipe.augment!r}: expected {' or '.join(_AUGMENTS)} for a detector.")

@@ -133,6 +133,7 @@ def _training(plan: Plan) -> Training:
         device=processes.device,
         rank=processes.rank,
         layout=plan.layout,
+        compilation=settings.conduct.compile,
     )
 
 

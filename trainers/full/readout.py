@@ -11,7 +11,7 @@ from trainers.epoch_result import EpochResult
 from trainers.full.plan import Plan
 from trainers.full.train_settings import EARLIER_FORMAT
 from trainers.loop import Diverged
-from trainers.recipe import Recipe
+from trainers.recipe import NOT_COMPILED, Recipe
 
 
 def announce(plan: Plan) -> None:
@@ -38,7 +38,8 @@ def announce(plan: Plan) -> None:
         print(f"         (learning rate {rate:g} at batch {batch}, {rule})")
     print(f"         {recipe.optimizer}; images {augmentation_line(recipe)}")
     print(f"batch    {batch_line(plan.layout)}")
-    print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
+    how = "" if settings.conduct.compile == NOT_COMPILED else f", compiled ({settings.conduct.compile})"
+    print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}{how}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)
 
 

@@ -106,6 +106,10 @@ def test_the_conduct_is_no_part_of_what_is_trained() -> None:
     assert plain.to_json() == other.to_json() and other.recipe_source == "the bundle's"
     with pytest.raises(UserError, match=r"recipe.micro_batch is 'few': expected auto, or a whole number of at least 2"):
         settings_of(BUNDLE, ["recipe.micro_batch=few"], 0)
+    compiled = settings_of(BUNDLE, ["recipe.compile=reduce-overhead"], 0)
+    assert compiled.conduct.compile == "reduce-overhead" and compiled.to_json() == plain.to_json()
+    with pytest.raises(UserError, match=r"unknown recipe.compile 'defualt': .*Did you mean 'default'"):
+        settings_of(BUNDLE, ["recipe.compile=defualt"], 0)
 
 
 def test_a_recipe_is_taken_by_its_name_and_any_of_its_fields_changed() -> None:

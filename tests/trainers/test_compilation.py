@@ -1,0 +1,110 @@
+"""A network that torch has compiled trains as the one that it is made of, and leaves nothing of its own behind.
+
+Most of it with the graphs that torch.compile makes, of which torch's own operators are called: kernels for them take a
+minute of compiling.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from search_spaces.architecture import Architecture, Convolution
+from search_spaces.errors import UserError
+from search_spaces.paper_models import PAPER_ATTENTION
+from tests.support.tiny_training import DATA, RECIPE
+from trainers.batch_layout import layout_of
+from trainers.checkpoint import newest_sound_checkpoint
+from trainers.data.datasets import check_data, load_train_validation
+from trainers.distributed import Processes
+from trainers.epoch_result import EpochResult
+from trainers.loop import Training
+from trainers.model import seeded_model
+from trainers.resumable import train_resumably
+
+# Heads of an even number of channels each.
+HYBRID = Architecture(
+    "convolution",
+    16,
+    ((Convolution(),), (Convolution(),), (dataclasses.replace(PAPER_ATTENTION, heads=2),), (Convolution(),)),
+)
+# Four steps an epoch, each of two passes of two groups of batch norm.
+SHORT = dataclasses.replace(RECIPE, epochs=2, batch_size=256, norm_batch=64)
+ALONE = Processes(0, 1, torch.device("cpu"))
+# Rounding, after eight steps of training that amplify it.
+TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
+
+
+def training(compilation: str = "none") -> Training:
+    splits = load_train_validation(DATA)
+    layout = layout_of(SHORT.batch_size, len(splits[0]), 1, 128, SHORT.norm_batch)
+    model = seeded_model(HYBRID, check_data(DATA), 1)
+    return Training(model, *splits, SHORT, seed=1, device="cpu", layout=layout, compilation=compilation)
+
+
+def weights(of: Training) -> dict[str, Tensor]:
+    return of.evaluated_model.state_dict()
+
+
+def assert_alike(one: Training, other: Training) -> None:
+    torch.testing.assert_close(weights(one), weights(other), **TOLERANCE)
+
+
+def trained(directory: Path, compilation: str, epochs: int) -> Training:
+    """The training after so many epochs more, by its checkpoints."""
+    found: list[Training] = []
+
+    def make() -> Training:
+        found.append(training(compilation))
+        return found[-1]
+
+    results = train_resumably(make, directory, ALONE, lambda resumed: resumed.epochs())
+    for _ in range(epochs):
+        assert isinstance(next(results), EpochResult)
+    return found[-1]
+
+
+def test_a_network_is_compiled_once_trains_alike_and_goes_on_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "compile", lambda network, mode: torch._dynamo.optimize(counter)(network))
+        compiled = trained(tmp_path / "compiled", "default", 1)
+    # In one piece, attention included, whatever the pass and the step.
+    assert counter.frame_count == 1
+    assert [node for graph in counter.graphs for node in graph.graph.nodes if "numba" in str(node.target)]
+    plain = trained(tmp_path / "plain", "none", 1)
+    assert_alike(plain, compiled)
+    checkpoint = newest_sound_checkpoint(tmp_path / "compiled")
+    assert checkpoint is not None and checkpoint[1]["training"]["model"].keys() == weights(plain).keys()
+    assert_alike(trained(tmp_path / "plain", "none", 1), trained(tmp_path / "compiled", "none", 1))
+
+
+def test_where_torch_cannot_compile_it_is_a_mistake_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_compiler(*_: object) -> Any:
+        raise FileNotFoundError("no compiler of C++")
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=without_compiler))
+    with pytest.raises(UserError, match=r"recipe.compile is 'default': .*no compiler of C\+\+.*recipe.compile=none"):
+        next(training("default").epochs())
+
+
+@pytest.mark.slow
+def test_kernels_of_the_whole_network_train_alike_and_take_up_what_trained_without(tmp_path: Path) -> None:
+    torch._dynamo.reset()
+    for directory, compilation in (("plain", "none"), ("compiled", "default")):
+        trained(tmp_path / "taken up" / directory, "none", 1)
+        found = [trained(tmp_path / "taken up" / directory, compilation, 1)]
+        found.append(trained(tmp_path / directory, compilation, 2))
+        if compilation == "none":
+            expected = found
+    for one, other in zip(expected, found, strict=True):
+        assert_alike(one, other)
