@@ -46,7 +46,9 @@ def read_dataclass(cls: type[T], data: object, what: str) -> T:
     values = read_object(data, what, list(kinds))
     for name, kind in kinds.items():
         if not _fits(values[name], kind):
-            raise UserError(f"{what} {name} is {values[name]!r}: expected {KINDS[kind]}.")
+            # Settings are called as they are typed: recipe.epochs.
+            called = f"{what} {name}" if " " in what else f"{what}.{name}"
+            raise UserError(f"{called} is {values[name]!r}: expected {KINDS[kind]}.")
         if kind in (float, float | None) and values[name] is not None:
             values[name] = float(values[name])
         if kind == tuple[str, ...]:

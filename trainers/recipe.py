@@ -95,7 +95,7 @@ class Recipe:
             ("precision", PRECISIONS),
         ):  # fmt: skip
             if getattr(self, name) not in known:
-                raise unknown_name(f"recipe {name}", getattr(self, name), known)
+                raise unknown_name(f"recipe.{name}", getattr(self, name), known)
 
     def _check_image_sizes(self) -> None:
         last, first = self.train_image_size, self.first_image_size
@@ -134,6 +134,6 @@ def check_optimizer(before: Mapping[str, Any], after: Mapping[str, Any], *, rate
     """Raises UserError where the fields of a recipe name another optimizer and no learning rate that suits it."""
     if after["optimizer"] in OPTIMIZERS and after["optimizer"] != before["optimizer"] and not rate_given:
         raise UserError(
-            f"recipe optimizer is {after['optimizer']!r}, and the learning rate of {before['learning_rate']} is for "
+            f"recipe.optimizer is {after['optimizer']!r}, and the learning rate of {before['learning_rate']} is for "
             f"{before['optimizer']}: expected a learning_rate, too, or a recipe of that optimizer."
         )

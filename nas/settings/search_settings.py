@@ -75,7 +75,7 @@ class SearchSettings:
     max_latency_ms: float | None
 
     def __post_init__(self) -> None:
-        self._check("trials", self.trials >= 1, "at least 1")
+        self._check("trials", self.trials >= 1, "at least 1; --plan says what a search would do, and trains nothing")
         self._check("minimum_epochs", self.minimum_epochs >= 1, "at least 1")
         self._check("reduction_factor", self.reduction_factor >= 2, "at least 2")
         self._check("seed", 0 <= self.seed < MOST_SEEDS, f"0 to {MOST_SEEDS - 1:,}")

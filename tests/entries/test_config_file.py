@@ -76,7 +76,7 @@ def test_secrets_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("serch: {}", [], "Did you mean 'search'?"),
         ("search: {trails: 3}", [], "Did you mean 'trials'?"),
-        ("search: {trials: many}", [], "search trials is 'many': expected a whole number"),
+        ("search: {trials: many}", [], "search.trials is 'many': expected a whole number"),
         ("search: 3", [], "search: expected a mapping"),
         ("[1, 2]", [], "expected a mapping, found list"),
         ("a: b: c", [], "is not YAML"),

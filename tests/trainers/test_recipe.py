@@ -80,11 +80,11 @@ def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:
     ("change", "message"),
     [
         ({"epoch": 3}, "unknown key of recipe 'epoch'. Did you mean 'epochs'"),
-        ({"epochs": "3"}, "recipe epochs is '3': expected a whole number"),
-        ({"epochs": 3.0}, "recipe epochs is 3.0: expected a whole number"),
-        ({"epochs": True}, "recipe epochs is True: expected a whole number"),
-        ({"learning_rate": None}, "recipe learning_rate is None: expected a number"),
-        ({"augment": 1}, "recipe augment is 1: expected a string"),
+        ({"epochs": "3"}, "recipe.epochs is '3': expected a whole number"),
+        ({"epochs": 3.0}, "recipe.epochs is 3.0: expected a whole number"),
+        ({"epochs": True}, "recipe.epochs is True: expected a whole number"),
+        ({"learning_rate": None}, "recipe.learning_rate is None: expected a number"),
+        ({"augment": 1}, "recipe.augment is 1: expected a string"),
     ],
 )
 def test_reading_is_strict(change: dict[str, object], message: str) -> None:

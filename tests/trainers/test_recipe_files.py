@@ -65,7 +65,7 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
         ("- 3\n", "expected a mapping, found list"),
         ("epochs: 3\nepochs: 4\n", "'epochs' is given twice"),
         ("{digits}mixupp: 0.2\n", "unknown key of recipe 'mixupp'. Did you mean 'mixup'"),
-        ("{digits}mixup: much\n", "recipe mixup is 'much': expected a number"),
+        ("{digits}mixup: much\n", "recipe.mixup is 'much': expected a number"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:

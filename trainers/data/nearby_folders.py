@@ -123,7 +123,10 @@ def no_directory(root: str) -> str:
         nearest = difflib.get_close_matches(name, beside, n=1)
         return f"there is no directory {root!r}." + did_you_mean(os.path.join(parent, nearest[0]) if nearest else None)
     if is_archive_file(root):
-        return f"{root!r} is an archive, expected a directory: unpack it, and give the directory that it becomes."
+        whole = ", or leave it as it is with data=tar_shards" if root.endswith(".tar") else ""
+        return (
+            f"{root!r} is an archive, expected a directory: unpack it, and give the directory that it becomes{whole}."
+        )
     return (
         f"{root!r} is a file, expected a directory.{did_you_mean(root_above(os.path.dirname(os.path.abspath(root))))}"
     )

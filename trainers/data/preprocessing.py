@@ -59,7 +59,7 @@ class Preprocessing:
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
-            raise UserError(f"preprocessing {name} is {getattr(self, name)!r}: expected {expected}.")
+            raise UserError(f"preprocessing.{name} is {getattr(self, name)!r}: expected {expected}.")
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}

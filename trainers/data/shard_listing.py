@@ -36,11 +36,16 @@ class _Labelled:
 
 
 def list_shards(root: str) -> FolderListing:
-    """Scans the shards in a directory, or those that a pattern names.
+    """Scans the shards in a directory, or those that a pattern names, or the one that is named.
 
     Raises UserError where one is missing or not whole, and where it is open which classes their images have.
     """
     directory, skipped = shard_directory(root), Skipped(shard_directory(root))
+    if Path(directory).is_file():
+        raise UserError(
+            f"data.root: {root!r} is a file that is no shard: expected a directory of files that end in .tar, one of "
+            "them, or a pattern as DIR/train-{000..099}.tar."
+        )
     if not Path(directory).is_dir():
         raise MissingDirectory(f"data.root: there is no directory {directory!r}.")
     splits = _splits(directory, _named(root, directory, skipped), skipped)

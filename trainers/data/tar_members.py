@@ -75,5 +75,9 @@ def is_there(file: str) -> bool:
 
 
 def shard_directory(root: str) -> str:
-    """The directory of the shards that `root` names: itself, or DIR of a pattern as DIR/train-{00..99}.tar."""
-    return root if "{" not in root or os.path.isdir(root) else os.path.dirname(root[: root.index("{")]) or "."
+    """The directory of the shards that `root` names: itself, or DIR of DIR/a.tar or of a pattern, DIR/{00..99}.tar."""
+    if os.path.isdir(root):
+        return root
+    if "{" in root:
+        return os.path.dirname(root[: root.index("{")]) or "."
+    return os.path.dirname(root) or "." if root.endswith(".tar") else root

@@ -24,7 +24,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trials": 0}, "search.trials is 0"),
+        ({"trials": 0}, "search.trials is 0: expected at least 1; --plan says"),
         ({"sampler": "tpa"}, "Did you mean 'tpe'"),
         ({"sampler": "evhi"}, "Did you mean 'ehvi'"),
         ({"scheduler": "ahsa"}, "unknown search.scheduler 'ahsa'.*Did you mean 'asha'"),

@@ -24,12 +24,12 @@ def test_data_sets_are_known_by_their_own_names() -> None:
     [
         ({"name": "digit"}, "unknown data set 'digit': .* Did you mean 'digits'"),
         ({"image_size": 4}, "data.image_size is 4"),
-        ({"image_size": "16"}, "data image_size is '16': expected a whole number"),
+        ({"image_size": "16"}, "data.image_size is '16': expected a whole number"),
         ({"validation_fraction": 1.0}, "data.validation_fraction is 1.0"),
         ({"validation_fraction": 0}, "data.validation_fraction is 0.0"),
         ({"split_seed": -1}, "data.split_seed is -1"),
         ({"loader_workers": -1}, "data.loader_workers is -1"),
-        ({"root": 3}, "data root is 3: expected a string or null"),
+        ({"root": 3}, "data.root is 3: expected a string or null"),
         ({"path": "x"}, "unknown key of data 'path'"),
     ],
 )

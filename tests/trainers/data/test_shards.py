@@ -214,3 +214,20 @@ def test_an_unreadable_member_is_counted_as_a_file_would_be(tmp_path: Path) -> N
         shard.write(bytes(member.size))
     images, _ = all_of(train, Augmentation("flip_crop", 0, 1))
     assert len(images) == len(train) and list(train.unreadable) == [str(member)]
+
+
+def test_one_shard_may_be_named_and_what_is_none_is_a_mistake(tmp_path: Path) -> None:
+    write_shards(tmp_path, "part", 2)
+    found = examine_data(_config(tmp_path / "part-001.tar"))
+    assert found.index is not None and found.fingerprint.files == 8
+    assert {member.shard for file in found.index.files if (member := member_of(file))} == {
+        str(tmp_path / "part-001.tar")
+    }
+    (tmp_path / "notes.txt").write_text("no shard", encoding="utf-8")
+    for name, config, said in (
+        ("part-002.tar", "tar_shards", "part-002.tar' is missing"),
+        ("notes.txt", "tar_shards", "is a file that is no shard: expected a directory of files that end in .tar"),
+        ("part-001.tar", "image_folder", "is an archive.*or leave it as it is with data=tar_shards"),
+    ):
+        with pytest.raises(UserError, match=said):
+            examine_data(_config(tmp_path / name, config))

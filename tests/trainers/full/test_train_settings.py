@@ -126,7 +126,7 @@ def test_a_recipe_is_taken_by_its_name_and_any_of_its_fields_changed() -> None:
 
 
 def test_of_another_optimizer_the_learning_rate_has_to_be_given_and_follows_the_batch_by_its_root() -> None:
-    with pytest.raises(UserError, match=r"recipe optimizer is 'muon'.*expected a learning_rate, too"):
+    with pytest.raises(UserError, match=r"recipe.optimizer is 'muon'.*expected a learning_rate, too"):
         settings_of(BUNDLE, ["recipe.optimizer=muon"], 0)
     found = settings_of(BUNDLE, ["recipe.optimizer=muon", "recipe.learning_rate=0.004"], 0).recipe
     assert (found.optimizer, found.learning_rate) == ("muon", 0.004)
