@@ -6,7 +6,7 @@ do the names of its weights.
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 
 import torch
 from torch import nn
@@ -22,8 +22,7 @@ def compiled(network: nn.Module, compilation: str) -> nn.Module:
     """
     if compilation == NOT_COMPILED:
         return network
-    found: Any = torch.compile(network, mode=compilation)
-    return found  # type: ignore[no-any-return]
+    return cast(nn.Module, torch.compile(network, mode=compilation))
 
 
 @contextlib.contextmanager

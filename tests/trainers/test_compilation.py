@@ -36,8 +36,6 @@ HYBRID = Architecture(
 # Four steps an epoch, each of two passes of two groups of batch norm.
 SHORT = dataclasses.replace(RECIPE, epochs=2, batch_size=256, norm_batch=64)
 ALONE = Processes(0, 1, torch.device("cpu"))
-# Rounding, after eight steps of training that amplify it.
-TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 
 
 def training(compilation: str = "none") -> Training:
@@ -51,8 +49,8 @@ def weights(of: Training) -> dict[str, Tensor]:
     return of.evaluated_model.state_dict()
 
 
-def assert_alike(one: Training, other: Training) -> None:
-    torch.testing.assert_close(weights(one), weights(other), **TOLERANCE)
+def assert_alike(one: Training, other: Training, tolerance: float = 1e-4) -> None:
+    torch.testing.assert_close(weights(one), weights(other), rtol=1e-3, atol=tolerance)
 
 
 def trained(directory: Path, compilation: str, epochs: int) -> Training:
@@ -107,4 +105,4 @@ def test_kernels_of_the_whole_network_train_alike_and_take_up_what_trained_witho
         if compilation == "none":
             expected = found
     for one, other in zip(expected, found, strict=True):
-        assert_alike(one, other)
+        assert_alike(one, other, 1e-3)
