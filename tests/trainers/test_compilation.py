@@ -23,6 +23,7 @@ from trainers.checkpoint import newest_sound_checkpoint
 from trainers.data.datasets import check_data, load_train_validation
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
+from trainers.folders import Directory
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.resumable import train_resumably
@@ -61,7 +62,7 @@ def trained(directory: Path, compilation: str, epochs: int) -> Training:
         found.append(training(compilation))
         return found[-1]
 
-    results = train_resumably(make, directory, ALONE, lambda resumed: resumed.epochs())
+    results = train_resumably(make, Directory(directory), ALONE, lambda resumed: resumed.epochs())
     for _ in range(epochs):
         assert isinstance(next(results), EpochResult)
     return found[-1]
@@ -80,7 +81,7 @@ def test_a_network_is_compiled_once_trains_alike_and_goes_on_without(
     assert [node for graph in counter.graphs for node in graph.graph.nodes if "numba" in str(node.target)]
     plain = trained(tmp_path / "plain", "none", 1)
     assert_alike(plain, compiled)
-    checkpoint = newest_sound_checkpoint(tmp_path / "compiled")
+    checkpoint = newest_sound_checkpoint(Directory(tmp_path / "compiled"))
     assert checkpoint is not None and checkpoint[1]["training"]["model"].keys() == weights(plain).keys()
     assert_alike(trained(tmp_path / "plain", "none", 1), trained(tmp_path / "compiled", "none", 1))
 

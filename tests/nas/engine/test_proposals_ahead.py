@@ -21,6 +21,7 @@ from nas.engine import policy
 from nas.engine.engine import Engine
 from nas.engine.proposals_ahead import ATTEMPTS, ProposalsAhead
 from nas.engine.proposing import Answer, Question, serve
+from nas.records.cost_limits import CostLimits
 from nas.strategy.candidates import SpaceCandidates
 from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import Objective, TrialView
@@ -31,7 +32,7 @@ from tests.support.present import present
 from tests.support.searches import DIGITS, epoch_result, shipped_space
 
 WORKERS, PATIENCE_SECONDS = 6, 120
-SOURCE = SpaceCandidates(shipped_space(), DIGITS, None)
+SOURCE = SpaceCandidates(shipped_space(), DIGITS, CostLimits())
 
 
 @pytest.fixture(autouse=True)
