@@ -1,4 +1,4 @@
-"""Says what a bundle's network takes pictures for.
+"""Says what a bundle's network takes pictures for, or what a detector finds on them.
 
 python trainers/predict.py BUNDLE IMAGE... [--json] [--top N]
 """
@@ -22,7 +22,7 @@ if __name__ == "__main__":
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +36,12 @@ from search_spaces.paths import user_path
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.bundle.document import read_bundle, weights_digest
+from trainers.detection.design import DOCUMENT
 
 # Torch takes seconds to import: a mistake is said before.
 if TYPE_CHECKING:
     from trainers.bundle.prediction import Prediction
+    from trainers.detection.prediction import Detection
 
 # So many classes of a picture are printed.
 SHOWN = 3
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
 def _predict(options: argparse.Namespace) -> int:
     named, problems = _named(options.images)
     directory = Path(options.bundle)
+    if (directory / DOCUMENT).is_file():
+        return _detect(directory, named, problems, options)
     bundle = read_bundle(directory)
     weights_digest(directory)
     _check(options.top, named)
@@ -72,15 +76,30 @@ def _predict(options: argparse.Namespace) -> int:
     return _print_json(predictions, options.top) if options.json else _print_text(predictions, options.top)
 
 
+def _detect(directory: Path, named: Sequence[str], problems: Mapping[str, str], options: argparse.Namespace) -> int:
+    _check(options.top, named)
+    prepare_temporary_directory()
+    check_address_space(TORCH_ADDRESS_BYTES)
+    from trainers.detection.prediction import Detection, detect
+
+    unnamed = (Detection(printable(image), problem=problem) for image, problem in problems.items())
+    detections = chain(detect(directory, named), unnamed)
+    return _print_json(detections, options.top) if options.json else _print_objects(detections, options.top)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
         prog=program("trainers/predict.py"),
         usage="%(prog)s BUNDLE IMAGE [IMAGE ...] [--json] [--top N]",
         description="Say what the network of a bundle takes pictures for: the most probable classes of each, with "
-        "their probabilities. Pictures are prepared as the images that it was evaluated on.",
+        "their probabilities. Pictures are prepared as the images that it was evaluated on. Of a detector that "
+        "trainers/train_detector.py wrote: what it finds on each, with scores and boxes (left,top widthxheight, in "
+        "pixels).",
         allow_abbrev=False,
     )
-    parser.add_argument("bundle", metavar="BUNDLE", type=path, help="directory that an export or a training wrote")
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", type=path, help="directory that an export or a training wrote, or a detector"
+    )
     # One whose name cannot be does not keep the others from their answers.
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="files of pictures")
     parser.add_argument("--json", action="store_true", help="print a list of objects, one a picture, as JSON")
@@ -88,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "--top",
         metavar="N",
         type=number(int, "a whole number"),
-        help=f"show the N most probable classes (default: {SHOWN}, and all of them as JSON)",
+        help=f"show the N most probable classes, or surest objects (default: {SHOWN}, and all of them as JSON)",
     )
     return parser
 
@@ -110,6 +129,21 @@ def _named(images: Sequence[str]) -> tuple[list[str], dict[str, str]]:
             raise UserError("IMAGE is empty: expected the file of a picture.")
         paths.append(user_path(image))
     return paths, problems
+
+
+def _print_objects(detections: "Iterable[Detection]", top: int | None) -> int:
+    code = SUCCESS
+    for detection in detections:
+        if detection.problem is not None:
+            code = _print_problem(detection.problem)
+            continue
+        found = (
+            f"{printable(each.name)} {each.score:.2f} at {each.box[0]:.0f},{each.box[1]:.0f} "
+            f"{each.box[2]:.0f}x{each.box[3]:.0f}"
+            for each in detection.objects[: SHOWN if top is None else top]
+        )
+        print(f"{printable(detection.image)}: {'; '.join(found) or 'nothing'}", flush=True)
+    return code
 
 
 def _check(top: int | None, images: Sequence[str]) -> None:
@@ -146,12 +180,13 @@ def _print_text(predictions: "Iterable[Prediction]", top: int | None) -> int:
     return code
 
 
-def _print_json(predictions: "Iterable[Prediction]", top: int | None) -> int:
+def _print_json(predictions: "Iterable[Prediction | Detection]", top: int | None) -> int:
     code, documents = SUCCESS, []
     for prediction in predictions:
         document = prediction.to_json()
         if prediction.problem is None:
-            document["predictions"] = document["predictions"][:top]
+            several = "predictions" if "predictions" in document else "objects"
+            document[several] = document[several][:top]
         else:
             code = _print_problem(prediction.problem)
         documents.append(document)

@@ -21,8 +21,6 @@ if __name__ == "__main__":
     end_on_ctrl_c()
 
 import argparse
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,11 +28,11 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.devices import check_device
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import TRAINING_ADDRESS_BYTES, check_address_space, prepare_machine
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.stopping import TERMINATED, EndedEarly, StopSignals
+from trainers.full.beginning import begun, is_first_process
+from trainers.stopping import StopSignals
 
 if TYPE_CHECKING:
     from trainers.bundle.contents import Bundle
@@ -107,32 +105,22 @@ def main(arguments: list[str]) -> int:
     """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after
     SIGTERM and SIGUSR1.
     """
-    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
-    is_first = os.environ.get("RANK", "0") == "0"
-    with StopSignals() as signals:
-        try:
-            options = _parser().parse_intermixed_args(arguments)
-            check_device(options.device)
-            from trainers.full.extras import Extras
 
-            extras = Extras(onnx=options.onnx, program=options.program, corruptions=options.corruptions)
-            extras.check()
-            settings, bundle = _settings(options)
-            if options.print_config:
-                if is_first:
-                    print(_config_text(settings), end="")
-                return SUCCESS
-            plan = _prepare(options, settings, bundle)
-        except UserError as error:
-            if is_first:
-                print(f"error: {error}", file=sys.stderr)
-            return MISTAKE
-        except (KeyboardInterrupt, EndedEarly) as end:
-            if is_first:
-                print("\ninterrupted before anything was written", file=sys.stderr)
-            return INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED
-        signals.claim()
-        return _run(plan, extras, arguments, signals)
+    def prepare() -> "tuple[Plan, Extras] | None":
+        options = _parser().parse_intermixed_args(arguments)
+        check_device(options.device)
+        from trainers.full.extras import Extras
+
+        extras = Extras(onnx=options.onnx, program=options.program, corruptions=options.corruptions)
+        extras.check()
+        settings, bundle = _settings(options)
+        if options.print_config:
+            if is_first_process():
+                print(_config_text(settings), end="")
+            return None
+        return _prepare(options, settings, bundle), extras
+
+    return begun(prepare, lambda prepared, signals: _run(*prepared, arguments, signals))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -199,7 +187,7 @@ def _settings(options: argparse.Namespace) -> "tuple[TrainSettings, Bundle]":
     if options.config is not None:
         from trainers.full.config_text import read_config
 
-        overrides, seed_of_file = read_config(options.config, overrides)
+        overrides, seed_of_file, _ = read_config(options.config, overrides)
         seed = seed_of_file if seed is None else seed
     return settings_of(bundle, overrides, seed or 0, initial), bundle
 

@@ -21,7 +21,6 @@ if __name__ == "__main__":
     end_on_ctrl_c()
 
 import argparse
-import logging
 import os
 import sys
 from pathlib import Path
@@ -30,14 +29,14 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.devices import check_device
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.exit_codes import INTERRUPTED, MISTAKE
 from search_spaces.machine import Needs, prepare_machine
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.stopping import TERMINATED, EndedEarly, StopSignals
+from trainers.full.beginning import begun, is_first_process
+from trainers.stopping import StopSignals
 
 if TYPE_CHECKING:
-    from trainers.detection.settings import Backbone
+    from trainers.detection.settings import Backbone, DetectorSettings
     from trainers.detection.training import DetectorPlan
 
 # As trainers/train.py, with the boxes of all images beside.
@@ -72,28 +71,27 @@ examples:
 Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and SIGUSR1
 end it after the next step, checkpointed, and the same command goes on. The output directory ends up with
 result.json (COCO's twelve numbers), precisions.csv (those of each class), history.csv, whose val_accuracy
-is the mean average precision, and the detector (detector/)."""
+is the mean average precision, and the detector (detector/), which trainers/predict.py asks what is on
+pictures."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after
     SIGTERM and SIGUSR1.
     """
-    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
-    is_first = os.environ.get("RANK", "0") == "0"
-    with StopSignals() as signals:
-        try:
-            plan = _prepare(_parser().parse_intermixed_args(arguments))
-        except UserError as error:
-            if is_first:
-                print(f"error: {error}", file=sys.stderr)
-            return MISTAKE
-        except (KeyboardInterrupt, EndedEarly) as end:
-            if is_first:
-                print("\ninterrupted before anything was written", file=sys.stderr)
-            return INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED
-        signals.claim()
-        return _run(plan, arguments, signals)
+
+    def prepare() -> "DetectorPlan | None":
+        options = _parser().parse_intermixed_args(arguments)
+        settings = _settings(options)
+        if options.print_config:
+            from trainers.detection.settings import detector_config_text
+
+            if is_first_process():
+                print(detector_config_text(settings), end="")
+            return None
+        return _prepare(options, settings)
+
+    return begun(prepare, lambda plan, signals: _run(plan, arguments, signals))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,13 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=path, help="a bundle, or one of the paper's models")
     parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="see below")
-    parser.add_argument("--model", default="retinanet", metavar="MODEL", help="retinanet (default) or faster_rcnn")
+    parser.add_argument("--model", metavar="MODEL", help="retinanet (default) or faster_rcnn")
     parser.add_argument(
-        "--pyramid", default="convolution", metavar="OPERATOR",
+        "--pyramid", metavar="OPERATOR",
         help="what the levels of its pyramid are computed by: convolution (default) or attention",
     )  # fmt: skip
     parser.add_argument(
-        "--head", default="convolution", metavar="OPERATOR",
+        "--head", metavar="OPERATOR",
         help="what retinanet's head is made of: convolution (default) or attention",
     )  # fmt: skip
     parser.add_argument(
@@ -124,21 +122,39 @@ def _parser() -> argparse.ArgumentParser:
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
     )
     parser.add_argument(
-        "--seed", metavar="N", type=number(int, "a whole number"), default=0,
+        "--seed", metavar="N", type=number(int, "a whole number"),
         help="of weights, order and augmentation (default: 0)",
     )  # fmt: skip
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print every setting as YAML, which --config takes, and start nothing",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=path, help="settings from a file that --print-config printed; others go on top"
+    )
     return parser
 
 
-def _prepare(options: argparse.Namespace) -> "DetectorPlan":
-    from trainers.detection.settings import check_pycocotools, detector_settings
+def _settings(options: argparse.Namespace) -> "DetectorSettings":
+    from trainers.detection.settings import PARTS, check_pycocotools, chosen_parts, detector_settings
 
     check_device(options.device)
     if options.bundle is None:
         raise UserError("BUNDLE is missing: a directory that an export wrote, or a model of the paper (see --help).")
     check_pycocotools()
     backbone = _backbone(options.bundle, options.init)
-    settings = detector_settings(backbone, options.model, options.pyramid, options.head, options.settings, options.seed)
+    overrides, seed, parts = options.settings, options.seed, {}
+    if options.config is not None:
+        from trainers.full.config_text import read_config
+
+        overrides, seed_of_file, others = read_config(options.config, overrides, [PARTS])
+        seed, parts = seed_of_file if seed is None else seed, others.get(PARTS, {})
+    chosen = chosen_parts({"model": options.model, "pyramid": options.pyramid, "head": options.head}, parts)
+    return detector_settings(backbone, *chosen, overrides, seed or 0)
+
+
+def _prepare(options: argparse.Namespace, settings: "DetectorSettings") -> "DetectorPlan":
     prepare_machine(NEEDS)
     # Torch takes seconds to import: what is typed wrong is said before.
     from trainers.detection.training import prepare_detector

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
+from PIL import Image
 
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 from tests.support.bundles import provenance
@@ -21,11 +23,12 @@ from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.data.config import DATA_DEFAULTS, DataSummary
 from trainers.detection.coco_data import CocoConfig, examine_coco
-from trainers.detection.coco_evaluation import CocoEvaluation
+from trainers.detection.coco_evaluation import CocoEvaluation, coco_scores
 from trainers.detection.coco_images import CocoImages
 from trainers.detection.files import read_detector
 from trainers.history import read_history
 from trainers.model import seeded_model
+from trainers.predict import main as predict
 from trainers.recipe_files import full_training
 from trainers.stopping import TERMINATED
 from trainers.train_detector import main
@@ -89,6 +92,66 @@ def test_a_detector_learns_shapes_and_is_kept(folder: Path, trained: Path) -> No
     assert [loss, precision] == pytest.approx([result["val_loss"], result["scores"]["AP"]])
 
 
+def test_a_detector_is_kept_with_its_card_and_finds_objects_on_pictures(
+    folder: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = (trained / "detector" / "README.md").read_text(encoding="utf-8")
+    score = json.loads((trained / "result.json").read_bytes())["scores"]["AP50"]
+    assert f"| AP50 | {score:.4f} |" in card and "`square`, `disc`" in card and "6 validation images" in card
+    data = examine_coco(CocoConfig(str(folder), image_size=64))
+    # One of them twice as large and not square, in whose pixels boxes are.
+    large = tmp_path / "large.png"
+    with Image.open(data.validation[0].file) as image:
+        wide = Image.new("RGB", (128, 96), (120, 120, 120))
+        wide.paste(image.convert("RGB").resize((96, 96)), (0, 0))
+        wide.save(large)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    files = [each.file for each in data.validation]
+    assert predict([str(trained / "detector"), *files, str(large), str(broken), "--json"]) == MISTAKE
+    printed = capsys.readouterr()
+    found = {each["image"]: each for each in json.loads(printed.out)}
+    assert "error" in found[str(broken)] and "broken.png' cannot be read" in printed.err
+    # pycocotools' precision of what is printed is that of the evaluation.
+    results = [
+        {"image_id": each.annotated.id, "category_id": one["category_id"], "bbox": one["box"], "score": one["score"]}
+        for each in data.validation
+        for one in found[each.file]["objects"]
+    ]
+    assert coco_scores(data, results).scores["AP50"] == pytest.approx(score, abs=1e-6)
+    assert all(left + width <= 128 and top + height <= 96 + 1e-3 for left, top, width, height in (
+        one["box"] for one in found[str(large)]["objects"]
+    ))  # fmt: skip
+    assert max(one["box"][0] + one["box"][2] for one in found[str(large)]["objects"]) > 64
+    assert predict([str(trained / "detector"), files[0], "--top", "1"]) == SUCCESS
+    best = found[files[0]]["objects"][0]
+    left, top, width, height = best["box"]
+    assert capsys.readouterr().out == (
+        f"{files[0]}: {best['class']} {best['score']:.2f} at {left:.0f},{top:.0f} {width:.0f}x{height:.0f}\n"
+    )
+
+
+def test_settings_can_be_printed_and_given_back(
+    bundle: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--pyramid", "attention", "--seed", "3", "recipe.epochs=4", "recipe.micro_batch=2", "--print-config"]
+    assert train(bundle, folder, *flags) == SUCCESS
+    printed = capsys.readouterr().out
+    found = yaml.safe_load(printed)
+    assert found["detector"] == {"model": "retinanet", "pyramid": "attention", "head": "convolution"}
+    assert (found["data"]["image_size"], found["recipe"]["epochs"], found["conduct"]["micro_batch"]) == (64, 4, "2")
+    file = tmp_path / "detector.yaml"
+    file.write_text(printed, encoding="utf-8")
+    assert main([str(bundle), "--config", str(file), "--print-config"]) == SUCCESS
+    assert capsys.readouterr().out == printed
+    assert main([str(bundle), "--config", str(file), "--print-config", "--pyramid", "convolution", "--seed", "0"]) == 0
+    changed = yaml.safe_load(capsys.readouterr().out)
+    assert (changed["detector"]["pyramid"], changed["seed"]) == ("convolution", 0)
+    file.write_text("detector: {hed: attention}\n", encoding="utf-8")
+    assert main([str(bundle), f"data.root={folder}", "--config", str(file)]) == MISTAKE
+    assert "unknown key of detector 'hed'" in capsys.readouterr().err
+
+
 def test_what_has_ended_is_said_again_and_another_training_is_refused(
     bundle: Path, folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +200,7 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
         (["{bundle}"], "data.root is missing"),
         (["{bundle}", "data.root={folder}", "--init", "weight"], "unknown --init 'weight'"),
         (["{bundle}", "data.root={folder}", "--model", "yolo"], "unknown --model 'yolo'"),
-        (["{bundle}", "data.root={folder}", "recipe.mixup=0.2"], "recipe mixup is 0.2: expected 0.0 for a detector"),
+        (["{bundle}", "data.root={folder}", "recipe.mixup=0.2"], "recipe.mixup is 0.2: expected 0.0 for a detector"),
         (["{bundle}", "data.root={folder}", "recipe.compile=default"], "expected 'none' for a detector"),
         (["{bundle}", "data.root={folder}", "recipe.augment=shift"], "expected none or flip_crop for a detector"),
         (["{bundle}", "data.root={folder}", "recipe.epochz=3"], "Did you mean 'recipe.epochs'"),

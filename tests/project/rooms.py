@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "trainers.comparison": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),
     "trainers.compare": frozenset({"search_spaces", "trainers", "trainers.bundle", "trainers.comparison"}),
-    "trainers.predict": frozenset({"search_spaces", "trainers.bundle"}),
+    "trainers.predict": frozenset({"search_spaces", "trainers.bundle", "trainers.detection"}),
     "cluster": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.storage"}),
     "nas.records": frozenset({"search_spaces", "trainers.data", "trainers"}),
     # The settings of a search name what may be done about a node.

@@ -52,19 +52,39 @@ class Placement:
 
 def placement(image: CocoImage, side: int, augmentation: Augmentation | None, sample: int) -> Placement:
     """Where an image is put: in the upper left corner in an evaluation, by chance in training."""
-    longer = max(image.annotated.width, image.annotated.height)
-    draws, scale = None, side / longer
-    if augmentation is not None and augmentation.augment != "none":
-        draws = augmentation.draws(np.array([sample]))[0]
-        scale *= JITTER[0] + (JITTER[1] - JITTER[0]) * draws[2]
+    if augmentation is None or augmentation.augment == "none":
+        return whole_placement(image.annotated.width, image.annotated.height, side)
+    draws = augmentation.draws(np.array([sample]))[0]
+    scale = side / max(image.annotated.width, image.annotated.height)
+    scale *= JITTER[0] + (JITTER[1] - JITTER[0]) * draws[2]
     width, height = (max(1, round(scale * each)) for each in (image.annotated.width, image.annotated.height))
-    if draws is None:
-        return Placement(width, height)
     # What is larger than the square is cropped.
     top, left = (int(draw * (abs(side - each) + 1)) for draw, each in zip(draws[:2], (height, width), strict=True))
     return Placement(
         width, height, left if width <= side else -left, top if height <= side else -top, bool(draws[4] < 0.5)
     )
+
+
+def whole_placement(width: int, height: int, side: int) -> Placement:
+    """Where an image of this size in pixels is put in an evaluation: whole, in the upper left corner."""
+    scale = side / max(width, height)
+    return Placement(max(1, round(scale * width)), max(1, round(scale * height)))
+
+
+def square_of(picture: Any, place: Placement, side: int, mean: tuple[float, ...]) -> Tensor:
+    """The square (C, H, W), uint8, that has a PIL image in RGB at its place, and around it the mean colour."""
+    functional = torchvision().transforms.v2.functional
+    fill_C = torch.tensor([round(255 * value) for value in mean], dtype=torch.uint8)
+    square_CHW = fill_C[:, None, None].repeat(1, side, side)
+    if len(mean) == 1:
+        picture = functional.rgb_to_grayscale(picture)
+    picture = functional.resize(picture, [place.height, place.width])
+    pixels_CHW = functional.pil_to_tensor(functional.horizontal_flip(picture) if place.mirrored else picture)
+    (row, top, height), (column, left, width) = (
+        _overlap(at, length, side) for at, length in ((place.top, place.height), (place.left, place.width))
+    )
+    square_CHW[:, row : row + height, column : column + width] = pixels_CHW[:, top : top + height, left : left + width]
+    return square_CHW
 
 
 class CocoImages:
@@ -160,23 +180,11 @@ class _Placed:
         boxes_N4 = place.boxes(np.array(image.annotated.boxes, dtype=np.float32).reshape(-1, 4), image, side)
         shown_N = (boxes_N4[:, 2:] - boxes_N4[:, :2]).min(1, initial=np.inf) >= LEAST_PIXELS
         labels_N = np.array(image.annotated.labels, dtype=np.int64)
-        fill_C = torch.tensor([round(255 * value) for value in self.mean], dtype=torch.uint8)
-        square_CHW = fill_C[:, None, None].repeat(1, side, side)
         try:
             picture = read_image(image.file, turned=image.turned)
         except UserError as error:
-            return square_CHW, boxes_N4, labels_N, str(error)
-        functional = torchvision().transforms.v2.functional
-        if len(self.mean) == 1:
-            picture = functional.rgb_to_grayscale(picture)
-        picture = functional.resize(picture, [place.height, place.width])
-        pixels_CHW = functional.pil_to_tensor(functional.horizontal_flip(picture) if place.mirrored else picture)
-        (row, top, height), (column, left, width) = (
-            _overlap(at, length, side) for at, length in ((place.top, place.height), (place.left, place.width))
-        )
-        square_CHW[:, row : row + height, column : column + width] = pixels_CHW[
-            :, top : top + height, left : left + width
-        ]
+            return torch.zeros(len(self.mean), side, side, dtype=torch.uint8), boxes_N4, labels_N, str(error)
+        square_CHW = square_of(picture, place, side, self.mean)
         return square_CHW, boxes_N4[shown_N], labels_N[shown_N], None
 
 

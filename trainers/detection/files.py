@@ -2,6 +2,7 @@
 
 detector.json        its design, the recipe and the scores that it was trained by and to, and the weights' checksum
 weights.safetensors  its weights
+README.md            its card
 """
 
 import hashlib
@@ -17,16 +18,20 @@ from safetensors import SafetensorError
 from torch import nn
 
 from search_spaces.errors import UserError
-from trainers.detection.design import DetectorDesign
+from trainers.detection.card import detector_card
+from trainers.detection.design import DOCUMENT, DetectorDesign
 from trainers.detection.detector import seeded_detector
 from trainers.files import json_text, sync_directory, write_durably
 
 DETECTOR_FORMAT = "detector/1"
-DOCUMENT, WEIGHTS = "detector.json", "weights.safetensors"
+WEIGHTS, CARD = "weights.safetensors", "README.md"
 
 
 def write_detector(directory: Path, design: DetectorDesign, detector: nn.Module, facts: dict[str, Any]) -> None:
-    """Writes the new directory `directory`, which appears whole or not at all. Raises OSError."""
+    """Writes the new directory `directory`, which appears whole or not at all. Raises OSError.
+
+    `facts` are what it was trained by and to: `recipe` and `result`.
+    """
     state = {name: value.detach().cpu().contiguous() for name, value in detector.state_dict().items()}
     weights = safetensors.torch.save(state)
     document = {
@@ -39,6 +44,7 @@ def write_detector(directory: Path, design: DetectorDesign, detector: nn.Module,
     try:
         write_durably(partial / WEIGHTS, weights)
         write_durably(partial / DOCUMENT, json_text(document))
+        write_durably(partial / CARD, detector_card(design, facts["result"]).encode())
         sync_directory(partial)
         partial.chmod(0o755)
         os.rename(partial, directory)

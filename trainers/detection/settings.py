@@ -2,21 +2,22 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search_spaces.architecture import Architecture
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, unknown_name
 from search_spaces.extras import install_command
 from search_spaces.json_fields import field_kinds
 from search_spaces.overrides import read_override, with_overrides
 from trainers.data.config import MOST_SEEDS
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.detection.coco_data import CocoConfig
-from trainers.detection.design import check_parts
+from trainers.detection.design import RETINANET, check_parts
 from trainers.full.conduct import Conduct
+from trainers.full.config_text import yaml_text
 from trainers.recipe import NOT_COMPILED, Recipe, check_optimizer
 from trainers.recipe_files import named_recipe
 from trainers.schedule import scaled_learning_rate
@@ -45,6 +46,10 @@ class Backbone:
     bundle: Path | None = None
     weights_digest: str | None = None
 
+
+# The section of a file of settings that has what flags say on the command line, and what holds where nothing does.
+PARTS = "detector"
+DEFAULT_PARTS = {"model": RETINANET, "pyramid": "convolution", "head": "convolution"}
 
 # What the paper's models take.
 PAPER_INPUT: dict[str, Any] = {"image_size": 224, "mean": FOLDER_MEAN, "std": FOLDER_STD}
@@ -83,6 +88,35 @@ def check_pycocotools() -> None:
         )
 
 
+def chosen_parts(flags: Mapping[str, str | None], of_file: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Model, pyramid and head: what a flag says, else a file of settings, else the default.
+
+    Raises UserError where the file has others.
+    """
+    for name in of_file:
+        if name not in DEFAULT_PARTS:
+            raise unknown_name(f"key of {PARTS}", name, DEFAULT_PARTS)
+    model, pyramid, head = (
+        str(of_file.get(name, default)) if flags[name] is None else str(flags[name])
+        for name, default in DEFAULT_PARTS.items()
+    )
+    return model, pyramid, head
+
+
+def detector_config_text(settings: DetectorSettings) -> str:
+    """Every setting of a detector's training as YAML, which `--config` takes."""
+    parts = {name: getattr(settings, name) for name in DEFAULT_PARTS}
+    heading = "# Every setting of a detector: python trainers/train_detector.py BUNDLE --config FILE [SETTING=VALUE …]"
+    sections = {
+        PARTS: parts,
+        "data": settings.data.to_json(),
+        "recipe": dataclasses.asdict(settings.recipe),
+        "conduct": dataclasses.asdict(settings.conduct),
+        "seed": settings.seed,
+    }
+    return yaml_text(heading, sections)
+
+
 def detector_settings(
     backbone: Backbone, model: str, pyramid: str, head: str, overrides: Sequence[str], seed: int
 ) -> DetectorSettings:
@@ -119,8 +153,8 @@ def detector_settings(
 def _check_recipe(recipe: Recipe, conduct: Conduct) -> None:
     for name, nothing in _OF_CLASSES.items():
         if getattr(recipe, name) != nothing:
-            raise UserError(f"recipe {name} is {getattr(recipe, name)!r}: expected {nothing!r} for a detector.")
+            raise UserError(f"recipe.{name} is {getattr(recipe, name)!r}: expected {nothing!r} for a detector.")
     if conduct.compile != NOT_COMPILED:
         raise UserError(f"recipe.compile is {conduct.compile!r}: expected {NOT_COMPILED!r} for a detector.")
     if recipe.augment not in _AUGMENTS:
-        raise UserError(f"recipe augment is {recipe.augment!r}: expected {' or '.join(_AUGMENTS)} for a detector.")
+        raise UserError(f"recipe.augment is {recipe.augment!r}: expected {' or '.join(_AUGMENTS)} for a detector.")

@@ -1,7 +1,10 @@
-"""The settings of a full training as YAML: printed by `trainers/train.py --print-config`, and read by `--config`."""
+"""The settings of a training as YAML: printed by `trainers/train.py --print-config`, and read by `--config`.
+
+So are those of a detector, which has a section of its own beside.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.yaml_files import read_mapping
 from trainers.full.train_settings import TrainSettings
 
-HEADING = "# Every setting of a full training: python trainers/train.py BUNDLE --config FILE [SETTING=VALUE ...]\n"
+HEADING = "# Every setting of a full training: python trainers/train.py BUNDLE --config FILE [SETTING=VALUE ...]"
 SECTIONS = ("data", "recipe", "conduct")
 
 
@@ -20,11 +23,19 @@ def config_text(settings: TrainSettings) -> str:
     conduct = dataclasses.asdict(settings.conduct)
     recipe = dataclasses.asdict(settings.recipe) | {"norm_batch": settings.norm_batch}
     sections = {"data": dataclasses.asdict(settings.data), "recipe": recipe, "conduct": conduct, "seed": settings.seed}
-    return HEADING + yaml.safe_dump(sections, sort_keys=False, allow_unicode=True)
+    return yaml_text(HEADING, sections)
 
 
-def read_config(path: str, overrides: Sequence[str]) -> tuple[list[str], int | None]:
-    """The settings in a file that `config_text` wrote, or in some of its lines, below `overrides`; and its seed.
+def yaml_text(heading: str, sections: Mapping[str, Any]) -> str:
+    """Sections of settings below a heading."""
+    return f"{heading}\n" + yaml.safe_dump(dict(sections), sort_keys=False, allow_unicode=True)
+
+
+def read_config(
+    path: str, overrides: Sequence[str], more: Sequence[str] = ()
+) -> tuple[list[str], int | None, dict[str, dict[str, Any]]]:
+    """The settings in a file that `yaml_text` wrote, or in some of its lines, below `overrides`; its seed; and what it
+    has in the sections `more`.
 
     With another `recipe=NAME` on top the file's recipe does not count. Raises UserError where it is no such file, or
     its images are those of another data set than that of `overrides`.
@@ -35,8 +46,8 @@ def read_config(path: str, overrides: Sequence[str]) -> tuple[list[str], int | N
     if seed is not None and type(seed) is not int:
         raise UserError(f"{what}, seed: expected a whole number, found {seed!r}.")
     for section, values in found.items():
-        if section not in SECTIONS:
-            raise unknown_name(f"section of {what}", section, [*SECTIONS, "seed"])
+        if section not in (*SECTIONS, *more):
+            raise unknown_name(f"section of {what}", section, [*SECTIONS, *more, "seed"])
         if not isinstance(values, dict):
             raise UserError(f"{what}, {section}: expected a mapping, found {type(values).__name__}.")
     given = dict(override.partition("=")[::2] for override in overrides)
@@ -46,7 +57,8 @@ def read_config(path: str, overrides: Sequence[str]) -> tuple[list[str], int | N
         raise UserError(f"{what} has the settings of {name!r}: leave out data={given['data']}, or the file.")
     words = [] if name is None else [f"data={name}"]
     words += _words("data", data) + ([] if "recipe" in given else _words("recipe", recipe))
-    return [*words, *_words("recipe", found.get("conduct", {})), *overrides], seed
+    others = {section: found[section] for section in more if section in found}
+    return [*words, *_words("recipe", found.get("conduct", {})), *overrides], seed, others
 
 
 def _words(section: str, values: dict[str, Any]) -> list[str]:

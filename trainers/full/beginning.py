@@ -1,0 +1,44 @@
+"""How a training's program begins: what is said of a mistake, and of a signal before there is anything to keep.
+
+Imports nothing heavy: torch takes seconds, and --help answers at once.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from search_spaces.errors import UserError
+from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
+from trainers.stopping import TERMINATED, EndedEarly, StopSignals
+
+T = TypeVar("T")
+
+
+def begun(prepare: Callable[[], T | None], carry_out: Callable[[T, StopSignals], int]) -> int:
+    """Carries out what `prepare` gives, and gives the exit code; of several processes the first one speaks.
+
+    Where `prepare` gives None it has done what was asked for. Raises nothing of the user's.
+    """
+    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
+    with StopSignals() as signals:
+        try:
+            prepared = prepare()
+        except UserError as error:
+            if is_first_process():
+                print(f"error: {error}", file=sys.stderr)
+            return MISTAKE
+        except (KeyboardInterrupt, EndedEarly) as end:
+            if is_first_process():
+                print("\ninterrupted before anything was written", file=sys.stderr)
+            return INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED
+        if prepared is None:
+            return SUCCESS
+        signals.claim()
+        return carry_out(prepared, signals)
+
+
+def is_first_process() -> bool:
+    """Whether torchrun has started this process as its first, or nobody has but the user."""
+    return os.environ.get("RANK", "0") == "0"
