@@ -4,10 +4,11 @@ Paths below the root, sizes and contents are part of it; where the root is, time
 lists are not.
 """
 
+import base64
 import dataclasses
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.canonical_json import canonical_json
@@ -18,6 +19,9 @@ from search_spaces.text_forms import differ_in_form_alone, renamed
 NO_SIZE, UNREADABLE = -1, "unreadable"
 # So many names are listed of one kind of difference; the rest are counted.
 MOST_NAMES = 3
+# The contents of neighbours among the files are marked together, so that there are no more marks than these, of so many
+# bytes each: one in 65,536 that change has the mark that it had.
+MOST_MARKS, MARK_BYTES = 1024, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class DataFingerprint:
     """The classes of a data set in the order of their labels, its files and their bytes, and two digests of them.
 
     `paths_sha256` is of the path and the size of every file, `contents_sha256` of what was read of their contents.
+    `contents_marks` tell which of these have changed: they follow from the same contents, are no part of what it is
+    known by, and None where earlier code kept none, or there is but one file.
     """
 
     classes: tuple[str, ...]
@@ -32,19 +38,23 @@ class DataFingerprint:
     bytes: int
     paths_sha256: str
     contents_sha256: str
+    contents_marks: str | None = field(default=None, compare=False)
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all of it."""
-        return hashlib.sha256(canonical_json(self.to_json())).hexdigest()
+        """The SHA-256 of all that it is known by."""
+        known = dataclasses.replace(self, contents_marks=None)
+        return hashlib.sha256(canonical_json(known.to_json())).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self) | {"classes": list(self.classes)}
+        fields = dataclasses.asdict(self) | {"classes": list(self.classes)}
+        return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
     def from_json(cls, data: object) -> "DataFingerprint":
         """The fingerprint that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "data_fingerprint")
+        whole = {"contents_marks": None} | dict(data) if isinstance(data, Mapping) else data
+        return read_dataclass(cls, whole, "data_fingerprint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class DataFiles:
             bytes=sum(size for size in self.sizes if size != NO_SIZE),
             paths_sha256=_sha256(f"{path}\0{size}\0" for path, size in paths),
             contents_sha256=_sha256(f"{path}\0{digest}\0" for path, digest in sorted(self.contents.items())),
+            contents_marks=_marks(self.contents) if len(paths) > 1 else None,
         )
 
 
@@ -83,6 +94,25 @@ def summary_differences(before: DataFingerprint, after: DataFingerprint) -> list
     if not found and before.contents_sha256 != after.contents_sha256:
         found.append("the contents of files differ, their names and sizes do not")
     return found
+
+
+def content_differences(before: DataFingerprint, after: DataFingerprint, contents: Mapping[str, str]) -> list[str]:
+    """Which files have other contents, where nothing else differs and the marks tell; empty where they do not.
+
+    `contents` are those that `after` is made of. Of a great data set it is one of a few neighbours.
+    """
+    if before.paths_sha256 != after.paths_sha256 or before.classes != after.classes:
+        return []
+    marks, marks_now = (None if each.contents_marks is None else _unpacked(each) for each in (before, after))
+    if marks is None or marks_now is None or len(marks) != len(marks_now):
+        return []
+    groups = _groups(contents)
+    changed = [group for group, mark, now in zip(groups, marks, marks_now, strict=True) if mark != now]
+    if not changed or len(changed[0]) == 1:
+        return _listed([path for group in changed for path, _ in group], "has other contents", "have other contents")
+    first, last = changed[0][0][0], changed[0][-1][0]
+    others = f", and others in {len(changed) - 1:,} more places" if len(changed) > 1 else ""
+    return [f"a file from {first!r} to {last!r} has other contents{others}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +198,22 @@ def _listed(paths: Sequence[str], one: str, many: str, note: Callable[[str], str
         return []
     text = f"{paths[0]!r} {one}" if len(paths) == 1 else f"{len(paths):,} files {many}, such as {paths[0]!r}"
     return [text + note(paths[0])]
+
+
+def _groups(contents: Mapping[str, str]) -> list[tuple[tuple[str, str], ...]]:
+    """Files with what was read of them, in order, as neighbours of which there is one mark."""
+    entries, each = sorted(contents.items()), max(1, -(-len(contents) // MOST_MARKS))
+    return [tuple(entries[start : start + each]) for start in range(0, len(entries), each)]
+
+
+def _marks(contents: Mapping[str, str]) -> str:
+    digests = (_sha256(f"{path}\0{digest}\0" for path, digest in group) for group in _groups(contents))
+    return base64.b64encode(b"".join(bytes.fromhex(digest)[:MARK_BYTES] for digest in digests)).decode()
+
+
+def _unpacked(fingerprint: DataFingerprint) -> list[bytes]:
+    marks = base64.b64decode(fingerprint.contents_marks or "")
+    return [marks[start : start + MARK_BYTES] for start in range(0, len(marks), MARK_BYTES)]
 
 
 def _sha256(parts: Iterable[str]) -> str:

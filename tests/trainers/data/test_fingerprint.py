@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import make_images
-from trainers.data import content_sample
+from trainers.data import content_sample, fingerprint
 from trainers.data.content_sample import content_digests, file_sizes, sampled
 from trainers.data.digits_source import digits_fingerprint
 from trainers.data.file_index import scan_files
-from trainers.data.fingerprint import DataFiles, DataFingerprint, differences, summary_differences
+from trainers.data.fingerprint import (
+    DataFiles,
+    DataFingerprint,
+    content_differences,
+    differences,
+    summary_differences,
+)
 
 
 def files_of(root: Path) -> DataFiles:
@@ -182,6 +188,41 @@ def test_the_ends_of_great_files_are_looked_at(tmp_path: Path, monkeypatch: pyte
     # Read whole, the contents cannot be compared with their ends, and say nothing.
     monkeypatch.setattr(content_sample, "SMALL_BYTES", 10**9)
     assert differences(before, files_of(root)) == []
+
+
+def test_marks_tell_which_file_has_other_contents_and_are_no_part_of_what_it_is_known_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_images(tmp_path / "images")
+
+    def found() -> tuple[DataFingerprint, DataFiles]:
+        files = files_of(root)
+        return files.fingerprint(), files
+
+    before, _ = found()
+    earlier = DataFingerprint.from_json(
+        {name: value for name, value in before.to_json().items() if "marks" not in name}
+    )
+    assert earlier == before and earlier.digest == before.digest and earlier.contents_marks is None
+    same_size(root / "cat" / "3.png")
+    now, files = found()
+    assert content_differences(before, now, files.contents) == ["'cat/3.png' has other contents"]
+    assert content_differences(earlier, now, files.contents) == []
+    same_size(root / "dog" / "0.png")
+    now, files = found()
+    assert content_differences(before, now, files.contents) == ["2 files have other contents, such as 'cat/3.png'"]
+    (root / "dog" / "0.png").write_bytes(b"shorter")
+    now, files = found()
+    assert content_differences(before, now, files.contents) == []
+    # Of more files than marks, neighbours have one together.
+    monkeypatch.setattr(fingerprint, "MOST_MARKS", 4)
+    before, _ = found()
+    same_size(root / "cat" / "6.png")
+    now, files = found()
+    assert len(now.contents_marks or "") == 12
+    assert content_differences(before, now, files.contents) == [
+        "a file from 'cat/4.png' to 'cat/7.png' has other contents"
+    ]
 
 
 def test_the_digits_have_one_too() -> None:
