@@ -16,9 +16,11 @@ import pytest
 import torch
 
 from tests.support.bundles import provenance
+from tests.support.shards import write_shards
 from tests.support.tiny_training import DATA, RECIPE, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_weights, write_bundle
+from trainers.data.config import DataConfig
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
 from trainers.train import main
@@ -126,6 +128,37 @@ def test_a_signal_at_any_step_changes_nothing_of_the_weights(
     go_on(bundle, out)
     assert "resumes  after epoch 1, and" in capsys.readouterr().out
     assert_same_weights(undisturbed, out)
+
+
+@pytest.fixture(scope="module")
+def of_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose images lie in tar files: of 80 images 64 to train on, which loader processes read."""
+    root = tmp_path_factory.mktemp("shards")
+    data = DataConfig(
+        "tar_shards", str(write_shards(root / "images", "train", 4, each=20)),
+        image_size=16, validation_fraction=0.2, loader_workers=2,
+    )  # fmt: skip
+    recipe = dataclasses.replace(RECIPE, batch_size=64 // STEPS, epochs=3, augment="resized_crop")
+    write_bundle(root / "knee", Bundle(TINY, recipe, data, check_data(data), provenance(trial=42)), None)
+    assert main([str(root / "knee"), *SETTINGS, "--out", str(root / "undisturbed")]) == 0
+    return root / "knee"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_training_on_shards_goes_on_to_the_undisturbed_weights(
+    of_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int
+) -> None:
+    out = tmp_path / "out"
+    with started([sys.executable], of_shards, out) as process:
+        wait_for_a_step(process, out, f"shards {number}")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == code, errors
+    assert "step" in newest_name(out)
+    go_on(of_shards, out)
+    assert "resumes  after epoch 1, and" in capsys.readouterr().out
+    assert_same_weights(of_shards.with_name("undisturbed"), out)
 
 
 @pytest.mark.slow
