@@ -29,6 +29,8 @@ from tests.support.simulated_search import DIGITS, EPOCHS, simulated_search
 
 pytestmark = pytest.mark.browser
 
+# A page of 1,000 trials is drawn anew for each of these, on whatever else the machine does.
+PATIENCE = 4 * SECONDS
 both_sizes = pytest.mark.parametrize("trials", [30, 1000])
 
 
@@ -43,7 +45,7 @@ class ReportPage:
         self.wait("return document.documentElement.dataset.drawn === 'true'")
 
     def wait(self, script: str, *arguments: object) -> None:
-        WebDriverWait(self.driver, 4 * SECONDS).until(lambda driver: driver.execute_script(script, *arguments), script)
+        WebDriverWait(self.driver, PATIENCE).until(lambda driver: driver.execute_script(script, *arguments), script)
 
     def type(self, place: str, text: str) -> None:
         box = self.driver.find_element("id", place)
@@ -53,7 +55,7 @@ class ReportPage:
     def shows(self, numbers: list[int]) -> None:
         """Waits until the table shows these trials in this order."""
         shown = "return [...document.querySelectorAll('#trials [data-pin]')].map(b => Number(b.dataset.pin)).join()"
-        WebDriverWait(self.driver, SECONDS).until(
+        WebDriverWait(self.driver, PATIENCE).until(
             lambda driver: driver.execute_script(shown) == ",".join(map(str, numbers)), f"not the trials {numbers[:5]}"
         )
 
