@@ -193,6 +193,7 @@ def address(driver: webdriver.Chrome, searches: tuple[str, Path, dict[int, Shown
 
 @pytest.fixture
 def browser(driver: webdriver.Chrome, address: str) -> Browser:
+    driver.get("about:blank")
     driver.get_log("browser")
     return Browser(driver, address)
 

@@ -39,8 +39,9 @@ class ReportPage:
 
     def __init__(self, driver: webdriver.Chrome, address: str) -> None:
         self.driver = driver
-        driver.get_log("browser")
+        # The page before asks its server on, which has ended.
         driver.get("about:blank")
+        driver.get_log("browser")
         driver.get(address)
         self.wait("return document.documentElement.dataset.drawn === 'true'")
 
@@ -199,6 +200,7 @@ def test_compared_fronts_are_one_figure(driver: webdriver.Chrome, tmp_path: Path
         for seed, name in enumerate(names)
     ]
     write_comparison(tmp_path, searches, [])
+    driver.get("about:blank")
     driver.get_log("browser")
     driver.get((tmp_path / "comparison.html").as_uri())
     WebDriverWait(driver, SECONDS).until(
