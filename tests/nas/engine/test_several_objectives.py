@@ -147,6 +147,13 @@ def test_latency_may_be_one_of_several_costs_and_has_a_limit_of_its_own(tmp_path
     assert limited.ledger.header.facts("limited", slowest).reference == limited.reference
 
 
+def test_parameters_may_be_the_only_cost(tmp_path: Path) -> None:
+    engine = run(new_engine(tmp_path, "alone", ("val_accuracy", "params"), trials=3, scheduler="none"))
+    assert engine.reference == (0.1, float(params_range(SPACE, **SIZE)[1]))
+    assert {record.point[1:] for record in engine.records} == {(float(record.params),) for record in engine.records}
+    assert Ledger.open(ledger_url(tmp_path / "alone.db"), "alone").records == engine.records
+
+
 @pytest.mark.slow
 def test_a_real_search_on_three_objectives(tmp_path: Path) -> None:
     """Searched, shown, exported, gone on with, and not gone on with for others."""
