@@ -127,9 +127,9 @@ class Interruption:
             self._deadline = time.monotonic() + self._grace_seconds
             if number == signal.SIGHUP:
                 _leave_the_terminal()
-            self._event.set()
             if not self._under_way:
                 self.end_now("", self.exit_code)
+            self._event.set()
             again = "Ctrl-C again" if number == signal.SIGINT else "Ctrl-C"
             _write(2, _STOPPING.format(again).encode())
         elif number == signal.SIGINT:
