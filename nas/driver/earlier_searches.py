@@ -1,6 +1,5 @@
 """The searches whose results inform the proposals of a new one (`--prior`), read when that one begins."""
 
-from nas.ledger.location import read_ledger
 from nas.records.earlier_search import EarlierSearch, results_within
 from nas.settings.command import Command
 from nas.settings.run_directory import existing_run
@@ -18,6 +17,9 @@ def earlier_searches(command: Command) -> tuple[EarlierSearch, ...]:
 
 
 def _read(command: Command, name: str) -> EarlierSearch:
+    # Optuna and SQLAlchemy, which a search without earlier ones is checked without.
+    from nas.ledger.location import read_ledger
+
     directory = existing_run(command.runs_dir, name)
     ledger = read_ledger(directory, None if directory.ledger.is_file() else command.ledger.url)
     results = results_within(ledger.records, command.space)
