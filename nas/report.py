@@ -153,7 +153,7 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
     print(page)
-    if not options.out:
+    if not options.out and ledger.header.storage is not None:
         from nas.driver.stored_files import store_files
         from trainers.storage.remote_folder import StorageLost
 

@@ -31,6 +31,10 @@ def user_path(text: str) -> str:
     except OSError as error:
         if error.errno in _IMPOSSIBLE:
             raise UserError(f"path {text!r} cannot be: {error.strerror}.") from None
+        if not path.strip():
+            raise UserError(
+                f"path {text!r} is white space alone: expected the name of a directory or a file."
+            ) from None
         if path != path.strip() or "\n" in path:
             meant = " ".join(path.split("\n")).strip()
             raise UserError(

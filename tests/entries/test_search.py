@@ -116,6 +116,7 @@ def test_a_front_member_is_exported_and_trained_fully(searched: Searched) -> Non
     assert twice.returncode == 2 and "bundle" in twice.stderr
 
 
+@pytest.mark.slow  # tests/faults/test_kills.py resumes one, and test_signals.py sends the signal
 def test_an_interrupted_search_is_resumed_where_it_was(tmp_path: Path) -> None:
     arguments = ["--space", "resnet_stages", "--name", "broken", "--trials", "3", *SMALL[:-1], "training.epochs=4"]
     process = start(tmp_path, "nas/search.py", *arguments)

@@ -63,7 +63,11 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("key", ["name", "note", "root"])
 def test_text_is_text(key: str, text: str) -> None:
-    assert value_of(f"{key}={text}") == text
+    if (key, text) == ("root", " "):
+        with pytest.raises(UserError, match="root: path ' ' is white space alone"):
+            value_of(f"{key}={text}")
+    else:
+        assert value_of(f"{key}={text}") == text
 
 
 @pytest.mark.parametrize("text", ["", "''", '""'])

@@ -39,7 +39,7 @@ def test_an_engine_on_a_reopened_ledger_goes_on_as_if_nothing_happened(
 @pytest.mark.parametrize("scheduler", ["pareto", "asha"])
 def test_a_search_cut_off_before_a_decision_takes_it_as_it_would_have(tmp_path: Path, scheduler: str) -> None:
     """The driver dies each time when a result is written and what follows from it is not."""
-    settings: dict[str, Any] = {"trials": 13, "scheduler": scheduler}
+    settings: dict[str, Any] = {"trials": 10, "scheduler": scheduler}
     whole = new_engine(tmp_path, name="whole", **settings)
     run(whole)
     assert {record.outcome for record in whole.records} == {"finished", "stopped"}

@@ -159,7 +159,8 @@ def test_only_figures_with_something_to_show_are_there(records: list[TrialRecord
     assert sorted(page.drawn("trials", "untrained")) == [record.number for record in records]
 
 
-def test_curves_and_lines_are_there_of_every_trial_that_trained(simulated: list[TrialRecord]) -> None:
+def test_curves_and_lines_are_there_of_every_trial_that_trained() -> None:
+    simulated = simulated_search(150)
     page = Page(report_page(FACTS, simulated, []))
     trained = [record for record in simulated if record.epochs]
     members = {record.number for record in front_of(simulated)}
