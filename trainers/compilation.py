@@ -22,7 +22,8 @@ def compiled(network: nn.Module, compilation: str) -> nn.Module:
     """
     if compilation == NOT_COMPILED:
         return network
-    return cast(nn.Module, torch.compile(network, mode=compilation))
+    # Kernels for sizes that vary fail to be made for some networks, and those of a training do not vary.
+    return cast(nn.Module, torch.compile(network, mode=compilation, dynamic=False))
 
 
 @contextlib.contextmanager

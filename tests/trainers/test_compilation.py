@@ -4,6 +4,7 @@ Most of it with the graphs that torch.compile makes, of which torch's own operat
 minute of compiling.
 """
 
+import copy
 import dataclasses
 import functools
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_a_network_is_compiled_once_trains_alike_and_goes_on_without(
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
     with monkeypatch.context() as patched:
-        patched.setattr(torch, "compile", lambda network, mode: torch._dynamo.optimize(counter)(network))
+        patched.setattr(torch, "compile", lambda network, **_: torch._dynamo.optimize(counter, dynamic=False)(network))
         compiled = trained(tmp_path / "compiled", "default", 1)
     # In one piece, attention included, whatever the pass and the step.
     assert counter.frame_count == 1
@@ -97,13 +98,29 @@ def test_where_torch_cannot_compile_it_is_a_mistake_with_a_remedy(monkeypatch: p
 
 
 @pytest.mark.slow
-def test_kernels_of_the_whole_network_train_alike_and_take_up_what_trained_without(tmp_path: Path) -> None:
+def test_kernels_of_the_whole_network_have_the_gradients_of_float64_and_take_up_what_trained_without(
+    tmp_path: Path,
+) -> None:
+    """Steps would not tell: at this learning rate they make of a rounding of 1e-6 a hundredth within eight."""
     torch._dynamo.reset()
-    for directory, compilation in (("plain", "none"), ("compiled", "default")):
-        trained(tmp_path / "taken up" / directory, "none", 1)
-        found = [trained(tmp_path / "taken up" / directory, compilation, 1)]
-        found.append(trained(tmp_path / directory, compilation, 2))
-        if compilation == "none":
-            expected = found
-    for one, other in zip(expected, found, strict=True):
-        assert_alike(one, other, 1e-3)
+    network = seeded_model(HYBRID, check_data(DATA), 1).train()
+    random = torch.Generator().manual_seed(0)
+    for values in network.parameters():
+        if values.ndim == 1:  # the last scale of a block begins at 0, and nothing would come through it
+            torch.nn.init.uniform_(values, 0.5, 1.5, generator=random)
+    images, labels = torch.randn(64, 1, 16, 16, generator=random), torch.randint(10, (64,), generator=random)
+
+    def gradients(compiled: bool, dtype: torch.dtype) -> dict[str, Tensor]:
+        copied = copy.deepcopy(network).to(dtype)
+        call = torch.compile(copied) if compiled else copied
+        torch.nn.functional.cross_entropy(call(images.to(dtype)), labels).backward()
+        return {name: found.grad.double() for name, found in copied.named_parameters() if found.grad is not None}
+
+    exact = gradients(False, torch.float64)
+    found = gradients(True, torch.float32)
+    assert found.keys() == exact.keys() == dict(network.named_parameters()).keys()
+    for name, gradient in exact.items():
+        assert (found[name] - gradient).norm() < 1e-4 * gradient.norm(), name
+    before = weights(trained(tmp_path, "none", 1))
+    after = weights(trained(tmp_path, "default", 1))
+    assert before.keys() == after.keys() and all(values.isfinite().all() for values in after.values())
