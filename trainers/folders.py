@@ -40,7 +40,7 @@ class Folder(Protocol):
         """Deletes a file; nothing where it is not there."""
 
     def clear(self) -> None:
-        """Deletes all that is in it, and itself; nothing where it is not there."""
+        """Deletes all that is in it, and itself; nothing where it is not there. What cannot be deleted may stay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def kept_index(command: Command, directory: RunDirectory) -> Path | None:
 
 def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     """What is there of the data. Raises UserError where the search that was asked for could not begin or go on."""
+    earlier_searches(command)
     data = examine_data(command.data, kept_index(command, directory))
     check_ledger(command, directory, data)
     if directory.storage is not None:
@@ -58,7 +59,6 @@ def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData |
     if data is not None:
         images, on_gpus = data.summary.train_images, bool(cluster.gpus_per_trial)
         trial_layout(command.training, images, cluster.processes, on_gpus=on_gpus)
-    earlier_searches(command)
     if not command.resume:
         url = command.ledger.of_new_search().url
         if url is not None:

@@ -1,18 +1,22 @@
 """The searches whose results inform the proposals of a new one (`--prior`), read when that one begins."""
 
-from nas.records.earlier_search import EarlierSearch, results_within
+from dataclasses import replace
+
+from nas.records.earlier_search import EarlierSearch, Results, final_results
 from nas.settings.command import Command
 from nas.settings.run_directory import existing_run
 from search_spaces.errors import UserError
+from search_spaces.space import Space
 
 
 def earlier_searches(command: Command) -> tuple[EarlierSearch, ...]:
-    """What a search knows from others: once it has begun, what it was told then.
+    """What a search knows from others: once it has begun, what it was told then; a fork, as far as its space holds it.
 
     Raises UserError on a search that is not there, or of whose results none is in the space.
     """
     if command.previous is not None and command.previous.search.prior == command.search.prior:
-        return command.previous.earlier
+        told = (replace(search, results=_held(search.results, command.space)) for search in command.previous.earlier)
+        return tuple(search for search in told if search.results)
     return tuple(_read(command, name) for name in command.search.prior)
 
 
@@ -22,7 +26,7 @@ def _read(command: Command, name: str) -> EarlierSearch:
 
     directory = existing_run(command.runs_dir, name)
     ledger = read_ledger(directory, None if directory.ledger.is_file() else command.ledger.url)
-    results = results_within(ledger.records, command.space)
+    results = _held(final_results(ledger.records), command.space)
     if not results:
         finished = sum(record.outcome == "finished" for record in ledger.records)
         raise UserError(
@@ -31,3 +35,7 @@ def _read(command: Command, name: str) -> EarlierSearch:
         )
     resolution = 0.5 / max(1, ledger.header.data_summary.validation_images)
     return EarlierSearch(name, ledger.search_id, resolution, results)
+
+
+def _held(results: Results, space: Space) -> Results:
+    return tuple((architecture, accuracy) for architecture, accuracy in results if space.holds(architecture))

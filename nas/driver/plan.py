@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.driver.checks import check_ledger, check_reachable, kept_index
+from nas.driver.earlier_searches import earlier_searches
 from nas.driver.findings_table import print_findings
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.driver.unanswered import unanswered
@@ -27,6 +28,7 @@ SAMPLE_ATTEMPTS = 5000
 
 def plan_search(console: Console, command: Command, directory: RunDirectory) -> None:
     """Prints what the search that was asked for would do. Raises UserError where it could not begin."""
+    earlier_searches(command)
     coming = summary_before_download(command.data)
     if coming is not None:
         check_ledger(command, directory, None)

@@ -114,7 +114,8 @@ class ProposalsAhead:
         process, self._process = self._process, None
         if process is None:
             return "could not be started"
-        process.kill() if process.poll() is None else None
+        if process.poll() is None:
+            process.kill()
         code = process.wait()
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):

@@ -8,7 +8,8 @@ from nas.records.trial import TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
-from search_spaces.space import Space
+
+Results = tuple[tuple[Architecture, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class EarlierSearch:
     name: str
     search_id: str
     resolution: float
-    results: tuple[tuple[Architecture, float], ...]
+    results: Results
 
     def to_json(self) -> dict[str, Any]:
         results = [[architecture.to_json(), accuracy] for architecture, accuracy in self.results]
@@ -44,9 +45,7 @@ class EarlierSearch:
         return cls(str(fields["name"]), str(fields["search_id"]), float(fields["resolution"]), pairs)
 
 
-def results_within(records: Sequence[TrialRecord], space: Space) -> tuple[tuple[Architecture, float], ...]:
-    """Of the trials that were trained to the end, those whose architecture `space` holds."""
-    finished = [record for record in records if record.outcome == "finished"]
-    return tuple(
-        (record.architecture, record.epochs[-1].val_accuracy) for record in finished if space.holds(record.architecture)
-    )
+def final_results(records: Sequence[TrialRecord]) -> Results:
+    """The architectures of the trials that were trained to the end, with their accuracies."""
+    finished = (record for record in records if record.outcome == "finished")
+    return tuple((record.architecture, record.epochs[-1].val_accuracy) for record in finished)

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nas.driver.checks import check_ledger
+from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
 from nas.driver.earlier_searches import earlier_searches
 from nas.settings.run_directory import run_directory
 from search_spaces.errors import UserError
 from tests.nas.ledger.test_forking import HALF, TINY, begin, engine_of, train
-from trainers.data.datasets import examine_data
 
 OLD = 6
 
@@ -55,6 +54,18 @@ def test_once_begun_a_search_needs_the_others_no_more_and_learns_of_no_more(runs
         read_command(["--resume", "on-its-own", "--runs-dir", str(runs), "--prior", "empty"])
 
 
+def test_a_fork_knows_what_its_own_space_holds_of_it(runs: Path) -> None:
+    begin(runs, *new(runs, "--prior", "old", name="whole"))
+    (told,) = earlier_searches(read_command(["--resume", "whole", "--runs-dir", str(runs)]))
+    command, directory, ledger = begin(runs, "--resume", "whole", "--fork", "half", HALF, "--trials", "3")
+    (left,) = ledger.header.earlier
+    assert left.name == "old" and 0 < len(left.results) < len(told.results)
+    assert set(left.results) < set(told.results)
+    assert len(train(engine_of(command, ledger), directory)) == 3
+    elsewhere = read_command(["--resume", "whole", "--fork", "none", "space.depth=[26]", "--runs-dir", str(runs)])
+    assert earlier_searches(elsewhere) == ()
+
+
 def test_of_another_space_what_both_hold_is_taken(runs: Path) -> None:
     whole, half = (earlier_searches(read_command(new(runs, "--prior", "old", *more))) for more in ((), (HALF,)))
     assert 0 < len(half[0].results) < len(whole[0].results)
@@ -75,5 +86,5 @@ def test_of_another_space_what_both_hold_is_taken(runs: Path) -> None:
 def test_mistakes_are_said_before_anything_is_begun(runs: Path, arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         command = read_command(new(runs, *arguments))
-        check_ledger(command, run_directory(str(runs), "new"), examine_data(command.data))
+        check_search(command, run_directory(str(runs), "new"))
     assert not (runs / "new").exists()
