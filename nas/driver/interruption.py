@@ -54,12 +54,15 @@ class Interruption:
         self._previous = {number: signal.getsignal(number) for number in EXIT_CODES}
         self._listen()
         self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._report_unraisable = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
         self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         signal.set_wakeup_fd(self._previous_wakeup)
+        sys.unraisablehook = self._report_unraisable
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         os.close(self._writer)
@@ -79,6 +82,12 @@ class Interruption:
             # `nohup` has a search outlive its terminal.
             if not (number == signal.SIGHUP and previous is signal.SIG_IGN):
                 signal.signal(number, _leave_to_the_thread)
+
+    def _unraisable(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        # Ray's own handler of SIGTERM, until `claim` takes its place, exits wherever the main thread is. Within a
+        # destructor that is printed and goes no further; the thread ends the process.
+        if not (isinstance(unraisable.exc_value, SystemExit) and unraisable.exc_value.code == signal.SIGTERM):
+            self._report_unraisable(unraisable)
 
     def is_set(self) -> bool:
         """Whether the search is to end."""
