@@ -160,7 +160,7 @@ def test_only_figures_with_something_to_show_are_there(records: list[TrialRecord
 
 
 def test_curves_and_lines_are_there_of_every_trial_that_trained() -> None:
-    simulated = simulated_search(150)
+    simulated = simulated_search(50)
     page = Page(report_page(FACTS, simulated, []))
     trained = [record for record in simulated if record.epochs]
     members = {record.number for record in front_of(simulated)}
