@@ -459,6 +459,12 @@ def one_class(root: Path) -> str:
     return "has 1 class folder: .* One class has no other to be told from: put the images of another into"
 
 
+def one_folder_and_a_table(root: Path) -> str:
+    make_images(root, ("images",), count=3)
+    (root / "labels.csv").write_text("id,label\n0.png,cat\n", encoding="utf-8")
+    return f"has 1 class folder: .* '{root / 'labels.csv'}' may say which class each image is of, and is not read."
+
+
 def nothing(root: Path) -> str:
     root.mkdir()
     return "has 0 class folders: expected at least two. It holds no images."
@@ -536,7 +542,8 @@ def a_split_in_other_case(root: Path) -> str:
         an_archive_of_each_class, an_archive_of_a_split, thumbnails_of_the_classes, a_copy_below_a_class,
         a_test_split_below_train, a_number_twice, train_and_validation_together, a_holdout, a_split_of_another_name,
         a_class_in_two_forms_of_letters, two_forms_of_letters_in_one_folder,
-        images_in_no_folder, one_class, nothing, a_packed_data_set, an_archive, a_file, a_slip_of_the_pen,
+        images_in_no_folder, one_class, one_folder_and_a_table, nothing, a_packed_data_set, an_archive, a_file,
+        a_slip_of_the_pen,
         a_class_without_images, a_class_of_unread_pictures, a_link_to_the_root,
         a_class_that_is_a_link_to_the_root, a_split_in_other_case,
     ],

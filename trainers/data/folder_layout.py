@@ -95,8 +95,19 @@ def check_class_names(directory: str, classes: Sequence[str]) -> None:
         if len(splits) > 1:
             raise UserError(
                 f"data.root: {directory!r} has {_quoted(splits.values())}, which look like splits: expected class "
-                "folders, alone or in train/, val/ and test/."
+                f"folders, alone or in train/, val/ and test/.{_split_remedy(splits, classes)}"
             )
+
+
+def _split_remedy(splits: Mapping[str, str], classes: Sequence[str]) -> str:
+    """What makes folders that look like splits be read as those; nothing where one for training is not among them."""
+    if "train" not in splits:
+        return ""
+    expected = {name: SPLIT_NAMES[split][0] for split, name in splits.items()}
+    renames = ", ".join(f"{name!r} as {meant}" for name, meant in expected.items() if name != meant)
+    rest = [name for name in classes if name not in splits.values()]
+    moves = [f"move {_quoted(rest)} out of data.root"] if rest else []
+    return f" If they are, {' and '.join([f'rename {renames}', *moves])}." if renames else ""
 
 
 def check_subfolders(directory: str, held: Mapping[str, Collection[str]]) -> None:

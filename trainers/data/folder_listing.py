@@ -258,6 +258,8 @@ def _check_classes(scan: Scan, split: str, directory: str, classes: Sequence[str
         inner = os.path.join(directory, classes[0])
         below = root_below(inner)
         hint = " One class has no other to be told from: put the images of another into a folder beside it."
+        if tables := tables_in([directory, inner]):
+            hint += f" {tables[0]!r} may say which class each image is of, and is not read."
         if below is not None and (split != "" or can_be_read(below)):
             # Below one split there is no other.
             hint = did_you_mean(below) if split == "" else f" They lie in {below!r}: move them up."

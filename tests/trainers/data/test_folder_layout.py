@@ -48,8 +48,12 @@ def test_splits_are_found_in_any_case_and_by_their_other_names() -> None:
         (["eval", "test", "train"], "each of which names the test split"),
         (["test", "val"], "has 'test', 'val' and no 'train': expected train/"),
         (["cat", "dev", "dog"], "has 'dev', named as splits, beside 'cat', 'dog': expected class folders alone"),
-        (["seg_pred", "seg_test", "seg_train"], "has 'seg_test', 'seg_train', which look like splits"),
-        (["photos val", "train_photos"], "which look like splits"),
+        (
+            ["seg_pred", "seg_test", "seg_train"],
+            "has 'seg_test', 'seg_train', which look like splits: expected class folders, alone or in train/, val/ and "
+            "test/. If they are, rename 'seg_test' as test, 'seg_train' as train and move 'seg_pred' out of data.root.",
+        ),
+        (["photos val", "train_photos"], "If they are, rename 'photos val' as val, 'train_photos' as train."),
         (["te", "tr"], "has 'te', 'tr', which look like splits"),
         (["TRN", "tst", "va"], "which look like splits"),
         (["CAT ", "Cat", "dog"], "has class folders 'CAT ' and 'Cat', alike but for case or spaces"),
