@@ -24,6 +24,14 @@ EVERY_KIND: dict[str, tuple[Stem, Operator]] = {
     "stand-alone stem": ("attention_stand_alone", CONVOLUTION),
     "convolutional values": ("attention_convolutional_values", CONVOLUTION),
 }
+# An export takes seconds: every stem with stages that differ, so that every kind is in one of them.
+OPERATORS = [operator for _, operator in EVERY_KIND.values()]
+EVERY_STEM: dict[Stem, list[Operator]] = {
+    "convolution": OPERATORS[1:5],
+    "attention": [CONVOLUTION, *OPERATORS[1:4]],
+    "attention_stand_alone": [*OPERATORS[2:5], CONVOLUTION],
+    "attention_convolutional_values": [CONVOLUTION, CONVOLUTION, CONVOLUTION, RELATIVE],
+}
 
 
 def uniform(stem: Stem, operator: Operator, depth: int = 14, base_channels: int = 8) -> Architecture:
@@ -98,9 +106,10 @@ def test_weights_follow_from_the_seed() -> None:
         assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("kind", EVERY_KIND)
-def test_exports_agree_with_eager(kind: str, tmp_path: Path) -> None:
-    model = seeded(uniform(*EVERY_KIND[kind]), 16, in_channels=1, classes=10)
+@pytest.mark.parametrize("stem", EVERY_STEM)
+def test_exports_agree_with_eager(stem: Stem, tmp_path: Path) -> None:
+    architecture = Architecture(stem, 8, tuple((operator,) for operator in EVERY_STEM[stem]))
+    model = seeded(architecture, 16, in_channels=1, classes=10)
     images = torch.randn(4, 1, 16, 16)
     for _ in range(3):
         model(images)  # batch norms with statistics of their own
