@@ -17,11 +17,11 @@ from trainers.data.fingerprint import DataFingerprint
 
 
 def search_ledger(command: Command, directory: RunDirectory, data: ExaminedData, slots: int) -> Ledger:
-    """The ledger to work on, made where it is a new one, on `slots` workers.
+    """The ledger to work on, made where it is a new one, on `slots` workers, for `data` that were compared already.
 
     Only for the search's one driver. Raises UserError.
     """
-    check_ledger(command, directory, data)
+    check_ledger(command, directory, None)
     revision = code_revision()
     if command.previous is not None:
         _warn_of_changed_code(command.fork_of or command.name, command.previous.code_revision, revision)

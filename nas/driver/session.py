@@ -90,7 +90,7 @@ def _search(
         # Of a search that goes on the ledger knows the type.
         cluster = of_one_type(command.cluster, None) if on_latency and not command.resume else command.cluster
         template = _trial_template(command, directory, data, examined.fingerprint.digest)
-        if examined.index is not None:
+        if examined.index is not None and not command.resume:
             keep_index(directory.data_index, examined.index)
         # Before there is a ledger: what a start is refused for can be mended, and the name is still free.
         with step(console, "checking the nodes of the cluster"):
@@ -99,6 +99,9 @@ def _search(
             at_end.enter_context(sole_driver(directory, command.ledger.url))
             ledger = search_ledger(command, directory, examined, joined.slots)
             if examined.index is not None:
+                # Of images that were mended since, not before the ledger knows them: a start that is refused changes
+                # nothing, and what they were is known from the index alone.
+                keep_index(directory.data_index, examined.index)
                 store_files(directory, [directory.data_index])
         if on_latency:
             known = ledger.latency_reference

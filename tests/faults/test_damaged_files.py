@@ -18,19 +18,21 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_resumed_search_says_which_checkpoint_is_damaged_and_uses_the_one_before(tmp_path: Path) -> None:
-    process = start_search(tmp_path, "one", "--trials", "2", "training.epochs=8", "search.scheduler=none")
+    # So many that none of the two has ended when the signal is heard.
+    process = start_search(tmp_path, "one", "--trials", "2", "training.epochs=20", "search.scheduler=none")
     wait_for(lambda: [path for path in checkpoints(tmp_path, "one") if path.name > "epoch-000002"], process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     trained = {record.number: len(record.epochs) for record in records(tmp_path, "one")}
-    newest = max(checkpoints(tmp_path, "one"), key=lambda path: path.name)
+    newest = max(checkpoints(tmp_path, "one"), key=lambda path: path.stat().st_mtime_ns)
     newest.write_bytes(newest.read_bytes()[:-1])
     done = run(tmp_path, "nas/search.py", "--resume", "one")
     assert done.returncode == 0, done.stderr
+    assert max(trained.values()) < 20
     said = [line for line in done.stderr.splitlines() if newest.name in line]
     assert len(said) == 1 and f"is damaged: renamed to {newest.name}.corrupt" in said[0]
     ended = records(tmp_path, "one")
-    assert all(record.outcome == "finished" and len(record.epochs) == 8 for record in ended if record.trained)
+    assert all(record.outcome == "finished" and len(record.epochs) == 20 for record in ended if record.trained)
     assert all(len(record.epochs) >= trained.get(record.number, 0) for record in ended)
 
 
