@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from search_spaces.attention.triton_tiles import (
 from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import field_kinds, read_dataclass, read_object
+from search_spaces.shared_files import replace_shared_file
 
 KERNEL_FILES = ("triton_kernels.py", "triton_stem_kernels.py")
 
@@ -122,18 +122,7 @@ def _tile(row: Mapping[str, Any], what: str) -> tuple[TileCase, TileChoice]:
 def write_table(path: Path, key: DeviceKey, table: DeviceTable) -> None:
     """Replaces the file, whole or not at all. Raises OSError."""
     content = {"device": asdict(key), **table_to_json(table)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content | {"checksum": _checksum(content)}, file, indent=1)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    replace_shared_file(path, json.dumps(content | {"checksum": _checksum(content)}, indent=1).encode())
 
 
 def read_table(path: Path, key: DeviceKey) -> DeviceTable | None:

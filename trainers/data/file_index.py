@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 import zlib
 from collections import Counter
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import first_line
+from search_spaces.shared_files import replace_shared_file
 from trainers.data.content_sample import content_digests, file_sizes, is_small, sampled
 from trainers.data.findings import Noted
 from trainers.data.fingerprint import DataFiles, DataFingerprint
@@ -101,20 +101,9 @@ def is_current(index: FileIndex, *, contents: bool) -> bool:
 
 def write_index(path: Path, index: FileIndex) -> None:
     """Replaces the index at `path`, whole or not at all, whoever else does so. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = zlib.compress(json.dumps(_document(index), separators=(",", ":")).encode(), 1)
-    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(MAGIC + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n")
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    header = MAGIC + b" " + hashlib.sha256(content).hexdigest().encode() + b"\n"
+    replace_shared_file(path, header + content)
 
 
 def keep_index(path: Path, index: FileIndex) -> None:
