@@ -33,7 +33,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.driver.steps import LOADING_SECONDS, error_console, step
+from nas.driver.steps import error_console, step
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
@@ -43,6 +43,7 @@ from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
 from search_spaces.programs import program
+from search_spaces.slow_steps import LOADING_SECONDS
 from search_spaces.standard_streams import run_program
 
 # Of --serve.
@@ -80,7 +81,8 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--trained", metavar="DIR", type=path, nargs="+",
-        help="bring these full trainings of its trials into MLflow, too, beside those of nas/train_fully.py",
+        help="bring these full trainings of its trials, and detectors on them, into MLflow, too, beside those of "
+        "nas/train_fully.py",
     )  # fmt: skip
     return parser
 

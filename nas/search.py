@@ -32,7 +32,7 @@ from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
 from nas.driver.lock import check_free
 from nas.driver.plan import plan_search
-from nas.driver.steps import LOADING_SECONDS, step
+from nas.driver.steps import step
 from nas.settings.addresses import redacted
 from nas.settings.config_file import config_text
 from nas.settings.run_directory import check_writable, run_directory
@@ -40,6 +40,7 @@ from nas.workers.ray_environment import check_cluster, set_ray_environment
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import Needs, prepare_machine
+from search_spaces.slow_steps import LOADING_SECONDS
 from search_spaces.standard_streams import run_program
 
 # Twice of what Ray's processes were seen to take, and of what each trial adds that runs at a time.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.driver.steps import LOADING_SECONDS, error_console, step
+from nas.driver.steps import error_console, step
 from nas.settings.address_checks import check_tracking_uri
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
 from nas.settings.command import Command
@@ -28,6 +28,7 @@ from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError
 from search_spaces.overrides import Override, field_value
 from search_spaces.paths import user_path
+from search_spaces.slow_steps import LOADING_SECONDS
 from search_spaces.space_reading import space_from_mapping
 from trainers.data.config import DataConfig
 from trainers.recipe import Recipe

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.slow_steps import LOADING_SECONDS, slow_step
 from trainers.stopping import TERMINATED, EndedEarly, StopSignals
 
 T = TypeVar("T")
@@ -19,12 +20,14 @@ T = TypeVar("T")
 def begun(prepare: Callable[[], T | None], carry_out: Callable[[T, StopSignals], int]) -> int:
     """Carries out what `prepare` gives, and gives the exit code; of several processes the first one speaks.
 
-    Where `prepare` gives None it has done what was asked for. Raises nothing of the user's.
+    Where `prepare` gives None it has done what was asked for. On a busy machine it takes long, which is said. Raises
+    nothing of the user's.
     """
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     with StopSignals() as signals:
         try:
-            prepared = prepare()
+            with slow_step(_say, "loading PyTorch and looking at the images", LOADING_SECONDS):
+                prepared = prepare()
         except UserError as error:
             if is_first_process():
                 print(f"error: {error}", file=sys.stderr)
@@ -37,6 +40,11 @@ def begun(prepare: Callable[[], T | None], carry_out: Callable[[T, StopSignals],
             return SUCCESS
         signals.claim()
         return carry_out(prepared, signals)
+
+
+def _say(text: str) -> None:
+    if is_first_process():
+        print(text, file=sys.stderr, flush=True)
 
 
 def is_first_process() -> bool:

@@ -18,11 +18,12 @@ from nas.driver.conclusion import print_conclusion
 from nas.driver.progress import PLAIN_INTERVAL_SECONDS, ProgressView
 from nas.driver.progress_lines import MOST_TRIALS_SHOWN, Progress, progress_line, progress_rows, running_lines
 from nas.driver.result_files import SearchEnd
-from nas.driver.steps import SAID_AFTER_SECONDS, SAID_AGAIN_SECONDS, SILENCE_SECONDS, said, step
+from nas.driver.steps import said, step
 from nas.records.time_left import TimeLeft
 from nas.records.trial import TrialRecord
 from nas.records.whereabouts import Place
 from nas.settings.run_directory import run_directory
+from search_spaces.slow_steps import SAID_AFTER_SECONDS, SAID_AGAIN_SECONDS, SILENCE_SECONDS
 from tests.support.progress_moment import LOSS, PLAN, RECORDS, summary
 from tests.support.searches import trial_record
 
