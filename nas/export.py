@@ -29,18 +29,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from nas.driver.export_plan import plan_export
-from nas.driver.front_table import front_table, knee_line, measurement_lines
-from nas.driver.paper_bundle import paper_bundle
-from nas.driver.texts import print_table, print_text
-from nas.ledger.location import found_run, open_ledger, read_ledger
-from nas.records.front import front_of
-from nas.records.pareto import knee
-from nas.records.selection import PICKS
-from nas.records.trial import TrialRecord
+from nas.records.picks import PICKS
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_search_places
 from search_spaces.arguments import ArgumentParser, path
@@ -50,8 +41,14 @@ from search_spaces.machine import TORCH_ADDRESS_BYTES, check_address_space, prep
 from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.bundle.document import check_free
 from trainers.storage.remote_folder import StorageLost
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nas.records.trial import TrialRecord
+
+# What is imported above is light: --help and a mistake on the command line are answered at once.
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -93,12 +90,18 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 where nothing could be read or written, or 2 on a user's mistake."""
-    console = Console(highlight=False, markup=False, emoji=False)
     try:
         options = _options(arguments)
+        # What reads a ledger takes a moment to import.
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False, emoji=False)
         if options.paper is not None:
             _export_paper_model(console, options)
             return SUCCESS
+        from nas.driver.export_plan import plan_export
+        from nas.ledger.location import found_run, open_ledger
+
         directory = found_run(options.runs_dir, options.name, options.ledger_url)
         ledger = open_ledger(directory, options.ledger_url)
         if options.list:
@@ -159,10 +162,15 @@ def _paper_options(options: argparse.Namespace) -> argparse.Namespace:
     return options
 
 
-def _export_paper_model(console: Console, options: argparse.Namespace) -> None:
+def _export_paper_model(console: "Console", options: argparse.Namespace) -> None:
     """Raises UserError, and OSError where the bundle cannot be written."""
+    from nas.driver.paper_bundle import paper_bundle
+    from trainers.bundle.document import check_free
+
     search = None
     if options.name is not None:
+        from nas.ledger.location import found_run, read_ledger
+
         directory = found_run(options.runs_dir, options.name, options.ledger_url)
         search = read_ledger(directory, options.ledger_url).header
     bundle = paper_bundle(options.paper, options.settings, search)
@@ -176,8 +184,13 @@ def _export_paper_model(console: Console, options: argparse.Namespace) -> None:
     export_paper_model(console, bundle, out)
 
 
-def print_front(console: Console, records: Sequence[TrialRecord]) -> None:
+def print_front(console: "Console", records: "Sequence[TrialRecord]") -> None:
     """Prints the front as a table, and under what conditions it was measured."""
+    from nas.driver.front_table import front_table, knee_line, measurement_lines
+    from nas.driver.texts import print_table, print_text
+    from nas.records.front import front_of
+    from nas.records.pareto import knee
+
     members = front_of(records)
     if not members:
         raise UserError("no architecture of this search was trained to the end, so there is no front yet.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nas.records.front import cheapest_within, front_of
 from nas.records.latency_choice import LatencyChoice, choose_within, measured_latency
 from nas.records.pareto import knee
+from nas.records.picks import PICKS
 from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.units import count_of, readable_flops
@@ -40,10 +41,6 @@ LIMITS = {
         float, "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
     ),
 }  # fmt: skip
-
-PICKS = (
-    "knee", "accuracy", "within=P%", "max-flops=X", "max-params=X", "max-memory=MB", "max-latency=MS", "trial=N",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from nas.records.selection import PICKS, pick
+from nas.records.picks import PICKS
+from nas.records.selection import pick
 from nas.records.trial import TrialRecord
 from search_spaces.errors import UserError
 from tests.support.bundles import inference_cost
