@@ -1,5 +1,6 @@
 """Optuna's samplers, as the search uses them: asked in memory, beside the ledger."""
 
+import copy
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -49,7 +50,7 @@ class SampledStudy:
         assert self._proposed is None
         if self._study is None:
             self._study = optuna.create_study(directions=self._ledger_study.directions)
-            self._study.add_trials(self._ledger_study.get_trials(deepcopy=False))
+            self._study.add_trials(map(_without_reports, self._ledger_study.get_trials(deepcopy=False)))
         self._study.sampler = sampler_named(name, search_seed=search_seed, proposal=proposal)
         trial = self._proposed = self._study.ask()
         return space.decide(lambda choice, values: _suggest(trial, choice, values))
@@ -74,6 +75,13 @@ class SampledStudy:
         """Takes in how a trial ended."""
         if self._study is not None:
             self._study.tell(number, values=values, state=state)
+
+
+def _without_reports(trial: FrozenTrial) -> FrozenTrial:
+    """TPE ranks stopped trials by their intermediate values, and fails where a study has several objectives."""
+    copied = copy.copy(trial)
+    copied.intermediate_values = {}
+    return copied
 
 
 def _suggest(trial: Trial, name: str, values: Sequence[Value]) -> Value:

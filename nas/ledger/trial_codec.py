@@ -86,6 +86,7 @@ def imported_trial(record: TrialRecord, space: Space) -> FrozenTrial:
     """The trial of `record`, a finished one that another search has trained, of an architecture that `space` holds."""
     assert record.outcome == "finished" and record.imported_from is not None, record
     trial = _with_choices(record, space, TrialState.COMPLETE, list(record.point))
+    trial.intermediate_values = {result.epoch: result.val_accuracy for result in record.epochs}
     attributes = {
         "proposal": _proposal(record, trial),
         **{epoch_key(result.epoch): result.to_json() for result in record.epochs},
@@ -144,6 +145,10 @@ def record_of(trial: FrozenTrial, cost_names: tuple[CostName, ...]) -> TrialReco
     place, mishap = stored.get("place"), stored.get("mishap")
     if [result.epoch for result in epochs] != list(range(1, len(epochs) + 1)):
         raise ChecksumMismatch(f"{owner} lacks an epoch")
+    accuracies = {result.epoch: result.val_accuracy for result in epochs}
+    # Earlier code did not write them.
+    if not trial.intermediate_values.items() <= accuracies.items():
+        raise ChecksumMismatch(f"the intermediate values of {owner} are not what was written")
     standing = stored.get("standing", {"held": False, "judged": 0, "stretch_epoch": 0})
     unfinished: Outcome = "held" if standing["held"] else "running"
     # Until Optuna has closed a trial, it has not ended.

@@ -103,6 +103,20 @@ class TrialRows:
 
         self._write(write)
 
+    def report(self, number: int, step: int, value: float) -> None:
+        """Writes an intermediate value of a trial that has not ended, once for each step.
+
+        `Trial.report` refuses a study of several objectives, the tables do not.
+        """
+        table = models.TrialIntermediateValueModel
+
+        def write(session: Session) -> None:
+            stored, kind = table.intermediate_value_to_stored_repr(value)
+            trial_id = self._ids[number]
+            session.add(table(trial_id=trial_id, step=step, intermediate_value=stored, intermediate_value_type=kind))
+
+        self._write(write)
+
     def close(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Ends a trial, after which it is never written again."""
 
