@@ -104,7 +104,8 @@ class LiveReport:
 
 def _shown(directory: RunDirectory, ledger: Ledger) -> Shown:
     driver = driver_of(directory, ledger)
-    return Shown(ledger, tuple(ledger.records), _said(directory, driver, counts(ledger.records)), may_run(driver))
+    said = _said(directory, driver, counts(ledger.records))
+    return Shown(ledger, tuple(ledger.records), said, may_run(directory, driver))
 
 
 def _state_of(directory: RunDirectory) -> tuple[int, ...] | None:
@@ -119,7 +120,7 @@ def _state_of(directory: RunDirectory) -> tuple[int, ...] | None:
 def _said(directory: RunDirectory, driver: DriverRun | None, numbers: Mapping[Outcome, int]) -> str:
     """What the search is doing, or how it has ended, in a line."""
     finished, held = numbers["finished"], numbers["held"]
-    if may_run(driver):
+    if may_run(directory, driver):
         waiting = f", {held} held at a rung" if held else ""
         return f"The search runs: {numbers['running']} training{waiting}, {finished} trained to the end so far."
     was_cut_off = driver is not None and driver.ended_at is None

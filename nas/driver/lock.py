@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from nas.records.whereabouts import DriverRun
 from nas.settings.run_directory import RunDirectory
@@ -53,11 +54,33 @@ def living_holder(directory: RunDirectory) -> DriverRun | None:
         found = DriverRun(str(holder["host"]), int(holder["pid"]), since, None)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # Nobody had it, or whoever has is just about to write it.
-    return found if found.host == socket.gethostname() and process_lives(found.process) else None
+    return found if found.host == socket.gethostname() and process_drives(directory, found.process) else None
 
 
-def process_lives(process: int) -> bool:
-    """Whether this machine has a process of that id."""
+def process_drives(directory: RunDirectory, process: int) -> bool:
+    """Whether a process of this machine is there that may be the driver of a search.
+
+    In a container that was started again another process soon has the same id: a driver has the file of the lock open,
+    where its ledger is in the directory. Where nobody may look, the id has to do.
+    """
+    if not _process_lives(process):
+        return False
+    try:
+        lock = directory.lock.stat()
+        opened = list(Path(f"/proc/{process}/fd").iterdir())
+    except OSError:
+        return True
+    return not directory.ledger.is_file() or any(_is_file(descriptor, lock) for descriptor in opened)
+
+
+def _is_file(descriptor: Path, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(descriptor.stat(), file)
+    except OSError:
+        return False  # It was just closed.
+
+
+def _process_lives(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.driver.commands import limits_command
-from nas.driver.lock import living_holder, process_lives
+from nas.driver.lock import living_holder, process_drives
 from nas.driver.requests import Request, ask
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import read_ledger
-from nas.records.search_status import SearchStatus, latest_driver, search_status
+from nas.records.search_status import DriverState, SearchStatus, latest_driver, search_status
 from nas.records.whereabouts import DriverRun
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
@@ -26,7 +26,7 @@ def change_running(
     """
     ledger = read_ledger(directory, ledger_url)
     SearchSettings.from_json({**ledger.header.search.to_json(), **limits})
-    if not may_run(driver_of(directory, ledger)):
+    if not may_run(directory, driver_of(directory, ledger)):
         raise UserError(f"search {directory.name!r} does not run: {_instead(directory, limits)}")
     said = ask(directory, Request(dict(limits), stop))
     if said is None:
@@ -42,18 +42,33 @@ def driver_of(directory: RunDirectory, ledger: Ledger) -> DriverRun | None:
     return latest_driver(ledger.driver, living_holder(directory))
 
 
-def may_run(driver: DriverRun | None) -> bool:
+def may_run(directory: RunDirectory, driver: DriverRun | None) -> bool:
     """Whether a driver may be there: of a process on another machine nobody here can tell."""
-    if driver is None or driver.ended_at is not None:
-        return False
-    return driver.host != socket.gethostname() or process_lives(driver.process)
+    return _driver_state(directory, driver) in ("running", "elsewhere")
+
+
+def _driver_state(directory: RunDirectory, driver: DriverRun | None) -> DriverState:
+    if driver is None:
+        return "unknown"
+    if driver.ended_at is not None:
+        return "ended"
+    if driver.host != socket.gethostname():
+        return "elsewhere"
+    return "running" if process_drives(directory, driver.process) else "gone"
 
 
 def status_of(directory: RunDirectory, ledger: Ledger) -> SearchStatus:
     """What a search is doing, as its ledger and the lock of its driver say."""
     driver = driver_of(directory, ledger)
-    epochs = ledger.header.training.epochs
-    return search_status(directory.name, ledger.records, epochs, ledger.nodes_left_out, driver, time.time())
+    return search_status(
+        directory.name,
+        ledger.records,
+        ledger.header.training.epochs,
+        ledger.nodes_left_out,
+        driver,
+        _driver_state(directory, driver),
+        time.time(),
+    )
 
 
 def _instead(directory: RunDirectory, limits: Mapping[str, Any]) -> str:

@@ -1,16 +1,14 @@
 """What a search is doing, as the terminal shows it once."""
 
-import socket
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.driver.lock import process_lives
+from nas.driver.commands import limits_command
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.search_status import RunningTrial, SearchStatus
 from nas.records.trial import OUTCOMES
-from nas.records.whereabouts import DriverRun, GpuUse
+from nas.records.whereabouts import GpuUse
 from nas.settings.run_directory import RunDirectory, error_file
 from search_spaces.errors import printable
 from search_spaces.units import readable_duration
@@ -24,7 +22,10 @@ def print_status(console: Console, status: SearchStatus, directory: RunDirectory
     """Prints a status; `directory` is where the search is."""
     shown = [f"{status.counts[outcome]} {outcome}" for outcome in OUTCOMES if status.counts[outcome]]
     print_text(console, f"search {status.name}: {', '.join(shown) or 'no trial yet'}")
-    print_text(console, _driver_text(status.driver))
+    print_text(console, _driver_text(status))
+    if status.driver_state == "gone":
+        print_text(console, "this goes on with it, on this machine:")
+        print_pasted(console, f"  {limits_command(directory, [])}")
     if status.seconds_since_event is not None:
         print_text(console, f"the last event was {readable_duration(status.seconds_since_event)} ago")
     if status.running:
@@ -43,14 +44,15 @@ def print_status(console: Console, status: SearchStatus, directory: RunDirectory
         print_text(console, f"and {len(status.failed) - MOST_FAILURES} before them")
 
 
-def _driver_text(driver: DriverRun | None) -> str:
+def _driver_text(status: SearchStatus) -> str:
+    driver = status.driver
     if driver is None:
         return "its ledger does not know its driver"
     process = f"process {driver.process} on {driver.host}"
-    if driver.ended_at is not None:
+    if status.driver_state == "ended":
         return f"not running: its driver, {process}, has ended in order"
-    if driver.host == socket.gethostname() and not process_lives(driver.process):
-        return f"not running: its driver, {process}, is gone"
+    if status.driver_state == "gone":
+        return f"not running: its driver, {process}, is gone without a word"
     return f"driven by {process}"
 
 

@@ -14,6 +14,10 @@ STATUS_FORMAT = "status/1"
 # At a worker; given back and waiting for one; or left as it is by a driver that has ended.
 State = Literal["training", "waiting", "cut off"]
 
+# Of a driver: its process is there; it has come to its end in order; its process has gone without a word; it is on
+# another machine, of which nobody here can tell; or earlier code began the search, which wrote nothing of it.
+DriverState = Literal["running", "ended", "gone", "elsewhere", "unknown"]
+
 
 @dataclass(frozen=True, slots=True)
 class RunningTrial:
@@ -58,6 +62,7 @@ class SearchStatus:
 
     name: str
     driver: DriverRun | None
+    driver_state: DriverState
     counts: dict[Outcome, int]
     running: tuple[RunningTrial, ...]
     failed: tuple[FailedTrial, ...]
@@ -85,14 +90,17 @@ def search_status(
     full_epochs: int,
     nodes_left_out: Sequence[LeftOutNode],
     driver: DriverRun | None,
+    driver_state: DriverState,
     now: float,
 ) -> SearchStatus:
     """The status of search `name` at `now`, in seconds since 1970, from what its ledger holds."""
-    running = tuple(_running(record, full_epochs, driver, now) for record in records if record.outcome == "running")
+    began = None if driver_state in ("ended", "gone") else 0.0 if driver is None else driver.started_at
+    running = tuple(_running(record, full_epochs, began, now) for record in records if record.outcome == "running")
     latest = latest_moment(records)
     return SearchStatus(
         name=name,
         driver=driver,
+        driver_state=driver_state,
         counts=counts(records),
         running=running,
         failed=tuple(_failed(record) for record in failed(records)),
@@ -101,9 +109,9 @@ def search_status(
     )
 
 
-def _running(record: TrialRecord, full_epochs: int, driver: DriverRun | None, now: float) -> RunningTrial:
+def _running(record: TrialRecord, full_epochs: int, driver_began: float | None, now: float) -> RunningTrial:
     place, mishap = record.place, record.mishap
-    state = _state(record, driver)
+    state = _state(record, driver_began)
     begun = None if place is None else place.since
     moments = [moment for moment in (record.reported_at, begun) if moment is not None]
     return RunningTrial(
@@ -121,12 +129,12 @@ def _running(record: TrialRecord, full_epochs: int, driver: DriverRun | None, no
     )
 
 
-def _state(record: TrialRecord, driver: DriverRun | None) -> State:
-    if driver is not None and driver.ended_at is not None:
+def _state(record: TrialRecord, driver_began: float | None) -> State:
+    """What has become of a trial since its driver began; None where that has ended."""
+    if driver_began is None:
         return "cut off"
     place, mishap = record.place, record.mishap
-    begun = driver.started_at if driver is not None else 0.0
-    is_there = place is not None and place.since >= begun and (mishap is None or mishap.at < place.since)
+    is_there = place is not None and place.since >= driver_began and (mishap is None or mishap.at < place.since)
     return "training" if is_there else "waiting"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.control import main as control
 from nas.driver.lock import driver_lock
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
@@ -112,3 +113,28 @@ def test_a_driver_that_is_only_starting_is_known_by_its_lock(
         directory.lock.write_text(content)
         assert main(["one", "--runs-dir", str(directory.runs)]) == 0
         assert "process 1 on elsewhere, has ended in order" in capsys.readouterr().out
+
+
+def test_a_driver_that_was_killed_is_said_to_be_gone(
+    search: tuple[RunDirectory, Ledger], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its trials are not being trained any more, and a process that has its id by now is not it."""
+    directory, ledger = search
+    with driver_lock(directory):
+        ledger.record_driver(socket.gethostname(), os.getpid())
+        assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+        assert f"driven by process {os.getpid()}" in capsys.readouterr().out
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    for process in (ended.pid, os.getpid()):
+        ledger.record_driver(socket.gethostname(), process)
+        ledger.record_place(0, "gpu-box 1a2b3c4d")
+        assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+        said = capsys.readouterr().out
+        assert f"its driver, process {process} on {socket.gethostname()}, is gone" in said
+        assert "nas/search.py --resume one" in said and "cut off" in said and "training" not in said
+        assert main(["one", "--json", "--runs-dir", str(directory.runs)]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["driver_state"] == "gone" and {trial["state"] for trial in found["running"]} == {"cut off"}
+        assert control(["one", "--stop", "--runs-dir", str(directory.runs)]) == 2
+        assert "does not run" in capsys.readouterr().err

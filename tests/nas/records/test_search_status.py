@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from nas.records.left_out_nodes import LeftOutNode
-from nas.records.search_status import SearchStatus, latest_driver, search_status
+from nas.records.search_status import DriverState, SearchStatus, latest_driver, search_status
 from nas.records.trial import TrialRecord
 from nas.records.whereabouts import DriverRun, GpuUse, Mishap, Place
 from tests.support.searches import trial_record
@@ -17,8 +17,13 @@ def running(number: int, accuracies: tuple[float, ...] = (), **changes: Any) -> 
     return replace(trial_record(number, accuracies, outcome="running", **changes), finished_at=None)
 
 
-def status(*records: TrialRecord, driver: DriverRun | None = DRIVER, now: float = 2000.0) -> SearchStatus:
-    return search_status("name", records, 15, (), driver, now)
+def status(
+    *records: TrialRecord,
+    driver: DriverRun | None = DRIVER,
+    driver_state: DriverState = "running",
+    now: float = 2000.0,
+) -> SearchStatus:
+    return search_status("name", records, 15, (), driver, driver_state, now)
 
 
 def test_a_trial_is_where_it_was_given_to_last_and_was_heard_of_when_it_reported() -> None:
@@ -54,8 +59,9 @@ def test_what_an_earlier_driver_began_is_not_trained_yet_and_after_an_end_nothin
     trial = running(0, (0.3,), place=Place("a", 900.0), reported_at=950.0)
     assert status(trial).running[0].state == "waiting"
     assert status(running(0)).running[0].seconds_since_report is None
-    after = status(replace(trial, place=Place("a", 1100.0)), driver=replace(DRIVER, ended_at=1500.0))
-    assert (after.running[0].state, after.running[0].node) == ("cut off", None)
+    begun = replace(trial, place=Place("a", 1100.0))
+    ended, gone = (status(begun, driver_state=state) for state in ("ended", "gone"))
+    assert [(found.running[0].state, found.running[0].node) for found in (ended, gone)] == [("cut off", None)] * 2
 
 
 def test_nodes_have_their_trials_and_why_they_are_left_out_and_failures_their_reasons() -> None:
@@ -65,7 +71,7 @@ def test_nodes_have_their_trials_and_why_they_are_left_out_and_failures_their_re
         running(1, place=Place("a", 1200.0)),
         trial_record(2, (), outcome="failed", reason="shapes differ", place=Place("b", 1100.0)),
     )
-    found = search_status("name", records, 15, left_out, DRIVER, 2000.0)
+    found = search_status("name", records, 15, left_out, DRIVER, "elsewhere", 2000.0)
     assert [(node.node, node.trials, node.left_out) for node in found.nodes] == [
         ("a", (0, 1), None),
         ("b", (), "3 failures in a row"),
@@ -75,6 +81,7 @@ def test_nodes_have_their_trials_and_why_they_are_left_out_and_failures_their_re
     assert found.seconds_since_event == 800.0
     data = json.loads(json.dumps(found.to_json()))
     assert data["format"] == "status/1" and data["driver"]["host"] == "head" and data["counts"]["running"] == 2
+    assert data["driver_state"] == "elsewhere"
 
 
 def test_who_is_only_starting_has_the_lock_and_is_not_in_the_ledger() -> None:
@@ -85,6 +92,6 @@ def test_who_is_only_starting_has_the_lock_and_is_not_in_the_ledger() -> None:
     assert latest_driver(ended, DriverRun("head", 41, 900.0, None)) == ended
     assert latest_driver(ended, DriverRun("head", 42, 1000.0, None)) == ended
     assert latest_driver(ended, None) == ended and latest_driver(None, starting) is None
-    (cut_off,) = status(running(0), driver=ended).running
+    (cut_off,) = status(running(0), driver=ended, driver_state="ended").running
     (waiting,) = status(running(0, place=Place("a", 1100.0)), driver=starting).running
     assert (cut_off.state, waiting.state) == ("cut off", "waiting")
