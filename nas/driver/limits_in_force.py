@@ -9,8 +9,10 @@ from nas.engine.engine import Engine
 from nas.ledger.forking import beyond_imports
 from nas.ledger.ledger import Ledger
 from nas.records.rest_of_search import SearchPlan
+from nas.records.trial import architectures_started
 from nas.settings.search_settings import SearchSettings
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.units import counted
 
 # What may be asked of a running search, by the names of the settings.
 LIMITS = ("trials", "epochs", "time_budget")
@@ -54,7 +56,22 @@ class LimitsInForce:
         self._engine.limit(beyond)
         self._should_stop.limit(changed.time_budget_seconds)
         self._progress.plan_anew(self._plan(beyond))
-        return ", ".join(said)
+        return "; ".join([", ".join(said), *self._reached(request)])
+
+    def _reached(self, request: Request) -> list[str]:
+        """What is said of those of the limits asked for that the search has come to already."""
+        own = [record for record in self._engine.records if record.imported_from is None]
+        begun, epochs = len(architectures_started(own)), sum(len(record.epochs) for record in own)
+        limits = self.settings
+        reached = {
+            "trials": (begun >= limits.trials, f"{counted(begun, 'architecture')} begun already: none is any more"),
+            "epochs": (
+                limits.epochs is not None and epochs >= limits.epochs,
+                f"{counted(epochs, 'epoch')} trained already: no architecture is begun any more",
+            ),
+            "time_budget": (self._should_stop(), "that time is over already: it is ending"),
+        }
+        return [text for name, (is_reached, text) in reached.items() if is_reached and name in request.limits]
 
     def _changed(self, request: Request) -> SearchSettings:
         for name in request.limits:

@@ -118,13 +118,35 @@ def _at_its_end(request: Request) -> str:
 def ask(directory: RunDirectory, request: Request) -> str | None:
     """Has the driver of a search see to a request, and waits for it. What it says; None where no driver took it.
 
-    Raises UserError where it is refused, and OSError where the directory cannot be written.
+    An interruption withdraws a request that was not taken yet. Raises UserError where it is refused, and OSError where
+    the directory cannot be written.
     """
-    directory.requests.mkdir(exist_ok=True)
+    path = _posted(directory, request)
+    try:
+        said = _answer(path, directory.name)
+    except BaseException:
+        _withdrawn(path)
+        raise
+    if said is not None and "error" in said:
+        raise UserError(said["error"])
+    return None if said is None else str(said["said"])
+
+
+def _posted(directory: RunDirectory, request: Request) -> Path:
     # By the time, for the order; and by chance, for those of one moment.
     path = directory.requests / f"{time.time_ns():020d}-{uuid.uuid4().hex}.request"
+    while True:
+        directory.requests.mkdir(exist_ok=True)
+        try:
+            write_json_atomically(path, dataclasses.asdict(request))
+            return path
+        except FileNotFoundError:
+            continue  # Whoever asked before has just been answered, and has taken the empty directory away.
+
+
+def _answer(path: Path, name: str) -> dict[str, Any] | None:
+    """The answer to the request at `path`; None where no driver took it in time."""
     answer = path.with_suffix(".answer")
-    write_json_atomically(path, dataclasses.asdict(request))
     deadline, is_taken = time.monotonic() + WAIT_SECONDS, False
     while not answer.exists():
         time.sleep(_POLL_SECONDS)
@@ -133,17 +155,15 @@ def ask(directory: RunDirectory, request: Request) -> str | None:
                 return None
             if is_taken:
                 raise UserError(
-                    f"the driver of search {directory.name!r} took the request and has not answered: nas/status.py "
+                    f"the driver of search {name!r} took the request and has not answered: nas/status.py "
                     "says whether it still runs."
                 )
             deadline, is_taken = deadline + WAIT_SECONDS, True
-    said = json.loads(answer.read_bytes())
+    said: dict[str, Any] = json.loads(answer.read_bytes())
     answer.unlink()
     with contextlib.suppress(OSError):
-        directory.requests.rmdir()
-    if "error" in said:
-        raise UserError(said["error"])
-    return str(said["said"])
+        path.parent.rmdir()
+    return said
 
 
 def _withdrawn(path: Path) -> bool:

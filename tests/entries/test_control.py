@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from nas.settings.run_directory import RunDirectory, run_directory
 from nas.settings.search_settings import SearchSettings
 from tests.project.rooms import PROJECT
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
+from trainers.files import write_json_atomically
 
 Started = tuple[RunDirectory, Ledger]
 
@@ -121,6 +123,52 @@ def test_limits_change_while_a_search_runs_and_stay(started: Started, capsys: py
     command = read_command(["--resume", "one", "--runs-dir", str(directory.runs)])
     assert (command.search.trials, command.search.epochs, command.search.time_budget) == (5, 300, "0.01s")
     assert read_command(["--resume", "one", "--runs-dir", str(directory.runs), "--trials", "9"]).search.trials == 9
+
+
+def test_limits_that_are_reached_already_are_said_to_be(started: Started, capsys: pytest.CaptureFixture[str]) -> None:
+    with Driver(started) as driver:
+        assert train_all(driver) == 3
+        assert control(started, "--trials", "2", "--epochs", "6") == 0
+        said = capsys.readouterr().out
+        assert "trials 3 -> 2, epochs none -> 6; 3 architectures begun already: none is any more; 6 epochs" in said
+        assert train_all(driver) == 0
+        assert control(started, "--trials", "4", "--epochs", "8") == 0
+        assert capsys.readouterr().out == "search one: trials 2 -> 4, epochs 6 -> 8\n" and train_all(driver) == 1
+        assert control(started, "--time-budget", "0.01s") == 0
+        assert capsys.readouterr().out.endswith("; that time is over already: it is ending\n")
+
+
+def test_many_ask_at_once_and_each_is_answered(
+    started: Started, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is answered takes the directory of the requests away where it is empty, as another may just find it."""
+    directory, _ = started
+    write, takes_away = write_json_atomically, threading.Event()
+
+    def interrupted(path: Path, value: object) -> None:
+        if not takes_away.is_set():
+            takes_away.set()
+            path.parent.rmdir()
+        write(path, value)
+
+    monkeypatch.setattr("nas.driver.requests.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("nas.driver.requests.write_json_atomically", interrupted)
+    with Driver(started), ThreadPoolExecutor(4) as others:
+        assert list(others.map(lambda trials: control(started, "--trials", str(trials)), range(4, 12))) == [0] * 8
+    assert takes_away.is_set() and not directory.requests.exists()
+    assert capsys.readouterr().out.count("search one: trials ") == 8
+
+
+def test_who_interrupts_the_command_has_asked_for_nothing(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = started
+
+    def interrupt(seconds: float) -> None:
+        assert len(list(directory.requests.glob("*.request"))) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nas.driver.requests.time.sleep", interrupt)
+    assert control(started, "--stop") == 130
+    assert not directory.requests.exists()
 
 
 def test_a_search_is_ended_from_elsewhere(started: Started, capsys: pytest.CaptureFixture[str]) -> None:
