@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from search_spaces.architecture import Architecture
-from search_spaces.errors import UserError
-from search_spaces.paper_models import architecture_named
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.paper_models import ARCHITECTURES
 
 
 def read_architecture(name: str) -> Architecture:
@@ -13,8 +13,10 @@ def read_architecture(name: str) -> Architecture:
 
     Raises UserError.
     """
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
     if not name.endswith(".json"):
-        return architecture_named(name)
+        raise unknown_name("architecture", name, [*ARCHITECTURES, "a file ending in .json, as a bundle's bundle.json"])
     try:
         data = json.loads(Path(name).read_text(encoding="utf-8"))
     except OSError as error:

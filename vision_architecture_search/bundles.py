@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
+from search_spaces.paths import user_path
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
 from trainers.data.preprocessing import Preprocessing
+from vision_architecture_search.paths import absolute_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,18 +47,37 @@ class OpenBundle:
 
         return read_model(self.directory)
 
-    def predict(self, images: Iterable[str | Path]) -> "list[Prediction]":
-        """What the network takes the pictures in these files for, in their order.
+    def predict(self, images: str | Path | Iterable[str | Path]) -> "list[Prediction]":
+        """What the network takes the pictures in these files for, or in this one, in their order.
 
         A `Prediction` has the `image`, its `guesses`, the most probable class first, each with `name` and
         `probability`, and the `problem` of a picture that cannot be read. Raises UserError where the bundle has no
         weights.
         """
-        from trainers.bundle.prediction import predict
+        from trainers.bundle.prediction import Prediction, predict
 
-        return list(predict(self.directory, self.contents, [str(image) for image in images]))
+        files: list[str | Prediction] = []
+        for image in [images] if isinstance(images, (str, Path)) else images:
+            try:
+                files.append(_picture(str(image)))
+            except UserError as error:
+                problem = f"image {str(image)!r} cannot be read: {str(error).rstrip('.')}."
+                files.append(Prediction(str(image), problem=problem))
+        named = [file for file in files if isinstance(file, str)]
+        predicted = predict(self.directory, self.contents, named)
+        return [next(predicted) if isinstance(file, str) else file for file in files]
 
 
 def open_bundle(directory: str | Path) -> OpenBundle:
     """The bundle in a directory. Raises UserError where there is none, or it is damaged."""
-    return OpenBundle(Path(directory), read_bundle(Path(directory)))
+    found = absolute_path(directory)
+    return OpenBundle(found, read_bundle(found))
+
+
+def _picture(image: str) -> str:
+    """The path of a picture as it is meant. Raises UserError where it can be none."""
+    path = user_path(image)
+    # To open a pipe is to wait for whoever writes into it.
+    if Path(path).exists() and not Path(path).is_file():
+        raise UserError("expected a file")
+    return path

@@ -1,12 +1,15 @@
 """Architectures as data: what they cost, and the networks that they describe."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import cost as costs
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_files import read_architecture
+from search_spaces.errors import UserError
+from search_spaces.paths import user_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +27,7 @@ def architecture(described: Described) -> Architecture:
         return described
     if isinstance(described, Mapping):
         return Architecture.from_json(dict(described))
-    return read_architecture(str(described))
+    return read_architecture(user_path(str(described)))
 
 
 def cost(described: Described, *, image_size: int, in_channels: int = 3, classes: int = 1000) -> costs.Cost:
@@ -32,6 +35,7 @@ def cost(described: Described, *, image_size: int, in_channels: int = 3, classes
 
     `image_size` is in pixels a side. Raises UserError.
     """
+    _check(image_size=image_size, in_channels=in_channels, classes=classes)
     return costs.cost(architecture(described), image_size=image_size, in_channels=in_channels, classes=classes)
 
 
@@ -40,6 +44,14 @@ def build(described: Described, *, image_size: int, in_channels: int = 3, classe
 
     Raises UserError.
     """
+    _check(image_size=image_size, in_channels=in_channels, classes=classes)
     from search_spaces import resnet
 
     return resnet.build(architecture(described), image_size=image_size, in_channels=in_channels, classes=classes)
+
+
+def _check(**numbers: int) -> None:
+    for name, number in numbers.items():
+        # NumPy's whole numbers, too, as they come out of a table.
+        if not isinstance(number, Integral) or number < 1:
+            raise UserError(f"{name} is {number!r}: expected a whole number of 1 or more.")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 from search_spaces.extras import lacks_the_search
 from search_spaces.programs import PROGRAMS
+from search_spaces.units import counted
 
 if TYPE_CHECKING:
     from nas.ledger.ledger import Ledger
@@ -40,8 +41,9 @@ class SearchFailed(RuntimeError):
 class SearchProgress:
     """How far a search is. `seconds` since this run of it began; accuracy and hypervolume are 0 to 1.
 
-    `architectures` were begun of `most_architectures`; `outcomes` counts the trials by what became of them; `front` is
-    the number of its members, and `best_accuracy` that of the most accurate, None while there is none.
+    Of `most_architectures` so many `architectures` were trained for an epoch at least; `outcomes` counts the trials by
+    what became of them; `front` is the number of its members, and `best_accuracy` that of the most accurate, None while
+    there is none.
     """
 
     seconds: float
@@ -57,7 +59,7 @@ class SearchProgress:
         best = "" if self.best_accuracy is None else f", best {self.best_accuracy:.2%}"
         return (
             f"{self.seconds:.0f} s: {self.architectures} of {self.most_architectures} architectures, "
-            f"{self.epochs} epochs, front of {self.front}{best}, hypervolume {self.hypervolume:.4f}"
+            f"{counted(self.epochs, 'epoch')}, front of {self.front}{best}, hypervolume {self.hypervolume:.4f}"
         )
 
 
@@ -93,7 +95,8 @@ def _text(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list | tuple):
+    # A range and an array of NumPy's are lists, too.
+    if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
         return f"[{','.join(map(_text, value))}]"
     return str(value)
 

@@ -9,16 +9,17 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.extras import lacks_the_search
 from vision_architecture_search.bundles import OpenBundle, open_bundle
+from vision_architecture_search.paths import absolute_path
 from vision_architecture_search.running import Output, Progress, run_search, words_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from pandas import DataFrame
 
     from nas.ledger.ledger import Ledger
     from nas.records.search_status import SearchStatus
     from nas.records.summary import Summary
     from nas.records.trial import TrialRecord
+    from nas.reporting.pictures import Picture
     from nas.settings.run_directory import RunDirectory
 
 DEFAULT_RUNS = "runs"
@@ -59,11 +60,11 @@ class Search:
         """The architecture of a trial. Raises UserError where there is no such trial."""
         records = {record.number: record for record in self._ledger().records}
         if trial not in records:
-            raise UserError(f"search {self.name!r} has no trial {trial}: expected 0 to {len(records) - 1}.")
+            raise UserError(f"search {self.name!r} has no trial {trial!r}: expected 0 to {len(records) - 1}.")
         return records[trial].architecture
 
-    def draw_front(self) -> "Figure":
-        """The front among all trials, as a Matplotlib figure."""
+    def draw_front(self) -> "Picture":
+        """The front among all trials, as a Matplotlib figure, which a notebook shows."""
         from nas.reporting.pictures import front_picture
 
         ledger = self._ledger()
@@ -94,7 +95,8 @@ class Search:
         directory, ledger = self._directory(), self._ledger()
         facts = ledger.header.facts(self.name, ledger.most_latency_ms)
         background = background_of(directory, ledger.header)
-        return write_report(Path(out) if out else directory.report, facts, ledger.records, background)[0]
+        where = directory.report if out is None else absolute_path(out)
+        return write_report(where, facts, ledger.records, background)[0]
 
     def export(self, pick: str = "knee", out: str | Path | None = None, *, onnx: bool = False) -> OpenBundle:
         """Writes an architecture as a bundle: `knee`, `accuracy`, `within=1%`, `max-flops=5M`, `trial=12` and so on.
@@ -106,7 +108,7 @@ class Search:
         from nas.driver.texts import silent_console
 
         directory, ledger = self._directory(), self._ledger()
-        plan = plan_export(directory, ledger, pick, Path(out) if out else None, onnx=onnx)
+        plan = plan_export(directory, ledger, pick, None if out is None else absolute_path(out), onnx=onnx)
         export_bundle(silent_console(), plan, directory, ledger)
         return open_bundle(plan.out)
 
@@ -127,7 +129,9 @@ class Search:
         return self
 
     def extend(self, trials: int, *, progress: Progress | None = None, output: Output | None = None) -> "Search":
-        """Goes on with the search for so many more architectures than it was limited to."""
+        """Goes on with the search for so many more architectures than it was limited to, one or more."""
+        if trials < 1:
+            raise UserError(f"trials is {trials}: expected 1 or more, beyond those that the search was limited to.")
         limit = self._ledger().header.search.trials + trials
         return self.resume({"search.trials": limit}, progress=progress, output=output)
 
@@ -162,7 +166,7 @@ def open_search(name: str, runs_dir: str | Path = DEFAULT_RUNS, ledger_url: str 
     lacking = lacks_the_search("a search")
     if lacking is not None:
         raise UserError(lacking)
-    search = Search(name, str(runs_dir), ledger_url)
+    search = Search(name, str(absolute_path(runs_dir)), ledger_url)
     search._ledger()
     return search
 
@@ -186,10 +190,11 @@ def start_search(
     Raises UserError on a mistake, and SearchFailed where the search could not go on.
     """
     named = [] if name is None else ["--name", name]
-    words = ["--space", str(space), "--runs-dir", str(runs_dir), *named, *words_of(settings or {})]
+    runs = str(absolute_path(runs_dir))
+    words = ["--space", str(space), "--runs-dir", runs, *named, *words_of(settings or {})]
     ledger_url = (settings or {}).get("ledger.url")
     directory = run_search(words, progress, output, ledger_url)
-    return Search(directory.name, str(runs_dir), ledger_url)
+    return Search(directory.name, runs, ledger_url)
 
 
 def _table(records: "list[TrialRecord] | tuple[TrialRecord, ...]", front: "list[TrialRecord]") -> "DataFrame":

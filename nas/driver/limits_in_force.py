@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from nas.driver.progress import ProgressView
-from nas.driver.requests import Request
+from nas.driver.requests import LIMITS, Request, check_limits
 from nas.driver.stop_rule import StopRule
 from nas.engine.engine import Engine
 from nas.ledger.forking import beyond_imports
@@ -11,11 +11,8 @@ from nas.ledger.ledger import Ledger
 from nas.records.rest_of_search import SearchPlan
 from nas.records.trial import architectures_started
 from nas.settings.search_settings import SearchSettings
-from search_spaces.errors import UserError, unknown_name
+from search_spaces.errors import UserError
 from search_spaces.units import counted
-
-# What may be asked of a running search, by the names of the settings.
-LIMITS = ("trials", "epochs", "time_budget")
 
 
 class LimitsInForce:
@@ -74,9 +71,7 @@ class LimitsInForce:
         return [text for name, (is_reached, text) in reached.items() if is_reached and name in request.limits]
 
     def _changed(self, request: Request) -> SearchSettings:
-        for name in request.limits:
-            if name not in LIMITS:
-                raise unknown_name("limit", name, LIMITS)
+        check_limits(request.limits)
         if self.settings.deterministic:
             raise UserError(
                 "the search is deterministic, and would depend on the moment at which a limit changes: "

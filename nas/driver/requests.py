@@ -12,15 +12,18 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.settings.run_directory import RunDirectory
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 from trainers.files import write_json_atomically
+
+# What may be asked of a running search, by the names of the settings.
+LIMITS = ("trials", "epochs", "time_budget")
 
 LOGGER = logging.getLogger(__name__)
 
@@ -41,6 +44,13 @@ class Request:
     def from_json(cls, data: object) -> "Request":
         """The request that was written. Anything unknown, missing or of another type raises UserError."""
         return read_dataclass(cls, data, "request")
+
+
+def check_limits(limits: Iterable[str]) -> None:
+    """Raises UserError where one of these names is that of no limit."""
+    for name in limits:
+        if name not in LIMITS:
+            raise unknown_name("limit", name, LIMITS)
 
 
 class Requests:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.driver.commands import limits_command
 from nas.driver.lock import living_holder, process_drives
-from nas.driver.requests import Request, ask
+from nas.driver.requests import LIMITS, Request, ask, check_limits
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import read_ledger
 from nas.records.search_status import DriverState, SearchStatus, latest_driver, search_status
@@ -24,6 +24,9 @@ def change_running(
 
     Raises UserError where a limit cannot be or nobody runs the search, and OSError where it cannot be asked.
     """
+    check_limits(limits)
+    if not limits and not stop:
+        raise UserError(f"no limit is given: expected one of {', '.join(LIMITS)}.")
     ledger = read_ledger(directory, ledger_url)
     SearchSettings.from_json({**ledger.header.search.to_json(), **limits})
     if not may_run(directory, driver_of(directory, ledger)):

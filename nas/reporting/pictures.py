@@ -35,6 +35,13 @@ from search_spaces.architecture import STAGE_COUNT
 DOTS_PER_INCH = 120
 
 
+class Picture(Figure):
+    """A figure that a notebook shows: by itself it knows those alone that come of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self)
+
+
 def png_bytes(picture: Figure) -> bytes:
     """A picture as the contents of a PNG file."""
     buffer = io.BytesIO()
@@ -42,14 +49,14 @@ def png_bytes(picture: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: CostName | None = None) -> Figure:
+def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: CostName | None = None) -> Picture:
     """The front among all trials that trained, with the cost of the paper's models where it lies near.
 
     It is drawn over one cost, by default the first of the search's. Where there are several, the line joins those that
     no other beats in that one alone.
     """
     cost_name = facts.cost_name if over is None else over
-    figure = Figure(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
+    figure = Picture(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
     axes = figure.subplots()
     trained = [record for record in with_repeats(records) if record.epochs]
     _bars(axes, trained, cost_name, ACCENT_COLOUR)

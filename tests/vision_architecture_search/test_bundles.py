@@ -1,6 +1,7 @@
 """Bundles from Python: what `trainers/predict.py` says of the same pictures."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,21 @@ from trainers.model import seeded_model
 from trainers.predict import main as predict_command
 
 
-def test_a_bundle_predicts_as_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def bundle(tmp_path: Path) -> vas.OpenBundle:
     weights = seeded_model(TINY, SUMMARY, 0).state_dict()
     write_bundle(tmp_path / "bundle", Bundle(TINY, RECIPE, DATA, SUMMARY, provenance()).described(), weights)
-    image = make_images(tmp_path / "images", count=3) / "cat" / "0.png"
-    bundle = vas.open_bundle(tmp_path / "bundle")
+    return vas.open_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return make_images(tmp_path / "images", count=3) / "cat" / "0.png"
+
+
+def test_a_bundle_predicts_as_the_command(
+    bundle: vas.OpenBundle, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert predict_command([str(tmp_path / "bundle"), str(image), "--json"]) == 0
     [said] = json.loads(capsys.readouterr().out)
     [found, broken] = bundle.predict([image, tmp_path / "nothing.png"])
@@ -31,3 +42,25 @@ def test_a_bundle_predicts_as_the_command(tmp_path: Path, capsys: pytest.Capture
 def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(vas.UserError, match="is no bundle"):
         vas.open_bundle(tmp_path)
+
+
+def test_whatever_a_picture_is_called_the_others_have_their_answers(
+    bundle: vas.OpenBundle, image: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    odd = ["", "a\0b.png", "\udcff.png", "x" * 5000, "~nobody-is-called-so/a.png", tmp_path, tmp_path / "pipe.png"]
+    found = bundle.predict([*odd, image])
+    assert all(prediction.problem is not None and not prediction.guesses for prediction in found[:-1])
+    assert [prediction.image for prediction in found] == [str(name) for name in (*odd, image)]
+    assert found[-1] == bundle.predict(image)[0] == bundle.predict(str(image))[0]
+
+
+def test_a_home_is_meant_by_a_tilde_and_what_is_open_stays_open(
+    bundle: vas.OpenBundle, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (relative, at_home) = (vas.open_bundle(name) for name in ("bundle", "~/bundle"))
+    monkeypatch.chdir("/")
+    assert relative == at_home == bundle
+    assert relative.predict(["~/images/cat/0.png"])[0].guesses == bundle.predict([image])[0].guesses

@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,6 +28,19 @@ def test_an_architecture_is_read_from_whatever_holds_it(tmp_path: Path) -> None:
         assert vas.architecture(described) == TINY
     with pytest.raises(vas.UserError, match="Did you mean 'resnet26-attention'"):
         vas.architecture("resnet26-atention")
+    with pytest.raises(vas.UserError, match=r"a file ending in \.json, as a bundle's bundle\.json"):
+        vas.architecture(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"image_size": 0}, {"image_size": 16.5}, {"in_channels": -1}, {"classes": 0}, {"classes": "10"}]
+)
+def test_a_size_that_cannot_be_is_named(sizes: dict[str, Any]) -> None:
+    [(name, value)] = sizes.items()
+    for use in (vas.cost, vas.build):
+        with pytest.raises(vas.UserError, match=f"{name} is {value!r}: expected a whole number of 1 or more"):
+            use(TINY, **{"image_size": 16, **sizes})
+    assert vas.cost(TINY, image_size=np.int64(16)) == vas.cost(TINY, image_size=16)  # type: ignore[arg-type]
 
 
 def test_a_network_takes_images() -> None:

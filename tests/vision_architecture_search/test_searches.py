@@ -8,8 +8,10 @@ import os
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 import vision_architecture_search as vas
 from nas.export import main as export
@@ -56,6 +58,20 @@ def test_the_front_and_the_trials_are_those_of_the_commands(
 def test_the_front_is_drawn_as_in_the_report(found: vas.Search) -> None:
     figure = found.draw_front()
     assert isinstance(figure, Figure) and figure.axes[0].get_title() == "found"
+    # What a notebook asks the last value of a cell for.
+    assert Image.open(io.BytesIO(figure._repr_png_())).size == (960, 600)
+
+
+def test_a_home_is_meant_by_a_tilde_and_what_is_open_stays_open(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(runs.parent))
+    monkeypatch.chdir(runs.parent)
+    searches = [vas.open_search("found", place) for place in ("runs", "~/runs", runs)]
+    monkeypatch.chdir(tmp_path)
+    assert searches[0] == searches[1] == searches[2] and len(searches[0].trials()) == 4
+    assert searches[0].report("~/a report").is_file() and (runs.parent / "a report/front.html").is_file()
+    assert searches[0].export("knee", "~/knee").directory == runs.parent / "knee"
 
 
 def test_a_status_is_that_of_the_command(found: vas.Search, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,8 +87,9 @@ def test_a_member_is_exported_and_its_network_built(found: vas.Search, tmp_path:
     assert not bundle.network().training and (found.directory / "ledger.db").is_file()
     with pytest.raises(vas.UserError, match="exists already"):
         found.export("accuracy", tmp_path / "best")
-    with pytest.raises(vas.UserError, match="has no trial 9: expected 0 to 3"):
-        found.architecture(9)
+    for trial in (9, "3", None):
+        with pytest.raises(vas.UserError, match=f"has no trial {trial!r}: expected 0 to 3"):
+            found.architecture(trial)  # type: ignore[arg-type]
 
 
 def test_a_search_that_is_not_there_is_named(runs: Path) -> None:
@@ -85,9 +102,17 @@ def test_one_that_does_not_run_is_neither_changed_nor_ended(found: vas.Search) -
         found.change_limits(trials=9)
     with pytest.raises(vas.UserError, match="does not run"):
         found.stop()
+    with pytest.raises(vas.UserError, match=r"unknown limit 'trails': expected one of .* Did you mean 'trials'"):
+        found.change_limits(trails=9)
+    with pytest.raises(vas.UserError, match="no limit is given: expected one of trials, epochs, time_budget"):
+        found.change_limits()
+    with pytest.raises(vas.UserError, match="trials is 0: expected 1 or more"):
+        found.extend(0)
 
 
 def test_settings_are_words_of_the_command_line() -> None:
+    lists = ([14, 26], (14, 26), range(14, 27, 12), np.array([14, 26]))
+    assert [words_of({"space.depth": depths}) for depths in lists] == [["space.depth=[14,26]"]] * 4
     settings = {"space.depth": [14, 26], "search.deterministic": True, "search.epochs": None, "data": "digits"}
     words = ["space.depth=[14,26]", "search.deterministic=true", "search.epochs=null", "data=digits"]
     assert words_of(settings) == words
