@@ -50,7 +50,7 @@ def build(described: Described, *, image_size: int, in_channels: int = 3, classe
     return resnet.build(architecture(described), image_size=image_size, in_channels=in_channels, classes=classes)
 
 
-def _check(**numbers: int) -> None:
+def _check(**numbers: object) -> None:
     for name, number in numbers.items():
         # NumPy's whole numbers, too, as they come out of a table.
         if not isinstance(number, Integral) or number < 1:

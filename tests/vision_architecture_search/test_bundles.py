@@ -48,7 +48,8 @@ def test_whatever_a_picture_is_called_the_others_have_their_answers(
     bundle: vas.OpenBundle, image: Path, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    odd = ["", "a\0b.png", "\udcff.png", "x" * 5000, "~nobody-is-called-so/a.png", tmp_path, tmp_path / "pipe.png"]
+    odd: list[str | Path] = ["", "a\0b.png", "\udcff.png", "x" * 5000, "~nobody-is-called-so/a.png"]
+    odd += [tmp_path, tmp_path / "pipe.png"]
     found = bundle.predict([*odd, image])
     assert all(prediction.problem is not None and not prediction.guesses for prediction in found[:-1])
     assert [prediction.image for prediction in found] == [str(name) for name in (*odd, image)]
