@@ -109,9 +109,7 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "hydra": frozenset({"nas/settings/compose.py"}),
     "jinja2": frozenset({"nas/reporting/page.py"}),
     "llvmlite": frozenset({"search_spaces/attention/simd.py"}),
-    "matplotlib": frozenset(
-        {"nas/reporting/pictures.py", "trainers/figures.py", "vision_architecture_search/searches.py"}
-    ),
+    "matplotlib": frozenset({"nas/reporting/pictures.py", "trainers/figures.py"}),
     "mlflow": frozenset({"nas/tracking"}),
     "numba": frozenset({"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"}),
     "omegaconf": frozenset({"nas/settings/compose.py"}),
