@@ -68,7 +68,8 @@ class Training:
     each part on its own where a group is larger. `layout` is by default one pass of one process, all in one group.
 
     `evaluation` takes what `trainers.evaluation.evaluate` does, and gives the loss and what stands for the accuracy.
-    `compilation` is one of `trainers.recipe.COMPILATIONS`.
+    `compilation` is one of `trainers.recipe.COMPILATIONS`. `shorter_epochs` are the numbers of epochs that the training
+    was to have before it was made longer: what was left by those may be taken up.
 
     Neither an evaluation nor the epoch after it waits for its first images: they are read while the one before them is
     still at work.
@@ -87,10 +88,12 @@ class Training:
         layout: BatchLayout | None = None,
         evaluation: Callable[..., tuple[float, float]] = evaluate,
         compilation: str = NOT_COMPILED,
+        shorter_epochs: frozenset[int] = frozenset(),
     ) -> None:
         self.recipe = recipe
         self.seed = seed
         self._evaluation = evaluation
+        self._shorter_epochs = shorter_epochs
         self.epoch = 0
         # Of the epoch that is running: its steps so far, the sum of their losses in this process, and its seconds.
         self.step = 0
@@ -258,8 +261,10 @@ class Training:
         Raises UserError where that was another training.
         """
         mine = {"seed": self.seed, "recipe": self.recipe.to_json(), "train_images": len(self._train_data)}
+        longer = {"recipe": state["recipe"] | {"epochs": self.recipe.epochs}}
+        saved = state | (longer if state["recipe"]["epochs"] in self._shorter_epochs else {})
         for name, value in mine.items():
-            if state[name] != value:
+            if saved[name] != value:
                 raise UserError(f"the saved training has {name} {state[name]!r}, this one {value!r}.")
         self.epoch = state["epoch"]
         self.earlier_world_size = state.get("world_size")

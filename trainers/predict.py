@@ -35,8 +35,8 @@ from search_spaces.pasted_commands import shell_word
 from search_spaces.paths import user_path
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.bundle.document import read_bundle, weights_digest
-from trainers.detection.design import DOCUMENT
+from trainers.bundle.document import read_bundle, sound_weights
+from trainers.detection.document import DOCUMENT
 
 # Torch takes seconds to import: a mistake is said before.
 if TYPE_CHECKING:
@@ -59,31 +59,29 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    named, problems = _named(options.images)
     directory = Path(options.bundle)
     if (directory / DOCUMENT).is_file():
-        return _detect(directory, named, problems, options)
+        return _detect(directory, *_named(options.images, options.top), options)
     bundle = read_bundle(directory)
-    weights_digest(directory)
-    _check(options.top, named)
+    sound_weights(directory)
+    named, problems = _named(options.images, options.top)
     prepare_temporary_directory()
     check_address_space(TORCH_ADDRESS_BYTES)
     from trainers.bundle.prediction import Prediction, predict
 
-    # In their order, but for those that cannot be named, which come last.
-    unnamed = (Prediction(printable(image), problem=problem) for image, problem in problems.items())
-    predictions = chain(predict(directory, bundle, named), unnamed)
+    # In their order, but for those that are no files, which come last.
+    others = (Prediction(printable(image), problem=problem) for image, problem in problems.items())
+    predictions = chain(predict(directory, bundle, named), others)
     return _print_json(predictions, options.top) if options.json else _print_text(predictions, options.top)
 
 
 def _detect(directory: Path, named: Sequence[str], problems: Mapping[str, str], options: argparse.Namespace) -> int:
-    _check(options.top, named)
     prepare_temporary_directory()
     check_address_space(TORCH_ADDRESS_BYTES)
     from trainers.detection.prediction import Detection, detect
 
-    unnamed = (Detection(printable(image), problem=problem) for image, problem in problems.items())
-    detections = chain(detect(directory, named), unnamed)
+    others = (Detection(printable(image), problem=problem) for image, problem in problems.items())
+    detections = chain(detect(directory, named), others)
     return _print_json(detections, options.top) if options.json else _print_objects(detections, options.top)
 
 
@@ -112,23 +110,52 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _named(images: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The paths of pictures as they are meant, and those whose names are no text, each with what is wrong with it.
+def _named(images: Sequence[str], top: int | None) -> tuple[list[str], dict[str, str]]:
+    """The files of pictures that were named, and what is wrong with others, by what was typed.
 
-    Raises UserError where a path cannot be for another reason.
+    Raises UserError where one is empty text, or none of them is a file: that is said before torch is loaded.
     """
+    if top is not None and top < 1:
+        raise UserError(f"--top is {top}: expected 1 or more.")
     paths: list[str] = []
     problems: dict[str, str] = {}
     for image in images:
-        try:
-            image.encode()
-        except UnicodeEncodeError:
-            problems[image] = f"image {image!r} cannot be read: its name is no text in UTF-8: rename it."
-            continue
         if not image:
             raise UserError("IMAGE is empty: expected the file of a picture.")
-        paths.append(user_path(image))
+        try:
+            path, problem = _looked_for(image)
+        except UserError as error:
+            path, problem = image, str(error)
+        if problem is None:
+            paths.append(path)
+        else:
+            problems[image] = problem
+    if not paths:
+        raise UserError(next(iter(problems.values())))
     return paths, problems
+
+
+def _looked_for(image: str) -> tuple[str, str | None]:
+    """The path of a picture as it is meant, and what is wrong with it where it is no file. Raises UserError where no
+    path can be so.
+    """
+    try:
+        image.encode()
+    except UnicodeEncodeError:
+        return image, f"image {image!r} cannot be read: its name is no text in UTF-8: rename it."
+    path = user_path(image)
+    expected = "expected the file of a picture."
+    if Path(path).is_file():
+        return path, None
+    if Path(path).is_dir():
+        return path, f"image {path!r} is a directory: {expected} Did you mean {_inside(Path(path))}?"
+    if "://" in image:
+        return path, f"image {image!r} is an address, and nothing is downloaded: {expected}"
+    if image == "-":
+        return path, f"image '-': pictures are not read from standard input: {expected}"
+    if Path(path).is_symlink():
+        return path, f"image {path!r} is a link to what is not there: {expected}"
+    return path, f"image {path!r} is {'no file' if Path(path).exists() else 'not there'}: {expected}"
 
 
 def _print_objects(detections: "Iterable[Detection]", top: int | None) -> int:
@@ -144,16 +171,6 @@ def _print_objects(detections: "Iterable[Detection]", top: int | None) -> int:
         )
         print(f"{printable(detection.image)}: {'; '.join(found) or 'nothing'}", flush=True)
     return code
-
-
-def _check(top: int | None, images: Sequence[str]) -> None:
-    if top is not None and top < 1:
-        raise UserError(f"--top is {top}: expected 1 or more.")
-    for image in images:
-        if not Path(image).is_file():
-            what = "is a directory" if Path(image).is_dir() else "is not there"
-            hint = f" Did you mean {_inside(Path(image))}?" if Path(image).is_dir() else ""
-            raise UserError(f"image {image!r} {what}: expected the file of a picture.{hint}")
 
 
 def _inside(directory: Path) -> str:

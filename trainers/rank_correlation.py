@@ -42,8 +42,8 @@ def rank_correlation(ones: Sequence[float], others: Sequence[float]) -> RankCorr
     scales, which ranks do not see. It therefore holds for few pairs, and where they agree entirely, too, where the
     usual approximations give no interval. Simulated, from a fixed seed.
     """
-    value = spearman(ones, others)
-    if len(ones) < FEWEST_PAIRS or value is None:
+    value = spearman(ones, others) if len(ones) >= FEWEST_PAIRS else None
+    if value is None:
         return None
     count = len(ones)
     rng = np.random.default_rng(_SEED)

@@ -98,7 +98,10 @@ SIGUSR1 end it after the next step, checkpointed. After an interruption the same
 it was, on any number of processes. The output directory ends up with result.json, the trained network
 (bundle/), its epochs (history.csv, curves.png), and what it makes of the test images class by class
 (classes.csv, confusion.csv, confusion.png). --onnx, --program and --corruptions may be added when it
-has ended."""
+has ended.
+
+--longer recipe.epochs=N goes on, from where it is, with a training that was begun for fewer epochs, ended or
+not: its learning rate rises to that of N epochs there. What it had come to is put aside, in after-M-epochs/."""
 
 
 def main(arguments: list[str]) -> int:
@@ -143,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
         default="scratch",
         help="scratch, or weights: start from the bundle's, on images of other classes too (default: scratch)",
     )
+    parser.add_argument(
+        "--longer", action="store_true",
+        help="go on with the training in --out to more epochs, those of recipe.epochs=N, though it was begun for fewer",
+    )  # fmt: skip
     parser.add_argument("--onnx", action="store_true", help="add the trained network to its bundle as model.onnx")
     parser.add_argument(
         "--program", action="store_true",
@@ -173,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(options: argparse.Namespace) -> "tuple[TrainSettings, Bundle]":
-    from trainers.bundle.document import read_bundle, weights_digest
+    from trainers.bundle.document import read_bundle, sound_weights
     from trainers.full.train_settings import settings_of
 
     if options.bundle is None:
@@ -182,7 +189,7 @@ def _settings(options: argparse.Namespace) -> "tuple[TrainSettings, Bundle]":
         raise unknown_name("--init", options.init, INITS)
     directory = Path(options.bundle)
     bundle = read_bundle(directory)
-    initial = weights_digest(directory) if options.init == "weights" else None
+    initial = sound_weights(directory)[0] if options.init == "weights" else None
     overrides, seed = options.settings, options.seed
     if options.config is not None:
         from trainers.full.config_text import read_config
@@ -200,12 +207,14 @@ def _config_text(settings: "TrainSettings") -> str:
 
 def _prepare(options: argparse.Namespace, settings: "TrainSettings", bundle: "Bundle") -> "Plan":
     check_address_space(TRAINING_ADDRESS_BYTES)
-    from trainers.full.plan import TRAINING_NEEDS, prepare
+    from trainers.full.needs import training_needs
+    from trainers.full.plan import prepare
 
-    prepare_machine(TRAINING_NEEDS)
+    prepare_machine(training_needs(settings.data.loader_workers))
     directory, from_scratch = Path(options.bundle), settings.initial_weights is None
     out = Path(options.out or f"{directory.resolve()}-{'trained' if from_scratch else 'tuned'}")
-    return prepare(bundle, settings, out, options.device, None if from_scratch else directory)
+    weights_of = None if from_scratch else directory
+    return prepare(bundle, settings, out, options.device, weights_of, longer=options.longer)
 
 
 def _run(plan: "Plan", extras: "Extras", arguments: list[str], signals: StopSignals) -> int:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.devices import check_device
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.machine import Needs, prepare_machine
+from search_spaces.machine import prepare_machine
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 from trainers.full.beginning import begun, is_first_process
@@ -38,9 +38,6 @@ from trainers.stopping import StopSignals
 if TYPE_CHECKING:
     from trainers.detection.settings import Backbone, DetectorSettings
     from trainers.detection.training import DetectorPlan
-
-# As trainers/train.py, with the boxes of all images beside.
-NEEDS = Needs(open_files=256, threads=64, file_bytes=100_000_000)
 
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
@@ -155,7 +152,9 @@ def _settings(options: argparse.Namespace) -> "DetectorSettings":
 
 
 def _prepare(options: argparse.Namespace, settings: "DetectorSettings") -> "DetectorPlan":
-    prepare_machine(NEEDS)
+    from trainers.full.needs import training_needs
+
+    prepare_machine(training_needs(settings.data.loader_workers))
     # Torch takes seconds to import: what is typed wrong is said before.
     from trainers.detection.training import prepare_detector
 
@@ -165,7 +164,7 @@ def _prepare(options: argparse.Namespace, settings: "DetectorSettings") -> "Dete
 
 def _backbone(name: str, init: str | None) -> "Backbone":
     from search_spaces.paper_models import ARCHITECTURES
-    from trainers.bundle.document import read_bundle, weights_digest
+    from trainers.bundle.document import read_bundle, sound_weights
     from trainers.detection.settings import PAPER_INPUT, Backbone
 
     if init not in (None, "weights", "scratch"):
@@ -181,14 +180,16 @@ def _backbone(name: str, init: str | None) -> "Backbone":
         raise unknown_name("bundle or model of the paper", name, ARCHITECTURES)
     bundle = read_bundle(directory)
     rule = bundle.input_rule
-    digest = None if init == "scratch" else weights_digest(directory)
-    return Backbone(bundle.architecture, rule.size, rule.mean, rule.std, None if digest is None else directory, digest)
+    digest = None if init == "scratch" else sound_weights(directory)[0]
+    weights_of = None if digest is None else directory
+    return Backbone(bundle.architecture, rule.size, rule.mean, rule.std, weights_of, digest, bundle.provenance)
 
 
 def _run(plan: "DetectorPlan", arguments: list[str], signals: StopSignals) -> int:
     from search_spaces.units import counted, readable_duration
+    from trainers.detection.document import DETECTOR
     from trainers.detection.readout import announce_detector, score_lines
-    from trainers.detection.training import DETECTOR, finished_detector, train_detector
+    from trainers.detection.training import finished_detector, train_detector
     from trainers.full.ends import carried_out, command_again
 
     processes = plan.processes

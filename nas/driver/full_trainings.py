@@ -28,7 +28,8 @@ from trainers.data.config import DataConfig
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import examine_data
 from trainers.full.full_training import finished_result, run
-from trainers.full.plan import TRAINING_NEEDS, Plan, prepare
+from trainers.full.needs import training_needs
+from trainers.full.plan import Plan, prepare
 from trainers.full.readout import announce, failure_line
 from trainers.full.train_settings import settings_of
 from trainers.loop import TRAINING_FAILURES
@@ -68,12 +69,12 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
     """
     out = Path(options.out) if options.out else directory.full_trainings
     chosen = compared(ledger.records)
-    prepare_machine(TRAINING_NEEDS)
     plans: list[Plan] = []
     for record, _ in chosen:
         bundle = found_bundle(directory, ledger, record, f"trial={record.number}")
         settings = settings_of(bundle, options.overrides, SEED)
         if not plans:
+            prepare_machine(training_needs(settings.data.loader_workers))
             _check_same_images(directory, ledger, settings.data)
         plans.append(prepare(bundle, settings, out / f"{record.number:04d}", options.device))
     trained = []

@@ -113,6 +113,18 @@ def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.C
     assert (here / "comparison" / "comparison.csv").is_file()
 
 
+def test_the_directory_of_several_trainings_stands_for_none_and_a_training_for_itself(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = trained(here / "full" / "one", PLAIN, 0.9, promised=None)
+    assert main(["full"]) == 2
+    assert "'full' holds several full trainings: expected each of them, as full/*." in capsys.readouterr().err
+    monkeypatch.chdir(one)
+    # Nobody has promised anything, and nothing is said of that but in words.
+    assert main([".", "--out", str(here / "found")]) == 0
+    assert "rank correlation: none" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,23 @@ def test_what_cannot_be_read_is_named_and_the_others_are_predicted(
     assert [list(answer) for answer in json.loads(output)][1] == ["image", "error"] and error.count("\n") == 1
 
 
+def test_all_that_lies_in_a_directory_may_be_named(
+    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, images, _ = found
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.png").symlink_to("nothing")
+    (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
+    shutil.copy(images[0], tmp_path / "one.png")
+    names = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert main([str(bundle), *names]) == 2
+    output, error = capsys.readouterr()
+    assert [line.partition(": ")[0] for line in output.splitlines()] == [str(tmp_path / "one.png")]
+    assert [line.partition("' ")[2].partition(":")[0] for line in error.splitlines()] == [
+        "cannot be read", "is a directory", "is a link to what is not there",
+    ]  # fmt: skip
+
+
 def test_a_picture_whose_name_is_no_text_is_named_after_the_answers_for_the_others(
     found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +162,13 @@ def test_classes_that_nobody_knows_have_their_numbers(tmp_path: Path, capsys: py
         (["{bundle}", "{folder}"], "folder' is a directory: expected the file of a picture. Did you mean {folder}/*?"),
         (["{bundle}", "{above}"], "is a directory: expected the file of a picture. Did you mean {above}/*/*?"),
         (["{bundle}", ""], "IMAGE is empty: expected the file of a picture"),
+        (["{bundle}", "-"], "image '-': pictures are not read from standard input: expected the file of a picture"),
+        (["{bundle}", "https://a.b/c.jpg"], "image 'https://a.b/c.jpg' is an address, and nothing is downloaded"),
+        (["{bundle}", "/dev/null"], "image '/dev/null' is no file: expected the file of a picture"),
+        (["{bundle}", "{link}"], "link' is a link to what is not there: expected the file of a picture"),
+        (["{bundle}", "{image}\0"], "no path holds a zero byte"),
+        (["{lacking}", "{image}"], "lacking' is no bundle: weights.safetensors: No such file"),
+        (["{torn}", "{image}"], "torn/weights.safetensors' is damaged: its checksum is not the one in bundle.json"),
         (["{bundle}", "{image}", "--top", "0"], "--top is 0: expected 1 or more"),
         (["{bundle}", "{image}", "--jsn"], "Did you mean '--json'?"),
         (["{weightless}", "{image}"], "holds no weights"),
@@ -158,7 +183,13 @@ def test_a_mistake_is_one_line(
     write_bundle(tmp_path / "weightless", Bundle(TINY, RECIPE, config, summary, provenance()), None)
     (tmp_path / "above" / "a folder").mkdir(parents=True)
     (tmp_path / "above" / "a folder" / "a.png").write_bytes(b"")
+    (tmp_path / "link").symlink_to("nothing")
+    for name in ("lacking", "torn"):
+        shutil.copytree(bundle, tmp_path / name)
+    (tmp_path / "lacking" / "weights.safetensors").unlink()
+    (tmp_path / "torn" / "weights.safetensors").write_bytes(b"half")
     places = {
+        **{name: tmp_path / name for name in ("link", "lacking", "torn")},
         "above": tmp_path / "above",
         "folder": tmp_path / "above" / "a folder",
         "bundle": bundle, "image": images[0], "nowhere": tmp_path / "nowhere", "weightless": tmp_path / "weightless",

@@ -17,6 +17,7 @@ def test_the_correlation_is_scipys_with_equal_values_too() -> None:
 
 
 def test_no_correlation_of_two_pairs_or_of_equal_values() -> None:
+    assert rank_correlation([], []) is None
     assert rank_correlation([0.1, 0.2], [0.1, 0.2]) is None
     assert rank_correlation([0.1, 0.1, 0.1], [0.1, 0.2, 0.3]) is None
 

@@ -41,6 +41,15 @@ def weights_digest(directory: Path) -> str:
     return str(digest)
 
 
+def sound_weights(directory: Path) -> tuple[str, bytes]:
+    """The weights of a bundle and their SHA-256. Raises UserError where there are none, or they are damaged."""
+    expected = weights_digest(directory)
+    content = read_bytes(directory / WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise UserError(f"{str(directory / WEIGHTS)!r} is damaged: its checksum is not the one in {DOCUMENT}.")
+    return expected, content
+
+
 def read_document(directory: Path) -> dict[str, Any]:
     """All that bundle.json holds, but for its checksum. Raises UserError where it is missing, damaged or another's."""
     path = directory / DOCUMENT

@@ -28,9 +28,8 @@ from trainers.bundle.document import (
     check_free,
     checksum_of,
     read_bundle,
-    read_bytes,
     read_document,
-    weights_digest,
+    sound_weights,
 )
 from trainers.bundle.model_card import model_card
 from trainers.files import json_text, sync_directory, write_atomically, write_durably
@@ -92,10 +91,7 @@ def _document(bundle: Bundle, digests: Mapping[str, str]) -> bytes:
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
     """The weights by name, on the CPU. Raises UserError in one line where there are none, or they are damaged."""
-    expected = weights_digest(directory)
-    content = read_bytes(directory / WEIGHTS)
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise UserError(f"{str(directory / WEIGHTS)!r} is damaged: its checksum is not the one in {DOCUMENT}.")
+    _, content = sound_weights(directory)
     try:
         return safetensors.torch.load(content)
     except SafetensorError as error:

@@ -217,8 +217,9 @@ def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
 
 def _full_training_numbers(result: dict[str, Any]) -> list[tuple[str, str]]:
     test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
+    longer = "".join(f", of {each['from_epochs']} at first" for each in result.get("lengthened", ())[:1])
     return [
-        (f"test accuracy after the full training of {result['epochs']} epochs", test),
+        (f"test accuracy after the full training of {result['epochs']} epochs{longer}", test),
         ("validation accuracy after the full training", f"{result['val_accuracy']:.2%}"),
         *_measured_numbers(result),
     ]

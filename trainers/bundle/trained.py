@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from search_spaces.pasted_commands import python_command
+from search_spaces.pasted_commands import python_command, shell_word
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import DOCUMENT, read_bundle
 from trainers.bundle.provenance import Provenance
@@ -45,8 +45,8 @@ class Trained:
 def read_trained(directory: Path) -> Trained:
     """The training whose output directory this is, or whose bundle. Raises UserError where it is none that ended."""
     inside = directory / "bundle"
-    holder = directory if (inside / DOCUMENT).is_file() else directory.parent
-    at = inside if holder == directory else directory
+    at = inside if (inside / DOCUMENT).is_file() else directory
+    holder = directory if at == inside else directory.parent
     if at == directory and (directory / DIVERGED).is_file():
         raise UserError(
             f"{str(directory)!r} holds a full training that has diverged: expected one that ended; try a lower "
@@ -54,6 +54,9 @@ def read_trained(directory: Path) -> Trained:
         )
     if at == directory and (directory / "settings.json").is_file():
         raise UserError(f"{str(directory)!r} holds a full training that has not ended yet: the same command goes on.")
+    if at == directory and any(directory.glob(f"*/bundle/{DOCUMENT}")):
+        several = f"{shell_word(str(directory))}/*"
+        raise UserError(f"{str(directory)!r} holds several full trainings: expected each of them, as {several}.")
     bundle = read_bundle(at)
     result = bundle.provenance.full_training
     if result is None:

@@ -110,7 +110,8 @@ def _key(trained: Trained) -> tuple[object, ...]:
     """Equal for the seeds of one network."""
     bundle, result = trained.bundle, trained.result
     recipe = json.dumps(bundle.recipe.to_json(), sort_keys=True)
-    return bundle.architecture.id, bundle.data_summary.image_size, recipe, result.get("initial_weights")
+    begun = result.get("initial_weights"), json.dumps(result.get("lengthened"))
+    return bundle.architecture.id, bundle.data_summary.image_size, recipe, *begun
 
 
 def _network(group: Sequence[Trained], *, is_tested: bool) -> Network:

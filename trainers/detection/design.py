@@ -9,8 +9,6 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_object
 from search_spaces.paper_models import PAPER_ATTENTION
 
-# The file of a trained detector that holds its design.
-DOCUMENT = "detector.json"
 RETINANET, FASTER_RCNN = "retinanet", "faster_rcnn"
 MODELS = (RETINANET, FASTER_RCNN)
 # What the 3×3 layers of a pyramid or a head are made of: attention is that of the paper.

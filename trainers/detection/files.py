@@ -1,12 +1,12 @@
 """A trained detector as data: a directory of files that anyone can read and that execute nothing.
 
-detector.json        its design, the recipe and the scores that it was trained by and to, and the weights' checksum
+detector.json        its design, the recipe and the scores that it was trained by and to, where its network comes from,
+                     and the weights' checksum
 weights.safetensors  its weights
 README.md            its card
 """
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -19,18 +19,18 @@ from torch import nn
 
 from search_spaces.errors import UserError
 from trainers.detection.card import detector_card
-from trainers.detection.design import DOCUMENT, DetectorDesign
+from trainers.detection.design import DetectorDesign
 from trainers.detection.detector import seeded_detector
+from trainers.detection.document import DETECTOR_FORMAT, DOCUMENT, WEIGHTS, read_document
 from trainers.files import json_text, sync_directory, write_durably
 
-DETECTOR_FORMAT = "detector/1"
-WEIGHTS, CARD = "weights.safetensors", "README.md"
+CARD = "README.md"
 
 
 def write_detector(directory: Path, design: DetectorDesign, detector: nn.Module, facts: dict[str, Any]) -> None:
     """Writes the new directory `directory`, which appears whole or not at all. Raises OSError.
 
-    `facts` are what it was trained by and to: `recipe` and `result`.
+    `facts` are what it was trained by and to, `recipe` and `result`, and the `provenance` of its network, if any.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in detector.state_dict().items()}
     weights = safetensors.torch.save(state)
@@ -56,16 +56,12 @@ def write_detector(directory: Path, design: DetectorDesign, detector: nn.Module,
 
 def read_detector(directory: Path) -> tuple[DetectorDesign, nn.Module]:
     """The design and the detector on the CPU, in evaluation mode. Raises UserError where it is missing or damaged."""
+    document = read_document(directory)
     try:
-        document = json.loads((directory / DOCUMENT).read_bytes())
         content = (directory / WEIGHTS).read_bytes()
     except OSError as error:
-        raise UserError(f"{str(directory)!r} is no detector: {error.strerror}.") from None
-    except ValueError:
-        raise UserError(f"{str(directory / DOCUMENT)!r} is damaged: it is no JSON.") from None
-    if not isinstance(document, dict) or document.get("format") != DETECTOR_FORMAT:
-        raise UserError(f"{str(directory / DOCUMENT)!r} is no detector: expected format {DETECTOR_FORMAT!r}.")
-    if hashlib.sha256(content).hexdigest() != document.get("files", {}).get(WEIGHTS):
+        raise UserError(f"{str(directory)!r} is no detector: {WEIGHTS}: {error.strerror}.") from None
+    if hashlib.sha256(content).hexdigest() != document["files"][WEIGHTS]:
         raise UserError(f"{str(directory / WEIGHTS)!r} is damaged: its checksum is not the one in {DOCUMENT}.")
     design = DetectorDesign.from_json(document.get("detector"))
     detector = seeded_detector(design, 0)

@@ -12,6 +12,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.extras import install_command
 from search_spaces.json_fields import field_kinds
 from search_spaces.overrides import read_override, with_overrides
+from trainers.bundle.provenance import PaperProvenance, Provenance
 from trainers.data.config import MOST_SEEDS
 from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.detection.coco_data import CocoConfig
@@ -37,6 +38,7 @@ class Backbone:
     """Whose network a detector stands on: its architecture, and the images that it was made for.
 
     `bundle` is the directory whose weights it starts from, and `weights_digest` their SHA-256; None of both for none.
+    `provenance` is where the network comes from, as its bundle says.
     """
 
     architecture: Architecture
@@ -45,6 +47,7 @@ class Backbone:
     std: tuple[float, ...]
     bundle: Path | None = None
     weights_digest: str | None = None
+    provenance: Provenance | PaperProvenance | None = None
 
 
 # The section of a file of settings that has what flags say on the command line, and what holds where nothing does.

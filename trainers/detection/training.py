@@ -30,6 +30,7 @@ from trainers.detection.coco_evaluation import CocoEvaluation, CocoScores
 from trainers.detection.coco_images import CocoImages
 from trainers.detection.design import DetectorDesign
 from trainers.detection.detector import load_backbone, seeded_detector
+from trainers.detection.document import DETECTOR
 from trainers.detection.files import write_detector
 from trainers.detection.settings import DetectorSettings
 from trainers.distributed import Processes, join_processes
@@ -38,6 +39,7 @@ from trainers.file_lock import take_lock
 from trainers.files import csv_bytes, write_atomically, write_json_atomically
 from trainers.folders import Directory
 from trainers.freed_memory import keep_freed_memory
+from trainers.full.kept_result import read_result
 from trainers.full.progress import Reporter
 from trainers.full.train_settings import difference
 from trainers.history import HISTORY, write_history
@@ -48,7 +50,6 @@ from trainers.threads import choose_threads
 
 RESULT_FORMAT = "detector-training-result/1"
 RESULT, SETTINGS, PRECISIONS = "result.json", "settings.json", "precisions.csv"
-DETECTOR = "detector"
 # What the annotations are known by is kept beside the settings.
 _DIGEST = "annotations_sha256"
 
@@ -113,10 +114,13 @@ def prepare_detector(settings: DetectorSettings, out: Path, device: str) -> Dete
 
 
 def finished_detector(plan: DetectorPlan) -> dict[str, Any] | None:
-    """The result of this training if it is finished already."""
+    """The result of this training if it is finished already.
+
+    Raises UserError where the result is damaged, or what was trained is no longer beside it.
+    """
 
     def read() -> dict[str, Any] | None:
-        return json.loads(plan.result_file.read_bytes()) if plan.result_file.exists() else None
+        return read_result(plan.result_file, plan.out / DETECTOR)
 
     return plan.processes.from_first(read)
 
@@ -218,6 +222,8 @@ def _followed(
     if (before or step) and is_first:
         within = f", and {step} of {resumed.training.steps_per_epoch} steps" if step else ""
         print(f"resumes  after epoch {before}{within}", flush=True)
+    elif is_first and (plan.out / HISTORY).exists():
+        print("anew     no sound checkpoint is left of the epochs that were trained here before", flush=True)
     for result in resumed.epochs(pauses):
         plan.processes.from_first(lambda: write_history(plan.out / HISTORY, resumed.results))
         if is_first:
@@ -254,6 +260,8 @@ def _keep(plan: DetectorPlan, training: Training, scores: CocoScores, result: di
     # It is there whole or not at all, so one left by an interruption right here is this very detector.
     if not os.path.exists(directory):
         facts = {"recipe": plan.settings.recipe.to_json(), "result": result}
+        if plan.settings.backbone.provenance is not None:
+            facts["provenance"] = plan.settings.backbone.provenance.to_json()
         write_detector(directory, plan.design, training.evaluated_model, facts)
     rows = zip(plan.data.category_ids, plan.data.classes, scores.class_precisions, strict=True)
     write_atomically(

@@ -42,7 +42,7 @@ def carried_out(train: Callable[[], None], processes: "Processes", signals: Stop
         return MISTAKE
     except OSError as error:
         if processes.is_first:
-            print(f"error: {error}; once that is mended, {go_on}", file=sys.stderr)
+            print(f"error: {_in_words(error)}; once that is mended, {go_on}", file=sys.stderr)
         return FAILURE
     except RuntimeError as error:
         if not is_lost_connection(error):
@@ -50,6 +50,12 @@ def carried_out(train: Callable[[], None], processes: "Processes", signals: Stop
         print(f"error: another process of this training has gone; {go_on}", file=sys.stderr)
         return FAILURE
     return SUCCESS
+
+
+def _in_words(error: OSError) -> str:
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{error.strerror}: {error.filename!r}"
 
 
 def command_again(arguments: list[str]) -> str:

@@ -14,10 +14,10 @@ from trainers.bundle.document import ONNX, read_bundle, read_document
 from trainers.bundle.onnx_export import check_onnx
 from trainers.files import csv_bytes, write_atomically, write_json_atomically
 from trainers.full.measured_split import measured_split
+from trainers.full.outcome_files import CORRUPTIONS_FILE, PROGRAM
 from trainers.full.plan import Plan
 from trainers.stopping import Stopped
 
-PROGRAM, CORRUPTIONS_FILE = "model.pt2", "corruptions.csv"
 # The key of a result that says how robust its network is.
 ROBUSTNESS = "robustness"
 

@@ -7,6 +7,7 @@ OUT/checkpoints/    the last two, of an epoch's end or within one
 OUT/*.csv, *.png    see trainers.full.outcome_files
 OUT/result.json     the outcome; it is written last and says that the training is finished
 OUT/bundle/         the trained network
+OUT/after-N-epochs/ what it came to before it was made longer, see trainers.full.lengthening
 """
 
 import dataclasses
@@ -32,12 +33,14 @@ from trainers.files import write_json_atomically
 from trainers.folders import Directory
 from trainers.freed_memory import keep_freed_memory
 from trainers.full.initial_weights import load_initial_weights
+from trainers.full.kept_result import read_result
+from trainers.full.lengthening import Lengthening, put_aside
 from trainers.full.measured_split import measured_split
 from trainers.full.outcome_files import hardest_classes, write_outcome
 from trainers.full.plan import UNREADABLE_IMAGES, Plan
 from trainers.full.progress import Reporter
 from trainers.full.readout import continuation_lines, epoch_line
-from trainers.full.train_settings import FINGERPRINT
+from trainers.full.train_settings import FINGERPRINT, LENGTHENED
 from trainers.history import HISTORY, write_history
 from trainers.loop import Diverged, Training
 from trainers.measurement import Measurement
@@ -59,7 +62,7 @@ def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[s
     torch.cuda.OutOfMemoryError where a GPU's memory does not suffice.
     """
     with ExitStack() as stack:
-        plan.processes.from_first(lambda: _open_out(plan, stack))
+        plan = dataclasses.replace(plan, lengthened=plan.processes.from_first(lambda: _open_out(plan, stack)))
         choose_threads(plan.processes.device, plan.summary.image_size)
         keep_freed_memory(plan.processes.device)
         checkpoints, processes = Directory(plan.out / "checkpoints"), plan.processes
@@ -84,27 +87,43 @@ def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[s
 
 
 def finished_result(plan: Plan) -> dict[str, Any] | None:
-    """The result of this training if it is finished already."""
+    """The result of this training if it is finished already, and is not to be made longer.
+
+    Raises UserError where the result is damaged, or what was trained is no longer beside it.
+    """
 
     def read() -> dict[str, Any] | None:
-        return json.loads(plan.result_file.read_bytes()) if plan.result_file.exists() else None
+        if plan.longer_than is not None:
+            return None
+        return read_result(plan.result_file, plan.out / "bundle")
 
     return plan.processes.from_first(read)
 
 
-def _open_out(plan: Plan, stack: ExitStack) -> None:
-    """Makes the output directory, and holds it against a second process for as long as `stack` is open."""
+def _open_out(plan: Plan, stack: ExitStack) -> tuple[Lengthening, ...]:
+    """Makes the output directory, and holds it against a second process for as long as `stack` is open.
+
+    Where the training was made longer so far, with what is begun now.
+    """
     plan.out.mkdir(parents=True, exist_ok=True)
     settings_file = plan.out / "settings.json"
     lock = stack.enter_context((plan.out / "lock").open("w"))
     if not take_lock(lock.fileno()):
         raise UserError(f"another process is training in {str(plan.out)!r}.")
     (plan.out / DIVERGED).unlink(missing_ok=True)
+    lengthened = plan.lengthened
+    if plan.longer_than is not None:
+        lengthened += put_aside(plan.out, plan.longer_than)
     settings = plan.settings.to_json() | {FINGERPRINT: plan.fingerprint.to_json()}
-    if not settings_file.exists() or json.loads(settings_file.read_bytes()).get(FINGERPRINT) != settings[FINGERPRINT]:
+    if lengthened:
+        settings |= {LENGTHENED: [each.to_json() for each in lengthened]}
+    if plan.longer_than is not None:
+        write_json_atomically(settings_file, settings)
+    elif not settings_file.exists() or json.loads(settings_file.read_bytes()).get(FINGERPRINT) != settings[FINGERPRINT]:
         # The training is a new one, or nobody had known its images, or those that could not be read have been mended.
         write_json_atomically(settings_file, settings)
         (plan.out / UNREADABLE_IMAGES).unlink(missing_ok=True)
+    return lengthened
 
 
 def _note_unreadable(plan: Plan, error: UnreadableImages) -> None:
@@ -134,6 +153,7 @@ def _training(plan: Plan) -> Training:
         rank=processes.rank,
         layout=plan.layout,
         compilation=settings.conduct.compile,
+        shorter_epochs=frozenset(each.from_epochs for each in plan.lengthened),
     )
 
 
@@ -161,6 +181,8 @@ def _followed(plan: Plan, pauses: Pauses, resumed: ResumableTraining) -> Iterato
         print(f"resumes  after epoch {before}{within}", flush=True)
         for line in continuation_lines(plan, resumed.training.earlier_world_size):
             print(f"         {line}", flush=True)
+    elif plan.processes.is_first and (plan.out / HISTORY).exists():
+        print("anew     no sound checkpoint is left of the epochs that were trained here before", flush=True)
     if resumed.results:
         # An interruption may have come before the last epoch was written.
         _write_history(plan, resumed.results)
@@ -195,6 +217,7 @@ def _result(
         "params": plan.cost.params,
         "seed": plan.settings.seed,
         **({} if plan.settings.initial_weights is None else {"initial_weights": plan.settings.initial_weights}),
+        **({LENGTHENED: [each.to_json() for each in plan.lengthened]} if plan.lengthened else {}),
         "norm_batch": plan.settings.norm_batch,
         "unreadable_images": unreadable,
     }

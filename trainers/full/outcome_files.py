@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from trainers.measurement import Measurement
 
 CLASSES, CONFUSION, CURVES, CONFUSION_PICTURE = "classes.csv", "confusion.csv", "curves.png", "confusion.png"
+# What `trainers.full.extras` adds.
+PROGRAM, CORRUPTIONS_FILE = "model.pt2", "corruptions.csv"
 CLASS_COLUMNS = ("class", "images", "correct", "accuracy", "most_taken_for", "times")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
-from search_spaces.machine import Needs, allow_file_bytes
+from search_spaces.machine import allow_file_bytes
 from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.bundle.contents import Bundle
@@ -21,14 +21,19 @@ from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
 from trainers.full.initial_weights import InitialWeights, initial_weights
-from trainers.full.train_settings import FINGERPRINT, TrainSettings, as_begun, difference
+from trainers.full.lengthening import Lengthening, epochs_to_lengthen, lengthenings
+from trainers.full.train_settings import (
+    EARLIER_FORMAT,
+    FINGERPRINT,
+    SETTINGS_FORMAT,
+    TrainSettings,
+    as_begun,
+    difference,
+)
 
 if TYPE_CHECKING:
     from trainers.distributed import Processes
 
-# What a process with eight loader processes was seen to take, and twice as much again. Batches on their way from those
-# are files in shared memory, too; a checkpoint is as large as its network.
-TRAINING_NEEDS = Needs(open_files=256, threads=64, file_bytes=100_000_000)
 # The index of the images, in the output directory.
 INDEX = "data.index"
 RESULT = "result.json"
@@ -41,7 +46,8 @@ _BEFORE_SETTINGS = re.compile(rf"lock|\.settings\.json\.partial|{re.escape(INDEX
 class Plan:
     """A full training that has been checked and can start. `data_notes` is what is to be said of its images.
 
-    `initial` are the weights that it starts from, None where it starts from scratch.
+    `initial` are the weights that it starts from, None where it starts from scratch. `lengthened` is where it was made
+    longer before, and `longer_than` how many epochs it has that is to be made longer now, if any.
     """
 
     bundle: Bundle
@@ -55,6 +61,8 @@ class Plan:
     processes: "Processes"
     layout: BatchLayout
     initial: InitialWeights | None = None
+    lengthened: tuple[Lengthening, ...] = ()
+    longer_than: int | None = None
 
     @property
     def result_file(self) -> Path:
@@ -75,31 +83,43 @@ class _Looked:
     findings: DataFindings | None
     notes: tuple[str, ...]
     initial: InitialWeights | None
+    lengthened: tuple[Lengthening, ...]
+    longer_than: int | None
 
 
-def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str, weights_of: Path | None = None) -> Plan:
+def prepare(
+    bundle: Bundle,
+    settings: TrainSettings,
+    out: Path,
+    device: str,
+    weights_of: Path | None = None,
+    *,
+    longer: bool = False,
+) -> Plan:
     """Checks all that can be checked before anything but the index of the images is written, and joins the processes
     that torchrun started. Where it is left to a GPU how much of a batch it takes at a time, that is measured.
 
-    `device` is "auto" or a torch device, `weights_of` the bundle's directory where its weights are started from. Raises
-    UserError.
+    `device` is "auto" or a torch device, `weights_of` the bundle's directory where its weights are started from. With
+    `longer` the training in `out` goes on to more epochs than it was to have. Raises UserError.
     """
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     if alone:
         # Torch takes seconds to import: a mistake is said before.
-        looked = _look(bundle, settings, out, 1, weights_of)
+        looked = _look(bundle, settings, out, 1, weights_of, longer=longer)
     from trainers.distributed import join_processes
 
     processes = join_processes(device)
     if not alone:
-        looked = processes.from_first(lambda: _look(bundle, settings, out, processes.world_size, weights_of))
+        looked = processes.from_first(
+            lambda: _look(bundle, settings, out, processes.world_size, weights_of, longer=longer)
+        )
         # Each process reads the images by itself, perhaps on another machine.
         processes.in_all(lambda: _check_same(settings, out, looked))
     settings, summary, micro_images = looked.settings, looked.summary, looked.settings.conduct.micro_images
     if processes.device.type == "cpu":
         # More at a time is hardly faster on a CPU, and a group at a time comes out the same to the bit on any layout.
         micro_images = min(micro_images or settings.norm_batch, settings.norm_batch)
-    elif micro_images is None and not (out / RESULT).exists():
+    elif micro_images is None and (looked.longer_than is not None or not (out / RESULT).exists()):
         from trainers.fitting_batch import fitting_micro_batch
 
         found = fitting_micro_batch(settings.architecture, summary, settings.recipe, settings.norm_batch, processes)
@@ -117,15 +137,22 @@ def prepare(bundle: Bundle, settings: TrainSettings, out: Path, device: str, wei
         processes=processes,
         layout=layout,
         initial=looked.initial,
+        lengthened=looked.lengthened,
+        longer_than=looked.longer_than,
     )
 
 
-def _look(bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, weights_of: Path | None) -> _Looked:
+def _look(
+    bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, weights_of: Path | None, *, longer: bool
+) -> _Looked:
     saved = _saved_settings(out)
+    longer_than = epochs_to_lengthen(saved, wanted.recipe.epochs, out) if longer else None
     if saved is None:
         check_can_be_directory(out, f"--out {str(out)!r}")
     settings = wanted if saved is None else as_begun(wanted, saved)
-    if saved is not None:
+    if saved is not None and longer_than is not None:
+        _check_same_training(out, saved | {"recipe": saved["recipe"] | {"epochs": settings.recipe.epochs}}, settings)
+    elif saved is not None:
         _check_same_training(out, saved, settings)
     data = examine_data(settings.data, out / INDEX)
     _layout(settings, data.summary, world_size, settings.conduct.micro_images)
@@ -145,7 +172,9 @@ def _look(bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, wei
             notes.append(f"not the images of the bundle: {'; '.join(differing)}")
     if data.index is not None:
         keep_index(out / INDEX, data.index)
-    return _Looked(settings, data.summary, data.fingerprint, data.findings, tuple(notes), initial)
+    return _Looked(
+        settings, data.summary, data.fingerprint, data.findings, tuple(notes), initial, lengthenings(saved), longer_than
+    )
 
 
 def _layout(settings: TrainSettings, summary: DataSummary, world_size: int, micro_images: int | None) -> BatchLayout:
@@ -176,18 +205,24 @@ def _saved_settings(out: Path) -> dict[str, Any] | None:
     if not out.exists() or (out.is_dir() and all(_BEFORE_SETTINGS.fullmatch(path.name) for path in out.iterdir())):
         return None
     try:
-        saved: dict[str, Any] = json.loads((out / "settings.json").read_bytes())
+        saved = json.loads((out / "settings.json").read_bytes())
     except (OSError, ValueError):
-        raise UserError(f"{str(out)!r} exists and holds no full training: name another directory with --out.") from None
+        saved = None
+    recipe = saved.get("recipe") if isinstance(saved, dict) else None
+    epochs = recipe.get("epochs") if isinstance(recipe, dict) else None
+    if not isinstance(epochs, int) or saved.get("format") not in (SETTINGS_FORMAT, EARLIER_FORMAT):
+        raise UserError(f"{str(out)!r} exists and holds no full training: name another directory with --out.")
     return saved
 
 
 def _check_same_training(out: Path, saved: dict[str, Any], settings: TrainSettings) -> None:
     found = difference(saved, settings.to_json())
     if found and found.startswith("recipe.epochs "):
+        is_longer = settings.recipe.epochs > saved["recipe"]["epochs"]
         raise UserError(
             f"{str(out)!r} holds another training ({found}): the learning rate follows the number of epochs from the "
-            "first step on, so that a longer or shorter training begins anew: name another directory with --out."
+            f"first step on, so that a {'longer' if is_longer else 'shorter'} training begins anew: name another "
+            f"directory with --out{', or go on with this one, as it is, by --longer' if is_longer else ''}."
         )
     if found:
         raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")

@@ -69,6 +69,14 @@ def batch_line(layout: BatchLayout) -> str:
 
 def continuation_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
     """What is other than before in a training that goes on, of `earlier_world_size` processes if that is known."""
+    if plan.longer_than is not None:
+        epochs = plan.settings.recipe.epochs
+        longer = f"made longer, from {plan.longer_than} epochs to {epochs}: its learning rate is that of {epochs}"
+        return [longer, *_layout_lines(plan, earlier_world_size)]
+    return _layout_lines(plan, earlier_world_size)
+
+
+def _layout_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
     world_size = plan.processes.world_size
     if earlier_world_size is None:
         if world_size == 1 or plan.settings.format != EARLIER_FORMAT:

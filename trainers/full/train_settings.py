@@ -21,8 +21,10 @@ from trainers.schedule import nearest_norm_batch, open_norm_batch, scaled_learni
 SETTINGS_FORMAT = "full-training/2"
 # Its code kept the learning rate whatever the batch, all of which batch norm saw.
 EARLIER_FORMAT = "full-training/1"
-# Beside the settings it is kept what the images are known by that they were begun with.
-FINGERPRINT = "data_fingerprint"
+# Beside the settings it is kept what the images are known by that they were begun with, and where a training was made
+# longer.
+FINGERPRINT, LENGTHENED = "data_fingerprint", "lengthened"
+BESIDE_SETTINGS = (FINGERPRINT, LENGTHENED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +146,13 @@ def difference(saved: Any, wanted: dict[str, Any]) -> str | None:
     so may the place of images whose fingerprint was saved.
     """
     saved, wanted = _with_all_fields(saved), _with_all_fields(wanted)
-    before, after, free = _flat(saved), _flat(wanted), ["data.loader_workers", "data.cache"]
+    kept = {key: saved[key] for key in saved if key not in BESIDE_SETTINGS} if isinstance(saved, dict) else saved
+    before, after, free = _flat(kept), _flat(wanted), ["data.loader_workers", "data.cache"]
     if before.get("data.root") is not None:
         # Earlier code kept it as it was typed.
         before["data.root"] = str(Path(before["data.root"]).resolve())
     if isinstance(saved, dict) and FINGERPRINT in saved:
-        before, free = _flat({key: saved[key] for key in saved if key != FINGERPRINT}), [*free, "data.root"]
+        free.append("data.root")
     # What was asked for comes before what follows from it.
     for key in sorted([*after, *before], key=lambda key: not key.startswith("recipe.")):
         if key not in free and before.get(key) != after.get(key):

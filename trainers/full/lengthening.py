@@ -1,0 +1,83 @@
+"""Making a full training longer on purpose, from where it stands: what it has come to so far is put aside, and kept.
+
+OUT/after-N-epochs/  the result, the bundle and all that is to be seen of the N epochs that it was to have before
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import UserError
+from trainers.checkpoint import newest_epoch, newest_sound_checkpoint
+from trainers.folders import Directory
+from trainers.full.outcome_files import CLASSES, CONFUSION, CONFUSION_PICTURE, CORRUPTIONS_FILE, CURVES, PROGRAM
+from trainers.full.train_settings import LENGTHENED
+from trainers.history import HISTORY
+
+# What says that a training has ended goes first: what is interrupted right after it ends once more.
+_OUTCOME = ("result.json", "bundle", PROGRAM, CLASSES, CONFUSION, CONFUSION_PICTURE, CURVES, CORRUPTIONS_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Lengthening:
+    """A training of `from_epochs` was made longer when `after_epoch` of them, and `step` steps of the next one, were
+    done.
+    """
+
+    from_epochs: int
+    after_epoch: int
+    step: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def lengthenings(saved: Mapping[str, Any] | None) -> tuple[Lengthening, ...]:
+    """Where the training whose settings were saved was made longer so far."""
+    return tuple(Lengthening(**each) for each in (saved or {}).get(LENGTHENED, ()))
+
+
+def epochs_to_lengthen(saved: Mapping[str, Any] | None, epochs: int, out: Path) -> int | None:
+    """From how many epochs the training whose settings were saved is to be made longer, None where it is already.
+
+    Raises UserError where there is none, it has more epochs, or nothing is left to go on from.
+    """
+    if saved is None:
+        raise UserError(f"--longer goes on with a training, and there is none in {str(out)!r}: name it with --out.")
+    before = saved["recipe"]["epochs"]
+    if before > epochs:
+        raise UserError(f"--longer: the training in {str(out)!r} has {before} epochs: expected recipe.epochs=N above.")
+    if before == epochs:
+        return None
+    if newest_epoch(Directory(out / "checkpoints")) is None:
+        raise UserError(
+            f"--longer: no checkpoint is left in {str(out)!r} to go on from: one of {epochs} epochs begins anew, "
+            "in another --out."
+        )
+    return int(before)
+
+
+def put_aside(out: Path, from_epochs: int) -> tuple[Lengthening, ...]:
+    """Puts aside what a training of so many epochs has come to, and says where it stands; nowhere if at its beginning.
+
+    Interrupted anywhere it may be called again. Raises OSError.
+    """
+    aside = out / f"after-{from_epochs}-epochs"
+    there = [name for name in _OUTCOME if (out / name).exists()]
+    if there:
+        aside.mkdir(exist_ok=True)
+        if (out / HISTORY).exists():
+            shutil.copy2(out / HISTORY, aside / HISTORY)
+    for name in there:
+        if (aside / name).is_dir():
+            # An attempt before was interrupted, and what it had put aside has come about once more.
+            shutil.rmtree(aside / name)
+        os.rename(out / name, aside / name)
+    found = newest_sound_checkpoint(Directory(out / "checkpoints"))
+    if found is None:
+        return ()
+    state = found[1]["training"]
+    return (Lengthening(from_epochs, state["epoch"], state.get("step", 0)),)
