@@ -1,4 +1,4 @@
-"""Bringing MLflow up to what lies on disk: a search's ledger, and the full trainings of its trials."""
+"""Bringing MLflow up to what lies on disk: a search's ledger, the full trainings of its trials, detectors on them."""
 
 import logging
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from nas.tracking.writer_thread import reason_of
 from search_spaces.errors import UserError
 from trainers.bundle.provenance import Provenance
 from trainers.bundle.trained import Trained, read_trained
+from trainers.detection.trained import TrainedDetector, holds_detector, read_trained_detector
 from trainers.full.plan import RESULT
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def catch_up(
     ledger: Ledger,
     tracking: TrackingSettings,
     files: Sequence[Path],
-    trained: Sequence[Trained],
+    trained: Sequence[Trained | TrainedDetector],
 ) -> tuple[bool, list[str]]:
     """Writes what MLflow lacks, with `files` as the search's artifacts. Whether it went well, and what to say of it."""
     quiet_mlflow()
@@ -46,13 +47,13 @@ def catch_up(
     return failure is None, mlflow_lines(tracker, failure, uri, report_command(directory))
 
 
-def trainings_of(directory: RunDirectory, ledger: Ledger, others: Sequence[str]) -> list[Trained]:
-    """The full trainings in the search's own directory that have ended, and those that are named.
+def trainings_of(directory: RunDirectory, ledger: Ledger, others: Sequence[str]) -> list[Trained | TrainedDetector]:
+    """The full trainings in the search's own directory that have ended, and those that are named, detectors among them.
 
     One of its own that cannot be read is passed over with a warning. Raises UserError where one that is named cannot,
     or is none of this search.
     """
-    found = []
+    found: list[Trained | TrainedDetector] = []
     for result in sorted(directory.full_trainings.glob(f"*/{RESULT}")):
         try:
             found.append(_of_search(result.parent, ledger))
@@ -61,11 +62,14 @@ def trainings_of(directory: RunDirectory, ledger: Ledger, others: Sequence[str])
     return [*found, *(_of_search(Path(name), ledger) for name in others)]
 
 
-def _of_search(path: Path, ledger: Ledger) -> Trained:
-    trained = read_trained(path)
-    provenance = trained.bundle.provenance
+def _of_search(path: Path, ledger: Ledger) -> Trained | TrainedDetector:
+    trained: Trained | TrainedDetector
+    if holds_detector(path):
+        trained = read_trained_detector(path)
+        what, provenance = "a detector on", trained.provenance
+    else:
+        trained = read_trained(path)
+        what, provenance = "the full training of", trained.bundle.provenance
     if not isinstance(provenance, Provenance) or provenance.search_id != ledger.search_id:
-        raise UserError(
-            f"{str(path)!r} is the full training of {trained.origin}: expected one of a trial of this search."
-        )
+        raise UserError(f"{str(path)!r} is {what} {trained.origin}: expected one of a trial of this search.")
     return trained

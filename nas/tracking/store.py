@@ -13,13 +13,14 @@ from nas.settings.run_directory import RunDirectory, runs_flag
 from nas.settings.search_settings import TrackingSettings
 from nas.settings.sqlite_addresses import sqlite_path
 from nas.strategy.halving import rung_epochs
-from nas.tracking.full_trainings import log_full_trainings
 from nas.tracking.moved_store import ARTIFACTS, bring_artifacts_home
 from nas.tracking.store_address import store_uri
 from nas.tracking.tracker import Tracker
+from nas.tracking.trained_runs import log_trained
 from search_spaces.pasted_commands import python_command
 from search_spaces.units import counted
 from trainers.bundle.trained import Trained
+from trainers.detection.trained import TrainedDetector
 
 
 def described_tracker(
@@ -69,10 +70,10 @@ def bring_up_to_date(
     ledger: Ledger,
     facts: SearchFacts,
     files: Sequence[Path],
-    trained: Sequence[Trained] = (),
+    trained: Sequence[Trained | TrainedDetector] = (),
 ) -> Tracker:
     """Writes what MLflow lacks of a search that nobody runs, with `files` as its artifacts, and of full trainings of
-    its trials. The tracker that did.
+    its trials and detectors on them. The tracker that did.
 
     Raises where MLflow cannot be written; what was written stays, and is not written again.
     """
@@ -81,7 +82,7 @@ def bring_up_to_date(
     summary = summarise(ledger.records, facts.reference, facts.cost_names, facts.data.validation_images)
     tracker.sync(ledger.records, summary)
     tracker.log_files(files)
-    log_full_trainings(store_uri(tracking, directory), tracker, ledger.search_id, trained)
+    log_trained(store_uri(tracking, directory), tracker, ledger.search_id, trained)
     # A search may have ended, as by its time budget, with trials that a resumption would go on with.
     unfinished = any(record.outcome in ("running", "held") for record in ledger.records)
     tracker.finish(note(tracker, facts.data.name, summary), unfinished and tracker.status != "FINISHED")

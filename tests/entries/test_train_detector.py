@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,11 +14,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from mlflow import MlflowClient
 from PIL import Image
 
+from nas.driver.mlflow_catch_up import trainings_of
+from nas.report import main as report
+from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 from tests.support.bundles import provenance
 from tests.support.coco_folders import coco_folder
+from tests.support.exported_search import finished_search
+from tests.support.mlflow_server import empty_store
 from tests.support.tiny_training import TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
@@ -129,6 +136,46 @@ def test_a_detector_is_kept_with_its_card_and_finds_objects_on_pictures(
     assert capsys.readouterr().out == (
         f"{files[0]}: {best['class']} {best['score']:.2f} at {left:.0f},{top:.0f} {width:.0f}x{height:.0f}\n"
     )
+
+
+def test_a_detector_on_a_trials_network_has_a_run_in_mlflow_below_that_of_the_trial(
+    trained: Path, tmp_path: Path
+) -> None:
+    directory, ledger = finished_search(tmp_path / "runs")
+    (directory.runs / "mlflow.db").write_bytes(empty_store())
+
+    with pytest.raises(UserError, match="is a detector on trial 42 of näs-1: expected one of a trial of this search"):
+        trainings_of(directory, ledger, [str(trained)])
+    out = Path(shutil.copytree(trained, tmp_path / "out"))
+    document = json.loads((out / "detector/detector.json").read_bytes())
+    assert document["provenance"] == provenance(trial=42).to_json()
+    document["provenance"] |= {"trial": 3, "search_id": ledger.search_id}
+    (out / "detector/detector.json").write_text(json.dumps(document), encoding="utf-8")
+    client = MlflowClient(f"sqlite:///{directory.runs / 'mlflow.db'}")
+    result = json.loads((out / "result.json").read_bytes())
+    for path in (out, out / "detector"):
+        assert report(["found", "--runs-dir", str(directory.runs), "--trained", str(path)]) == 0
+        [experiment] = [each for each in client.search_experiments() if each.name == "searches"]
+        [run] = client.search_runs([experiment.experiment_id], "tags.`nas.kind` = 'detector'")
+    assert run.info.run_name.startswith("0003 · retinanet, seed 0 · ") and run.info.status == "FINISHED"
+    trial = client.get_run(run.data.tags["mlflow.parentRunId"])
+    assert (trial.data.tags["nas.kind"], trial.data.tags["nas.trial"]) == ("trial", "3")
+    assert run.data.metrics["AP50"] == result["scores"]["AP50"] and run.data.params["head"] == "convolution"
+    history = client.get_metric_history(run.info.run_id, "AP")
+    assert {(point.step, point.value) for point in history} == {
+        (epoch.epoch, epoch.val_accuracy) for epoch in read_history(out / "history.csv")
+    }
+    assert {"history.csv", "precisions.csv"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
+    # One of earlier code does not say where its network comes from, and a damaged one is named.
+    for change, message in (
+        ({"provenance": None}, "a detector on a network that it does not say where it comes from"),
+        ({"result": None}, "is damaged: it lacks what its training came to."),
+        ({"files": {}}, "is damaged: it lacks the checksum of weights.safetensors."),
+        ({"format": "detector/9"}, "is no detector: expected format 'detector/1'."),
+    ):
+        (out / "detector/detector.json").write_text(json.dumps(document | change), encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            trainings_of(directory, ledger, [str(out)])
 
 
 def test_settings_can_be_printed_and_given_back(

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "nas.tracking": frozenset(
         {
-            "search_spaces", "trainers.pictures", "trainers", "trainers.bundle",
+            "search_spaces", "trainers.pictures", "trainers", "trainers.bundle", "trainers.detection",
             "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting",
         }
     ),
@@ -61,8 +61,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "nas.driver": frozenset(
         {
             "search_spaces", "trainers.data", "trainers", "trainers.storage", "trainers.bundle", "trainers.full",
-            "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting", "nas.engine", "nas.tracking",
-            "nas.workers",
+            "trainers.detection", "nas.records", "nas.settings", "nas.strategy", "nas.ledger", "nas.reporting",
+            "nas.engine", "nas.tracking", "nas.workers",
         }
     ),
     "nas.search": frozenset({"search_spaces", "nas.settings", "nas.workers", "nas.driver"}),
