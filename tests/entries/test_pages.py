@@ -29,10 +29,13 @@ from tests.project.draw_settings import page as settings_page
 from tests.project.rooms import PROJECT
 from tests.support.exported_search import finished_search
 from tests.support.images import make_images
+from tests.support.mlflow_server import empty_store
 
 DOCS, EXAMPLES = PROJECT / "docs", PROJECT / "examples"
 # Its commands search and train.
 LONG = "your_images.md"
+# Its trainings are shortened.
+TRAINING = "full_training.md"
 # What makes a search or a training as short as it gets: the last of a setting counts.
 SHORT_SEARCH = [
     "--trials",
@@ -52,12 +55,21 @@ def blocks(page: str, language: str, *, slow: bool = False) -> list[str]:
     return [block for mark, block in found if bool(mark) == slow]
 
 
-def commands(page: str) -> list[list[str]]:
+def commands(page: str, *, slow: bool = False) -> list[list[str]]:
     """The words of each command of a page."""
-    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    lines = [line for block in blocks(page, "sh", slow=slow) for line in block.splitlines()]
     words = [shlex.split(line, comments=True) for line in lines]
-    assert all(command[0] == "python" for command in words), page
-    return [_of_script(command[1:]) for command in words]
+    started_by = "torchrun" if slow else "python"
+    assert all(command[0] == started_by for command in words), page
+    return [command if slow else _of_script(command[1:]) for command in words]
+
+
+def short(words: list[str]) -> list[str]:
+    """The same command, but that a search or a training with it is as short as it gets."""
+    if words[0] == "trainers/train.py":
+        # What makes a training longer has one more epoch to do.
+        return [*words, *SHORT_TRAINING, *(["recipe.epochs=2"] if "--longer" in words else [])]
+    return [*words, *(SHORT_SEARCH if words[0] == "nas/search.py" else [])]
 
 
 def _of_script(words: list[str]) -> list[str]:
@@ -97,8 +109,13 @@ def test_the_commands_of_a_page_do_what_they_say(
     page: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("webbrowser.open", lambda address: True)
+    # Where it is new, it takes MLflow seconds to make.
+    (place / "runs" / "mlflow.db").write_bytes(empty_store())
     for words in commands(page):
-        assert run(words, monkeypatch) == 0, (words, capfd.readouterr().err)
+        assert run(short(words) if page == TRAINING else words, monkeypatch) == 0, (words, capfd.readouterr().err)
+    if page == TRAINING:
+        assert json.loads((place / "bundles/knee-trained/result.json").read_bytes())["epochs"] == 2
+        assert (place / "bundles/knee-trained/after-1-epochs/bundle").is_dir() and (place / "tuned/bundle").is_dir()
     if page == "reports.md":
         # What the page says is there, and `your_images.md` of a comparison.
         assert all((place / file).is_file() for file in ("runs/first/report/front.html", "report-of-first/trials.csv"))
@@ -182,8 +199,7 @@ def test_the_whole_way_from_a_folder_of_images_to_predictions(tmp_path: Path) ->
     made = [line for block in blocks(LONG, "console") for line in block.splitlines()]
     assert made[0].startswith("git clone") and len(made) + len(typed) < 20
     for words in typed:
-        short = {"nas/search.py": SHORT_SEARCH, "trainers/train.py": SHORT_TRAINING}.get(words[0], [])
-        done = _run_in(tmp_path, [str(PROJECT / words[0]), *words[1:], *short])
+        done = _run_in(tmp_path, [str(PROJECT / words[0]), *short(words)[1:]])
         assert done.returncode == 0, (words, done.stderr)
     [answer] = json.loads(done.stdout)
     assert answer["class"] in ("cat", "dog")
@@ -200,6 +216,19 @@ def test_what_python_searches_on_the_page_and_in_the_example(tmp_path: Path, mon
     done = _run_in(tmp_path, words)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "small.png").is_file() and (tmp_path / "bundles/small/bundle.json").is_file()
+
+
+@pytest.mark.slow
+def test_what_torchrun_starts_on_the_page_of_full_trainings(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export, *_ = commands(TRAINING)
+    assert run(export, monkeypatch) == 0
+    [[_, *words]] = commands(TRAINING, slow=True)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    script = words.index("trainers/train.py")
+    launcher = ["-m", "torch.distributed.run", *words[:script]]
+    done = _run_in(place, [*launcher, str(PROJECT / words[script]), *words[script + 1 :], *SHORT_TRAINING])
+    assert done.returncode == 0, done.stderr
+    assert "2 processes" in done.stdout and (place / "two-processes/bundle").is_dir()
 
 
 def _run_in(directory: Path, words: list[str]) -> "subprocess.CompletedProcess[str]":
