@@ -48,6 +48,8 @@ def _check_child(client: MlflowClient, run: Run, record: TrialRecord) -> None:
     costs: dict[str, float] = {"flops": record.flops, "params": record.params}
     if record.inference is not None:
         costs |= {"latency_ms": record.inference.latency_ms, "peak_memory_mb": record.inference.peak_memory_mb}
+        costs["inference_latency_low_ms"] = record.inference.latency_low_ms
+        costs["inference_latency_high_ms"] = record.inference.latency_high_ms
     for name, value in costs.items():
         assert history(name) == [(0, value)], (record.number, name)
     assert set(run.data.metrics) == {*costs, *(EPOCH_METRICS if record.epochs else ())}

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 from trainers.data.config import OF_FILES, DataSummary
 from trainers.data.digits_source import CLASSES
@@ -73,8 +73,11 @@ class Preprocessing:
 def preprocessing_of(summary: DataSummary) -> Preprocessing:
     """What is done to the images of a data set when a network is evaluated on them.
 
-    Where they are of one size and square, as in the data sets that are held in memory, nothing is cut off.
+    Where they are of one size and square, as in the data sets that are held in memory, nothing is cut off. Raises
+    UserError where no data set is called so, as in a file that somebody has edited.
     """
+    if summary.name not in NORMALISATION:
+        raise unknown_name("data set", summary.name, NORMALISATION)
     mean, std = NORMALISATION[summary.name]
     size = summary.image_size
     resize = folder_resize(size) if summary.name in OF_FILES else size

@@ -41,6 +41,7 @@ def test_what_earlier_code_left_out_follows_from_the_data_set_or_is_not_known() 
         ({"note": "x"}, "unknown key of bundle 'note'"),
         ({"recipe": {}}, "recipe: missing epochs"),
         ({"data_summary": None}, "data_summary: expected an object"),
+        ({"data_summary": SUMMARY.to_json() | {"name": "digit"}}, "unknown data set 'digit': .* Did you mean 'digits'"),
         ({"classes": ["a"]}, "bundle classes: expected 10 names, found 1"),
         ({"classes": "abcdefghij"}, "expected a list of names"),
         ({"preprocessing": RULE | {"mean": ["0"]}}, "preprocessing.mean is .*: expected a list of numbers"),
