@@ -47,16 +47,21 @@ def build(architecture: Architecture, *, image_size: int, in_channels: int = 3, 
 
 @contextmanager
 def written_out(model: nn.Module) -> Iterator[None]:
-    """While it lasts, attention is computed by the reference: what is exported holds torch's own operators alone."""
+    """While it lasts, attention is computed by torch's own operators alone, which is what is exported."""
     layers = [module for module in model.modules() if isinstance(module, LocalSelfAttention)]
-    backends = [layer.backend for layer in layers]
+    stems = [module for module in model.modules() if isinstance(module, AttentionStem)]
+    backends, stem_backends = [layer.backend for layer in layers], [stem.backend for stem in stems]
     for layer in layers:
         layer.backend = "reference"
+    for stem in stems:
+        stem.backend = "blocks"
     try:
         yield
     finally:
         for layer, backend in zip(layers, backends, strict=True):
             layer.backend = backend
+        for stem, stem_backend in zip(stems, stem_backends, strict=True):
+            stem.backend = stem_backend
 
 
 def _stem(architecture: Architecture, stride: int, in_channels: int) -> nn.Module:

@@ -8,6 +8,9 @@ import torch
 if not torch.cuda.is_available():
     # Read where Triton is imported: what it would compile for a GPU is run by its interpreter instead.
     os.environ.setdefault("TRITON_INTERPRET", "1")
+else:
+    # Read where torch first multiplies matrices on a GPU, which without it refuses to be deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,10 +72,23 @@ class DeviceTable:
 
 def cache_file(key: DeviceKey) -> Path:
     """Where the table of a device is kept: in the folder of Triton's own cache."""
+    return cache_directory() / key.file_name
+
+
+def cache_files(key: DeviceKey) -> tuple[Path, ...]:
+    """Where the table of a device may be: `torch.compile` sets TRITON_CACHE_DIR to a folder of its own, in the whole
+    process, where nobody has set it."""
+    return tuple(dict.fromkeys((cache_file(key), _home_cache_directory() / key.file_name)))
+
+
+def cache_directory() -> Path:
+    """The folder in which Triton keeps what it compiled."""
     directory = os.environ.get("TRITON_CACHE_DIR")
-    if directory:
-        return Path(directory) / key.file_name
-    return Path(os.environ.get("TRITON_HOME") or os.path.expanduser("~")) / ".triton" / "cache" / key.file_name
+    return Path(directory) if directory else _home_cache_directory()
+
+
+def _home_cache_directory() -> Path:
+    return Path(os.environ.get("TRITON_HOME") or os.path.expanduser("~")) / ".triton" / "cache"
 
 
 def kernels_digest() -> str:

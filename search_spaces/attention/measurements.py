@@ -13,7 +13,7 @@ from search_spaces.attention.device_table import (
     DeviceKey,
     DeviceTable,
     Measurement,
-    cache_file,
+    cache_files,
     kernels_digest,
     read_table,
     table_from_json,
@@ -51,18 +51,18 @@ def device_table(index: int | None) -> DeviceTable:
     """What is known of this CUDA device (None: the current one). Read once a process. A file that cannot be read or is
     damaged is warned of, and counts as none."""
     key = device_key(index)
-    path = cache_file(key)
-    try:
-        table = read_table(path, key)
-    except (OSError, UserError) as error:
-        logger.warning(
-            "what was tuned for attention on this device is not used: %s `%s` makes it anew.",
-            first_line(error),
-            program("search_spaces/attention/tune.py"),
-        )
-        table = None
-    if table is not None:
-        return table
+    for path in cache_files(key):
+        try:
+            table = read_table(path, key)
+        except (OSError, UserError) as error:
+            logger.warning(
+                "what was tuned for attention on this device is not used: %s `%s` makes it anew.",
+                first_line(error),
+                program("search_spaces/attention/tune.py"),
+            )
+            break
+        if table is not None:
+            return table
     committed = MEASURED.get(key.name)
     return DeviceTable() if committed is None else table_from_json(committed, f"measured.json, {key.name}")
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import torch
 
 from search_spaces.attention.measurements import device_table, is_triton_fastest
+from search_spaces.attention.triton_start import start_problem
 from search_spaces.attention.triton_tiles import EXTENTS, MOST_CHANNELS, MOST_COLOURS
 from search_spaces.programs import program
 
@@ -83,7 +84,7 @@ def _why_not(
     what = f"{'the stem' if operation == 'stem' else 'local attention'} in {_name(dtype)}"
     if fastest is None:
         return f"were not measured on this device for {what}: `{program(TUNE)}` does that"
-    return None if fastest else f"were measured to be slower here for {what}"
+    return start_problem() if fastest else f"were measured to be slower here for {what}"
 
 
 @_answer_of_a_graph
@@ -98,7 +99,8 @@ def triton_problem(
 ) -> str | None:
     """Why the kernels cannot be had for this where they are asked for; None where they can."""
     if device == "cuda":
-        return device_problem(_capability(index)) or shape_problem(operation, dtype, channels, extent, colours)
+        unfit = device_problem(_capability(index)) or shape_problem(operation, dtype, channels, extent, colours)
+        return unfit or start_problem()
     if device != "cpu" or os.environ.get("TRITON_INTERPRET") != "1":
         return f"run on CUDA, and the input is on {device}"
     # In the interpreter, whose products are NumPy's, float64 is as good as others.

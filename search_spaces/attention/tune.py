@@ -60,6 +60,7 @@ def _tune(options: argparse.Namespace) -> int:
     from search_spaces.attention.device_table import cache_file
     from search_spaces.attention.measurements import device_key
     from search_spaces.attention.triton_choice import device_problem
+    from search_spaces.attention.triton_start import start_problem
     from search_spaces.attention.triton_tiles import EXTENTS
     from search_spaces.attention.tuning import SHAPES, STEM_SHAPE, Tuning, candidates, median_ms
 
@@ -70,7 +71,7 @@ def _tune(options: argparse.Namespace) -> int:
         raise UserError(f"--batch is {options.batch}: expected at least 1.")
     problem: str | None = "need a CUDA device, and none is here"
     if torch.cuda.is_available():
-        problem = device_problem(torch.cuda.get_device_capability())
+        problem = device_problem(torch.cuda.get_device_capability()) or start_problem()
     if problem is not None:
         print(f"error: the Triton kernels {problem}.", file=sys.stderr)
         return FAILURE

@@ -60,6 +60,18 @@ def test_what_was_tuned_is_found_again_and_used() -> None:
     assert (stem.heads, stem.blocks, stem.warps) == (2, 1, 2)
 
 
+def test_it_is_found_after_torch_has_compiled_something(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which sets TRITON_CACHE_DIR for the whole process, where nobody had set it."""
+    monkeypatch.setenv("TRITON_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TRITON_CACHE_DIR")
+    write_table(cache_file(KEY), KEY, TABLE)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "torchinductor" / "triton" / "0"))
+    assert measurements.device_table(0) == TABLE
+    # What is in the folder that is named comes first.
+    write_table(cache_file(KEY), KEY, DeviceTable())
+    assert measurements.device_table(1) == DeviceTable()
+
+
 def test_a_file_for_each_device_and_version() -> None:
     changes = {"name": "NVIDIA H100", "capability": "9.0", "triton": "3.8.0", "torch": "2.14.0", "kernels": "ffff"}
     keys = [KEY, *(dataclasses.replace(KEY, **{name: value}) for name, value in changes.items())]

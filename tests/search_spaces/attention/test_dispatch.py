@@ -55,6 +55,7 @@ class TestTriton:
         monkeypatch.setattr(triton_choice, "has_triton", lambda: True)
         monkeypatch.setattr(dispatch, "_is_written_out", lambda tensor: False)
         monkeypatch.setattr(triton_choice, "_capability", lambda index: (9, 0))
+        monkeypatch.setattr(triton_choice, "start_problem", lambda: None)
         triton_choice._say.cache_clear()
         yield
         triton_choice._say.cache_clear()
@@ -110,6 +111,22 @@ class TestTriton:
         triton_choice._why_not.cache_clear()
         assert backend_for(self.on_a_gpu(), "auto", 7) == "blocks"
         assert "need the package triton, which is not installed" in caplog.text
+
+    def test_what_does_not_start_is_not_taken(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As on a node without a C compiler, whatever was measured on another."""
+        self.know(monkeypatch, FASTER)
+        problem = "cannot be launched from here, where Triton does not start (Failed to find C compiler)"
+        monkeypatch.setattr(triton_choice, "start_problem", lambda: problem)
+        assert backend_for(self.on_a_gpu(), "auto", 7) == "blocks"
+        assert "Failed to find C compiler" in caplog.text
+        with pytest.raises(UserError, match="Failed to find C compiler"):
+            backend_for(self.on_a_gpu(), "triton", 7)
+        # Nor is it asked where nothing is to start.
+        triton_choice._why_not.cache_clear()
+        monkeypatch.setattr(triton_choice, "start_problem", lambda: pytest.fail("was started"))
+        assert backend_for(self.on_a_gpu(torch.float32), "auto", 7) == "blocks"
 
     def test_what_it_cannot_do_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UserError, match="up to 13, not 15"):
