@@ -70,13 +70,26 @@ class SpaceCandidates:
         for limit, choices in self._cheapest:
             cheap = list(choices.items())
             rng.shuffle(cheap)
-            wanted = dict(candidate.choices)
-            for name, value in cheap:
-                if limit.allow(candidate.flops, candidate.params):
-                    break
-                wanted[name] = value
-                candidate = self._preferring(wanted, rng)
+            if not limit.allow(candidate.flops, candidate.params):
+                candidate = self._brought_within(limit, candidate, cheap, rng)
         return candidate if self._affordable(candidate) else None
+
+    def _brought_within(
+        self, limit: CostLimits, candidate: Candidate, cheap: Sequence[tuple[str, Value]], rng: random.Random
+    ) -> Candidate:
+        """A candidate that is over a limit, with as many of the cheapest choices as bring it within.
+
+        How many it takes is found by halving: near the cheapest it is most of them, and each try is counted.
+        """
+        found, too_few, enough = None, 0, len(cheap)
+        while found is None or enough - too_few > 1:
+            number = enough if enough - too_few == 1 else (too_few + enough) // 2
+            changed = self._preferring({**candidate.choices, **dict(cheap[:number])}, rng)
+            if number == len(cheap) or limit.allow(changed.flops, changed.params):
+                found, enough = changed, number
+            else:
+                too_few = number
+        return found
 
     def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
         """Draws one choice anew, or a few (each further one half as likely), and what follows from them."""
