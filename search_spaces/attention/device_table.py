@@ -9,16 +9,17 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from search_spaces.attention.triton_tiles import (
     COMMITTED,
-    HALVES,
     Choices,
     TileCase,
     TileChoice,
+    committed_key,
+    divisions,
     most_warps,
     power_of_two,
 )
@@ -122,10 +123,12 @@ def _tile(row: Mapping[str, Any], what: str) -> tuple[TileCase, TileChoice]:
     case = read_dataclass(TileCase, {name: row[name] for name in row if name in names}, f"{what}: tile")
     choice = read_dataclass(TileChoice, {name: row[name] for name in row if name not in names}, f"{what}: tile")
     possible = (
-        (case.part, case.dtype in HALVES, case.channels) in COMMITTED
+        committed_key(case) in COMMITTED
         and all(number > 0 and number == power_of_two(number) for number in (choice.strips, choice.warps))
         and choice.warps <= most_warps(choice.strips)
         and choice.stages > 0
+        and choice
+        in (replace(choice, multiplied=multiplied, written=written) for multiplied, written in divisions(case))
     )
     if not possible:
         raise UserError(f"{what}: no kernel has the tile {dict(row)}.")

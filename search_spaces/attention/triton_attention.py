@@ -29,7 +29,7 @@ def triton_forward(inputs: Inputs, spatial_extent: int, tuned: Choices | None = 
         return output, log_sum
     images, height, width, heads, channels = query.shape
     tile = tile_of("forward", query, spatial_extent, tuned)
-    triton_kernels.attend[tile.tiles(height, width) * images, tile.groups(heads)](
+    triton_kernels.attend[tile.tiles(height, width) * images, tile.groups(heads) * tile.parts](
         *_passed(tensors), output, log_sum, *_strides(tensors), height, width, heads, channels,
         **_constants(tile, tensors, spatial_extent),
     )  # fmt: skip
@@ -56,7 +56,11 @@ def triton_backward(
     tile, keys_tile = (tile_of("queries", query, spatial_extent, tuned), tile_of("keys", query, spatial_extent, tuned))
     sizes = (*_strides(tensors), height, width, heads, channels)
     delta = torch.empty_like(log_sum)
-    grid = (tile.tiles(height, width), tile.groups(heads), tile.image_programs(height, width, heads, images))
+    grid = (
+        tile.tiles(height, width),
+        tile.groups(heads) * tile.parts,
+        tile.image_programs(height, width, heads, images),
+    )
     parts = None
     if tensors[3] is not None:
         parts = log_sum.new_empty(grid[0] * grid[2], heads, spatial_extent, channels)
@@ -72,7 +76,9 @@ def triton_backward(
         images,
         **_constants(tile, tensors, spatial_extent),
     )
-    triton_kernels.attend_backward_keys[keys_tile.tiles(height, width) * images, keys_tile.groups(heads)](
+    triton_kernels.attend_backward_keys[
+        keys_tile.tiles(height, width) * images, keys_tile.groups(heads) * keys_tile.parts
+    ](
         *_passed(tensors),
         log_sum,
         gradient,
@@ -157,6 +163,8 @@ def tile_constants(tile: Tile) -> dict[str, Any]:
         "P": tile.window,
         "WHOLE": tile.whole,
         "D": tile.channels,
+        "C": tile.multiplied,
+        "W": tile.written,
         "num_warps": tile.warps,
         "num_stages": tile.stages,
     }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -44,11 +45,17 @@ class TileCase:
 @dataclass(frozen=True, slots=True)
 class TileChoice:
     """`strips` of a program (of the stem: pairs of a head and a block), its `warps`, and `stages` of loads, where more
-    than one are ahead of their use."""
+    than one are ahead of their use.
+
+    Of wide heads `multiplied` channels are loaded and multiplied at a time, and a program writes `written`, so that
+    they fit into registers; 0 is all of them.
+    """
 
     strips: int
     warps: int
     stages: int
+    multiplied: int = 0
+    written: int = 0
 
 
 Choices = Mapping[TileCase, TileChoice]
@@ -58,16 +65,18 @@ Choices = Mapping[TileCase, TileChoice]
 HALVES = ("bfloat16", "float16")
 
 
-def _committed() -> dict[tuple[str, bool, int], TileChoice]:
+def _committed() -> dict[tuple[str, bool, int, str], TileChoice]:
     content = json.loads(Path(__file__).with_name("tiles.json").read_text(encoding="utf-8"))
     return {
-        (part, halves, int(filled)): TileChoice(*choice)
+        (part, halves, int(filled), window): TileChoice(*choice)
         for halves, name in ((True, "halves"), (False, "float32"))
         for part in (*LOCAL_PASSES, *STEM_PASSES)
-        for filled, choice in content[name][part].items()
+        for window, choices in content[name][part].items()
+        for filled, choice in choices.items()
     }
 
 
+# By the pass, whether numbers are halves, the channels of a head, filled up, and the window, as the file names it.
 COMMITTED = _committed()
 
 
@@ -76,7 +85,8 @@ class Tile:
     """What one program computes: `heads` × `rows` strips, each of some pixels of one row against a window of keys.
 
     `strip` of the 16 pixels are used; a window holds `window` keys, and is the `whole` row where that fits. `channels`
-    are those of a head, filled up with zeros to a power of two.
+    are those of a head, filled up with zeros to a power of two, of which `multiplied` are multiplied at a time, and
+    `written` are a program's own.
     """
 
     heads: int
@@ -85,8 +95,15 @@ class Tile:
     window: int
     whole: bool
     channels: int
+    multiplied: int
+    written: int
     warps: int
     stages: int
+
+    @property
+    def parts(self) -> int:
+        """The programs that share the channels of a group's heads."""
+        return self.channels // self.written
 
     @property
     def group(self) -> int:
@@ -128,8 +145,19 @@ def tile_for(
     most = SIDE if case.whole else min(SIDE, case.window - spatial_extent + 1)
     strip = -(-width // -(-width // most))
     together = min(choice.strips, power_of_two(heads))
-    rows = choice.strips // together
-    return Tile(together, rows, strip, case.window, case.whole, case.channels, choice.warps, choice.stages)
+    channels = case.channels
+    return Tile(
+        heads=together,
+        rows=choice.strips // together,
+        strip=strip,
+        window=case.window,
+        whole=case.whole,
+        channels=channels,
+        multiplied=choice.multiplied or channels,
+        written=choice.written or channels,
+        warps=choice.warps,
+        stages=choice.stages,
+    )
 
 
 def case_for(part: LocalPass, width: int, channels: int, spatial_extent: int, dtype: str) -> TileCase:
@@ -152,9 +180,23 @@ def stem_case_for(part: StemPass, channels: int, dtype: str) -> TileCase:
     return TileCase(part, dtype, _filled(channels), SIDE, True)
 
 
+def committed_key(case: TileCase) -> tuple[str, bool, int, str]:
+    """What is committed for a case is known by this."""
+    return case.part, case.dtype in HALVES, case.channels, "whole" if case.whole else str(case.window)
+
+
 def choice_for(case: TileCase, tuned: Choices) -> TileChoice:
     """What was tuned for a case, else what is committed."""
-    return tuned.get(case) or COMMITTED[case.part, case.dtype in HALVES, case.channels]
+    return tuned.get(case) or COMMITTED[committed_key(case)]
+
+
+def divisions(case: TileCase) -> tuple[tuple[int, int], ...]:
+    """The numbers of channels that may be multiplied at a time, with those that a program may write; 0 is all."""
+    if case.part in STEM_PASSES:
+        return ((0, 0),)
+    sizes = [size for size in (16, 32, 64) if size < case.channels]
+    # Where all are multiplied at once, what was loaded for that is what is written, too.
+    return ((0, 0), *product(sizes, (0, *sizes)))
 
 
 def most_warps(strips: int) -> int:

@@ -9,7 +9,7 @@ Shapes: B batch, H height, W width, N heads, D channels a head, K spatial extent
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
@@ -28,6 +28,7 @@ from search_spaces.attention.triton_tiles import (
     TileChoice,
     case_for,
     choice_for,
+    divisions,
     most_warps,
     stem_case_for,
 )
@@ -37,6 +38,9 @@ HEADS = 8
 WARM_UP_RUNS, RUNS = 3, 11
 # How far a tile's results may lie from another's, by the largest of them: sums are rounded in another order.
 TOLERANCE = {"float32": 1e-4, "float16": 0.01, "bfloat16": 0.05, "float64": 1e-9}
+# Of heads of so many channels parts are tried: so many multiplied at a time, and so many that a program writes.
+WIDE_HEAD = 64
+PARTS_OF_WIDE_HEADS = ((32, 0), (32, 64), (32, 32))
 
 Run = Callable[[], Sequence[Tensor]]
 Clock = Callable[[Run], float]
@@ -60,6 +64,15 @@ def candidates() -> Iterator[TileChoice]:
     for strips, warps, stages in product((1, 2, 4, 8), (2, 4, 8), (1, 2)):
         if warps <= most_warps(strips):
             yield TileChoice(strips, warps, stages)
+
+
+def in_parts(choices: Iterable[TileChoice], case: TileCase) -> Iterator[TileChoice]:
+    """The choices with all channels of a head at once, and, where these are many, in parts."""
+    for choice in choices:
+        yield choice
+        for multiplied, written in PARTS_OF_WIDE_HEADS:
+            if (multiplied, written) in divisions(case) and case.channels >= WIDE_HEAD:
+                yield replace(choice, multiplied=multiplied, written=written)
 
 
 def best_choice(
@@ -171,7 +184,7 @@ class Tuning:
                 return float("inf")
             return self.clock(lambda: run(choice))
 
-        best = best_choice(first, self.choices, milliseconds)
+        best = best_choice(first, in_parts(self.choices, case), milliseconds)
         self.say(f"{_said(case, best)}, {'the committed one' if best == first else f'instead of {first}'}")
         return best
 

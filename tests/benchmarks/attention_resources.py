@@ -49,8 +49,10 @@ DEVICES = (
     Device("A100 80GB", 2.04e12, 312e12, 108 * 16 * 1.41e9, 108 * 128 * 1.41e9),
     Device("H100 SXM 80GB", 3.35e12, 989e12, 132 * 16 * 1.755e9, 132 * 128 * 1.755e9),
 )
-# Products, exponentials and about how many other float32 instructions a pass has for each pair of query and key.
-PRODUCTS: dict[LocalPass, int] = {"forward": 2, "queries": 3, "keys": 5}
+# Of each pair of query and key a pass has so many products over the channels, which every program of a head's parts
+# computes, and so many of which it computes its own channels alone; and about so many other float32 instructions.
+PRODUCTS_OVER_CHANNELS: dict[LocalPass, int] = {"forward": 1, "queries": 2, "keys": 3}
+PRODUCTS_OF_CHANNELS: dict[LocalPass, int] = {"forward": 1, "queries": 1, "keys": 2}
 INSTRUCTIONS: dict[LocalPass, int] = {"forward": 7, "queries": 8, "keys": 9}
 # The same of both passes of the stem, whose pairs are a block's: for 3 projections, logits, embeddings and the weighted
 # sum, and for the gradients of these, with most of them computed again.
@@ -132,8 +134,11 @@ def floor_of(shape: str, extent: int, batch: int) -> Floor:
     operations = exponentials = instructions = 0.0
     for part in PASSES:
         tile = tile_for(part, side, HEADS, channels, extent, "bfloat16", {})
-        pairs = float(pairs_of(tile, side, extent)) * batch
-        operations += 2 * PRODUCTS[part] * pairs * tile.channels
+        # Each strip's products are those of one warp: where there are more warps they compute the same.
+        pairs = float(pairs_of(tile, side, extent)) * batch * max(1, tile.warps / tile.group)
+        products = PRODUCTS_OVER_CHANNELS[part] * tile.parts + PRODUCTS_OF_CHANNELS[part]
+        operations += 2 * products * pairs * tile.channels
+        pairs *= tile.parts
         exponentials += pairs
         instructions += INSTRUCTIONS[part] * pairs
     return Floor(

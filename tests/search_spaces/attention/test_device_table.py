@@ -23,6 +23,8 @@ from search_spaces.attention.triton_tiles import (
     TileCase,
     TileChoice,
     block_tile_for,
+    committed_key,
+    divisions,
     most_warps,
     stem_case_for,
     tile_for,
@@ -31,8 +33,13 @@ from search_spaces.errors import UserError
 
 KEY = DeviceKey("NVIDIA A100-SXM4-80GB", "8.0", "3.7.1", "2.13.0+cu130", "0123456789ab")
 CASE = TileCase("queries", "bfloat16", 16, 16, False)
+WIDE = TileCase("keys", "float16", 128, 32, False)
 TABLE = DeviceTable(
-    {CASE: TileChoice(8, 8, 2), stem_case_for("stem forward", 16, "float32"): TileChoice(2, 2, 1)},
+    {
+        CASE: TileChoice(8, 8, 2),
+        WIDE: TileChoice(4, 4, 1, 32, 64),
+        stem_case_for("stem forward", 16, "float32"): TileChoice(2, 2, 1),
+    },
     (Measurement("local", "bfloat16", 8, 7, 56, 1.5, 4.5),),
 )
 
@@ -120,7 +127,11 @@ def test_a_damaged_file_is_said_once_and_left(damage: str, caplog: pytest.LogCap
 
 def test_tiles_that_no_kernel_has_are_refused() -> None:
     content = table_to_json(TABLE)
-    for name, value in {"strips": 3, "warps": 0, "stages": 0, "channels": 24, "part": "sideways"}.items():
+    wrong = {
+        "strips": 3, "warps": 0, "stages": 0, "channels": 24, "part": "sideways", "window": 8, "multiplied": 16,
+        "written": 16,
+    }  # fmt: skip
+    for name, value in wrong.items():
         changed = json.loads(json.dumps(content))
         changed["tiles"][0][name] = value
         with pytest.raises(UserError, match="no kernel has the tile"):
@@ -146,6 +157,10 @@ def test_writing_leaves_all_or_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_committed_tiles_are_such_as_compile() -> None:
-    for choice in COMMITTED.values():
+    for (part, _, channels, window), choice in COMMITTED.items():
         assert choice.warps <= most_warps(choice.strips) and choice.stages == 1
-    assert len(COMMITTED) == 2 * 5 * 4
+        case = TileCase(part, "float32", channels, 16 if window == "whole" else int(window), window == "whole")
+        assert committed_key(case) == (part, False, channels, window)
+        assert (choice.multiplied, choice.written) in divisions(case)
+    # Of three local passes with windows of 16, of whole rows and of 32, and of two of the stem.
+    assert len(COMMITTED) == 2 * (3 * 3 + 2) * 4

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from search_spaces.attention.dispatch import local_attention
-from search_spaces.attention.triton_tiles import tile_for
+from search_spaces.attention.triton_tiles import LOCAL_PASSES, TileChoice, case_for, tile_for
 from tests.support.attention import Inputs, output_and_gradients, random_inputs
 
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
 # Imported where Triton is.
-from search_spaces.attention.triton_attention import precision_constants
+from search_spaces.attention.triton_attention import precision_constants, triton_backward, triton_forward
 
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="compiled for the GPU that is here")
 
@@ -85,6 +85,22 @@ def test_equals_the_reference_in_the_interpreter(case: Any) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_precisions_in_the_interpreter(dtype: torch.dtype) -> None:
     check("cpu", dtype, CASES[0])
+
+
+@needs_interpreter
+@pytest.mark.parametrize("encoding", ["relative", "none"])
+def test_heads_whose_channels_are_taken_in_parts(encoding: str) -> None:
+    """As those of 128 are, which take long here: 16 at a time, and two programs that write 32 each, of which 34 are."""
+    inputs = random_inputs((1, 2, 2, 1, 34), 3, encoding, torch.float64, "slice")
+    in_parts = TileChoice(1, 1, 1, multiplied=16, written=32)
+    tuned = {case_for(part, 2, 34, 3, "float64"): in_parts for part in LOCAL_PASSES}
+    expected = output_and_gradients(inputs, 3, "reference")
+    with torch.no_grad():
+        output, log_sum = triton_forward(inputs, 3, tuned)
+        gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(0)).to(output)
+        found = [output, *triton_backward(gradient, inputs, output, log_sum, 3, tuned)]
+    for number, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(number, right, rtol=0, atol=1e-11)
 
 
 @needs_interpreter

@@ -18,6 +18,7 @@ MOST_REGISTERS = 255
 # Of a multiprocessor; the first is less than any from sm_80 on has.
 MOST_SHARED_BYTES = 96 * 1024
 REGISTERS_OF_A_MULTIPROCESSOR = 65_536
+ALL_DEVICES = ("80", "86", "90", "100")
 
 
 def printed(directory: Path, *words: str) -> str:
@@ -61,14 +62,18 @@ def test_nothing_spills_on_any_device(tmp_path: Path) -> None:
     check(resources)
 
 
-@pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_all_that_the_kernels_take_compiles_and_can_be_launched(few: bool, tmp_path: Path) -> None:
-    """On a consumer's card, whose programs have the least shared memory."""
-    words = ["-m", "tests.search_spaces.attention.compile_ranges", "86", *(["--few"] if few else [])]
+@pytest.mark.parametrize(
+    ("capability", "few"), [("86", True), *(pytest.param(each, False, marks=pytest.mark.slow) for each in ALL_DEVICES)]
+)
+def test_all_that_the_kernels_take_compiles_and_can_be_launched(capability: str, few: bool, tmp_path: Path) -> None:
+    """86 is a consumer's card, whose programs have the least shared memory."""
+    words = ["-m", "tests.search_spaces.attention.compile_ranges", capability, *(["--few"] if few else [])]
     found = json.loads(printed(tmp_path, *words))
     assert len(found) == (3 * 2 + 2 if few else 3 * 30 + 2 * 13)
     for one in found:
         assert one["shared"] <= MOST_SHARED_BYTES, one
+        if not one["kernel"].startswith("attend_blocks"):
+            assert one["stack"] == 0, one
         assert all(programs <= 65_535 for programs in one["grid"][1:]), one
         assert 32 * one["warps"] * one["registers"] <= REGISTERS_OF_A_MULTIPROCESSOR, one
 

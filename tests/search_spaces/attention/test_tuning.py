@@ -19,7 +19,7 @@ from search_spaces.attention.device_table import (
     write_table,
 )
 from search_spaces.attention.triton_tiles import TileChoice, case_for, most_warps, stem_case_for
-from search_spaces.attention.tuning import Run, Shape, Tuning, best_choice, candidates
+from search_spaces.attention.tuning import Run, Shape, Tuning, best_choice, candidates, in_parts
 
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
@@ -85,6 +85,17 @@ def test_another_tile_has_to_be_clearly_faster() -> None:
     assert best_choice(first, others, times.__getitem__) == first
     times[others[1]] = 0.9
     assert best_choice(first, [first, *others], times.__getitem__) == others[1]
+
+
+def test_wide_heads_are_tried_in_parts() -> None:
+    choice = TileChoice(4, 4, 1)
+    assert list(in_parts([choice], case_for("keys", 56, 32, 7, "bfloat16"))) == [choice]
+    assert list(in_parts([choice], case_for("keys", 56, 64, 7, "bfloat16"))) == [
+        choice,
+        TileChoice(4, 4, 1, 32, 0),
+        TileChoice(4, 4, 1, 32, 32),
+    ]
+    assert list(in_parts([choice], stem_case_for("stem forward", 64, "bfloat16"))) == [choice]
 
 
 def test_candidates_are_such_as_compile() -> None:
