@@ -57,6 +57,6 @@ def test_without_room_anywhere_that_is_the_reason(monkeypatch: pytest.MonkeyPatc
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(triton_start.tempfile, "TemporaryFile", full)
-    monkeypatch.setattr(triton_start.tempfile, "mkdtemp", full)
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    monkeypatch.setattr("tempfile.mkdtemp", full)
     assert "No space left on device" in str(start_problem())
