@@ -2,7 +2,8 @@
 
 Optuna's own storage asks the database before each of a trial's parameters and attributes whether it may be written, in
 some 60 statements a trial, and reads all of a trial before it ends it. A search has one driver, which knows: here a
-trial comes in five statements, and is read by Optuna as any other.
+trial comes in five statements, and is read by Optuna as any other. SQLAlchemy takes longer to make a statement than the
+database to carry it out, so each is made once, and past its session's unit of work.
 """
 
 import contextlib
@@ -17,10 +18,24 @@ from optuna.distributions import distribution_to_json
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 
-Write = Callable[[Session], None]
+Write = Callable[[Connection], None]
+
+_TRIALS: Any = models.TrialModel.__table__
+_INSERT_TRIAL, _INSERT_PARAMETERS, _INSERT_ATTRIBUTES, _INSERT_SYSTEM_ATTRIBUTES, _INSERT_VALUES = (
+    sqlalchemy.insert(model.__table__)  # type: ignore[arg-type]
+    for model in (
+        models.TrialModel,
+        models.TrialParamModel,
+        models.TrialUserAttributeModel,
+        models.TrialSystemAttributeModel,
+        models.TrialValueModel,
+    )
+)
+# What is given beside the id are the columns to be set.
+_CLOSE = sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id == bindparam("id"))
 
 
 class TrialRows:
@@ -31,6 +46,12 @@ class TrialRows:
         # Optuna puts a cache of what has ended in front of a database.
         self._storage: Any = getattr(study._storage, "_backend", study._storage)
         self._ids: dict[int, int] = {}
+        table: Any = models.TrialUserAttributeModel.__table__
+        insert = (postgresql if self._storage.engine.name == "postgresql" else sqlite).insert(table)
+        # What was there under the same key gives way.
+        self._set_attribute = insert.on_conflict_do_update(
+            index_elements=[table.c.trial_id, table.c.key], set_={"value_json": insert.excluded.value_json}
+        )
         self._collected: list[Write] | None = None
 
     def knows(self, trial: FrozenTrial) -> None:
@@ -57,49 +78,48 @@ class TrialRows:
         if self._collected:
             writes, self._collected = self._collected, []
             with _create_scoped_session(self._storage.scoped_session) as session:
+                connection = session.connection()
                 for write in writes:
-                    write(session)
+                    write(connection)
 
     def insert(self, number: int, trial: FrozenTrial) -> None:
         """Writes a new trial, without values."""
 
-        def write(session: Session) -> None:
-            row = models.TrialModel(
-                study_id=self._study_id,
-                number=number,
-                state=trial.state,
-                datetime_start=trial.datetime_start,
-                datetime_complete=trial.datetime_complete,
+        def write(connection: Connection) -> None:
+            inserted = connection.execute(
+                _INSERT_TRIAL,
+                {
+                    "study_id": self._study_id,
+                    "number": number,
+                    "state": trial.state,
+                    "datetime_start": trial.datetime_start,
+                    "datetime_complete": trial.datetime_complete,
+                },
             )
-            session.add(row)
-            session.flush()
-            self._ids[number] = int(row.trial_id)
+            (trial_id,) = inserted.inserted_primary_key
+            self._ids[number] = int(trial_id)
             offers = trial.distributions
             parameters = [
                 {"param_name": name, "param_value": offers[name].to_internal_repr(value), **_offer(offers[name])}
                 for name, value in trial.params.items()
             ]
-            for table, rows in (
-                (models.TrialParamModel, parameters),
-                (models.TrialUserAttributeModel, _attributes(trial.user_attrs)),
-                (models.TrialSystemAttributeModel, _attributes(trial.system_attrs)),
+            for insert, rows in (
+                (_INSERT_PARAMETERS, parameters),
+                (_INSERT_ATTRIBUTES, _attributes(trial.user_attrs)),
+                (_INSERT_SYSTEM_ATTRIBUTES, _attributes(trial.system_attrs)),
             ):
                 if rows:
-                    session.execute(sqlalchemy.insert(table), [{"trial_id": row.trial_id, **each} for each in rows])
+                    connection.execute(insert, [{"trial_id": trial_id, **each} for each in rows])
 
         self._write(write)
 
     def set_attribute(self, number: int, key: str, value: Any) -> None:
         """Writes an attribute of a trial that has not ended, in the place of what it was."""
-        table = models.TrialUserAttributeModel
-        insert = postgresql.insert if self._storage.engine.name == "postgresql" else sqlite.insert
+        value_json = json.dumps(value)
 
-        def write(session: Session) -> None:
-            row = insert(table).values(trial_id=self._ids[number], key=key, value_json=json.dumps(value))
-            same = [table.trial_id, table.key]
-            session.execute(
-                row.on_conflict_do_update(index_elements=same, set_={"value_json": row.excluded.value_json})
-            )
+        def write(connection: Connection) -> None:
+            row = {"trial_id": self._ids[number], "key": key, "value_json": value_json}
+            connection.execute(self._set_attribute, row)
 
         self._write(write)
 
@@ -120,14 +140,19 @@ class TrialRows:
     def close(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Ends a trial, after which it is never written again."""
 
-        def write(session: Session) -> None:
-            row = models.TrialModel.find_or_raise_by_id(self._ids[number], session)
-            row.state, row.datetime_complete = state, datetime.datetime.now()
-            for objective, value in enumerate(values or ()):
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-                session.add(
-                    models.TrialValueModel(trial_id=row.trial_id, objective=objective, value=stored, value_type=kind)
-                )
+        ended_at = datetime.datetime.now()
+        stored = [models.TrialValueModel.value_to_stored_repr(value) for value in values or ()]
+
+        def write(connection: Connection) -> None:
+            trial_id = self._ids[number]
+            found = connection.execute(_CLOSE, {"id": trial_id, "state": state, "datetime_complete": ended_at})
+            assert found.rowcount == 1, number
+            rows = [
+                {"trial_id": trial_id, "objective": objective, "value": value, "value_type": kind}
+                for objective, (value, kind) in enumerate(stored)
+            ]
+            if rows:
+                connection.execute(_INSERT_VALUES, rows)
 
         self._write(write)
 
