@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.result import DONE
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from nas.engine.engine import Engine
@@ -75,6 +76,8 @@ class EngineScheduler(FIFOScheduler):
         self._preempted: set[int] = set()
         # Ray Tune's trials that have trained an epoch.
         self._have_trained: set[str] = set()
+        # Those that have reported something, until they have ended.
+        self._with_results: dict[str, Trial] = {}
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Called at every turn of Ray Tune's loop, which has one for every event of every trial."""
@@ -96,6 +99,7 @@ class EngineScheduler(FIFOScheduler):
                 self._doomed[number] = self._failure(trial, "timeout", reason, "crashed")
                 ray.kill(actor)
         self._give_back_from_lost_nodes(tune_controller)
+        self._forget_results()
 
     def _give_back_from_lost_nodes(self, tune_controller: TuneController) -> None:
         """Those that had no worker yet: Ray would wait for their node for ever."""
@@ -105,8 +109,18 @@ class EngineScheduler(FIFOScheduler):
                 tune_controller.stop_trial(trial)
                 self._engine.give_back(TrialConfig.number_in(trial.config))
 
+    def _forget_results(self) -> None:
+        """Drops what Ray Tune keeps to the end of all that ended trials have reported, which nobody asks for."""
+        for trial in [trial for trial in self._with_results.values() if trial.is_finished()]:
+            del self._with_results[trial.trial_id]
+            self._have_trained.discard(trial.trial_id)
+            # Where there were nothing at all, Ray Tune would ask its worker, who has another trial by now.
+            trial.run_metadata.last_result = {DONE: True}
+            trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps = {}, {}
+
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         assert self._engine is not None and self._failed is not None
+        self._with_results[trial.trial_id] = trial
         number, node = TrialConfig.number_in(trial.config), TrialConfig.node_in(trial.config)
         message = WorkerMessage.from_result(result)
         for warning in message.warnings:
@@ -191,7 +205,7 @@ class EngineScheduler(FIFOScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("_engine", "_nodes", "_faults", "_failed", "_interrupted")
-        return {**self.__dict__, **dict.fromkeys(kept), "_halts": []}
+        return {**self.__dict__, **dict.fromkeys(kept), "_halts": [], "_with_results": {}}
 
 
 def _numbers(tune_controller: TuneController) -> frozenset[int]:

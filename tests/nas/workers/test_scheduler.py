@@ -1,0 +1,56 @@
+"""What Ray Tune is told and what it may forget, on a real engine and Ray Tune's own trials, without its loop."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from ray.train._internal.storage import StorageContext
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+from nas.engine.faults import Faults
+from nas.records.whereabouts import GpuUse
+from nas.workers.nodes import Nodes
+from nas.workers.scheduler import EngineScheduler
+from nas.workers.trial_config import EpochReport, WorkerMessage
+from tests.nas.workers.test_failed_trials import TwoNodes
+from tests.support.engines import SHORT, new_engine
+from tests.support.searches import epoch_result
+from tests.support.trials import trial_config
+
+
+class NoLoop:
+    """Ray Tune's controller, with nothing else in it than trials."""
+
+    def __init__(self, *trials: Trial) -> None:
+        self._trials = trials
+
+    def get_live_trials(self) -> set[Trial]:
+        return {trial for trial in self._trials if not trial.is_finished()}
+
+
+def test_what_ended_trials_have_reported_is_not_kept(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path, full=SHORT, trials=4, scheduler="none")
+    storage = StorageContext(storage_path=str(tmp_path), experiment_dir_name="ray")
+    scheduler = EngineScheduler(engine, cast(Nodes, TwoNodes()), Faults(), tmp_path / "errors", lambda: False, [])
+    trials = []
+    for number in range(2):
+        assert engine.next_assignment() is not None
+        config = trial_config(number=number, node="a").to_json()
+        trials.append(Trial("none", config=config, trial_id=f"{number:08d}", stub=True, storage=storage))
+        trials[-1].set_status(Trial.RUNNING)
+    controller = cast(TuneController, NoLoop(*trials))
+
+    def report(trial: Trial, epoch: int) -> str:
+        message = WorkerMessage(EpochReport(epoch_result(epoch), GpuUse(1, 2, None)))
+        result: dict[str, Any] = {**message.to_result(), "training_iteration": epoch, "time_total_s": float(epoch)}
+        decided = scheduler.on_trial_result(controller, trial, result)
+        trial.update_last_result(result)
+        return decided
+
+    first, second = trials
+    assert [report(first, epoch) for epoch in (1, 2)] == ["CONTINUE", "STOP"]
+    assert report(second, 1) == "CONTINUE"
+    first.set_status(Trial.TERMINATED)
+    scheduler._look_after(controller)
+    assert first.last_result == {"done": True, "trial_id": "00000000"} and not first.metric_analysis
+    assert second.last_result["training_iteration"] == 1 and second.metric_analysis["time_total_s"]["max"] == 1.0
