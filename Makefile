@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 RUNS_DIR ?= $(CURDIR)/runs
 MLFLOW_PORT ?= 5000
 
-.PHONY: help search test test-slow test-cluster test-browser faults browser lint docs mlflow
+.PHONY: help search test test-slow test-cluster test-browser faults chaos browser lint docs mlflow
 
 help:
 	@echo 'make search        environment, then a search on real data; settings in ARGS, as in ARGS="--trials 50"'
@@ -13,6 +13,7 @@ help:
 	@echo 'make test-slow     the tests that take minutes'
 	@echo 'make test-cluster  the tests that start several Ray nodes on this machine'
 	@echo 'make faults        searches that are killed, starved, cut off and damaged, for about an hour'
+	@echo 'make chaos         a search on machines that fail in every way, at random, for half an hour, as root'
 	@echo 'make test-browser  the tests that drive a web page in Chromium'
 	@echo 'make browser       installs Chromium where apt-get does, as root, then runs those tests'
 	@echo 'make lint          ruff and mypy'
@@ -32,6 +33,9 @@ test-slow test-cluster test-browser: test-%: $(STAMP)
 
 faults: $(STAMP)
 	$(RUN) -m pytest -m 'slow or not slow' tests/faults $(ARGS)
+
+chaos: $(STAMP)
+	$(RUN) -m pytest -m chaos -s tests/cluster/test_chaos.py $(ARGS)
 
 # Debian's names; Ubuntu installs Chromium as a snap.
 browser:

@@ -33,7 +33,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
         assert process.poll() is None, process.communicate()
         assert left > 0, f"still waiting; {os.getloadavg()} want the {os.cpu_count()} cores"
         time.sleep(max(0.1, time.monotonic() - looked))
-        left -= _counted(time.monotonic() - looked)
+        left -= counted_seconds(time.monotonic() - looked)
 
 
 def output_of(process: subprocess.Popen[str], seconds: float = LIMIT_SECONDS) -> tuple[str, str]:
@@ -43,12 +43,12 @@ def output_of(process: subprocess.Popen[str], seconds: float = LIMIT_SECONDS) ->
         try:
             return process.communicate(timeout=min(5.0, max(0.0, seconds)))
         except subprocess.TimeoutExpired:
-            seconds -= _counted(time.monotonic() - began)
+            seconds -= counted_seconds(time.monotonic() - began)
             if seconds <= 0:
                 raise
 
 
-def _counted(seconds: float) -> float:
+def counted_seconds(seconds: float) -> float:
     """Seconds, as many as a process has had that shares each core with others."""
     return seconds / max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 

@@ -37,8 +37,11 @@ def postgresql_server(asks_for_password: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def mortal_postgresql_server(asks_for_password: bool = False) -> Iterator[PostgresqlServer]:
-    """A server with an empty database. It refuses to run as root, who lends it to another user."""
+def mortal_postgresql_server(asks_for_password: bool = False, address: str = "127.0.0.1") -> Iterator[PostgresqlServer]:
+    """A server with an empty database, for those in the network of its address.
+
+    It refuses to run as root, who lends it to another user.
+    """
     binaries = _binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server (initdb, pg_ctl) on this machine")
@@ -59,7 +62,7 @@ def mortal_postgresql_server(asks_for_password: bool = False) -> Iterator[Postgr
                        stdout=subprocess.DEVNULL)  # fmt: skip
 
     def start() -> None:
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory} -c fsync=off"
+        options = f"-p {port} -c listen_addresses={address} -c unix_socket_directories={directory} -c fsync=off"
         call("pg_ctl", "--pgdata", str(data), "--wait", "--log", str(directory / "log"), "-o", options, "start")
 
     def stop() -> None:
@@ -72,9 +75,11 @@ def mortal_postgresql_server(asks_for_password: bool = False) -> Iterator[Postgr
             shutil.chown(secret, user)
         asks = ("--auth", "scram-sha-256" if asks_for_password else "trust", "--pwfile", str(secret))
         call("initdb", "--pgdata", str(data), "--username", "writer", *asks, "--encoding", "UTF8")
+        with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+            rules.write(f"host all all {address}/24 {asks[1]}\n")
         start()
         try:
-            url = f"postgresql+{DRIVER}://writer:{PASSWORD}@127.0.0.1:{port}/postgres"
+            url = f"postgresql+{DRIVER}://writer:{PASSWORD}@{address}:{port}/postgres"
             yield PostgresqlServer(url, start, stop)
         finally:
             stop()

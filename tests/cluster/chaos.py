@@ -1,0 +1,395 @@
+"""A search on machines that misbehave: a head with the driver, and machines that train, to be hurt and to be healed."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from nas.ledger.location import read_ledger
+from nas.records.trial import TrialRecord
+from nas.settings.run_directory import run_directory
+from nas.settings.search_settings import LEDGER_VARIABLE
+from search_spaces.exit_codes import MISTAKE
+from tests.entries.test_search import PROJECT
+from tests.faults.searches import counted_seconds
+from tests.support.network_nodes import NetworkNode
+from tests.support.present import present
+
+NAME, PORT = "chaos", 6379
+FULL_EPOCHS = 27
+SEARCH = (
+    "--space", "resnet_stages", "--name", NAME, "--trials", "10000", "space.depth=[14]",
+    "space.stages.spatial_extent=[3]", f"training.epochs={FULL_EPOCHS}", "training.batch_size=8", "data=image_folder",
+    "data.image_size=16", "data.loader_workers=0",
+)  # fmt: skip
+KINDS = ("killed", "partitioned", "frozen", "loses data", "loses storage", "another torch", "joins late", "head killed")
+PARTITIONED_SECONDS, FROZEN_SECONDS = 90.0, 60.0
+# What a machine has lost is there again once it is left out, or after so long.
+LOST_SECONDS = 60.0
+FEWEST_NODES, MOST_NODES = 2, 4
+LONGEST_WAIT_SECONDS = 400.0
+
+_RAY = str(Path(sys.executable).parent / "ray")
+_WAIT_FOR_A_NODE = """
+import time
+import ray
+ray.init("auto", logging_level="ERROR")
+while not ray.cluster_resources().get("CPU"):
+    time.sleep(1)
+"""
+
+
+@dataclass
+class Event:
+    """What befell a machine, and when, in seconds of `time.time()`.
+
+    `hit` are the epochs that the ledger had of each trial that was trained there. Once known, `noticed` and `recovered`
+    say when the search spoke of it, and when each of those trials had been trained further.
+    """
+
+    kind: str
+    node: str
+    at: float
+    hit: dict[int, int]
+    slots: int = 1
+    noticed: float | None = None
+    recovered: float | None = None
+
+
+@dataclass
+class _Remedy:
+    node: str
+    latest: float
+    is_time: Callable[[], bool]
+    heal: Callable[[], None]
+
+
+class CheckpointWatch:
+    """Counts how often the checkpoint at the end of each epoch of each trial is written: twice is trained twice."""
+
+    def __init__(self, directory: Path) -> None:
+        self.written = Counter[tuple[int, int]]()
+        self._directory = directory
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(0.25):
+            for path in self._directory.glob("*/epoch-??????.checkpoint"):
+                with contextlib.suppress(FileNotFoundError):
+                    state = path.stat()
+                    if self._seen.get(path) != (found := (state.st_ino, state.st_mtime_ns)):
+                        self._seen[path] = found
+                        self.written[int(path.parent.name), int(path.stem.removeprefix("epoch-"))] += 1
+
+
+class ChaoticSearch:
+    """A search on a head without CPUs and on machines of one, which share its directory and the images."""
+
+    def __init__(self, directory: Path, images: Path, ledger: str) -> None:
+        self.directory, self.images, self.runs = directory, images, directory / "runs"
+        self.runs.mkdir()
+        self.events: list[Event] = []
+        self.said: list[tuple[float, str]] = []
+        self.snapshots: list[dict[int, TrialRecord]] = []
+        self.nodes: dict[str, NetworkNode] = {}
+        self._ledger = ledger
+        self._environment = {
+            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), LEDGER_VARIABLE: ledger,
+            "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        self._made = 1
+        self._remedies: list[_Remedy] = []
+        self._where_the_head_is = directory / "head"
+        self._readers: list[threading.Thread] = []
+        self._next_look = 0.0
+        self._starts_left = 5
+        # While there is to be no driver, or one that comes to its end.
+        self._may_end = True
+        self._other_torch = self._described_torch()
+        self.watch = CheckpointWatch(self.runs / NAME / "checkpoints")
+        self.head = self._start_head()
+        for _ in range(3):
+            self._add_node()
+        self._wait_for_a_node()
+        self._begin = (*SEARCH, f"data.root={images}")
+        self._start_driver()
+        self._may_end = False
+
+    # Machines
+
+    def _machine(self) -> NetworkNode:
+        self._made += 1
+        return NetworkNode(self._made, self.directory)
+
+    def _start_head(self) -> NetworkNode:
+        head = self._machine()
+        start = (
+            _RAY, "start", "--head", f"--port={PORT}", f"--node-ip-address={head.address}", "--num-cpus=0",
+            "--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=80000000", "--block",
+        )  # fmt: skip
+        head.start(*start, environment=self._environment)
+        self._where_the_head_is.write_text(f"{head.address}:{PORT}", encoding="ascii")
+        return head
+
+    def _add_node(self, *, other_torch: bool = False) -> NetworkNode:
+        node = self._machine()
+        if other_torch:
+            node.replace(*self._other_torch)
+        # As the page has it.
+        join = (
+            f"{_RAY} start --address=$(cat {self._where_the_head_is}) --node-ip-address={node.address} --num-cpus=1 "
+            "--disable-usage-stats --object-store-memory=80000000 --block"
+        )
+        node.start("bash", "-c", f"while true; do {join}; sleep 3; done", environment=self._environment)
+        self.nodes[node.name] = node
+        return node
+
+    def _wait_for_a_node(self) -> None:
+        waiting = subprocess.Popen(
+            self.head.inside(sys.executable, "-c", f"import time\ntime.sleep(3)\n{_WAIT_FOR_A_NODE}"),
+            env={**os.environ, **self._environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.wait_until(lambda: waiting.poll() is not None)
+        if waiting.returncode:
+            time.sleep(2)
+            self._wait_for_a_node()
+
+    def _described_torch(self) -> tuple[Path, Path]:
+        """The file that says which torch is installed, and one that says another."""
+        installed = Path(str(metadata.distribution("torch").locate_file(""))).resolve()
+        (described,) = installed.glob("torch-*.dist-info/METADATA")
+        other = self.directory / "METADATA"
+        text = described.read_text(encoding="utf-8")
+        other.write_text(re.sub(r"(?m)^Version: .*$", "Version: 2.1.0", text, count=1), encoding="utf-8")
+        return described, other
+
+    # The driver
+
+    def _start_driver(self) -> None:
+        begun = run_directory(str(self.runs), NAME).has_ledger
+        command = [
+            sys.executable, str(PROJECT / "nas/search.py"), *(("--resume", NAME) if begun else self._begin),
+            "--runs-dir", str(self.runs), "--address", f"{self.head.address}:{PORT}", "--bad-nodes", "leave-out",
+        ]  # fmt: skip
+        self.driver = subprocess.Popen(
+            self.head.inside(*command, directory=self.directory), env={**os.environ, **self._environment},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        reader = threading.Thread(target=self._read, args=(self.driver,), daemon=True)
+        reader.start()
+        self._readers.append(reader)
+
+    def _read(self, driver: subprocess.Popen[str]) -> None:
+        with present(driver.stderr) as lines:
+            for line in lines:
+                self.said.append((time.time(), line.rstrip()))
+
+    def has_said(self, text: str, since: float) -> bool:
+        return any(at >= since and text in line for at, line in self.said)
+
+    # What goes on
+
+    def records(self) -> dict[int, TrialRecord]:
+        """The trials as the ledger has them."""
+        directory = run_directory(str(self.runs), NAME)
+        if not directory.has_ledger:
+            return {}
+        return {record.number: record for record in read_ledger(directory, self._ledger).records}
+
+    def look(self) -> dict[int, TrialRecord]:
+        """Takes down what the ledger has, and what became of the events."""
+        began = time.time()
+        records = self.records()
+        self.snapshots.append(records)
+        for event in self.events:
+            if event.noticed is None:
+                about = [f"node {event.node} ", *(f"trial {number}" for number in event.hit)]
+                spoken = [at for at, line in self.said if at >= event.at and any(text in line for text in about)]
+                event.noticed = min(spoken, default=None)
+            further = (
+                records[number].outcome != "running" or len(records[number].epochs) > epochs
+                for number, epochs in event.hit.items()
+            )
+            if event.recovered is None and event.hit and all(further):
+                event.recovered = time.time()
+        self._next_look = time.time() + max(2.0, 4 * (time.time() - began))
+        return records
+
+    def turn(self) -> None:
+        """What is to be done at every moment: machines are healed, and the ledger is looked at."""
+        now = time.time()
+        for remedy in list(self._remedies):
+            if now >= remedy.latest or remedy.is_time():
+                self._remedies.remove(remedy)
+                remedy.heal()
+        if now >= self._next_look:
+            self.look()
+        if not self._may_end and self.driver.poll() is not None:
+            # Started again by whatever starts jobs, where no machine was fit to train at that moment.
+            assert self.driver.returncode == MISTAKE and self._starts_left, self.said[-5:]
+            self._starts_left -= 1
+            self._start_driver()
+        time.sleep(0.25)
+
+    def wait_until(self, condition: Callable[[], object], seconds: float = LONGEST_WAIT_SECONDS) -> None:
+        """Goes on turn by turn until a condition holds, within so many seconds, on a machine with much to do more."""
+        while not condition():
+            began = time.monotonic()
+            self.turn()
+            seconds -= counted_seconds(time.monotonic() - began)
+            assert seconds > 0, "\n".join(line for _, line in self.said[-20:])
+
+    @property
+    def is_hurt(self) -> bool:
+        return bool(self._remedies)
+
+    def end(self) -> None:
+        """Has the search begin nothing more, and waits for its end."""
+        self.wait_until(lambda: not self.is_hurt)
+        begun = sum(record.outcome not in ("rejected", "duplicate") for record in self.records().values())
+        control = [sys.executable, str(PROJECT / "nas/control.py"), NAME, "--runs-dir", str(self.runs)]
+        asked = subprocess.run(
+            [*control, "--trials", str(begun)],
+            env={**os.environ, **self._environment}, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert asked.returncode == 0, asked.stderr
+        self._may_end = True
+        self.wait_until(lambda: self.driver.poll() is not None, seconds=900)
+        for reader in self._readers:
+            reader.join(10)
+
+    def close(self) -> None:
+        self.watch.close()
+        for node in [self.head, *self.nodes.values()]:
+            node.switch_off()
+        self.driver.wait(120)
+
+    # What befalls the machines
+
+    def feasible(self, kind: str) -> bool:
+        """Whether enough machines would be left by it that are well."""
+        if kind == "joins late":
+            return len(self.nodes) < MOST_NODES
+        if kind == "head killed":
+            return not self.is_hurt
+        if kind == "killed" and len(self.nodes) <= FEWEST_NODES:
+            return False
+        return len(self._well()) > 1
+
+    def _well(self) -> list[str]:
+        hurt = {remedy.node for remedy in self._remedies}
+        return sorted(name for name in self.nodes if name not in hurt)
+
+    def strike(self, kind: str, choose: Callable[[list[str]], str]) -> None:
+        """Has one of the kinds of events befall a machine of those that are well."""
+        if kind == "joins late":
+            self._happens(kind, self._add_node().name, hit=False)
+            return
+        if kind == "head killed":
+            self._kill_head()
+            return
+        node = self.nodes[choose(self._well())]
+        event = self._happens(kind, node.name)
+        if kind == "killed":
+            node.switch_off()
+            del self.nodes[node.name]
+        elif kind == "partitioned":
+            node.disconnect()
+            self._heal_after(PARTITIONED_SECONDS, node, node.connect)
+        elif kind == "frozen":
+            node.freeze()
+            self._heal_after(FROZEN_SECONDS, node, node.thaw)
+        elif kind == "another torch":
+            node.switch_off()
+            del self.nodes[node.name]
+            new = self._add_node(other_torch=True)
+            described, _ = self._other_torch
+            self._heal_when_left_out(new, event.at, lambda: new.show(described))
+        else:
+            lost = self.images if kind == "loses data" else self.runs
+            node.hide(lost)
+            self._heal_when_left_out(node, event.at, lambda: node.show(lost))
+
+    def _happens(self, kind: str, node: str, *, hit: bool = True) -> Event:
+        records = self.look() if hit else {}
+        running = {number: record for number, record in records.items() if record.outcome == "running"}
+        there = {
+            number: len(record.epochs)
+            for number, record in running.items()
+            if node == self.head.name or (record.place is not None and record.place.node.startswith(f"{node} "))
+        }
+        event = Event(kind, node, time.time(), there, slots=len(self.nodes) if node == self.head.name else 1)
+        self.events.append(event)
+        return event
+
+    def _heal_after(self, seconds: float, node: NetworkNode, heal: Callable[[], None]) -> None:
+        self._remedies.append(_Remedy(node.name, time.time() + seconds, lambda: False, heal))
+
+    def _heal_when_left_out(self, node: NetworkNode, since: float, heal: Callable[[], None]) -> None:
+        said = re.compile(rf"node {node.name} \w+ is left out")
+
+        def is_left_out() -> bool:
+            return any(at >= since and said.search(line) for at, line in self.said)
+
+        self._remedies.append(_Remedy(node.name, time.time() + LOST_SECONDS, is_left_out, heal))
+
+    def _kill_head(self) -> None:
+        """The head dies, with the driver; another machine takes its place, and the search goes on from there."""
+        event = self._happens("head killed", self.head.name)
+        self.head.kill()
+        self.driver.wait(120)
+        event.noticed = time.time()
+        self._may_end = True
+        self.head = self._start_head()
+        self._wait_for_a_node()
+        self._start_driver()
+        self._may_end = False
+        self.wait_until(lambda: event.recovered is not None or not event.hit)
+
+    def summary(self) -> dict[str, object]:
+        return json.loads((self.runs / NAME / "summary.json").read_text(encoding="utf-8"))
+
+
+def found_wrong(
+    records: dict[int, TrialRecord], snapshots: list[dict[int, TrialRecord]], written: Counter[tuple[int, int]],
+    may_repeat: int,
+) -> list[str]:  # fmt: skip
+    """What is not accounted for of a search that has ended: nothing where all is well.
+
+    `snapshots` are what the ledger held in the course of it, `written` how often the checkpoint of each epoch of each
+    trial was, and `may_repeat` how many epochs the events may have cost.
+    """
+    wrong = []
+    for number, record in records.items():
+        if record.outcome not in ("finished", "stopped", "rejected", "duplicate"):
+            wrong.append(f"trial {number} is {record.outcome}: {record.reason}")
+        if [epoch.epoch for epoch in record.epochs] != list(range(1, len(record.epochs) + 1)):
+            wrong.append(f"trial {number} has the epochs {[epoch.epoch for epoch in record.epochs]}")
+        if record.outcome == "finished" and len(record.epochs) != FULL_EPOCHS:
+            wrong.append(f"trial {number} is finished after {len(record.epochs)} epochs")
+    for snapshot in snapshots:
+        for number, before in snapshot.items():
+            # With their seconds: an epoch that was trained again would have others.
+            if number not in records or records[number].epochs[: len(before.epochs)] != before.epochs:
+                wrong.append(f"trial {number} had {len(before.epochs)} epochs that are not there any more")
+    repeated = {epoch: times for epoch, times in written.items() if times > 1}
+    if sum(repeated.values()) - len(repeated) > may_repeat:
+        wrong.append(f"trained again, of {may_repeat} that might be: {repeated}")
+    return wrong
