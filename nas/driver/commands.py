@@ -60,4 +60,5 @@ def _cluster_flags(cluster: ClusterSettings) -> list[str]:
     processes = [] if several is None else ["--processes-per-trial", str(several)]
     accelerator = [] if cluster.accelerator is None else ["--accelerator", cluster.accelerator]
     bad = ["--bad-nodes", cluster.bad_nodes] if cluster.bad_nodes != "refuse" else []
-    return [*address, *gpus, *cpus, *processes, *accelerator, *bad]
+    dashboard = ["--dashboard"] if cluster.dashboard else []
+    return [*address, *gpus, *cpus, *processes, *accelerator, *bad, *dashboard]

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 from nas.settings.search_settings import ClusterSettings
+from nas.workers.dashboard import check_dashboard
 from search_spaces.errors import UserError
 
 LOOPBACK = "127.0.0.1"
@@ -23,6 +24,8 @@ def check_local_machine(cluster: ClusterSettings) -> None:
         raise UserError(f"--processes-per-trial is {cluster.processes}: this machine has {cpus} CPUs.")
     if cluster.gpus_per_trial and not any(next(Path("/dev").glob(name), None) for name in _GPU_DEVICES):
         raise UserError(f"--gpus-per-trial is {cluster.gpus_per_trial:g}: this machine has no GPU that can be seen.")
+    if cluster.dashboard:
+        check_dashboard()
     _check_loopback()
 
 

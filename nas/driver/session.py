@@ -85,6 +85,11 @@ def _search(
     quiet_mlflow()
     with _ray(console, command.cluster) as joined, watched_ray(command.cluster, interrupted.end_now):
         interrupted.claim()
+        if (dashboard := joined.dashboard) is not None:
+            said_of_it = (
+                f"Ray's dashboard: {dashboard.url} asks for the token in {dashboard.token_file}, while this runs"
+            )
+            print_text(console, said_of_it)
         data = examined.summary
         on_latency = command.search.on_latency
         # Of a search that goes on the ledger knows the type.

@@ -23,6 +23,7 @@ FLAG_OVERRIDES = {
     "bad_nodes": "cluster.bad_nodes",
     "processes_per_trial": "cluster.processes_per_trial",
     "accelerator": "cluster.accelerator",
+    "dashboard": "cluster.dashboard",
     "prior": "search.prior",
 }
 
@@ -172,6 +173,12 @@ def _add_machines(parser: ArgumentParser) -> None:
         "--bad-nodes",
         metavar="refuse|leave-out|warn",
         help="what to do about machines of the cluster that do not pass their check (default refuse)",
+    )
+    parser.add_argument(
+        "--dashboard",
+        action="store_const",
+        const="true",
+        help="start Ray's dashboard, too, for browsers on this machine; it asks for a token, and says where that is",
     )
 
 

@@ -174,7 +174,7 @@ class ClusterSettings:
     `bad_nodes` says what is done about nodes of a cluster that do not pass their check: the search is refused, goes
     without them ("leave-out"), or says so and uses them ("warn"). `processes_per_trial` train a trial together; None is
     one for each of its GPUs, and one without any. `accelerator` is the one type of GPU that trials run on, as Ray names
-    it; None takes them as they come.
+    it; None takes them as they come. `dashboard`: whether Ray's dashboard is started with a Ray that is started here.
     """
 
     address: str | None
@@ -183,6 +183,7 @@ class ClusterSettings:
     bad_nodes: str = BAD_NODES[0]
     processes_per_trial: int | None = None
     accelerator: str | None = None
+    dashboard: bool = False
 
     def __post_init__(self) -> None:
         if self.address is not None:
@@ -207,6 +208,11 @@ class ClusterSettings:
             )
         if self.accelerator is not None and not self.gpus_per_trial:
             raise UserError(f"--accelerator is {self.accelerator!r}: expected --gpus-per-trial above 0 with it.")
+        if self.dashboard and self.address is not None:
+            raise UserError(
+                f"--dashboard is for the Ray of one machine, which a search starts itself, and --address is "
+                f"{self.address!r}: the dashboard of a cluster is started with its head (cluster/README.md)."
+            )
 
     @property
     def processes(self) -> int:

@@ -15,6 +15,7 @@ import ray
 from cluster.shipped_code import shipped_code
 from nas.settings.search_settings import ClusterSettings
 from nas.workers.autoscaler import Autoscaler, autoscaler_of
+from nas.workers.dashboard import HOST, Dashboard, token_file
 from nas.workers.node_resources import accelerator_of, living_nodes, slots_on, trial_text
 from search_spaces.errors import UserError, first_line, unknown_name
 
@@ -46,10 +47,11 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RayCluster:
-    """The Ray of a search: how many trials its nodes run at a time as it begins, and who brings more of them."""
+    """The Ray of a search: how many trials its nodes run at a time as it begins, and who brings more; its dashboard."""
 
     slots: int
     autoscaler: Autoscaler | None
+    dashboard: Dashboard | None = None
 
 
 @contextlib.contextmanager
@@ -59,18 +61,18 @@ def ray_cluster(cluster: ClusterSettings) -> Iterator[RayCluster]:
     Waits for an autoscaler to bring a first node where none of those that are there can hold a trial. Raises UserError
     where the cluster cannot be reached, or cannot run a single trial and nobody would bring a node.
     """
-    with started_ray(cluster):
+    with started_ray(cluster) as dashboard:
         autoscaler = autoscaler_of(cluster)
         try:
-            yield RayCluster(_slots(cluster, autoscaler), autoscaler)
+            yield RayCluster(_slots(cluster, autoscaler), autoscaler, dashboard)
         finally:
             if autoscaler is not None:
                 autoscaler.release()
 
 
 @contextlib.contextmanager
-def started_ray(cluster: ClusterSettings) -> Iterator[None]:
-    """Ray, started on this machine or joined, for as long as the context lasts.
+def started_ray(cluster: ClusterSettings) -> Iterator[Dashboard | None]:
+    """Ray, started on this machine or joined, for as long as the context lasts; its dashboard, where one is wanted.
 
     Raises UserError where the cluster cannot be reached.
     """
@@ -80,7 +82,8 @@ def started_ray(cluster: ClusterSettings) -> Iterator[None]:
     if cluster.address is None:
         options |= {
             "address": "local",
-            "include_dashboard": False,
+            "include_dashboard": cluster.dashboard,
+            "dashboard_host": HOST,
             "_node_ip_address": "127.0.0.1",
             "object_store_memory": OBJECT_STORE_BYTES,
             "_plasma_directory": _object_store_directory(),
@@ -89,14 +92,18 @@ def started_ray(cluster: ClusterSettings) -> Iterator[None]:
         runtime_env |= shipped_code()
         options["address"] = cluster.address
     try:
-        ray.init(runtime_env=runtime_env, **options)
+        joined = ray.init(runtime_env=runtime_env, **options)
     except Exception as error:  # Ray raises no less where one of its processes dies while it starts.
         where = f"at {cluster.address!r}" if cluster.address else "on this machine"
         raise UserError(f"no Ray cluster {where}: {first_line(error)}") from None
     # What befalls a worker is said by the search, in a line.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        yield
+        if cluster.dashboard:
+            with token_file(os.environ["RAY_AUTH_TOKEN"]) as path:
+                yield Dashboard(f"http://{joined.dashboard_url}/", path)
+        else:
+            yield None
     finally:
         ray.shutdown()
 

@@ -36,6 +36,13 @@ def test_how_many_processes_train_a_trial_is_told_again() -> None:
     assert read_command(["--space", "resnet_stages", *shlex.split(command)[4:]]).cluster == several
 
 
+def test_a_dashboard_is_asked_for_again() -> None:
+    watched = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1, dashboard=True)
+    command = resume_command(run_directory("runs", "mine"), watched)
+    assert command == "python nas/search.py --resume mine --dashboard"
+    assert read_command(["--space", "resnet_stages", *shlex.split(command)[4:]]).cluster == watched
+
+
 def test_a_command_can_be_pasted_whatever_the_directory_is_called(tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path / "my runs; #1"), "mine")
     arguments = shlex.split(resume_command(directory, HERE))[2:]

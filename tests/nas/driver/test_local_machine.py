@@ -1,5 +1,6 @@
 """What cannot run on this machine is said by a plan, in a network namespace of its own where one can be made."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,6 +20,10 @@ PLAN = ["--space", "resnet_stages", "data=digits", "--plan"]
     [
         (["--cpus-per-trial", "100000"], "--cpus-per-trial is 100000: this machine has "),
         (["--processes-per-trial", "1000"], "--processes-per-trial is 1000: this machine has "),
+        pytest.param(
+            ["--dashboard"], "--dashboard needs the extra 'dashboard' (aiohttp_cors, opencensus, ",
+            marks=pytest.mark.skipif(importlib.util.find_spec("aiohttp_cors") is not None, reason="it is installed"),
+        ),
         pytest.param(
             ["--gpus-per-trial", "1"], "no GPU that can be seen",
             marks=pytest.mark.skipif(bool(list(Path("/dev").glob("nvidia*"))), reason="there is a GPU"),

@@ -136,6 +136,12 @@ def test_processes_that_would_leave_gpus_idle_or_share_one_are_refused(
         ClusterSettings(None, gpus, 1, processes_per_trial=processes)
 
 
+def test_a_dashboard_is_for_a_ray_that_is_started_here() -> None:
+    assert ClusterSettings(None, 0, 1, dashboard=True).dashboard
+    with pytest.raises(UserError, match=r"--dashboard is for the Ray of one machine.*--address is 'auto'"):
+        ClusterSettings("auto", 0, 1, dashboard=True)
+
+
 def test_a_type_of_accelerator_is_for_trials_on_gpus() -> None:
     assert ClusterSettings(None, 1, 1, accelerator="A100").accelerator == "A100"
     with pytest.raises(UserError, match="--accelerator is 'A100': expected --gpus-per-trial above 0 with it"):
