@@ -93,9 +93,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = _options(arguments)
         # What reads a ledger takes a moment to import.
-        from rich.console import Console
+        from nas.driver.texts import output_console
 
-        console = Console(highlight=False, markup=False, emoji=False)
+        console = output_console()
         if options.paper is not None:
             _export_paper_model(console, options)
             return SUCCESS

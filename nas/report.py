@@ -33,7 +33,8 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.driver.steps import error_console, step
+from nas.driver.steps import step
+from nas.driver.texts import error_console
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run

@@ -26,13 +26,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
 from nas.driver.lock import check_free
 from nas.driver.plan import plan_search
 from nas.driver.steps import step
+from nas.driver.texts import output_console
 from nas.settings.addresses import redacted
 from nas.settings.config_file import config_text
 from nas.settings.run_directory import check_writable, run_directory
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     The exit code: 0, 1 where the storage is full or the ledger gone, 2 on a user's mistake, 130 after Ctrl-C, 143 after
     SIGTERM.
     """
-    console, asked = Console(highlight=False, markup=False, emoji=False), None
+    console, asked = output_console(), None
     try:
         command = read_command(arguments)
         if command.print_config:

@@ -27,10 +27,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from nas.driver.running_search import status_of
 from nas.driver.status_table import print_status
+from nas.driver.texts import output_console
 from nas.ledger.location import found_run, read_ledger
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
@@ -70,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(status.to_json(), indent=2))
     else:
-        print_status(Console(highlight=False, markup=False, emoji=False), status, directory)
+        print_status(output_console(), status, directory)
     return SUCCESS
 
 

@@ -27,9 +27,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from nas.driver.found_bundle import check_full_training
+from nas.driver.texts import output_console
 from nas.ledger.location import found_run, read_ledger
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
@@ -65,7 +64,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 for a failure, 2 for a mistake, 130 for an interruption."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = output_console()
     try:
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise UserError(

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.driver.steps import error_console, step
+from nas.driver.steps import step
+from nas.driver.texts import error_console
 from nas.settings.address_checks import check_tracking_uri
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
 from nas.settings.command import Command

@@ -13,11 +13,6 @@ from search_spaces.slow_steps import SAID_AFTER_SECONDS, SAID_AGAIN_SECONDS, slo
 T = TypeVar("T")
 
 
-def error_console() -> Console:
-    """Standard error as it is written to while standard output is for results alone."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-
 def step(
     console: Console, doing: str, said_after: float = SAID_AFTER_SECONDS, said_again: float = SAID_AGAIN_SECONDS
 ) -> AbstractContextManager[None]:

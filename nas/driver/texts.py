@@ -1,7 +1,9 @@
 """Text on the terminal, so that nothing is cut in the middle of a word, however narrow it is."""
 
 import shutil
+import sys
 import textwrap
+from typing import TextIO
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -9,6 +11,22 @@ from rich.table import Table
 
 # More than any table here takes.
 UNBOUNDED_COLUMNS = 1000
+
+
+def output_console() -> Console:
+    """Standard output, as a terminal where it is one: FORCE_COLOR alone, as of notebooks and CI, makes none of it."""
+    return _console_of(sys.stdout, stderr=False)
+
+
+def error_console() -> Console:
+    """The same of standard error, written to while standard output is for results alone."""
+    return _console_of(sys.stderr, stderr=True)
+
+
+def _console_of(stream: TextIO, *, stderr: bool) -> Console:
+    # What rich then finds out for itself, as a terminal that is dumb, it is left to.
+    is_terminal = None if stream.isatty() else False
+    return Console(stderr=stderr, force_terminal=is_terminal, highlight=False, markup=False, emoji=False)
 
 
 def silent_console() -> Console:
@@ -37,7 +55,7 @@ def print_table(console: Console, table: Table) -> None:
         console.print(table, width=_width(console))
         return
     # Rich takes whatever is no terminal for 80 columns.
-    wide = Console(file=console.file, width=UNBOUNDED_COLUMNS)
+    wide = Console(file=console.file, width=UNBOUNDED_COLUMNS, force_terminal=False)
     wide.print(table, width=Measurement.get(wide, wide.options, table).maximum)
 
 

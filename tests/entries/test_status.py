@@ -11,6 +11,7 @@ import pytest
 
 from nas.control import main as control
 from nas.driver.lock import driver_lock
+from nas.driver.texts import error_console, output_console
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.left_out_nodes import LeftOutNode
@@ -138,3 +139,18 @@ def test_a_driver_that_was_killed_is_said_to_be_gone(
         assert found["driver_state"] == "gone" and {trial["state"] for trial in found["running"]} == {"cut off"}
         assert control(["one", "--stop", "--runs-dir", str(directory.runs)]) == 2
         assert "does not run" in capsys.readouterr().err
+
+
+def test_a_file_is_no_terminal_whatever_the_environment_says(
+    search: tuple[RunDirectory, Ledger], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notebooks and CI set FORCE_COLOR, where lines would be cut, and a search would draw its display anew and anew."""
+    directory, _ = search
+    assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+    plain = capsys.readouterr().out.splitlines()
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CLICOLOR_FORCE"):
+        monkeypatch.setenv(name, "1")
+    assert not output_console().is_terminal and not error_console().is_terminal
+    assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and len(said.splitlines()) == len(plain)

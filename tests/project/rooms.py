@@ -120,7 +120,7 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "plotly": frozenset({"nas/reporting"}),
     "psutil": frozenset({"nas/driver/interruption.py"}),
     "ray": frozenset({"nas/workers", "cluster"}),
-    "rich": frozenset({"nas/driver", "nas/search.py", "nas/export.py", "nas/status.py", "nas/train_fully.py"}),
+    "rich": frozenset({"nas/driver", "nas/export.py"}),
     "safetensors": frozenset({"trainers/bundle/files.py", "trainers/detection/files.py"}),
     "scipy": frozenset({"nas/records", "nas/strategy"}),
     "sklearn": frozenset({"trainers/data/memory_sets.py"}),
