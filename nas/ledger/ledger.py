@@ -115,7 +115,11 @@ class Ledger:
             missing = isinstance(error, (LookupError, TypeError, AttributeError, AssertionError))
             said = f"a value is missing or damaged ({type(error).__name__}: {reason(error, url)})" if missing else None
             raise UserError(f"the ledger of search {name!r} cannot be read: {said or reason(error, url)}.") from error
-        raise UserError(f"the ledger of search {name!r} has format {found!r}: expected {LEDGER_FORMAT}.")
+        is_later = isinstance(found, int) and found > LEDGER_FORMAT
+        raise UserError(
+            f"the ledger of search {name!r} has format {found!r}: expected {LEDGER_FORMAT}; "
+            f"{'a later' if is_later else 'an earlier'} version of this project wrote it, and can go on with it."
+        )
 
     def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:
         """Writes finished results of another search, numbered from 0, as the first trials of this one.
