@@ -335,7 +335,7 @@ def test_a_file_that_holds_no_settings_is_named(
         ([], "BUNDLE is missing"),
         (
             ["{bundle}", "--sed", "3"],
-            "unknown flag '--sed': expected one of --help, --version, --out, --init, --onnx, --program, "
+            "unknown flag '--sed': expected one of --help, --version, --out, --init, --longer, --onnx, --program, "
             "--corruptions, --device, --seed, --print-config, --config. "
             "Did you mean '--seed'?",
         ),
