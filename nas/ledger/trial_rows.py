@@ -24,16 +24,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 Write = Callable[[Connection], None]
 
 _TRIALS: Any = models.TrialModel.__table__
-_INSERT_TRIAL, _INSERT_PARAMETERS, _INSERT_ATTRIBUTES, _INSERT_SYSTEM_ATTRIBUTES, _INSERT_VALUES = (
-    sqlalchemy.insert(model.__table__)  # type: ignore[arg-type]
-    for model in (
-        models.TrialModel,
-        models.TrialParamModel,
-        models.TrialUserAttributeModel,
-        models.TrialSystemAttributeModel,
-        models.TrialValueModel,
-    )
-)
+
+
+def _insert(model: Any) -> sqlalchemy.Insert:
+    return sqlalchemy.insert(model.__table__)
+
+
+_INSERT_TRIAL = _insert(models.TrialModel)
+_INSERT_PARAMETERS = _insert(models.TrialParamModel)
+_INSERT_ATTRIBUTES = _insert(models.TrialUserAttributeModel)
+_INSERT_SYSTEM_ATTRIBUTES = _insert(models.TrialSystemAttributeModel)
+_INSERT_INTERMEDIATE_VALUE = _insert(models.TrialIntermediateValueModel)
+_INSERT_VALUES = _insert(models.TrialValueModel)
 # What is given beside the id are the columns to be set.
 _CLOSE = sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id == bindparam("id"))
 
@@ -96,8 +98,9 @@ class TrialRows:
                     "datetime_complete": trial.datetime_complete,
                 },
             )
-            (trial_id,) = inserted.inserted_primary_key
-            self._ids[number] = int(trial_id)
+            key = inserted.inserted_primary_key
+            assert key is not None
+            trial_id = self._ids[number] = int(key[0])
             offers = trial.distributions
             parameters = [
                 {"param_name": name, "param_value": offers[name].to_internal_repr(value), **_offer(offers[name])}
@@ -128,12 +131,11 @@ class TrialRows:
 
         `Trial.report` refuses a study of several objectives, the tables do not.
         """
-        table = models.TrialIntermediateValueModel
+        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+        row = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
 
-        def write(session: Session) -> None:
-            stored, kind = table.intermediate_value_to_stored_repr(value)
-            trial_id = self._ids[number]
-            session.add(table(trial_id=trial_id, step=step, intermediate_value=stored, intermediate_value_type=kind))
+        def write(connection: Connection) -> None:
+            connection.execute(_INSERT_INTERMEDIATE_VALUE, {"trial_id": self._ids[number], **row})
 
         self._write(write)
 
