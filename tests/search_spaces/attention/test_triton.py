@@ -184,8 +184,8 @@ def test_tiles_cover_the_image_and_windows_hold_what_is_reached() -> None:
             assert tile.whole == (width <= 16)
             assert 1 <= tile.strip <= 16
             assert tile.window >= (width if tile.whole else tile.strip + extent - 1)
-            assert (tile.heads, tile.rows, tile.channels) == (4, 1, 32)
-            assert (tile.tiles(5, width), tile.groups(3)) == (-(-width // tile.strip) * 5, 1)
+            assert (tile.rows, tile.channels) == (1, 32) and tile.heads in (2, 4)
+            assert (tile.tiles(5, width), tile.groups(3)) == (-(-width // tile.strip) * 5, -(-3 // tile.heads))
             assert tile.image_programs(5, width, 3, 7) == 7
             assert 8 <= tile.image_programs(5, width, 3, 1000) <= 1024 // 5
     assert tile_for("queries", 56, 1, 8, 7, "bfloat16", {}).rows == 4
