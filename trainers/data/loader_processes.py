@@ -5,6 +5,7 @@ import functools
 import logging
 import multiprocessing
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -108,6 +109,7 @@ class Loader:
             prefetch_factor=READ_AHEAD,
             pin_memory=pin_memory,
             timeout=LONGEST_SILENCE_SECONDS,
+            worker_init_fn=_leave_signals_to_the_reader,
         )
         read = iter(loader)
         started = frozenset(set(multiprocessing.active_children()) - others)
@@ -176,6 +178,15 @@ class _Read(Dataset[Batch]):
 
     def __getitem__(self, request: Any) -> Batch:
         return self._read(request)
+
+
+def _leave_signals_to_the_reader(number: int) -> None:
+    """Ends with the process that reads, not by a signal that a job system, or timeout(1), sends to all of them.
+
+    torch has SIGTERM end a loader process at once, which is an error to the one that is being asked to end in order.
+    """
+    for sent_to_all in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(sent_to_all, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

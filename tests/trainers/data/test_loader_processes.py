@@ -102,6 +102,23 @@ def first_numbers(batch: tuple[Tensor, ...]) -> list[int]:
     return [int(number) for number in batch[0][:, 0]]
 
 
+def test_what_is_sent_to_all_processes_is_for_the_one_that_reads() -> None:
+    others = set(multiprocessing.active_children())
+    loader = Loader(Numbers(2), 2)
+    batches = handed_out(loader)
+    # One of each, so that both have begun.
+    found = [first_numbers(next(batches)) for _ in range(2)]
+    started = set(multiprocessing.active_children()) - others
+    for process in started:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            os.kill(process.pid or 0, number)
+    assert found + [first_numbers(batch) for batch in batches] == BATCHES
+    assert [first_numbers(batch) for batch in handed_out(loader)] == BATCHES
+    assert set(multiprocessing.active_children()) - others == started
+    del loader, batches
+    assert not set(multiprocessing.active_children()) - others
+
+
 def test_a_process_that_dies_while_nothing_is_asked_of_it_is_an_error_and_another_starts() -> None:
     others = set(multiprocessing.active_children())
     loader = Loader(Numbers(2), 1)
