@@ -80,6 +80,10 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         inner = path.parent / "bundle"
         hint = f" Did you mean {str(inner)!r}, the bundle of the training there?" if (inner / DOCUMENT).exists() else ""
+        # While a training is made longer, what it had come to stands aside.
+        for beside in (path.parent.parent, path.parent):
+            if not hint and (before := sorted(beside.glob("after-*-epochs/bundle/" + DOCUMENT))):
+                hint = f" Did you mean {str(before[-1].parent)!r}, from before the training was made longer?"
         raise UserError(f"{str(path.parent)!r} is no bundle: {path.name}: {error.strerror}.{hint}") from error
 
 
