@@ -10,7 +10,7 @@ from trainers.data.decoding import has_deep_values, look_at
 from trainers.data.findings import DataFindings, Noted, SplitFound
 from trainers.data.folder_listing import Folder
 from trainers.data.folder_sets import FolderSet, Part
-from trainers.data.remarks import Remark, in_subfolders, uneven_shards, without_images
+from trainers.data.remarks import Remark, in_subfolders, masks, uneven_shards, without_images
 from trainers.data.tar_members import name_of
 from trainers.data.unreadable import allowed, most_unreadable, too_many_unreadable
 from trainers.pictures.file_kinds import what_it_is
@@ -84,6 +84,7 @@ def look_at_folder_set(
                 ("unreadable", _unreadable(folder_set, holds_nothing | problems), list(problems)),
                 *without_images(folder_set),
                 *in_subfolders(folder_set),
+                *masks(folder_set),
                 *uneven_shards(folder_set),
                 *further_remarks,
             )

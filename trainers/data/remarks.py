@@ -1,6 +1,7 @@
 """What is to be said of the images of a data set, beside their number: where they lie, and which come twice. Pure."""
 
 import os
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from trainers.data.tar_members import member_of, name_of
 # What a remark is about, what it says, and of which files.
 Remark = tuple[str, str, list[str]]
 
+# The path of a mask without its suffix, and that of the picture it is of.
+_MASK = re.compile(r"(.+?)[ _-]+(?:mask|seg|segmentation|label|labels|gt|groundtruth|trimap|annotation)(?:[ _-]?\d+)?")
 # So many names of folders are listed.
 MOST_NAMES = 3
 
@@ -28,6 +31,19 @@ def in_subfolders(folder_set: FolderSet) -> list[Remark]:
     listed = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
     what = f"images lie in subfolders {listed} of class folders"
     return [("subfolders", what, [file for _, file in deeper])]
+
+
+def masks(folder_set: FolderSet) -> list[Remark]:
+    """That images are named as masks of others that lie beside them, where some are."""
+    found = []
+    for folder in folder_set.folders():
+        stems = {os.path.splitext(file)[0] for file in folder.files}
+        for file in folder.files:
+            of = _MASK.fullmatch(os.path.splitext(file)[0])
+            if of is not None and of[1] in stems:
+                found.append(file)
+    what = "images are named as masks of others beside them: move them out of data.root if they are no pictures"
+    return [("masks", f"{what} of their class", found)]
 
 
 def uneven_shards(folder_set: FolderSet) -> list[Remark]:
