@@ -13,6 +13,7 @@ from PIL import Image
 import nas.search
 from tests.entries.test_search import run
 from tests.support.images import make_images
+from trainers.data.nearby_folders import boxes_in
 
 
 def val_beside_train(root: Path) -> None:
@@ -56,6 +57,13 @@ def nested_classes(root: Path) -> None:
     make_images(root / "dog", ("pug",), count=10)
 
 
+def masks(root: Path) -> None:
+    make_images(root, count=10)
+    for index in range(9):
+        Image.new("L", (24, 20), 20 * index + 40).save(root / "cat" / f"{index}_mask.png")
+    Image.new("L", (24, 20), 250).save(root / "cat" / "a mask.png")
+
+
 def one_broken_link_of_many(root: Path) -> None:
     make_images(root, count=60, size=(2, 2))
     (root / "cat" / "dang.png").symlink_to("/nowhere.png")
@@ -90,6 +98,7 @@ ALONE = [
             nested_classes,
             [r"subfolders +30 +images lie in subfolders lion, lynx, pug of class folders"],
         ),
+        (masks, [r"masks +9 +images are named as masks of others beside them"]),
         (one_broken_link_of_many, [r"train +86 ", r"skipped +1 +broken links, which lead nowhere, such as cat/dang"]),
         (sixteen_bits, [*ALONE, r"read as +2 +16-bit grey, 0 to 65,535 as black to white, such as cat/000\.png"]),
     ],
@@ -290,8 +299,9 @@ def boxes_of_yolo(root: Path) -> str:
     make_images(root / "images", ("train", "val"), count=3)
     boxes(root, "labels/train")
     return (
-        f"or another name. '{root}/labels' has boxes, it seems, in YOLO's format: python trainers/train_detector.py "
-        "trains a detector on them, once they are converted to COCO's format; a search needs one folder a class."
+        f"has 'labels' beside 'images', .* '{root}/labels' has boxes, it seems, in YOLO's format: python "
+        "trainers/train_detector.py trains a detector on them, once they are converted to COCO's format; a search "
+        "needs one folder a class."
     )
 
 
@@ -299,7 +309,7 @@ def boxes_of_yolo_in_each_split(root: Path) -> str:
     for split in ("train", "valid"):
         make_images(root / split, ("images",), count=3)
         boxes(root / split)
-    return f"'{root}/train/labels' holds no images that can be read; .* '{root}/train/labels' has boxes, it seems, in Y"
+    return f"has 'labels' beside 'images', as .* of its name. '{root}/train/labels' has boxes, it seems, in YOLO's"
 
 
 def boxes_of_coco(root: Path) -> str:
@@ -313,7 +323,43 @@ def boxes_of_coco(root: Path) -> str:
 def boxes_of_voc(root: Path) -> str:
     make_images(root, ("JPEGImages",), count=3)
     boxes(root, "Annotations", "0.xml")
-    return "Annotations' holds no images that can be read; .* has boxes, it seems, in Pascal VOC's format"
+    return "has 'Annotations' beside 'JPEGImages', as .* has boxes, it seems, in Pascal VOC's format"
+
+
+def annotations_that_are_pictures(root: Path) -> str:
+    """As of Oxford's pets: pictures of all classes in one folder, and masks of them below another."""
+    make_images(root, ("images",), count=3)
+    make_images(root / "annotations", ("trimaps",), count=3)
+    return f"has 'annotations' beside 'images', as .* If '{root}/images' holds those, give that as data.root; else put"
+
+
+def numbered_parts(root: Path) -> str:
+    make_images(root, ("images_part_1", "images_part_2"), count=3)
+    return "has 'images_part_1', 'images_part_2', which look like the numbered parts of one set of images: expected"
+
+
+def lists_beside_the_classes(root: Path) -> str:
+    """As of Describable Textures: labels/ has lists of files, and images/ the classes."""
+    make_images(root / "images", ("banded", "dotted"), count=3)
+    (root / "labels").mkdir()
+    (root / "labels" / "train1.txt").write_text("banded/banded_0.png\n", encoding="utf-8")
+    assert boxes_in([str(root)]) == ""
+    return f"has 'labels' beside 'images', as .* If '{root}/images' holds those, give that as data.root; else put"
+
+
+def classes_beside_what_is_said_of_them(root: Path) -> str:
+    make_images(root / "Images", ("beagle", "pug"), count=3)
+    (root / "lists_of_dogs").mkdir()
+    (root / "lists_of_dogs" / "all.mat").write_bytes(b"MATLAB")
+    return f"'{root}/lists_of_dogs' holds no images that can be read; .* Did you mean data.root={root}/Images?"
+
+
+def labels_beside_a_flat_split(root: Path) -> str:
+    """As of Tiny ImageNet."""
+    make_images(root / "train", ("n01", "n02"), count=3)
+    make_images(root / "val", ("images",), count=3)
+    (root / "val" / "val_annotations.txt").write_text("0.png\tn01\t0\t0\t1\t1\n", encoding="utf-8")
+    return f"'{root}/val/val_annotations.txt' says which class each is of: data=imagenet reads it, and these as test."
 
 
 def images_beside_a_table(root: Path) -> str:
@@ -538,7 +584,9 @@ def a_split_in_other_case(root: Path) -> str:
         a_test_split_without_classes, a_test_split_of_one_folder, an_empty_validation_split,
         a_validation_split_of_some_classes, a_class_folder_as_root, a_class_folder_of_a_split_as_root,
         splits_in_a_class_beside_images, splits_below_the_classes, folds_of_splits, boxes_of_yolo,
-        boxes_of_yolo_in_each_split, boxes_of_coco, boxes_of_voc, images_beside_a_table, a_damaged_archive,
+        boxes_of_yolo_in_each_split, boxes_of_coco, boxes_of_voc,
+        annotations_that_are_pictures, numbered_parts, lists_beside_the_classes, classes_beside_what_is_said_of_them,
+        labels_beside_a_flat_split, images_beside_a_table, a_damaged_archive,
         an_archive_of_each_class, an_archive_of_a_split, thumbnails_of_the_classes, a_copy_below_a_class,
         a_test_split_below_train, a_number_twice, train_and_validation_together, a_holdout, a_split_of_another_name,
         a_class_in_two_forms_of_letters, two_forms_of_letters_in_one_folder,

@@ -62,12 +62,21 @@ def labelled(root: str, directory: str, images: Sequence[str], classes: Sequence
     return labels, found
 
 
-def _read(root: str, directory: str) -> FlatLabels:
+def label_file(root: str, directory: str) -> str | None:
+    """The file that says the classes of the images in a folder of a data set; None where there is none."""
+    file = _finder(root, directory)
+    of_ground_truth = file(GROUND_TRUTH) if file(CLASS_LIST) else None
+    return file(SOLUTION) or file(ANNOTATIONS) or of_ground_truth
+
+
+def _finder(root: str, directory: str) -> Callable[[str], str | None]:
+    """What finds a file by its name in the places where labels lie."""
     places = [directory, root, *(os.path.join(root, kit) for kit in _KITS)]
+    return lambda name: next((path for place in places if os.path.isfile(path := os.path.join(place, name))), None)
 
-    def file(name: str) -> str | None:
-        return next((path for place in places if os.path.isfile(path := os.path.join(place, name))), None)
 
+def _read(root: str, directory: str) -> FlatLabels:
+    file = _finder(root, directory)
     if solution := file(SOLUTION):
         return FlatLabels((solution,), _solution(solution), _stem)
     if annotations := file(ANNOTATIONS):

@@ -26,6 +26,14 @@ SPLIT_NAMES = {
 _FILLERS = frozenset(("set", "split", "data", "dataset", "folder", "image", "images", "img", "imgs"))
 _GLUED = re.compile(f"({'|'.join(chain.from_iterable(SPLIT_NAMES.values()))})(?:set|data)")
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+# What folders of pictures, and folders of what is said of those, are called in data sets that have one of each.
+_PICTURES = frozenset(("image", "images", "img", "imgs", "jpegimages", "photo", "photos", "picture", "pictures"))
+_SAID_OF_THEM = frozenset(
+    ("annotation", "annotations", "labels", "mask", "masks", "segmentation", "segmentations", "trimap", "trimaps",
+     "groundtruth", "boxes", "bboxes", "attributes", "meta", "metadata", "imdb", "lists")
+)  # fmt: skip
+# What the numbered parts of one set of pictures are called.
+_PARTS = frozenset(("part", "parts", "chunk", "batch", "shard", "piece", "vol", "volume", "disc"))
 # So many pairs of classes that differ little are named.
 _MOST_ALIKE = 3
 # Names that stand for a split only among others like them: tr is Turkish, too.
@@ -43,6 +51,10 @@ class Layout:
     validation: str | None
     test: str | None
     others: tuple[str, ...]
+
+
+class NoClasses(UserError):
+    """Folders hold something other than a class each."""
 
 
 def split_of(name: str) -> str | None:
@@ -76,11 +88,13 @@ def imagenet_layout(root: str, folders: Sequence[str]) -> Layout:
 
 
 def check_class_names(directory: str, classes: Sequence[str]) -> None:
-    """Raises UserError where class folders look like splits, or like one class under several names.
+    """Raises UserError where class folders look like splits, like one class under several names, or like no classes.
 
-    They look like splits where all are named as some, or alike but for a split's name.
+    They look like splits where all are named as some, or alike but for a split's name; like none where one of them
+    holds what is said of the pictures in another, or where all are numbered parts.
     """
     _check_distinct(directory, classes)
+    _check_classes_at_all(directory, classes)
     of_rest: dict[tuple[str, ...], dict[str, str]] = {}
     for name in classes:
         words = _words(name)
@@ -97,6 +111,23 @@ def check_class_names(directory: str, classes: Sequence[str]) -> None:
                 f"data.root: {directory!r} has {_quoted(splits.values())}, which look like splits: expected class "
                 f"folders, alone or in train/, val/ and test/.{_split_remedy(splits, classes)}"
             )
+
+
+def _check_classes_at_all(directory: str, classes: Sequence[str]) -> None:
+    joined = {name: "".join(_words(name)) for name in classes}
+    said = [name for name, word in joined.items() if word in _SAID_OF_THEM]
+    if said and (pictures := next((name for name, word in joined.items() if word in _PICTURES), None)):
+        raise NoClasses(
+            f"data.root: {directory!r} has {_quoted(said)} beside {pictures!r}, as data sets have that say elsewhere "
+            f"what a picture shows: expected one folder a class. If {os.path.join(directory, pictures)!r} holds those, "
+            "give that as data.root; else put the images of each class into a folder of its name."
+        )
+    rest = {tuple(_words(name)) for name in classes}
+    if len(classes) > 1 and len(rest) == 1 and _PARTS & set(*rest) and all(map(re.compile(r"\d").search, classes)):
+        raise UserError(
+            f"data.root: {directory!r} has {_quoted(classes)}, which look like the numbered parts of one set of "
+            "images: expected one folder a class. Put the images of each class into a folder of its name."
+        )
 
 
 def _split_remedy(splits: Mapping[str, str], classes: Sequence[str]) -> str:

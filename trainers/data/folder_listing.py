@@ -9,9 +9,10 @@ from pathlib import Path
 from search_spaces.errors import UserError
 from search_spaces.units import counted
 from trainers.data.findings import NOT_READ, Noted
-from trainers.data.flat_labels import labelled
+from trainers.data.flat_labels import label_file, labelled
 from trainers.data.folder_layout import (
     Layout,
+    NoClasses,
     SplitInClass,
     check_class_names,
     check_no_mixture,
@@ -82,7 +83,10 @@ def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
     scan = Scan(Skipped(root))
     # Of ImageNet what is no split is no part.
     names = scan.folders(root, all_matter=not imagenet)
-    layout = (imagenet_layout if imagenet else folder_layout)(root, names)
+    try:
+        layout = (imagenet_layout if imagenet else folder_layout)(root, names)
+    except NoClasses as error:
+        raise UserError(f"{error}{boxes_in([root])}") from None
     if layout.train is None:
         directories, classes = {"": root}, {"": names}
     else:
@@ -229,7 +233,8 @@ def _no_images(path: str, skipped: Counter[str], classes: Sequence[str]) -> User
     # Where a folder beside it holds train/, that is the data set.
     above = os.path.dirname(path)
     beside = [os.path.join(above, name) for name in classes]
-    meant = next((other for other in beside if "train" in map(split_of, folders_in(other))), None)
+    splits = next((other for other in beside if "train" in map(split_of, folders_in(other))), None)
+    meant = splits or next((other for other in beside if can_be_read(other)), None)
     if meant is not None and (not can_be_read(meant) or others_with_pictures(above, meant)):
         meant = None
     boxes = boxes_in([above]) if {name.casefold() for name in classes} & _IMAGES else ""
@@ -241,7 +246,10 @@ def _no_images(path: str, skipped: Counter[str], classes: Sequence[str]) -> User
 
 def _check_classes(scan: Scan, split: str, directory: str, classes: Sequence[str], of_training: Sequence[str]) -> None:
     """Raises UserError where a folder has not the classes of a data set, or of a split."""
-    check_class_names(directory, classes)
+    try:
+        check_class_names(directory, classes)
+    except NoClasses as error:
+        raise UserError(f"{error}{boxes_in([directory])}") from None
     # Of those of training some may be lacking, which is said by their names.
     if len(classes) >= 2 or (split in _EVALUATED and set(classes) & set(of_training)):
         return
@@ -267,6 +275,7 @@ def _check_classes(scan: Scan, split: str, directory: str, classes: Sequence[str
             hint = boxes
         elif split in _EVALUATED:
             hint = f" It lacks the classes to train on: move {directory!r} out of data.root."
+            hint = _hint_of_labels(directory) or hint
     found = counted(len(classes), "class folder")
     raise UserError(f"data.root: {directory!r} has {found}: expected at least two.{hint}")
 
@@ -275,9 +284,18 @@ def _hint_of_loose(split: str, directory: str) -> str:
     tables = tables_in([directory, os.path.dirname(directory)] if split else [directory])
     named = f" {tables[0]!r} may say which class each is of, and is not read." if tables else ""
     if split in _EVALUATED:
-        return f": their classes are not known.{named} Move {directory!r} out of data.root."
+        labels = _hint_of_labels(directory)
+        return f".{labels}" if labels else f": their classes are not known.{named} Move {directory!r} out of data.root."
     meant = root_above(directory) if split == "" else None
     return f".{did_you_mean(meant)}" if meant else f": put those of each class into a folder of its name.{named}"
+
+
+def _hint_of_labels(split: str) -> str:
+    """Where a file says the classes of the images of a split as it does for ImageNet, how that is read."""
+    found = label_file(os.path.dirname(split), split)
+    return (
+        "" if found is None else f" {found!r} says which class each is of: data=imagenet reads it, and these as test."
+    )
 
 
 def _hint_of_nothing(split: str, directory: str) -> str:

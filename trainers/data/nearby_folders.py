@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -134,14 +135,17 @@ def no_directory(root: str) -> str:
 
 def holds_picture(directory: str) -> bool:
     """Whether one of the first files in a folder, or in those below it, is named as a picture."""
-    return any(suffix_of(name) in readable_suffixes() for name in islice(_files_below(directory), 10 * MOST_LOOKED_AT))
+    return any(
+        suffix_of(os.path.basename(path)) in readable_suffixes()
+        for path in islice(_paths_below(directory), 10 * MOST_LOOKED_AT)
+    )
 
 
-def _files_below(directory: str) -> Iterator[str]:
-    """The names of the files in a directory and in the first of the folders below it; hidden folders are none."""
-    for _, folders, files in islice(os.walk(directory), MOST_LOOKED_AT):
+def _paths_below(directory: str) -> Iterator[str]:
+    """The files in a directory and in the first of the folders below it; hidden folders are none."""
+    for folder, folders, files in islice(os.walk(directory), MOST_LOOKED_AT):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from files
+        yield from (os.path.join(folder, name) for name in files)
 
 
 def boxes_in(directories: Sequence[str]) -> str:
@@ -149,7 +153,7 @@ def boxes_in(directories: Sequence[str]) -> str:
     for directory in directories:
         names = {name.casefold(): name for name in folders_in(directory)}
         for name, suffix, kind in _BOXES:
-            if name in names and _has_suffix(os.path.join(directory, names[name]), suffix):
+            if name in names and _has_boxes(os.path.join(directory, names[name]), suffix):
                 return _detector(os.path.join(directory, names[name]), kind)
         if os.path.isfile(file := os.path.join(directory, "_annotations.coco.json")):
             return _detector(file, "COCO")
@@ -168,8 +172,20 @@ def _detector(path: str, kind: str) -> str:
     )
 
 
-def _has_suffix(directory: str, suffix: str) -> bool:
-    return any(suffix_of(name) == suffix for name in islice(_files_below(directory), MOST_LOOKED_AT))
+def _has_boxes(directory: str, suffix: str) -> bool:
+    """Whether the first files below a directory have this suffix and, being text, hold numbers."""
+    looked_at = islice(_paths_below(directory), MOST_LOOKED_AT)
+    paths = [path for path in looked_at if suffix_of(os.path.basename(path)) == suffix]
+    return bool(paths) and (suffix != ".txt" or all(map(_is_numbers, paths)))
+
+
+def _is_numbers(path: str) -> bool:
+    """Whether the first line of a text is numbers, or there is none, as where a picture shows nothing."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return all(re.fullmatch(r"-?[\d.]+(e-?\d+)?", word) for word in file.readline(1000).split())
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def tables_in(directories: Sequence[str]) -> list[str]:
