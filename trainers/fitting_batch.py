@@ -76,7 +76,7 @@ def _fits(
     step = dataclasses.replace(recipe, **one_step, augment="none", policy="none", first_image_size=0)
     try:
         weights = _step(make_model(architecture, summary, 0), data, step, device)
-        # Several processes keep the gradients twice, in the buckets that they send.
+        # Room for a second copy of the gradients: those of several processes lie in buckets, which are larger.
         return not on_gpu or torch.cuda.max_memory_reserved(device) + weights <= SHARE_OF_MEMORY * free
     except torch.cuda.OutOfMemoryError:
         return False

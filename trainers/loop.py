@@ -123,7 +123,8 @@ class Training:
         in_groups = self._layout.micro_batch == self._layout.norm_batch < self._layout.batch_size
         self._exact = ExactGradients(self._model) if in_groups and self.device.type == "cpu" else None
         parallel = self._world_size > 1 and self._exact is None
-        self._parallel = DistributedDataParallel(self._model) if parallel else None
+        # Gradients lie in the buckets that are sent, instead of being copied there and back.
+        self._parallel = DistributedDataParallel(self._model, gradient_as_bucket_view=True) if parallel else None
         self._compilation = compilation
         self._network = compiled(self._model if self._parallel is None else self._parallel, compilation)
         self._optimizer = make_optimizer(self._model, recipe)
