@@ -143,9 +143,9 @@ def check_mlflow(directory: Path, name: str) -> None:
         assert sorted(entry.step for entry in history) == [result.epoch for result in record.epochs]
 
 
-def test_a_search_that_is_killed_twice_ends_as_if_undisturbed(tmp_path: Path) -> None:
-    # Ray takes up to a minute to see that one of its own processes is gone. This seed draws a driver, then a worker.
-    assert kill_in_searches(tmp_path, 2, seed=1, trials=3, victims=("driver", "worker")).total() == 2
+def test_a_search_whose_driver_is_killed_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    # Workers are killed in test_worker_deaths.py. Ray takes up to a minute to see that one of its processes is gone.
+    assert kill_in_searches(tmp_path, 1, seed=1, trials=2, victims=("driver",)).total() == 1
 
 
 @pytest.mark.slow
