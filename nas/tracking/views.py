@@ -111,12 +111,19 @@ def links(experiment_id: str, run_id: str, search_id: str) -> str:
 
 
 def experiment_note(held: str, experiment_id: str, name: str, search_links: str) -> str:
-    """The note of an experiment with the links of a search or a comparison first; others and a person's words stay."""
+    """The note of an experiment with the links of a search or a comparison first; others and a person's words stay.
+
+    MLflow shows the first line until somebody unfolds the note: the latest search and the latest comparison share it.
+    """
     line = f"{search_links} of {name}"
     # Comparisons are in an experiment of their own.
-    ours = (f"[Front](#/experiments/{experiment_id}/", "[Fronts compared](#/experiments/")
-    lines = held.splitlines()
+    comparison = "[Fronts compared](#/experiments/"
+    ours = (f"[Front](#/experiments/{experiment_id}/", comparison)
+    lines = held.replace(f" · {comparison}", f"\n{comparison}").splitlines()
     others = [text for text in lines if text.startswith(ours) and not text.startswith(search_links)]
     words = "\n".join(text for text in lines if not text.startswith(ours)).strip()
-    noted = [text for written in (line, *others[: SEARCHES_NOTED - 1]) for text in (written, "")]
+    written = [line, *others[: SEARCHES_NOTED - 1]]
+    latest = [next((text for text in written if text.startswith(kind)), None) for kind in ours]
+    first = " · ".join(text for text in latest if text is not None)
+    noted = [text for shown in (first, *(text for text in written if text not in latest)) for text in (shown, "")]
     return "\n".join([*noted, words]).strip()

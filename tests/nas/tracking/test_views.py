@@ -1,7 +1,7 @@
 """Links and notes that lead to a search in the MLflow UI."""
 
 from nas.tracking.saved_view import TAG_PREFIX
-from nas.tracking.views import experiment_note, front_path, links, view_tags
+from nas.tracking.views import compared_links, experiment_note, front_path, links, view_tags
 
 
 def test_the_links_lead_to_the_views_that_the_tags_hold() -> None:
@@ -21,6 +21,21 @@ def test_the_latest_search_stands_first_in_the_note_and_once() -> None:
     note = experiment_note(note, "7", "one", first)
     assert note.splitlines() == [f"{first} of one", "", f"{second} of two"]
     assert experiment_note(note, "7", "one", first) == note
+
+
+def test_the_latest_search_and_the_latest_comparison_share_the_line_that_is_shown() -> None:
+    one, two = links("7", "run1", "a"), links("7", "run2", "b")
+    compared, again = (compared_links("8", "run", key, "page.html") for key in ("ab", "ba"))
+    note = experiment_note(experiment_note("A word.", "7", "one", one), "7", "one · two", compared)
+    assert note.splitlines() == [f"{one} of one · {compared} of one · two", "", "A word."]
+    note = experiment_note(note, "7", "two", two)
+    assert note.splitlines() == [f"{two} of two · {compared} of one · two", "", f"{one} of one", "", "A word."]
+    note = experiment_note(note, "7", "two · one", again)
+    shown, _, older, _, earlier, *_ = note.splitlines()
+    assert (shown, older, earlier) == (
+        f"{two} of two · {again} of two · one", f"{compared} of one · two", f"{one} of one",
+    )  # fmt: skip
+    assert experiment_note(note, "7", "two · one", again) == note
 
 
 def test_what_a_person_wrote_stays() -> None:
