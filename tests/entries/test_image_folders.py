@@ -309,7 +309,7 @@ def boxes_of_yolo_in_each_split(root: Path) -> str:
     for split in ("train", "valid"):
         make_images(root / split, ("images",), count=3)
         boxes(root / split)
-    return f"has 'labels' beside 'images', as .* of its name. '{root}/train/labels' has boxes, it seems, in YOLO's"
+    return f"has 'labels' beside 'images', .* If 'labels' are classes, .* '{root}/train/labels' has boxes, it seems"
 
 
 def boxes_of_coco(root: Path) -> str:

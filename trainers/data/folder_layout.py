@@ -120,13 +120,16 @@ def _check_classes_at_all(directory: str, classes: Sequence[str]) -> None:
         raise NoClasses(
             f"data.root: {directory!r} has {_quoted(said)} beside {pictures!r}, as data sets have that say elsewhere "
             f"what a picture shows: expected one folder a class. If {os.path.join(directory, pictures)!r} holds those, "
-            "give that as data.root; else put the images of each class into a folder of its name."
+            "give that as data.root; else put the images of each class into a folder of its name. If "
+            f"{_quoted(said)} are classes, rename them, as class-{said[0]}."
         )
     rest = {tuple(_words(name)) for name in classes}
-    if len(classes) > 1 and len(rest) == 1 and _PARTS & set(*rest) and all(map(re.compile(r"\d").search, classes)):
+    numbered = len(classes) > 1 and all(map(re.compile(r"\d").search, classes))
+    if numbered and len(rest) == 1 and _PARTS & set(*rest) and "class" not in set(*rest):
         raise UserError(
             f"data.root: {directory!r} has {_quoted(classes)}, which look like the numbered parts of one set of "
-            "images: expected one folder a class. Put the images of each class into a folder of its name."
+            "images: expected one folder a class. Put the images of each class into a folder of its name. If these are "
+            f"classes, rename them, as class-{min(classes)}."
         )
 
 

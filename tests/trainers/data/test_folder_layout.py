@@ -74,6 +74,15 @@ def test_a_class_may_be_called_like_a_split_below_a_split() -> None:
         check_class_names("r/train", ["test", "train"])
 
 
+def test_what_looks_like_no_class_may_be_called_one() -> None:
+    for looks_otherwise in (["part_1", "part_2"], ["images", "masks"]):
+        with pytest.raises(UserError, match=re.escape("rename them, as class-")):
+            check_class_names("r", looks_otherwise)
+        check_class_names("r", [f"class-{name}" for name in looks_otherwise])
+    for classes in (["part a", "part b"], ["masks", "no masks"], ["wheel_part_1", "door_part_2"]):
+        check_class_names("r", classes)
+
+
 def test_splits_inside_of_classes_are_refused() -> None:
     check_class_folder("r/cat", ["2019", "tests of 2020"])
     with pytest.raises(UserError, match=r"class folder 'r/cat' holds 'val', which names a split: .* another name\.$"):
