@@ -4,11 +4,9 @@ One of attention alone as small as the others does not reach that: `trainers/rec
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from search_spaces.architecture import Architecture, Attention, Convolution
 from tests.support.bundles import provenance
@@ -27,14 +25,6 @@ NETWORKS = {
     "hybrid": (Architecture("convolution", 8, (CONVOLUTION, CONVOLUTION, ATTENTION, ATTENTION)), "digits"),
     "attention": (Architecture("attention", 16, ((Attention(3, 4, "relative"),),) * 4), "digits_muon"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

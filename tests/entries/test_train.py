@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,15 +40,6 @@ SCRIPT = str(ROOT / "trainers" / "train.py")
 RECIPE = dataclasses.replace(tiny_training.RECIPE, epochs=2)
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 BUNDLE = Bundle(TINY, RECIPE, DATA, check_data(DATA), provenance(trial=42))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks gain nothing from threads, and lose much where other programs want the same cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -21,14 +19,6 @@ from trainers.train import main as train
 
 # The front of that search is trials 1, 0 and 3; trial 0 is its one anchor, and the weights of trial 2 are gone.
 QUICK = ("recipe.epochs=1", "recipe.warmup_epochs=0", "recipe.batch_size=256", "data.image_size=8", "--device", "cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

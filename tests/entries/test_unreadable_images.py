@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support.bundles import provenance
 from tests.support.images import folder_config, make_images
@@ -16,14 +14,6 @@ from trainers.bundle.files import write_bundle
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
 from trainers.train import main
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_images_that_cannot_be_read_are_counted_and_evaluations_do_without(

@@ -1,15 +1,5 @@
 """Settings of the tests of trainers."""
 
-from collections.abc import Iterator
+from tests.support.one_thread import one_thread
 
-import pytest
-import torch
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks gain nothing from threads, and lose much where other programs want the same cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+__all__ = ["one_thread"]
