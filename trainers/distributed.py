@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -21,11 +21,17 @@ LONGEST_MEETING_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process's number among all, and the device that it computes on."""
+    """This process's number among all, and the device that it computes on.
+
+    `group` is held so that it outlives DistributedDataParallel, whose reducer drops its own hold with Python's lock
+    taken. Were that the last, it would wait for gloo's threads, and those may wait for the lock: to let go of the
+    Python context in which the last gradients were sent.
+    """
 
     rank: int
     world_size: int
     device: torch.device
+    group: torch.distributed.ProcessGroup | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_first(self) -> bool:
@@ -114,6 +120,7 @@ def _joined(rank: int, world_size: int, device: torch.device, store: Callable[[]
         # Objects and the CPU go through gloo, tensors on GPUs through NCCL.
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         torch.distributed.init_process_group(backend, store=store(), rank=rank, world_size=world_size)
+        return Processes(rank, world_size, device, torch.distributed.group.WORLD)
     return Processes(rank, world_size, device)
 
 

@@ -1,7 +1,5 @@
 """The kernels as operators: what compiles, exports, counts or trains in parallel holds them, not the reference."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +11,9 @@ from search_spaces.attention import dispatch
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.resnet import build
 from tests.support.attention import random_inputs
+from tests.support.process_group import process_group
+
+__all__ = ["process_group"]
 
 numba_attention = torch.ops.local_attention.numba.default
 ENCODINGS: tuple[PositionalEncoding, ...] = ("none", "relative", "relative_only")
@@ -109,16 +110,12 @@ def test_a_whole_network_is_one_graph_and_is_exported() -> None:
     torch.testing.assert_close(program.module()(images), network(images))
 
 
-def test_trains_in_parallel(tmp_path: Path) -> None:
+def test_trains_in_parallel(process_group: None) -> None:
     model = layers("relative")
     images = torch.randn(4, 8, 7, 6)
     expected = output_and_gradients(model, images)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
-        parallel = DistributedDataParallel(torch.compile(model, backend="aot_eager", fullgraph=True))
-        parallel(images).square().sum().backward()
-    finally:
-        torch.distributed.destroy_process_group()
+    parallel = DistributedDataParallel(torch.compile(model, backend="aot_eager", fullgraph=True))
+    parallel(images).square().sum().backward()
     for parameter, right in zip(model.parameters(), expected[2:], strict=True):
         torch.testing.assert_close(parameter.grad, right, rtol=1e-3, atol=1e-3)
 

@@ -1,8 +1,6 @@
 """A network whose attention the Triton kernels compute, as it is trained: in halves, channels last, by several
 processes, exported; on a GPU also compiled, in CUDA graphs, and on another device than the current one."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,6 +10,9 @@ from search_spaces.architecture import Architecture, Attention, Convolution
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.attention.stem import AttentionStem
 from search_spaces.resnet import build, written_out
+from tests.support.process_group import process_group
+
+__all__ = ["process_group"]
 
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
@@ -57,16 +58,11 @@ def test_trains_as_in_plain_torch_channels_last(precision: torch.dtype | None) -
 
 
 @needs_interpreter
-def test_trains_in_parallel(tmp_path: Path) -> None:
+def test_trains_in_parallel(process_group: None) -> None:
     images = torch.randn(2, 3, 8, 8)
     model = network()
     expected = trained(model, images)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
-        parallel = DistributedDataParallel(model)
-        check(trained(parallel, images), expected, 1e-6)
-    finally:
-        torch.distributed.destroy_process_group()
+    check(trained(DistributedDataParallel(model), images), expected, 1e-6)
 
 
 @needs_interpreter
