@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.support.bundles import provenance
+from tests.support.said_at_the_end import said_at_the_end
 from tests.support.shards import write_shards
 from tests.support.tiny_training import DATA, RECIPE, TINY
 from trainers.bundle.contents import Bundle
@@ -56,10 +56,8 @@ def undisturbed(bundle: Path) -> Path:
 def started(launcher: list[str], bundle: Path, out: Path) -> "subprocess.Popen[str]":
     """A training that checkpoints each step, by which it is seen how far it is."""
     command = [*launcher, SCRIPT, str(bundle), *SETTINGS, "--out", str(out), "recipe.checkpoint_minutes=0"]
-    # Tests that a script runs in the background have SIGINT ignored, and so would their child.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed)
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
 
 
 def wait_for_a_step(process: "subprocess.Popen[str]", out: Path, what: object) -> None:
@@ -114,7 +112,7 @@ def test_a_signal_at_any_step_changes_nothing_of_the_weights(
     assert process.returncode == code, errors
     if number != signal.SIGKILL:
         command = f"python {SCRIPT} {bundle} {' '.join(SETTINGS)} --out {out} recipe.checkpoint_minutes=0"
-        assert errors.strip() == f"interrupted; to go on: {command}"
+        assert said_at_the_end(errors) == [f"interrupted; to go on: {command}"]
     assert "step" in newest_name(out)
     go_on(bundle, out)
     assert "resumes  after epoch 1, and" in capsys.readouterr().out
@@ -214,8 +212,8 @@ def test_a_full_disk_names_the_file_and_the_command(bundle: Path, tmp_path: Path
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert errors.count("\n") == 1 and str(out / "checkpoints") in errors
-    assert f"to go on: python {SCRIPT} {bundle}" in errors
+    [said] = said_at_the_end(errors)
+    assert str(out / "checkpoints") in said and f"to go on: python {SCRIPT} {bundle}" in said
 
 
 def test_a_finished_training_is_not_made_longer_by_accident(

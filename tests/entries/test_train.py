@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from PIL import Image
 
 from tests.support import tiny_training
 from tests.support.bundles import provenance
+from tests.support.said_at_the_end import said_at_the_end
 from tests.support.tiny_training import DATA, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
@@ -174,9 +174,7 @@ def interrupted(bundle: Path, out: Path, number: signal.Signals, *arguments: str
     """Sends the signal after the first epoch's line; returns the exit code and what went to stderr."""
     command = [sys.executable, SCRIPT, str(bundle), "--out", str(out), *arguments]
     pipe = subprocess.PIPE
-    # Tests that a script runs in the background have SIGINT ignored, and so would their child.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("epoch"):
@@ -205,7 +203,8 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert not (out / "result.json").exists()
     if number == signal.SIGINT:
         assert code == 130
-        assert errors.strip() == f"interrupted; to go on: python {SCRIPT} {bundle} --out '{out}' {EPOCHS}"
+        said = f"interrupted; to go on: python {SCRIPT} {bundle} --out '{out}' {EPOCHS}"
+        assert said_at_the_end(errors) == [said]
     assert main([str(bundle), EPOCHS, "--out", str(out)]) == 0
     assert "resumes  after epoch" in capsys.readouterr().out
     assert_same_weights(undisturbed, out)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -54,11 +53,9 @@ def by_torchrun(bundle: Path) -> dict[str, torch.Tensor]:
 
 def started(bundle: Path, out: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, str(ROOT / "nas" / "train_on_ray.py"), str(bundle), "--processes", "2", *ON_CPU]
-    # Tests that a script runs in the background have SIGINT ignored, and so would their child.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(
         [*command, "--out", str(out), "recipe.checkpoint_minutes=0"],
-        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed,
+        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
