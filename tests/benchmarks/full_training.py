@@ -1,16 +1,15 @@
-"""The throughput of a full training beside the loop of torchvision's reference, on JPEG files, in one run.
+"""The throughput of a full training beside the loops of torchvision's reference and of timm, on JPEG files, in one run.
 
     python -m tests.benchmarks.full_training [--sizes 64 224] [--model resnet26] [--width 0.25] [--rounds 3]
 
-The images are made for the run: noise of several scales, 10 classes, JPEG files of 320×256 pixels. Both loops train
+The images are made for the run: noise of several scales, 10 classes, JPEG files of 320×256 pixels. All loops train
 the same network, at the same precision, on the same number of threads and loader processes, with random resized crops
-and flips, label smoothing and Nesterov momentum. The peer is a faithful plain loop and not torchvision's own file,
-which its package does not install: `ImageFolder`, the transforms of references/classification/train.py on PIL images, a
-`DataLoader`, and a step that reads its loss and its accuracy for the log, as that one does. Each loop has a process of
-its own, since how a process allocates memory is part of it; rounds of an epoch alternate between the two, and the first
-round of each is a warm-up. Printed are medians of images a second, what share of its time each loop waited for images,
-and the CPU time of the training process for an image, which other work on the machine leaves alone; then, of ours, what
-the parts of all that take of an image's CPU time, wherever they run.
+and flips, label smoothing and Nesterov momentum. The peers are faithful plain loops; tests.benchmarks.training_loops
+says of what. Each loop has a process of its own, since how a process allocates memory is part of it; rounds of an epoch
+alternate between them, and the first round of each is a warm-up. Printed are medians of images a second, by what factor
+ours are more, what share of its time each loop waited for images, and the CPU time of the training process for an
+image, which other work on the machine leaves alone; then, of ours, what the parts of all that take of an image's CPU
+time, wherever they run.
 """
 
 import argparse
@@ -23,57 +22,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader
 
-from search_spaces.paper_models import ARCHITECTURES, architecture_named
-from search_spaces.resnet import build
-from trainers.batch_layout import layout_of
+from search_spaces.paper_models import ARCHITECTURES
+from tests.benchmarks.training_loops import LOOPS, Task
 from trainers.data.augmentation import Augmentation
-from trainers.data.config import DATA_DEFAULTS, DataConfig
+from trainers.data.config import DATA_DEFAULTS
 from trainers.data.datasets import check_data, load_train_validation
 from trainers.data.decoding import read_image
 from trainers.data.image_folders import FolderImages, _augmented, _collate
-from trainers.data.normalisation import FOLDER_MEAN, FOLDER_STD
 from trainers.data.torchvision_import import torchvision
 from trainers.exact_sums import ExactGradients
 from trainers.freed_memory import keep_freed_memory
 from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.optimizer import make_optimizer, update_average
-from trainers.recipe import Recipe
-from trainers.schedule import open_norm_batch
 
 CLASSES = 10
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What both loops train."""
-
-    model: str
-    width: float
-    precision: str
-    threads: int
-    data: DataConfig
-
-    @property
-    def network(self) -> Any:
-        named = architecture_named(self.model)
-        return replace(named, base_channels=round(named.base_channels * self.width))
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe(
-            epochs=1000, batch_size=32, learning_rate=0.05, momentum=0.9, weight_decay=1e-4, label_smoothing=0.1,
-            warmup_epochs=0, ema_decay=0.0, augment="resized_crop", precision=self.precision,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +56,7 @@ class Measured:
     cpu_ms: float
 
 
-def write_images(root: Path, count: int) -> None:
+def write_images(directory: Path, count: int) -> None:
     """Writes `count` JPEG files of noise at several scales, which are as large as photographs are, over the classes."""
     random = np.random.default_rng(0)
     for number in range(count):
@@ -95,116 +65,49 @@ def write_images(root: Path, count: int) -> None:
             small = random.random((side, side, 3)) * 255 / 3
             scaled = [Image.fromarray(small[:, :, c].astype(np.float32)).resize((320, 256)) for c in range(3)]
             picture += np.stack([np.asarray(channel) for channel in scaled], axis=2)
-        directory = root / "train" / f"class{number % CLASSES}"
-        directory.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(directory / f"{number:05d}.jpg", quality=90)
+        file = directory / f"class{number % CLASSES}" / f"{number:05d}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(file, quality=90)
 
 
-class Ours:
-    """The loop of the full training, an epoch at a time."""
-
-    def __init__(self, task: Task) -> None:
-        keep_freed_memory(CPU)
-        train, validation = load_train_validation(task.data, keeps_in_memory=True)
-        network = seeded_model(task.network, check_data(task.data), 0)
-        self._recipe = task.recipe
-        groups = open_norm_batch(self._recipe.batch_size, task.data.image_size)
-        layout = layout_of(self._recipe.batch_size, len(train), 1, groups, groups)
-        self._training = Training(network, train, validation, self._recipe, seed=0, device="cpu", layout=layout)
-        self._epoch = 0
-
-    def epoch(self) -> tuple[int, float]:
-        """The images of an epoch, without its validation, which the peer does not have, and the seconds waited."""
-        training = self._training
-        waited = training.waited_seconds
-        self._epoch += 1
-        training._train_epoch(self._epoch, training._batches.epoch(self._epoch, 0), lambda: None)
-        training.step = 0
-        return training.steps_per_epoch * self._recipe.batch_size, training.waited_seconds - waited
-
-
-class Reference:
-    """The loop of torchvision's reference, an epoch at a time."""
-
-    def __init__(self, task: Task) -> None:
-        recipe, size = task.recipe, task.data.image_size
-        transforms = torchvision().transforms
-        torch.manual_seed(0)
-        self._network = build(task.network, image_size=size, classes=CLASSES)
-        steps = [
-            transforms.RandomResizedCrop(size),
-            transforms.RandomHorizontalFlip(),
-            transforms.PILToTensor(),
-            transforms.ConvertImageDtype(torch.float),
-            transforms.Normalize(FOLDER_MEAN, FOLDER_STD),
-        ]
-        folder = torchvision().datasets.ImageFolder(f"{task.data.root}/train", transforms.Compose(steps))
-        self._loader = DataLoader(
-            folder, batch_size=recipe.batch_size, shuffle=True, num_workers=task.data.loader_workers, drop_last=True
-        )
-        self._criterion = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-        self._optimizer = torch.optim.SGD(
-            self._network.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay, nesterov=True,
-        )  # fmt: skip
-        self._halves = recipe.precision == "bfloat16"
-
-    def epoch(self) -> tuple[int, float]:
-        """The images of an epoch, and the seconds waited for them."""
-        self._network.train()
-        waited, images = 0.0, 0
-        asked = time.perf_counter()
-        for pixels, labels in self._loader:
-            waited += time.perf_counter() - asked
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._halves):
-                logits = self._network(pixels)
-                loss = self._criterion(logits, labels)
-            self._optimizer.zero_grad()
-            loss.backward()
-            self._optimizer.step()
-            # What the reference writes into its log of each step.
-            (logits.argmax(1) == labels).float().mean().item()
-            loss.item()
-            images += len(labels)
-            asked = time.perf_counter()
-        return images, waited
-
-
-def serve_epochs(loop: type[Ours] | type[Reference], task: Task, connection: Connection) -> None:
-    """Trains an epoch for each message that comes, and answers with what was measured; until None comes."""
+def serve_epochs(name: str, task: Task, connection: Connection) -> None:
+    """Trains an epoch by a loop for each message that comes, and answers with what was measured; until None comes."""
     multiprocessing.set_start_method("fork", force=True)  # Of loader processes, as where nobody has set it.
     torch.set_num_threads(task.threads)
-    trained = loop(task)
+    epoch = LOOPS[name](task)
     while connection.recv() is not None:
         start, cpu_start = time.perf_counter(), time.process_time()
-        images, waited = trained.epoch()
+        trained = epoch()
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-        connection.send(Measured(images / seconds, waited / seconds, 1e3 * cpu / images))
+        connection.send(
+            Measured(trained.images / seconds, trained.waited_seconds / seconds, 1e3 * cpu / trained.images)
+        )
 
 
-def measured_in_turn(task: Task, rounds: int) -> tuple[Measured, Measured]:
-    """The medians of ours and of the reference over so many rounds after a first one."""
+def measured_in_turn(task: Task, rounds: int) -> dict[str, Measured]:
+    """The medians of each loop over so many rounds after a first one."""
     context = multiprocessing.get_context("spawn")
-    ends, processes = [], []
-    for loop in (Ours, Reference):
-        here, there = context.Pipe()
-        processes.append(context.Process(target=serve_epochs, args=(loop, task, there)))
+    ends: dict[str, Connection] = {}
+    processes = []
+    for name in LOOPS:
+        ends[name], there = context.Pipe()
+        processes.append(context.Process(target=serve_epochs, args=(name, task, there)))
         processes[-1].start()
         there.close()
-        ends.append(here)
-    found: list[list[Measured]] = [[], []]
+    found: dict[str, list[Measured]] = {name: [] for name in LOOPS}
     for _ in range(rounds + 1):
-        for end, results in zip(ends, found, strict=True):
+        for name, end in ends.items():
             end.send("an epoch")
-            results.append(end.recv())
-    for end, process in zip(ends, processes, strict=True):
+            found[name].append(end.recv())
+    for end in ends.values():
         end.send(None)
+    for process in processes:
         process.join()
-    ours, reference = (
-        Measured(*(statistics.median(getattr(each, name) for each in results[1:]) for name in Measured.__slots__))
-        for results in found
-    )
-    return ours, reference
+    return {name: _median(results[1:]) for name, results in found.items()}
+
+
+def _median(results: list[Measured]) -> Measured:
+    return Measured(*(statistics.median(getattr(each, field) for each in results) for field in Measured.__slots__))
 
 
 def cpu_ms(work: Callable[[], object], images: int, times: int = 3) -> float:
@@ -285,40 +188,40 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="torch's threads (default: 1)")
     parser.add_argument("--workers", type=int, default=1, help="loader processes of each (default: 1)")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--ema-decay", type=float, default=0.0, help="of averaged weights (default: 0, none)")
+    parser.add_argument("--no-parts", action="store_true", help="leave out the parts of an image's time")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
-        write_images(Path(root), arguments.images)
-        data = replace(
-            DATA_DEFAULTS["image_folder"], root=root, validation_fraction=0.1, loader_workers=arguments.workers
-        )
+        write_images(Path(root) / "train", arguments.images)
+        write_images(Path(root) / "val", CLASSES)
+        data = replace(DATA_DEFAULTS["image_folder"], root=root, loader_workers=arguments.workers)
         tasks = [
             Task(
-                arguments.model, arguments.width, arguments.precision, arguments.threads, replace(data, image_size=size)
+                arguments.model, arguments.width, arguments.precision, arguments.threads,
+                replace(data, image_size=size), arguments.ema_decay,
             )
             for size in arguments.sizes
-        ]
+        ]  # fmt: skip
         print(
             f"{tasks[0].network.label}, batch {tasks[0].recipe.batch_size}, {arguments.precision}, {arguments.threads} "
             f"threads, {arguments.workers} loader processes, {arguments.images} JPEG files of 320×256 pixels"
         )
-        print("pixels    ours: images/s  waiting  CPU ms    reference: images/s  waiting  CPU ms    ours / reference")
+        print("pixels  loop         images/s  ours / its  waiting  CPU ms")
         for task in tasks:
-            ours, reference = measured_in_turn(task, arguments.rounds)
-            print(
-                f"{task.data.image_size:>6}    {_columns(ours, 14)}    {_columns(reference, 19)}"
-                f"    {ours.images_per_second / reference.images_per_second:>16.2f}",
-                flush=True,
-            )
+            found = measured_in_turn(task, arguments.rounds)
+            for name, measured in found.items():
+                ratio = found["ours"].images_per_second / measured.images_per_second
+                print(
+                    f"{task.data.image_size:>6}  {name:<12} {measured.images_per_second:>8.1f}  {ratio:>10.2f}  "
+                    f"{measured.waiting:>7.0%}  {measured.cpu_ms:>6.2f}",
+                    flush=True,
+                )
         keep_freed_memory(CPU)
-        for task in tasks:
+        for task in () if arguments.no_parts else tasks:
             print(f"{task.data.image_size} pixels, the parts of ours, in ms of CPU time for an image")
             for name, taken in parts_of_an_image(task).items():
                 print(f"  {name:<44} {taken:>8.3f}", flush=True)
     return 0
-
-
-def _columns(found: Measured, width: int) -> str:
-    return f"{found.images_per_second:>{width}.1f}  {found.waiting:>7.0%}  {found.cpu_ms:>6.2f}"
 
 
 if __name__ == "__main__":
