@@ -36,8 +36,8 @@ from trainers.full.beginning import begun, is_first_process
 from trainers.stopping import StopSignals
 
 if TYPE_CHECKING:
+    from trainers.detection.plan import DetectorPlan
     from trainers.detection.settings import Backbone, DetectorSettings
-    from trainers.detection.training import DetectorPlan
 
 # What is imported above is light: --help answers at once, and Ctrl-C finds a handler while torch is being imported.
 
@@ -69,7 +69,10 @@ Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). 
 end it after the next step, checkpointed, and the same command goes on. The output directory ends up with
 result.json (COCO's twelve numbers), precisions.csv (those of each class), history.csv, whose val_accuracy
 is the mean average precision, and the detector (detector/), which trainers/predict.py asks what is on
-pictures."""
+pictures.
+
+--longer recipe.epochs=N goes on, from where it is, with a training that was begun for fewer epochs, ended or
+not: its learning rate rises to that of N epochs there. What it had come to is put aside, in after-M-epochs/."""
 
 
 def main(arguments: list[str]) -> int:
@@ -116,6 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", metavar="DIR", type=path, help="output directory (default: BUNDLE-detector)")
     parser.add_argument(
+        "--longer", action="store_true",
+        help="go on with the training in --out to more epochs, those of recipe.epochs=N, though it was begun for fewer",
+    )  # fmt: skip
+    parser.add_argument(
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if any)"
     )
     parser.add_argument(
@@ -156,10 +163,10 @@ def _prepare(options: argparse.Namespace, settings: "DetectorSettings") -> "Dete
 
     prepare_machine(training_needs(settings.data.loader_workers))
     # Torch takes seconds to import: what is typed wrong is said before.
-    from trainers.detection.training import prepare_detector
+    from trainers.detection.plan import prepare_detector
 
     out = Path(options.out or f"{Path(options.bundle).resolve()}-detector")
-    return prepare_detector(settings, out, options.device)
+    return prepare_detector(settings, out, options.device, longer=options.longer)
 
 
 def _backbone(name: str, init: str | None) -> "Backbone":

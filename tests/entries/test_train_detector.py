@@ -32,10 +32,12 @@ from trainers.detection.coco_data import CocoConfig, examine_coco
 from trainers.detection.coco_evaluation import CocoEvaluation, coco_scores
 from trainers.detection.coco_images import CocoImages
 from trainers.detection.files import read_detector
+from trainers.detection.trained import read_trained_detector
 from trainers.history import read_history
 from trainers.model import seeded_model
 from trainers.predict import main as predict
 from trainers.recipe_files import full_training
+from trainers.schedule import learning_rate_at
 from trainers.stopping import TERMINATED
 from trainers.train_detector import main
 
@@ -202,14 +204,25 @@ def test_what_has_ended_is_said_again_and_another_training_is_refused(
     assert "seed is 0 there and 1 here" in capsys.readouterr().err
 
 
+TWO_EPOCHS = ("recipe.epochs=2", "recipe.batch_size=4")
+
+
+@pytest.fixture(scope="module")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return coco_folder(tmp_path_factory.mktemp("small-coco"), train=8, validation=2)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(bundle: Path, small_folder: Path) -> Path:
+    """Two epochs from the weights of the bundle."""
+    out = small_folder / "undisturbed"
+    assert train(bundle, small_folder, *TWO_EPOCHS, "--out", out) == SUCCESS
+    return out
+
+
 def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, small_folder: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = coco_folder(tmp_path / "coco", train=8, validation=2)
-    settings = ("recipe.epochs=2", "recipe.batch_size=4")
-    assert train(bundle, folder, *settings, "--out", tmp_path / "undisturbed") == SUCCESS
-    words = capsys.readouterr().out
-    assert "weights  those of the bundle" in words and "2 classes, 64 px" in words
     out = tmp_path / "out"
 
     def end_within_the_second_epoch() -> None:
@@ -219,14 +232,62 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
 
     thread = threading.Thread(target=end_within_the_second_epoch)
     thread.start()
-    assert train(bundle, folder, *settings, "--out", out) == TERMINATED
+    assert train(bundle, small_folder, *TWO_EPOCHS, "--out", out) == TERMINATED
     thread.join()
-    assert "interrupted; to go on: " in capsys.readouterr().err
-    assert train(bundle, folder, *settings, "--out", out) == SUCCESS
+    printed = capsys.readouterr()
+    assert "weights  those of the bundle" in printed.out and "2 classes, 64 px" in printed.out
+    assert "interrupted; to go on: " in printed.err
+    assert train(bundle, small_folder, *TWO_EPOCHS, "--out", out) == SUCCESS
     assert "resumes  after epoch 1, and 1 of 2 steps" in capsys.readouterr().out
     assert (out / "detector" / "weights.safetensors").read_bytes() == (
-        tmp_path / "undisturbed" / "detector" / "weights.safetensors"
+        undisturbed / "detector" / "weights.safetensors"
     ).read_bytes()
+
+
+def test_one_that_has_ended_is_made_longer_on_purpose_and_what_it_had_come_to_stays(
+    bundle: Path, small_folder: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(undisturbed, tmp_path / "out"))
+    three = ("recipe.epochs=3", "recipe.batch_size=4", "--out", out)
+    for more, message in (
+        ([], "(recipe.epochs is 2 there and 3 here): the learning rate follows the number of epochs"),
+        (["--longer", "--seed", 1], "seed is 0 there and 1 here"),
+        (["--longer", "recipe.epochs=1"], "has 2 epochs: expected recipe.epochs=N above."),
+        (["--longer", "--out", tmp_path / "none"], "there is none in"),
+    ):
+        assert train(bundle, small_folder, *three, *more) == MISTAKE
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert train(bundle, small_folder, *three, "--longer") == SUCCESS
+    words = capsys.readouterr().out
+    assert "resumes  after epoch 2\n         made longer, from 2 epochs to 3: its learning rate is that of 3" in words
+    result = json.loads((out / "result.json").read_bytes())
+    assert result["epochs"] == 3 and result["lengthened"] == [{"from_epochs": 2, "after_epoch": 2, "step": 0}]
+    epochs, before = read_history(out / "history.csv"), read_history(undisturbed / "history.csv")
+    steps, of = 8 // 4, [read_trained_detector(each).recipe for each in (undisturbed, undisturbed, out)]
+    assert epochs[:2] == before and [epoch.learning_rate for epoch in epochs] == pytest.approx(
+        [learning_rate_at(recipe, number * steps - 1, steps) for number, recipe in enumerate(of, 1)]
+    )
+    assert "| epochs | 3, of 2 at first |" in (out / "detector" / "README.md").read_text(encoding="utf-8")
+    # What it had come to is a detector as before.
+    aside = read_trained_detector(out / "after-2-epochs")
+    assert aside.weights == read_trained_detector(undisturbed).weights and aside.history == before
+    assert read_trained_detector(out).weights != aside.weights and (out / "after-2-epochs" / "precisions.csv").exists()
+    # The same command, with the flag and without, says what has come of it.
+    for more in (["--longer"], []):
+        assert train(bundle, small_folder, *three, *more) == SUCCESS
+        assert "epoch " not in capsys.readouterr().out
+
+
+def test_an_epoch_that_the_history_lacks_comes_from_the_checkpoint(
+    bundle: Path, small_folder: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(undisturbed, tmp_path / "out"))
+    whole = (out / "history.csv").read_bytes()
+    (out / "history.csv").write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1])
+    (out / "result.json").unlink()
+    assert train(bundle, small_folder, *TWO_EPOCHS, "--out", out) == SUCCESS
+    assert (out / "history.csv").read_bytes() == whole
 
 
 @pytest.mark.parametrize(

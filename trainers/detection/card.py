@@ -58,7 +58,8 @@ def detector_card(design: DetectorDesign, result: Mapping[str, Any]) -> str:
     scores = [
         (name, "none of this size" if value is None else f"{value:.4f}") for name, value in result["scores"].items()
     ]
-    numbers = [*scores, ("epochs", str(result["epochs"])), ("parameters", f"{result['params']:,}")]
+    longer = "".join(f", of {each['from_epochs']} at first" for each in result.get("lengthened", ())[:1])
+    numbers = [*scores, ("epochs", f"{result['epochs']}{longer}"), ("parameters", f"{result['params']:,}")]
     return CARD.format(
         model=design.model,
         label=architecture.label,

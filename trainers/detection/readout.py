@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from search_spaces.errors import printable
 from search_spaces.units import counted
 from trainers.detection.coco_evaluation import SCORES
-from trainers.detection.training import DetectorPlan
+from trainers.detection.plan import DetectorPlan
 from trainers.full.readout import batch_line
 
 

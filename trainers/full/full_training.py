@@ -13,7 +13,6 @@ OUT/after-N-epochs/ what it came to before it was made longer, see trainers.full
 import dataclasses
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -32,16 +31,18 @@ from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
 from trainers.folders import Directory
 from trainers.freed_memory import keep_freed_memory
+from trainers.full.begun_training import SETTINGS
+from trainers.full.following import followed
 from trainers.full.initial_weights import load_initial_weights
 from trainers.full.kept_result import read_result
-from trainers.full.lengthening import Lengthening, put_aside
+from trainers.full.lengthening import Lengthening, put_aside, with_lengthenings
 from trainers.full.measured_split import measured_split
-from trainers.full.outcome_files import hardest_classes, write_outcome
-from trainers.full.plan import UNREADABLE_IMAGES, Plan
+from trainers.full.outcome_files import OUTCOME_FILES, hardest_classes, write_outcome
+from trainers.full.plan import RESULT, UNREADABLE_IMAGES, Plan
 from trainers.full.progress import Reporter
 from trainers.full.readout import continuation_lines, epoch_line
-from trainers.full.train_settings import FINGERPRINT, LENGTHENED
-from trainers.history import HISTORY, write_history
+from trainers.full.train_settings import FINGERPRINT
+from trainers.history import HISTORY
 from trainers.loop import Diverged, Training
 from trainers.measurement import Measurement
 from trainers.model import seeded_model
@@ -52,6 +53,8 @@ from trainers.threads import choose_threads
 RESULT_FORMAT = "full-training-result/1"
 # So many of the classes that are known worst are named in the result and in the card.
 HARDEST_CLASSES = 5
+# What is put aside of a training that is made longer.
+_OUTCOME = (RESULT, "bundle", *OUTCOME_FILES)
 
 
 def run(plan: Plan, end_requested: Callable[[], bool] = lambda: False) -> dict[str, Any]:
@@ -106,17 +109,15 @@ def _open_out(plan: Plan, stack: ExitStack) -> tuple[Lengthening, ...]:
     Where the training was made longer so far, with what is begun now.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
-    settings_file = plan.out / "settings.json"
+    settings_file = plan.out / SETTINGS
     lock = stack.enter_context((plan.out / "lock").open("w"))
     if not take_lock(lock.fileno()):
         raise UserError(f"another process is training in {str(plan.out)!r}.")
     (plan.out / DIVERGED).unlink(missing_ok=True)
     lengthened = plan.lengthened
     if plan.longer_than is not None:
-        lengthened += put_aside(plan.out, plan.longer_than)
-    settings = plan.settings.to_json() | {FINGERPRINT: plan.fingerprint.to_json()}
-    if lengthened:
-        settings |= {LENGTHENED: [each.to_json() for each in lengthened]}
+        lengthened += put_aside(plan.out, plan.longer_than, _OUTCOME)
+    settings = with_lengthenings(plan.settings.to_json() | {FINGERPRINT: plan.fingerprint.to_json()}, lengthened)
     if plan.longer_than is not None:
         write_json_atomically(settings_file, settings)
     elif not settings_file.exists() or json.loads(settings_file.read_bytes()).get(FINGERPRINT) != settings[FINGERPRINT]:
@@ -173,36 +174,21 @@ def _measured(plan: Plan, training: Training, pauses: Pauses) -> tuple[str, Meas
 
 
 def _followed(plan: Plan, pauses: Pauses, resumed: ResumableTraining) -> Iterator[tuple[Training, list[EpochResult]]]:
-    """The training at its end and all its results, once; on the way there a line an epoch."""
-    epochs, before, start = plan.settings.recipe.epochs, len(resumed.results), time.perf_counter()
-    step, steps = resumed.training.step, resumed.training.steps_per_epoch
-    if (before or step) and plan.processes.is_first:
-        within = f", and {step} of {steps} steps" if step else ""
-        print(f"resumes  after epoch {before}{within}", flush=True)
-        for line in continuation_lines(plan, resumed.training.earlier_world_size):
-            print(f"         {line}", flush=True)
-    elif plan.processes.is_first and (plan.out / HISTORY).exists():
-        print("anew     no sound checkpoint is left of the epochs that were trained here before", flush=True)
-    if resumed.results:
-        # An interruption may have come before the last epoch was written.
-        _write_history(plan, resumed.results)
-    for result in resumed.epochs(pauses):
-        _write_history(plan, resumed.results)
-        if plan.processes.is_first:
-            left = (time.perf_counter() - start) / (result.epoch - before) * (epochs - result.epoch)
-            print(epoch_line(result, epochs, left), flush=True)
-    yield resumed.training, resumed.results
-
-
-def _write_history(plan: Plan, results: list[EpochResult]) -> None:
-    plan.processes.from_first(lambda: write_history(plan.out / HISTORY, results))
+    epochs = plan.settings.recipe.epochs
+    return followed(
+        resumed,
+        pauses,
+        plan.out / HISTORY,
+        partial(continuation_lines, plan),
+        lambda result, seconds_left: epoch_line(result, epochs, seconds_left),
+    )
 
 
 def _result(
     plan: Plan, results: list[EpochResult], split: str, measurement: Measurement, unreadable: dict[str, int]
 ) -> dict[str, Any]:
     is_test = split == "test"
-    return {
+    result = {
         "format": RESULT_FORMAT,
         "architecture_id": plan.settings.architecture.id,
         "data": plan.summary.name,
@@ -217,10 +203,10 @@ def _result(
         "params": plan.cost.params,
         "seed": plan.settings.seed,
         **({} if plan.settings.initial_weights is None else {"initial_weights": plan.settings.initial_weights}),
-        **({LENGTHENED: [each.to_json() for each in plan.lengthened]} if plan.lengthened else {}),
         "norm_batch": plan.settings.norm_batch,
         "unreadable_images": unreadable,
     }
+    return with_lengthenings(result, plan.lengthened)
 
 
 def _keep(

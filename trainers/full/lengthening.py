@@ -1,11 +1,11 @@
-"""Making a full training longer on purpose, from where it stands: what it has come to so far is put aside, and kept.
+"""Making a training longer on purpose, from where it stands: what it has come to so far is put aside, and kept.
 
-OUT/after-N-epochs/  the result, the bundle and all that is to be seen of the N epochs that it was to have before
+OUT/after-N-epochs/  the result, what was trained and all that is to be seen of the N epochs that it was to have before
 """
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,8 @@ from typing import Any
 from search_spaces.errors import UserError
 from trainers.checkpoint import newest_epoch, newest_sound_checkpoint
 from trainers.folders import Directory
-from trainers.full.outcome_files import CLASSES, CONFUSION, CONFUSION_PICTURE, CORRUPTIONS_FILE, CURVES, PROGRAM
 from trainers.full.train_settings import LENGTHENED
 from trainers.history import HISTORY
-
-# What says that a training has ended goes first: what is interrupted right after it ends once more.
-_OUTCOME = ("result.json", "bundle", PROGRAM, CLASSES, CONFUSION, CONFUSION_PICTURE, CURVES, CORRUPTIONS_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +56,19 @@ def epochs_to_lengthen(saved: Mapping[str, Any] | None, epochs: int, out: Path) 
     return int(before)
 
 
-def put_aside(out: Path, from_epochs: int) -> tuple[Lengthening, ...]:
+def with_lengthenings(values: Mapping[str, Any], lengthened: Sequence[Lengthening]) -> dict[str, Any]:
+    """Settings, or a result, with where the training was made longer, if it was."""
+    return {**values, **({LENGTHENED: [each.to_json() for each in lengthened]} if lengthened else {})}
+
+
+def put_aside(out: Path, from_epochs: int, outcome: Sequence[str]) -> tuple[Lengthening, ...]:
     """Puts aside what a training of so many epochs has come to, and says where it stands; nowhere if at its beginning.
 
-    Interrupted anywhere it may be called again. Raises OSError.
+    `outcome` are the names of that in `out`. What says that it has ended comes first: a training that is interrupted
+    right after that ends once more. Interrupted anywhere it may be called again. Raises OSError.
     """
     aside = out / f"after-{from_epochs}-epochs"
-    there = [name for name in _OUTCOME if (out / name).exists()]
+    there = [name for name in outcome if (out / name).exists()]
     if there:
         aside.mkdir(exist_ok=True)
         if (out / HISTORY).exists():

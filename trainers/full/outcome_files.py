@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CLASSES, CONFUSION, CURVES, CONFUSION_PICTURE = "classes.csv", "confusion.csv", "curves.png", "confusion.png"
 # What `trainers.full.extras` adds.
 PROGRAM, CORRUPTIONS_FILE = "model.pt2", "corruptions.csv"
+OUTCOME_FILES = (PROGRAM, CLASSES, CONFUSION, CONFUSION_PICTURE, CURVES, CORRUPTIONS_FILE)
 CLASS_COLUMNS = ("class", "images", "correct", "accuracy", "most_taken_for", "times")
 
 

@@ -2,10 +2,9 @@
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
@@ -20,6 +19,7 @@ from trainers.data.datasets import ExaminedData, examine_data
 from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
+from trainers.full.begun_training import INDEX, begun_settings, check_same_training
 from trainers.full.initial_weights import InitialWeights, initial_weights
 from trainers.full.lengthening import Lengthening, epochs_to_lengthen, lengthenings
 from trainers.full.train_settings import (
@@ -28,18 +28,14 @@ from trainers.full.train_settings import (
     SETTINGS_FORMAT,
     TrainSettings,
     as_begun,
-    difference,
 )
 
 if TYPE_CHECKING:
     from trainers.distributed import Processes
 
-# The index of the images, in the output directory.
-INDEX = "data.index"
 RESULT = "result.json"
 # The images that it could not get past, by their paths below data.root. They may be mended before it goes on.
 UNREADABLE_IMAGES = "unreadable_images.json"
-_BEFORE_SETTINGS = re.compile(rf"lock|\.settings\.json\.partial|{re.escape(INDEX)}|\.{re.escape(INDEX)}\..*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +141,13 @@ def prepare(
 def _look(
     bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, weights_of: Path | None, *, longer: bool
 ) -> _Looked:
-    saved = _saved_settings(out)
+    saved = begun_settings(out, (SETTINGS_FORMAT, EARLIER_FORMAT), "full training")
     longer_than = epochs_to_lengthen(saved, wanted.recipe.epochs, out) if longer else None
     if saved is None:
         check_can_be_directory(out, f"--out {str(out)!r}")
     settings = wanted if saved is None else as_begun(wanted, saved)
-    if saved is not None and longer_than is not None:
-        _check_same_training(out, saved | {"recipe": saved["recipe"] | {"epochs": settings.recipe.epochs}}, settings)
-    elif saved is not None:
-        _check_same_training(out, saved, settings)
+    if saved is not None:
+        check_same_training(out, saved, settings.to_json(), longer_than)
     data = examine_data(settings.data, out / INDEX)
     _layout(settings, data.summary, world_size, settings.conduct.micro_images)
     allow_file_bytes(round(checkpoint_bytes(data.summary.cost(settings.architecture).params, settings.recipe)))
@@ -197,32 +191,3 @@ def _check_same(settings: TrainSettings, out: Path, looked: _Looked) -> None:
     if found.fingerprint != looked.fingerprint:
         differing = "; ".join(summary_differences(looked.fingerprint, found.fingerprint))
         raise UserError(f"the processes do not see the same images: {differing}.")
-
-
-def _saved_settings(out: Path) -> dict[str, Any] | None:
-    """The settings of the training that is to go on here, None where there is none yet."""
-    # An interruption may have come before the settings were written.
-    if not out.exists() or (out.is_dir() and all(_BEFORE_SETTINGS.fullmatch(path.name) for path in out.iterdir())):
-        return None
-    try:
-        saved = json.loads((out / "settings.json").read_bytes())
-    except (OSError, ValueError):
-        saved = None
-    recipe = saved.get("recipe") if isinstance(saved, dict) else None
-    epochs = recipe.get("epochs") if isinstance(recipe, dict) else None
-    if not isinstance(epochs, int) or saved.get("format") not in (SETTINGS_FORMAT, EARLIER_FORMAT):
-        raise UserError(f"{str(out)!r} exists and holds no full training: name another directory with --out.")
-    return saved
-
-
-def _check_same_training(out: Path, saved: dict[str, Any], settings: TrainSettings) -> None:
-    found = difference(saved, settings.to_json())
-    if found and found.startswith("recipe.epochs "):
-        is_longer = settings.recipe.epochs > saved["recipe"]["epochs"]
-        raise UserError(
-            f"{str(out)!r} holds another training ({found}): the learning rate follows the number of epochs from the "
-            f"first step on, so that a {'longer' if is_longer else 'shorter'} training begins anew: name another "
-            f"directory with --out{', or go on with this one, as it is, by --longer' if is_longer else ''}."
-        )
-    if found:
-        raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")

@@ -69,20 +69,23 @@ def batch_line(layout: BatchLayout) -> str:
 
 def continuation_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
     """What is other than before in a training that goes on, of `earlier_world_size` processes if that is known."""
-    if plan.longer_than is not None:
-        epochs = plan.settings.recipe.epochs
-        longer = f"made longer, from {plan.longer_than} epochs to {epochs}: its learning rate is that of {epochs}"
-        return [longer, *_layout_lines(plan, earlier_world_size)]
-    return _layout_lines(plan, earlier_world_size)
-
-
-def _layout_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
     world_size = plan.processes.world_size
-    if earlier_world_size is None:
-        if world_size == 1 or plan.settings.format != EARLIER_FORMAT:
-            return []
-        return ["batch norm, which saw each process alone, sees the whole batch from here on"]
-    if earlier_world_size == world_size:
+    longer = longer_lines(plan.longer_than, plan.settings.recipe.epochs)
+    if earlier_world_size is None and world_size > 1 and plan.settings.format == EARLIER_FORMAT:
+        return [*longer, "batch norm, which saw each process alone, sees the whole batch from here on"]
+    return [*longer, *processes_lines(world_size, earlier_world_size)]
+
+
+def longer_lines(longer_than: int | None, epochs: int) -> list[str]:
+    """That a training is made longer, if it is."""
+    if longer_than is None:
+        return []
+    return [f"made longer, from {longer_than} epochs to {epochs}: its learning rate is that of {epochs}"]
+
+
+def processes_lines(world_size: int, earlier_world_size: int | None) -> list[str]:
+    """That a training goes on with another number of processes, if it does and that is known."""
+    if earlier_world_size in (None, world_size):
         return []
     return [f"on {_processes(world_size)}, before on {earlier_world_size}: the same batches, rounded otherwise"]
 

@@ -1,0 +1,35 @@
+"""What an output directory says of the training that was begun there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_spaces.errors import UserError
+from trainers.full.begun_training import begun_settings
+
+SETTINGS: dict[str, Any] = {"format": "training/1", "recipe": {"epochs": 3}, "data": {"root": None}}
+
+
+@pytest.mark.parametrize("names", [(), ("lock",), ("lock", ".settings.json.partial", "data.index", ".data.index.1")])
+def test_before_its_settings_are_written_there_is_no_training(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert begun_settings(tmp_path, ("training/1",), "training") is None
+    assert begun_settings(tmp_path / "none", ("training/1",), "training") is None
+
+
+def test_its_settings_are_those_that_were_written(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS))
+    assert begun_settings(tmp_path, ("training/0", "training/1"), "training") == SETTINGS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"format": "training/9"}, {"recipe": None}, {"recipe": {"epochs": "3"}}, {"data": None}, {"data": []}],
+)
+def test_anything_else_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS | changes))
+    with pytest.raises(UserError, match=r"exists and holds no training of ours: name another directory with --out"):
+        begun_settings(tmp_path, ("training/1",), "training of ours")

@@ -1,0 +1,112 @@
+"""A detector's training before it starts: what is to be trained, on what, where, and that it can be."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import UserError
+from search_spaces.paths import check_can_be_directory
+from trainers.batch_layout import BatchLayout, layout_of
+from trainers.detection.coco_data import CocoData, examine_coco
+from trainers.detection.coco_images import CocoImages
+from trainers.detection.design import DetectorDesign
+from trainers.detection.settings import SETTINGS_FORMAT, DetectorSettings
+from trainers.distributed import Processes, join_processes
+from trainers.full.begun_training import begun_settings, check_same_training
+from trainers.full.lengthening import Lengthening, epochs_to_lengthen, lengthenings
+
+RESULT = "result.json"
+# What the annotations are known by is kept beside the settings.
+_DIGEST = "annotations_sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorPlan:
+    """A detector's training that has been checked and can start.
+
+    `lengthened` is where it was made longer before, and `longer_than` how many epochs it has that is to be made longer
+    now, if any.
+    """
+
+    settings: DetectorSettings
+    design: DetectorDesign
+    data: CocoData
+    out: Path
+    processes: Processes
+    layout: BatchLayout
+    lengthened: tuple[Lengthening, ...] = ()
+    longer_than: int | None = None
+
+    @property
+    def result_file(self) -> Path:
+        return self.out / RESULT
+
+    def images(self, split: str) -> CocoImages:
+        """The images of a split: train or validation."""
+        return CocoImages(
+            getattr(self.data, split),
+            image_size=self.design.image_size,
+            mean=self.design.mean,
+            std=self.design.std,
+            first_label=self.design.first_label,
+            workers=self.settings.data.loader_workers,
+        )
+
+    def kept_settings(self) -> dict[str, Any]:
+        """What is kept of it, so that only the same training goes on."""
+        return _kept(self.settings, self.data)
+
+
+def prepare_detector(settings: DetectorSettings, out: Path, device: str, *, longer: bool = False) -> DetectorPlan:
+    """Checks all that can be checked before anything is written, and joins the processes that torchrun started.
+
+    With `longer` the training in `out` goes on to more epochs than it was to have. Raises UserError.
+    """
+    processes = join_processes(device)
+    # Each process reads the images by itself, perhaps on another machine.
+    data = processes.in_all(lambda: examine_coco(settings.data))
+    backbone = settings.backbone
+    design = DetectorDesign(
+        architecture=backbone.architecture,
+        model=settings.model,
+        pyramid=settings.pyramid,
+        head=settings.head,
+        stem_image_size=backbone.image_size,
+        mean=backbone.mean,
+        std=backbone.std,
+        frozen_norms=backbone.bundle is not None,
+        image_size=settings.data.image_size,
+        classes=data.classes,
+        category_ids=data.category_ids,
+    )
+    digest = processes.from_first(lambda: data.digest)
+    processes.in_all(lambda: _check_digest(data, digest))
+    wanted = _kept(settings, data)
+    lengthened, longer_than = processes.from_first(lambda: _begun(out, wanted, longer=longer))
+    recipe, micro_images = settings.recipe, settings.conduct.micro_images
+    # Where no batch norm takes statistics, the images of a pass may as well be a group.
+    norm_batch = micro_images if design.frozen_norms else recipe.norm_batch or None
+    layout = layout_of(recipe.batch_size, len(data.train), processes.world_size, micro_images, norm_batch)
+    return DetectorPlan(settings, design, data, out, processes, layout, lengthened, longer_than)
+
+
+def _kept(settings: DetectorSettings, data: CocoData) -> dict[str, Any]:
+    return settings.to_json() | {_DIGEST: data.digest}
+
+
+def _check_digest(data: CocoData, first: str) -> None:
+    if data.digest != first:
+        raise UserError("the processes do not see the same annotations.")
+
+
+def _begun(out: Path, wanted: dict[str, Any], *, longer: bool) -> tuple[tuple[Lengthening, ...], int | None]:
+    """Where the training in `out` was made longer so far, and how many epochs it has if it is to be made longer now."""
+    saved = begun_settings(out, (SETTINGS_FORMAT,), "detector's training")
+    longer_than = epochs_to_lengthen(saved, wanted["recipe"]["epochs"], out) if longer else None
+    if saved is None:
+        check_can_be_directory(out, f"--out {str(out)!r}")
+        return (), None
+    # Images may have been moved; annotations must be the same.
+    there = saved | {"data": saved["data"] | {"root": wanted["data"]["root"]}}
+    check_same_training(out, there, wanted, longer_than)
+    return lengthenings(saved), longer_than
