@@ -30,5 +30,25 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or a number that is none is a ValueError
         raise UserError(f"{what} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(mapping, dict):
-        raise UserError(f"{what}: expected a mapping, found {type(mapping).__name__}.")
+        raise not_a_mapping(what, mapping)
     return mapping
+
+
+def not_a_mapping(what: str, found: object) -> UserError:
+    """The error for what stands where a mapping should, in a YAML file; `what` says where."""
+    return UserError(f"{what}: expected KEY: VALUE, a line each, found {_in_words(found)}.")
+
+
+def _in_words(found: object) -> str:
+    if found is None:
+        return "nothing"
+    if isinstance(found, list):
+        return "a list"
+    return f"the text {found!r}" if isinstance(found, str) else yaml_word(found)
+
+
+def yaml_word(value: object) -> str:
+    """A plain value as YAML has it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import unknown_name
+from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
 from search_spaces.paths import user_path
 from search_spaces.yaml_files import read_mapping
@@ -51,7 +51,10 @@ def _known_recipe(name: str) -> Recipe:
 def _recipe_in(path: Path) -> Recipe:
     kinds, mapping = field_kinds(Recipe), read_mapping(path, f"recipe {str(path)!r}")
     numbers = {name: _number(value) for name, value in mapping.items() if kinds.get(name) is float}
-    return Recipe.from_json(mapping | numbers)
+    try:
+        return Recipe.from_json(mapping | numbers)
+    except UserError as error:
+        raise UserError(f"{str(path)!r}: {error}") from None
 
 
 def _number(value: Any) -> Any:

@@ -66,6 +66,8 @@ def read_command(arguments: Sequence[str]) -> Command:
         mapping = dict(loaded["space"])
         space_name = mapping.pop("name")
     config = compose_settings(mapping, overrides, loaded, suits_data=_suits_data(options.space))
+    data = DataConfig.from_json(config["data"])
+    data.check_root()
     moment = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return Command(
         name=options.name or f"{space_name}-{moment}",
@@ -76,7 +78,7 @@ def read_command(arguments: Sequence[str]) -> Command:
         runs_dir=options.runs_dir,
         space=space_from_mapping(space_name, config["space"]),
         space_file=space_file_of(options.space, overrides) if options.space else None,
-        data=DataConfig.from_json(config["data"]).located(),
+        data=data.located(),
         training=Recipe.from_json(config["training"]),
         search=SearchSettings.from_json(config["search"]),
         cluster=ClusterSettings.from_json(config["cluster"]),

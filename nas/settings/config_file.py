@@ -16,7 +16,7 @@ from nas.settings.header import SearchHeader
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
 from search_spaces.space import Space
-from search_spaces.yaml_files import read_mapping
+from search_spaces.yaml_files import not_a_mapping, read_mapping
 
 HEADING = "# Every setting of a search: python nas/search.py --config FILE [flags] [KEY=VALUE ...]\n"
 # Whose user and password are not printed, and where they may be given instead.
@@ -61,7 +61,7 @@ def read_config(path: str) -> dict[str, dict[str, Any]]:
         if section not in ("space", *SECTIONS):
             raise unknown_name(f"section of --config {path!r}", section, ["space", *SECTIONS])
         if not isinstance(values, dict):
-            raise UserError(f"--config {path!r}, {section}: expected a mapping, found {type(values).__name__}.")
+            raise not_a_mapping(f"--config {path!r}, {section}", values)
         known = field_kinds(SECTIONS[section]) if section in SECTIONS else values
         for name, value in values.items():
             if name not in known:

@@ -300,11 +300,13 @@ def test_a_file_of_settings_has_others_on_top(bundle: Path, tmp_path: Path, caps
     ("text", "message"),
     [
         ("recipes: {}", "Did you mean 'recipe'?"),
-        ("recipe: 3", "expected a mapping, found int"),
+        ("recipe: digits", "recipe: expected KEY: VALUE, a line each, found the text 'digits'"),
+        ("recipe:", "recipe: expected KEY: VALUE, a line each, found nothing"),
+        ("recipe: {mixup: yes}", "recipe.mixup is 'true': expected a number"),
         ("recipe: {epoch: 3}", "Did you mean 'recipe.epochs'?"),
         ("seed: many", "seed: expected a whole number, found 'many'"),
         ("data: {name: digits}", "has the settings of 'digits': leave out data=cifar10"),
-        ("[1]", "expected a mapping"),
+        ("[1]", "expected KEY: VALUE, a line each, found a list"),
     ],
 )
 def test_a_file_that_holds_no_settings_is_named(
@@ -336,6 +338,10 @@ def test_a_file_that_holds_no_settings_is_named(
         (["{bundle}", "recipe={missing}.yaml"], "cannot be read: No such file"),
         (["{bundle}", "data=imagenet"], "data.root="),
         (["{bundle}", "data=image_folder", "data.root={missing}"], "there is no directory"),
+        (
+            ["{bundle}", "data.root={missing}"],
+            "missing', and the images of data=digits come with scikit-learn: expected",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_created(

@@ -61,8 +61,8 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs: 3\n", "recipe: missing batch_size"),
-        ("- 3\n", "expected a mapping, found list"),
+        ("epochs: 3\n", r"mine.yaml': recipe: missing batch_size"),
+        ("- 3\n", "expected KEY: VALUE, a line each, found a list"),
         ("epochs: 3\nepochs: 4\n", "'epochs' is given twice"),
         ("{digits}mixupp: 0.2\n", "unknown key of recipe 'mixupp'. Did you mean 'mixup'"),
         ("{digits}mixup: much\n", "recipe.mixup is 'much': expected a number"),

@@ -1,7 +1,9 @@
 """bundle.json: what a bundle says of itself, checked to the bit. Imports no torch: a mistake is said at once."""
 
+import difflib
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,11 @@ DOCUMENT, WEIGHTS, CARD, ONNX = "bundle.json", "weights.safetensors", "README.md
 def read_bundle(directory: Path) -> Bundle:
     """What bundle.json says. Raises UserError in one line where it is missing, damaged or of another format."""
     document = read_document(directory)
-    return Bundle.from_json({name: document[name] for name in (*CONTENTS, *OPTIONAL) if name in document})
+    try:
+        return Bundle.from_json({name: document[name] for name in (*CONTENTS, *OPTIONAL) if name in document})
+    except UserError as error:
+        # Whole as it is, it was not damaged since.
+        raise UserError(f"{str(directory / DOCUMENT)!r} is of another version of this project: {error}") from None
 
 
 def check_free(directory: Path) -> None:
@@ -60,7 +66,9 @@ def read_document(directory: Path) -> dict[str, Any]:
         raise UserError(f"{str(path)!r} is damaged: it is no JSON.") from error
     written_by = document.get("format") if isinstance(document, dict) else None
     if written_by != BUNDLE_FORMAT:
-        raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}; export it again.")
+        is_newer = isinstance(written_by, str) and re.fullmatch(r"bundle/([3-9]|[1-9]\d+)", written_by)
+        remedy = "a newer version of this project reads it" if is_newer else "export it again"
+        raise UserError(f"{str(path)!r} has format {written_by!r}: expected {BUNDLE_FORMAT!r}; {remedy}.")
     optional = [name for name in OPTIONAL if name in document]
     fields = read_object(document, f"bundle {str(path)!r}", ["format", *CONTENTS, *optional, "files", "checksum"])
     checksum = fields.pop("checksum")
@@ -78,13 +86,36 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        inner = path.parent / "bundle"
-        hint = f" Did you mean {str(inner)!r}, the bundle of the training there?" if (inner / DOCUMENT).exists() else ""
-        # While a training is made longer, what it had come to stands aside.
-        for beside in (path.parent.parent, path.parent):
-            if not hint and (before := sorted(beside.glob("after-*-epochs/bundle/" + DOCUMENT))):
-                hint = f" Did you mean {str(before[-1].parent)!r}, from before the training was made longer?"
+        hint = _meant(path.parent) if path.name == DOCUMENT else ""
         raise UserError(f"{str(path.parent)!r} is no bundle: {path.name}: {error.strerror}.{hint}") from error
+
+
+def _meant(directory: Path) -> str:
+    """Which bundle may be meant where this is none."""
+    beside = directory.parent
+    if _is_bundle(directory / "bundle"):
+        return f" Did you mean {str(directory / 'bundle')!r}, the bundle of the training there?"
+    if _is_bundle(beside):
+        return f" Did you mean {str(beside)!r}, in which it lies?"
+    if _is_bundle(beside / "bundle"):
+        return f" Did you mean {str(beside / 'bundle')!r}, the bundle of the training there?"
+    # While a training is made longer, what it had come to stands aside.
+    for place in (beside, directory):
+        if before := sorted(place.glob(f"after-*-epochs/bundle/{DOCUMENT}")):
+            return f" Did you mean {str(before[-1].parent)!r}, from before the training was made longer?"
+    if inside := _bundles_in(directory):
+        return f" Did you mean one of those in it, as {str(inside[0])!r}?"
+    named = {bundle.name: bundle for bundle in _bundles_in(beside)}
+    nearest = difflib.get_close_matches(directory.name, named, n=1)
+    return f" Did you mean {str(named[nearest[0]])!r}?" if nearest else ""
+
+
+def _is_bundle(directory: Path) -> bool:
+    return (directory / DOCUMENT).is_file()
+
+
+def _bundles_in(directory: Path) -> list[Path]:
+    return sorted(path.parent for path in directory.glob(f"*/{DOCUMENT}"))
 
 
 def _refuse_constant(name: str) -> None:

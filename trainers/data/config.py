@@ -17,6 +17,8 @@ MOST_SEEDS = 2**63
 # The data sets that are image files, in folders or in tar files.
 TAR_SHARDS = "tar_shards"
 OF_FILES = ("image_folder", "imagenet", TAR_SHARDS)
+# Those that come with a package.
+OF_NO_DIRECTORY = ("digits", "cluttered_digits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,14 @@ class DataConfig:
         """The same with directories seen from where the user stands: workers run, and a training goes on, elsewhere."""
         root, cache = (None if place is None else str(Path(place).resolve()) for place in (self.root, self.cache))
         return dataclasses.replace(self, root=root, cache=cache)
+
+    def check_root(self) -> None:
+        """Raises UserError where a directory was named and the images are in none."""
+        if self.root is not None and self.name in OF_NO_DIRECTORY:
+            raise UserError(
+                f"data.root is {self.root!r}, and the images of data={self.name} come with scikit-learn: expected no "
+                f"data.root, or data=image_folder, data={TAR_SHARDS} or data=imagenet, too, for the images there."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The fields; of those that files of earlier code lack only what is set."""

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.yaml_files import read_mapping
+from search_spaces.yaml_files import not_a_mapping, read_mapping, yaml_word
 from trainers.full.train_settings import TrainSettings
 
 HEADING = "# Every setting of a full training: python trainers/train.py BUNDLE --config FILE [SETTING=VALUE ...]"
@@ -49,7 +49,7 @@ def read_config(
         if section not in (*SECTIONS, *more):
             raise unknown_name(f"section of {what}", section, [*SECTIONS, *more, "seed"])
         if not isinstance(values, dict):
-            raise UserError(f"{what}, {section}: expected a mapping, found {type(values).__name__}.")
+            raise not_a_mapping(f"{what}, {section}", values)
     given = dict(override.partition("=")[::2] for override in overrides)
     data, recipe = dict(found.get("data", {})), found.get("recipe", {})
     name = data.pop("name", None)
@@ -62,4 +62,4 @@ def read_config(
 
 
 def _words(section: str, values: dict[str, Any]) -> list[str]:
-    return [f"{section}.{name}={'null' if value is None else value}" for name, value in values.items()]
+    return [f"{section}.{name}={yaml_word(value)}" for name, value in values.items()]

@@ -38,6 +38,8 @@ def announce(plan: Plan) -> None:
         print(f"         (learning rate {rate:g} at batch {batch}, {rule})")
     print(f"         {recipe.optimizer}; images {augmentation_line(recipe)}")
     print(f"batch    {batch_line(plan.layout)}")
+    for line in small_set_lines(recipe, plan.layout):
+        print(f"warning  {line}")
     how = "" if settings.conduct.compile == NOT_COMPILED else f", compiled ({settings.conduct.compile})"
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}{how}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)
@@ -65,6 +67,14 @@ def batch_line(layout: BatchLayout) -> str:
     ]
     whole = layout.norm_batch == layout.batch_size
     return f"{''.join(factors)}{layout.micro_batch} images, batch norm over {'all' if whole else layout.norm_batch}"
+
+
+def small_set_lines(recipe: Recipe, layout: BatchLayout) -> list[str]:
+    """That there are fewer images than a batch, if there are."""
+    if layout.batch_size == recipe.batch_size:
+        return []
+    size = recipe.batch_size
+    return [f"a batch of {size} is more than there is to train on: one step an epoch, at the learning rate of {size}"]
 
 
 def continuation_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:

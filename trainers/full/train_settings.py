@@ -93,7 +93,10 @@ def settings_of(
     if wanted.batch_size != recipe.batch_size and "learning_rate" not in typed:
         unscaled = recipe.batch_size, recipe.learning_rate
         wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(recipe, wanted.batch_size))
-    data = dataclasses.replace(data, **values["data"]).located()
+    data = dataclasses.replace(data, **values["data"])
+    if any(change.key == "data.root" for change in changes):
+        data.check_root()
+    data = data.located()
     return TrainSettings(
         architecture=bundle.architecture,
         data=data,

@@ -164,6 +164,10 @@ def test_a_relative_root_is_taken_from_where_the_user_stands(monkeypatch: pytest
             "data.root is empty: expected a path",
         ),
         (["--space", "resnet_stages", "data.root=''"], "data.root is empty"),
+        (
+            ["--space", "resnet_stages", "data.root=photos"],
+            "the images of data=cluttered_digits come with scikit-learn",
+        ),
         (["--space", "resnet_stages", "tracking.experiment="], "tracking.experiment is empty: expected text"),
         (["--space", "resnet_stages", "tracking.uri="], "tracking.uri is empty"),
         (["--space", "resnet_stages", "ledger.url="], "ledger.url is empty"),

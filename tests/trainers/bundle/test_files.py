@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,28 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_bundle(tmp_path: Pat
         read_bundle(tmp_path)
 
 
+def test_the_bundle_that_may_be_meant_is_named(tmp_path: Path) -> None:
+    kept = tmp_path / "bundles" / "knee"
+    kept.parent.mkdir()
+    write_bundle(kept, BUNDLE, None)
+    out = tmp_path / "knee-trained"
+    shutil.copytree(kept, out / "bundle")
+    (out / "checkpoints").mkdir()
+    (tmp_path / "empty").mkdir()
+    for named, meant in (
+        (tmp_path / "bundles" / "kne", f"Did you mean {str(kept)!r}?"),
+        (tmp_path / "bundles", f"Did you mean one of those in it, as {str(kept)!r}?"),
+        (kept / "bundle.json", f"Did you mean {str(kept)!r}, in which it lies?"),
+        (out / "checkpoints", f"Did you mean {str(out / 'bundle')!r}, the bundle of the training there?"),
+        (tmp_path / "bundles" / "other", "No such file or directory."),
+        (tmp_path / "empty", "No such file or directory."),
+        (tmp_path / "none" / "none", "No such file or directory."),
+    ):
+        with pytest.raises(UserError) as caught:
+            read_bundle(named)
+        assert str(caught.value).startswith(f"{str(named)!r} is no bundle: ") and str(caught.value).endswith(meant)
+
+
 def one_line(error: pytest.ExceptionInfo[UserError]) -> None:
     assert "\n" not in str(error.value)
 
@@ -190,7 +213,13 @@ def test_other_files_are_no_bundle(written: Path, content: bytes) -> None:
         (lambda document: document.update(files=3), "files: expected an object"),
         (lambda document: document["files"].pop("README.md"), "files: missing README.md"),
         (lambda document: document.update(files={"../weights": "0"}), "unknown key .*weights"),
-        (lambda document: document.update(format="bundle/9"), "format 'bundle/9': expected 'bundle/2'"),
+        (lambda document: document.update(format="bundle/9"), "expected 'bundle/2'; a newer version of this project r"),
+        (
+            lambda document: document.update(format="bundle/10"),
+            "expected 'bundle/2'; a newer version of this project r",
+        ),
+        (lambda document: document.update(format="bundle/x"), "format 'bundle/x': expected .*export it again"),
+        (lambda document: document["recipe"].update(sparkle=1), "json' is of another version .* unknown key of recipe"),
         (lambda document: document.update(format="bundle/1"), "format 'bundle/1': expected .*export it again"),
     ],
 )

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -17,6 +18,18 @@ def test_json_brings_configurations_back(config: DataConfig) -> None:
 
 def test_data_sets_are_known_by_their_own_names() -> None:
     assert all(name == config.name for name, config in DATA_DEFAULTS.items())
+
+
+@pytest.mark.parametrize("name", DATA_DEFAULTS)
+def test_a_directory_is_refused_for_images_that_are_in_none(name: str) -> None:
+    DATA_DEFAULTS[name].check_root()
+    config = dataclasses.replace(DATA_DEFAULTS[name], root="photos")
+    if "digits" not in name:
+        return config.check_root()
+    with pytest.raises(
+        UserError, match=rf"data\.root is 'photos', and the images of data={name} come with scikit-learn"
+    ):
+        config.check_root()
 
 
 @pytest.mark.parametrize(

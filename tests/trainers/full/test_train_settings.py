@@ -25,8 +25,8 @@ def test_the_bundles_own_recipe_is_for_its_own_data_set() -> None:
 
 
 def test_settings_are_typed_by_what_they_set() -> None:
-    written = ["data.root=/images/[2] a=b", "data.image_size=9", "recipe.learning_rate=1e-3", "recipe.augment=none"]
-    found = settings_of(BUNDLE, written, 0)
+    written = ["data=imagenet", "data.root=/images/[2] a=b", "data.image_size=9", "recipe.learning_rate=1e-3"]
+    found = settings_of(BUNDLE, [*written, "recipe.augment=none"], 0)
     assert (found.data.root, found.data.image_size) == ("/images/[2] a=b", 9)
     assert (found.recipe.learning_rate, found.recipe.augment) == (0.001, "none")
     assert settings_of(BUNDLE, ["data=imagenet", "data.root=/x", "data.root=null"], 0).data.root is None
