@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from search_spaces.errors import UserError
 from tests.support.bundles import provenance
 from tests.support.tiny_training import DATA, RECIPE, TINY
 from trainers.bundle.contents import Bundle
@@ -19,6 +20,8 @@ from trainers.compare import main as compare
 from trainers.data.datasets import check_data
 from trainers.folders import Directory
 from trainers.full import full_training
+from trainers.full.plan import prepare
+from trainers.full.train_settings import settings_of
 from trainers.history import read_history
 from trainers.schedule import learning_rate_at
 from trainers.stopping import StopSignals
@@ -137,6 +140,25 @@ def test_what_is_put_aside_half_is_put_aside_by_the_next_attempt(
     assert train(bundle, out) == 0 and result_of(out)["epochs"] == 2
     assert train(bundle, out, "recipe.epochs=3", "--longer") == 0
     assert result_of(out)["epochs"] == 3 and result_of(out / "after-2-epochs")["epochs"] == 2
+
+
+def test_nobody_puts_aside_what_another_process_has_come_to_meanwhile(
+    bundle: Path, lengthened: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(lengthened, tmp_path / "out"))
+    plan = prepare(
+        read_bundle(bundle), settings_of(read_bundle(bundle), ["recipe.epochs=6"], 0), out, "cpu", longer=True
+    )
+    assert train(bundle, out, "recipe.epochs=5", "--longer") == 0
+    with pytest.raises(UserError, match=r"another process was training in .*out' until now: the same command"):
+        full_training.run(plan)
+    assert result_of(out)["epochs"] == 5 and result_of(out / "after-4-epochs")["epochs"] == 4
+    # Nor does one begin where another has begun.
+    plan = prepare(read_bundle(bundle), settings_of(read_bundle(bundle), [], 1), tmp_path / "new", "cpu")
+    shutil.copytree(out, tmp_path / "new")
+    with pytest.raises(UserError, match="another process was training"):
+        full_training.run(plan)
+    assert result_of(tmp_path / "new")["seed"] == 0 and result_of(tmp_path / "new")["epochs"] == 5
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class DetectorPlan:
     """A detector's training that has been checked and can start.
 
     `lengthened` is where it was made longer before, and `longer_than` how many epochs it has that is to be made longer
-    now, if any.
+    now, if any. `begun` are the settings that were kept when it was begun, None of one that is to begin.
     """
 
     settings: DetectorSettings
@@ -36,6 +36,7 @@ class DetectorPlan:
     layout: BatchLayout
     lengthened: tuple[Lengthening, ...] = ()
     longer_than: int | None = None
+    begun: dict[str, Any] | None = None
 
     @property
     def result_file(self) -> Path:
@@ -82,12 +83,12 @@ def prepare_detector(settings: DetectorSettings, out: Path, device: str, *, long
     digest = processes.from_first(lambda: data.digest)
     processes.in_all(lambda: _check_digest(data, digest))
     wanted = _kept(settings, data)
-    lengthened, longer_than = processes.from_first(lambda: _begun(out, wanted, longer=longer))
+    begun, longer_than = processes.from_first(lambda: _looked_at(out, wanted, longer=longer))
     recipe, micro_images = settings.recipe, settings.conduct.micro_images
     # Where no batch norm takes statistics, the images of a pass may as well be a group.
     norm_batch = micro_images if design.frozen_norms else recipe.norm_batch or None
     layout = layout_of(recipe.batch_size, len(data.train), processes.world_size, micro_images, norm_batch)
-    return DetectorPlan(settings, design, data, out, processes, layout, lengthened, longer_than)
+    return DetectorPlan(settings, design, data, out, processes, layout, lengthenings(begun), longer_than, begun)
 
 
 def _kept(settings: DetectorSettings, data: CocoData) -> dict[str, Any]:
@@ -99,14 +100,19 @@ def _check_digest(data: CocoData, first: str) -> None:
         raise UserError("the processes do not see the same annotations.")
 
 
-def _begun(out: Path, wanted: dict[str, Any], *, longer: bool) -> tuple[tuple[Lengthening, ...], int | None]:
-    """Where the training in `out` was made longer so far, and how many epochs it has if it is to be made longer now."""
-    saved = begun_settings(out, (SETTINGS_FORMAT,), "detector's training")
+def saved_settings(out: Path) -> dict[str, Any] | None:
+    """The settings of the training that was begun in `out`, None where none was. Raises UserError."""
+    return begun_settings(out, (SETTINGS_FORMAT,), "detector's training")
+
+
+def _looked_at(out: Path, wanted: dict[str, Any], *, longer: bool) -> tuple[dict[str, Any] | None, int | None]:
+    """The settings of the training in `out`, and how many epochs it has if it is to be made longer."""
+    saved = saved_settings(out)
     longer_than = epochs_to_lengthen(saved, wanted["recipe"]["epochs"], out) if longer else None
     if saved is None:
         check_can_be_directory(out, f"--out {str(out)!r}")
-        return (), None
+        return None, None
     # Images may have been moved; annotations must be the same.
     there = saved | {"data": saved["data"] | {"root": wanted["data"]["root"]}}
     check_same_training(out, there, wanted, longer_than)
-    return lengthenings(saved), longer_than
+    return saved, longer_than

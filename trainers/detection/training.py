@@ -25,13 +25,13 @@ from trainers.detection.coco_evaluation import CocoEvaluation, CocoScores
 from trainers.detection.detector import load_backbone, seeded_detector
 from trainers.detection.document import DETECTOR
 from trainers.detection.files import write_detector
-from trainers.detection.plan import RESULT, DetectorPlan
+from trainers.detection.plan import RESULT, DetectorPlan, saved_settings
 from trainers.epoch_result import EpochResult
 from trainers.file_lock import take_lock
 from trainers.files import csv_bytes, write_atomically, write_json_atomically
 from trainers.folders import Directory
 from trainers.freed_memory import keep_freed_memory
-from trainers.full.begun_training import SETTINGS
+from trainers.full.begun_training import SETTINGS, check_as_read
 from trainers.full.following import followed
 from trainers.full.kept_result import read_result
 from trainers.full.lengthening import Lengthening, put_aside, with_lengthenings
@@ -106,9 +106,11 @@ def _open_out(plan: DetectorPlan, stack: ExitStack) -> tuple[Lengthening, ...]:
     if not take_lock(lock.fileno()):
         raise UserError(f"another process is training in {str(plan.out)!r}.")
     lengthened = plan.lengthened
+    wanted = plan.kept_settings()
+    check_as_read(plan.out, plan.begun, saved_settings(plan.out), with_lengthenings(wanted, lengthened))
     if plan.longer_than is not None:
         lengthened += put_aside(plan.out, plan.longer_than, _OUTCOME)
-    write_json_atomically(plan.out / SETTINGS, with_lengthenings(plan.kept_settings(), lengthened))
+    write_json_atomically(plan.out / SETTINGS, with_lengthenings(wanted, lengthened))
     return lengthened
 
 

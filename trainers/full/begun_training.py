@@ -31,6 +31,17 @@ def begun_settings(out: Path, formats: tuple[str, ...], what: str) -> dict[str, 
     return saved
 
 
+def check_as_read(out: Path, before: dict[str, Any] | None, now: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
+    """Raises UserError where another process has begun a training here, or made it longer, since this one looked.
+
+    The settings were `before` then and are `now`; those of a training as it is `wanted` are as good.
+    """
+    if now not in (before, json.loads(json.dumps(wanted))):
+        raise UserError(
+            f"another process was training in {str(out)!r} until now: the same command says what differs, or goes on."
+        )
+
+
 def _has_sections(saved: dict[str, Any]) -> bool:
     recipe = saved.get("recipe")
     return isinstance(recipe, dict) and isinstance(recipe.get("epochs"), int) and isinstance(saved.get("data"), dict)

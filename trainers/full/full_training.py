@@ -31,14 +31,14 @@ from trainers.file_lock import take_lock
 from trainers.files import write_json_atomically
 from trainers.folders import Directory
 from trainers.freed_memory import keep_freed_memory
-from trainers.full.begun_training import SETTINGS
+from trainers.full.begun_training import SETTINGS, check_as_read
 from trainers.full.following import followed
 from trainers.full.initial_weights import load_initial_weights
 from trainers.full.kept_result import read_result
 from trainers.full.lengthening import Lengthening, put_aside, with_lengthenings
 from trainers.full.measured_split import measured_split
 from trainers.full.outcome_files import OUTCOME_FILES, hardest_classes, write_outcome
-from trainers.full.plan import RESULT, UNREADABLE_IMAGES, Plan
+from trainers.full.plan import RESULT, UNREADABLE_IMAGES, Plan, saved_settings
 from trainers.full.progress import Reporter
 from trainers.full.readout import continuation_lines, epoch_line
 from trainers.full.train_settings import FINGERPRINT
@@ -113,11 +113,13 @@ def _open_out(plan: Plan, stack: ExitStack) -> tuple[Lengthening, ...]:
     lock = stack.enter_context((plan.out / "lock").open("w"))
     if not take_lock(lock.fileno()):
         raise UserError(f"another process is training in {str(plan.out)!r}.")
-    (plan.out / DIVERGED).unlink(missing_ok=True)
+    wanted = plan.settings.to_json() | {FINGERPRINT: plan.fingerprint.to_json()}
     lengthened = plan.lengthened
+    check_as_read(plan.out, plan.begun, saved_settings(plan.out), with_lengthenings(wanted, lengthened))
+    (plan.out / DIVERGED).unlink(missing_ok=True)
     if plan.longer_than is not None:
         lengthened += put_aside(plan.out, plan.longer_than, _OUTCOME)
-    settings = with_lengthenings(plan.settings.to_json() | {FINGERPRINT: plan.fingerprint.to_json()}, lengthened)
+    settings = with_lengthenings(wanted, lengthened)
     if plan.longer_than is not None:
         write_json_atomically(settings_file, settings)
     elif not settings_file.exists() or json.loads(settings_file.read_bytes()).get(FINGERPRINT) != settings[FINGERPRINT]:

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
@@ -43,7 +43,8 @@ class Plan:
     """A full training that has been checked and can start. `data_notes` is what is to be said of its images.
 
     `initial` are the weights that it starts from, None where it starts from scratch. `lengthened` is where it was made
-    longer before, and `longer_than` how many epochs it has that is to be made longer now, if any.
+    longer before, and `longer_than` how many epochs it has that is to be made longer now, if any. `begun` are the
+    settings that were kept when it was begun, None of one that is to begin.
     """
 
     bundle: Bundle
@@ -59,6 +60,7 @@ class Plan:
     initial: InitialWeights | None = None
     lengthened: tuple[Lengthening, ...] = ()
     longer_than: int | None = None
+    begun: dict[str, Any] | None = None
 
     @property
     def result_file(self) -> Path:
@@ -81,6 +83,7 @@ class _Looked:
     initial: InitialWeights | None
     lengthened: tuple[Lengthening, ...]
     longer_than: int | None
+    begun: dict[str, Any] | None
 
 
 def prepare(
@@ -135,13 +138,14 @@ def prepare(
         initial=looked.initial,
         lengthened=looked.lengthened,
         longer_than=looked.longer_than,
+        begun=looked.begun,
     )
 
 
 def _look(
     bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, weights_of: Path | None, *, longer: bool
 ) -> _Looked:
-    saved = begun_settings(out, (SETTINGS_FORMAT, EARLIER_FORMAT), "full training")
+    saved = saved_settings(out)
     longer_than = epochs_to_lengthen(saved, wanted.recipe.epochs, out) if longer else None
     if saved is None:
         check_can_be_directory(out, f"--out {str(out)!r}")
@@ -167,8 +171,21 @@ def _look(
     if data.index is not None:
         keep_index(out / INDEX, data.index)
     return _Looked(
-        settings, data.summary, data.fingerprint, data.findings, tuple(notes), initial, lengthenings(saved), longer_than
+        settings,
+        data.summary,
+        data.fingerprint,
+        data.findings,
+        tuple(notes),
+        initial,
+        lengthenings(saved),
+        longer_than,
+        saved,
     )
+
+
+def saved_settings(out: Path) -> dict[str, Any] | None:
+    """The settings of the full training that was begun in `out`, None where none was. Raises UserError."""
+    return begun_settings(out, (SETTINGS_FORMAT, EARLIER_FORMAT), "full training")
 
 
 def _layout(settings: TrainSettings, summary: DataSummary, world_size: int, micro_images: int | None) -> BatchLayout:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search_spaces.errors import UserError
-from trainers.full.begun_training import begun_settings
+from trainers.full.begun_training import begun_settings, check_as_read
 
 SETTINGS: dict[str, Any] = {"format": "training/1", "recipe": {"epochs": 3}, "data": {"root": None}}
 
@@ -23,6 +23,17 @@ def test_before_its_settings_are_written_there_is_no_training(tmp_path: Path, na
 def test_its_settings_are_those_that_were_written(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text(json.dumps(SETTINGS))
     assert begun_settings(tmp_path, ("training/0", "training/1"), "training") == SETTINGS
+
+
+def test_what_was_read_must_still_be_there_or_be_what_is_wanted() -> None:
+    out, longer = Path("out"), SETTINGS | {"recipe": {"epochs": 4}}
+    check_as_read(out, None, None, longer)
+    check_as_read(out, SETTINGS, SETTINGS, longer)
+    # JSON has lists alone.
+    check_as_read(out, None, SETTINGS | {"classes": ["a"]}, SETTINGS | {"classes": ("a",)})
+    for before, now in ((None, SETTINGS), (SETTINGS, longer | {"lengthened": []}), (SETTINGS, None)):
+        with pytest.raises(UserError, match="another process was training in 'out' until now"):
+            check_as_read(out, before, now, longer)
 
 
 @pytest.mark.parametrize(
