@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from search_spaces.ctrl_c import end_on_ctrl_c, raise_on_ctrl_c
-from search_spaces.exit_codes import FAILURE, INTERRUPTED, SUCCESS
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 
 # The exit code of a program whose reader has gone, as shells have it.
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -39,6 +39,12 @@ def run_program(main: Callable[[list[str]], int]) -> int:
 
 def _code_of(main: Callable[[list[str]], int]) -> int:
     """Runs a program, which Ctrl-C interrupts; what is to be done about that is its own to say."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        # Libraries end the process over that, or say nothing that helps.
+        print("error: the directory that you stand in has been removed: change to one that is there.", file=sys.stderr)
+        return MISTAKE
     try:
         try:
             raise_on_ctrl_c()

@@ -73,13 +73,21 @@ def test_a_damaged_result_is_named(bundle: Path, out: Path, capsys: pytest.Captu
     assert f"'{out}/result.json' is damaged: bring it back, or delete" in error and error.count("\n") == 1
 
 
-@pytest.mark.parametrize("settings", ["{", "[]", '{"format": "full-training/2"}', '{"recipe": {"epochs": 2}}'])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{", "settings.json', which says what is trained there, is missing or damaged: bring it back, or name"),
+        ("[]", "settings.json', which says what is trained there, is missing or damaged: bring it back, or name"),
+        ('{"format": "full-training/2"}', "holds no full training: name another directory with --out."),
+        ('{"recipe": {"epochs": 2}}', "holds no full training: name another directory with --out."),
+    ],
+)
 def test_damaged_settings_are_no_training(
-    bundle: Path, out: Path, capsys: pytest.CaptureFixture[str], settings: str
+    bundle: Path, out: Path, capsys: pytest.CaptureFixture[str], settings: str, message: str
 ) -> None:
     (out / "settings.json").write_text(settings, encoding="utf-8")
     assert train(bundle, out) == 2
-    assert "holds no full training: name another directory with --out." in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_deleted_or_torn_checkpoint_costs_what_came_after_the_one_before(

@@ -77,3 +77,16 @@ def test_what_an_encoding_lacks_stands_in_plain_letters(
 ) -> None:
     done = run(tmp_path, "", environment=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, 3 * line, b"")
+
+
+def test_a_directory_that_has_gone_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    (tmp_path / "gone").mkdir()
+    program = f"{sys.executable} {tmp_path / 'program.py'} {tmp_path / 'done'} 0 3"
+    done = subprocess.run(
+        ["bash", "-c", f"rmdir ../gone && {program}"],
+        cwd=tmp_path / "gone", capture_output=True, text=True, timeout=60, check=False,
+        env={"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "done").exists()
+    assert done.stderr == "error: the directory that you stand in has been removed: change to one that is there.\n"

@@ -17,7 +17,7 @@ _BEFORE_SETTINGS = re.compile(rf"lock|\.{re.escape(SETTINGS)}\.partial|{re.escap
 def begun_settings(out: Path, formats: tuple[str, ...], what: str) -> dict[str, Any] | None:
     """The settings, of one of these formats, of the training that is to go on here, None where there is none yet.
 
-    Raises UserError where there is something else; `what` is in words what was expected.
+    Raises UserError where there is something else, or they are lost; `what` is in words what was expected.
     """
     # An interruption may have come before the settings were written.
     if not out.exists() or (out.is_dir() and all(_BEFORE_SETTINGS.fullmatch(path.name) for path in out.iterdir())):
@@ -26,6 +26,11 @@ def begun_settings(out: Path, formats: tuple[str, ...], what: str) -> dict[str, 
         saved = json.loads((out / SETTINGS).read_bytes())
     except (OSError, ValueError):
         saved = None
+    if not isinstance(saved, dict) and (out / "checkpoints").is_dir():
+        raise UserError(
+            f"{str(out / SETTINGS)!r}, which says what is trained there, is missing or damaged: bring it back, or name "
+            "another directory with --out."
+        )
     if not isinstance(saved, dict) or saved.get("format") not in formats or not _has_sections(saved):
         raise UserError(f"{str(out)!r} exists and holds no {what}: name another directory with --out.")
     return saved

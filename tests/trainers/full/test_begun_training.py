@@ -36,6 +36,18 @@ def test_what_was_read_must_still_be_there_or_be_what_is_wanted() -> None:
             check_as_read(out, before, now, longer)
 
 
+@pytest.mark.parametrize("content", [None, b"", b'{"format"', b"[]"])
+def test_settings_that_are_lost_are_named_where_a_training_is(tmp_path: Path, content: bytes | None) -> None:
+    (tmp_path / "history.csv").touch()
+    if content is not None:
+        (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(UserError, match="holds no training of ours"):
+        begun_settings(tmp_path, ("training/1",), "training of ours")
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(UserError, match=r"/settings\.json', which says what is trained there, is missing or damaged"):
+        begun_settings(tmp_path, ("training/1",), "training of ours")
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"format": "training/9"}, {"recipe": None}, {"recipe": {"epochs": "3"}}, {"data": None}, {"data": []}],
