@@ -1,4 +1,4 @@
-"""How much each choice mattered for accuracy: Optuna's fANOVA importances (Hutter et al. 2014) of a search's trials.
+"""How much each choice mattered for accuracy: the importances of functional ANOVA, of a search's trials.
 
 Accuracies are compared after the same number of epochs only. What a stage's extent, heads and encoding matter is asked
 of the trials that have attention there; where the blocks of a stage differ, its numbers are their means.
@@ -7,20 +7,19 @@ of the trials that have attention there; where the blocks of a stage differ, its
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.importance import FanovaImportanceEvaluator
-from optuna.trial import create_trial
+import numpy as np
 
 from nas.records.compute_used import STOPPED_EARLY
 from nas.records.trial import TrialRecord
+from nas.reporting.functional_anova import variance_shares
+from nas.reporting.regression_forest import regression_forest
 from nas.reporting.stages import stage_choices
 from search_spaces.architecture import STAGE_COUNT, Architecture
 
 # Below this, importances say more of chance than of the choices.
 LEAST_TRIALS = 20
 
-# Deep trees would follow the noise of single trials, and take ten times as long.
+# Deeper trees would follow the noise of single trials.
 TREES, TREE_DEPTH = 16, 6
 
 ALWAYS = ("stem", "depth", "width", *(f"stage{index + 1}.operator" for index in range(STAGE_COUNT)))
@@ -96,26 +95,25 @@ def _shares(
     """The importance of each of `names` that varies, none where there are too few trials or all are as accurate."""
     if len(values) < LEAST_TRIALS or len(set(accuracies)) == 1:
         return []
-    distributions = {name: _distribution([choices[name] for choices in values]) for name in names}
-    varying = {name: distribution for name, distribution in distributions.items() if not distribution.single()}
-    if not varying:
+    columns: list[list[float]] = []
+    columns_of: dict[str, list[int]] = {}
+    for name in names:
+        chosen = [choices[name] for choices in values]
+        if len(set(chosen)) > 1:
+            encoded = _columns(chosen)
+            columns_of[name] = list(range(len(columns), len(columns) + len(encoded)))
+            columns += encoded
+    if not columns:
         return []
-    # Optuna announces every study.
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="maximize")
-    study.add_trials(
-        [
-            create_trial(params={name: choices[name] for name in varying}, distributions=varying, value=accuracy)
-            for choices, accuracy in zip(values, accuracies, strict=True)
-        ]
-    )
-    evaluator = FanovaImportanceEvaluator(n_trees=TREES, max_depth=TREE_DEPTH, seed=0)
-    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return [ChoiceImportance(name, float(share), stage, len(values)) for name, share in shares.items()]
+    forest = regression_forest(np.array(columns).T, np.array(accuracies), TREES, TREE_DEPTH, seed=0)
+    shares = variance_shares(forest, list(columns_of.values()))
+    ranked = sorted(zip(columns_of, shares, strict=True), key=lambda share: -share[1]) if shares else []
+    return [ChoiceImportance(name, share, stage, len(values)) for name, share in ranked]
 
 
-def _distribution(values: Sequence[Value]) -> BaseDistribution:
-    numbers = [value for value in values if isinstance(value, float)]
-    if numbers:
-        return FloatDistribution(min(numbers), max(numbers))
-    return CategoricalDistribution(sorted({value for value in values if isinstance(value, str)}))
+def _columns(values: Sequence[Value]) -> list[list[float]]:
+    """A choice as columns of numbers: numbers as they are, of words a column for each that tells where it is."""
+    words = sorted({value for value in values if isinstance(value, str)})
+    if not words:
+        return [[float(value) for value in values]]
+    return [[float(value == word) for value in values] for word in words]

@@ -113,7 +113,7 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "mlflow": frozenset({"nas/tracking"}),
     "numba": frozenset({"search_spaces/attention/kernels.py", "search_spaces/attention/simd.py"}),
     "omegaconf": frozenset({"nas/settings/compose.py"}),
-    "optuna": frozenset({"nas/ledger", "nas/strategy/optuna_sampler.py", "nas/reporting/importance.py"}),
+    "optuna": frozenset({"nas/ledger", "nas/strategy/optuna_sampler.py"}),
     "pandas": frozenset({"vision_architecture_search/searches.py"}),
     "pyarrow": frozenset({"trainers/storage/file_systems.py"}),
     "pycocotools": frozenset({"trainers/detection/coco_evaluation.py"}),
