@@ -26,6 +26,7 @@ from nas.ledger.checksums import ChecksumMismatch, checked, with_checksum
 from nas.ledger.clock import SteadyClock
 from nas.ledger.database import LEDGER_FORMAT, existing_study, ledger_format, new_study, reason
 from nas.ledger.optuna_samplers import SampledStudy
+from nas.ledger.stored_trials import read_trials
 from nas.ledger.trial_codec import (
     end_of,
     epoch_key,
@@ -73,7 +74,7 @@ class Ledger:
         self._cost_names = self.header.search.cost_names
         if study.directions != [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] * len(self._cost_names))]:
             raise ChecksumMismatch("the objectives are not to be maximised and minimised")
-        trials = study.get_trials(deepcopy=False)
+        trials = read_trials(study)
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise ChecksumMismatch("the trials are not numbered one after the other")
         for trial in trials:
