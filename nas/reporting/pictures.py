@@ -34,6 +34,12 @@ from search_spaces.architecture import STAGE_COUNT
 
 DOTS_PER_INCH = 120
 
+# Where the panels are, as shares of the picture. To have them found, each picture would be drawn twice.
+ONE_PANEL = {"left": 0.125, "right": 0.98, "bottom": 0.13, "top": 0.92}
+TWO_PANELS = {"left": 0.09, "right": 0.98, "bottom": 0.13, "top": 0.96, "wspace": 0.06}
+ROWS = {"left": 0.08, "right": 0.98, "bottom": 0.04, "top": 0.96, "hspace": 0.2}
+NAMED_BARS = {"left": 0.16, "right": 0.98, "bottom": 0.11, "top": 0.85, "wspace": 0.95}
+
 
 class Picture(Figure):
     """A figure that a notebook shows: by itself it knows those alone that come of pyplot."""
@@ -56,8 +62,8 @@ def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: Cost
     no other beats in that one alone.
     """
     cost_name = facts.cost_name if over is None else over
-    figure = Picture(figsize=(8, 5), layout="constrained", dpi=DOTS_PER_INCH)
-    axes = figure.subplots()
+    figure = Picture(figsize=(8, 5), dpi=DOTS_PER_INCH)
+    axes = figure.subplots(gridspec_kw=ONE_PANEL)
     trained = [record for record in with_repeats(records) if record.epochs]
     _bars(axes, trained, cost_name, ACCENT_COLOUR)
     for outcome, group in by_outcome(trained).items():
@@ -133,8 +139,8 @@ def _mark_reference_models(axes: Axes, facts: SearchFacts, trained: Sequence[Tri
 
 def hypervolume_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> Figure:
     """Hypervolume over trials and over accelerator-hours, with the anchors' own as a line."""
-    figure = Figure(figsize=(9, 4), layout="constrained", dpi=DOTS_PER_INCH)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = Figure(figsize=(9, 4), dpi=DOTS_PER_INCH)
+    panels = figure.subplots(1, 2, sharey=True, gridspec_kw=TWO_PANELS)
     steps = hypervolume_steps(records, facts.reference)
     anchors = front_hypervolume([record for record in finished(records) if record.anchor], facts.reference)
     volumes = [step.hypervolume for step in steps]
@@ -152,8 +158,8 @@ def hypervolume_picture(facts: SearchFacts, records: Sequence[TrialRecord]) -> F
 
 def curves_picture(records: Sequence[TrialRecord]) -> Figure:
     """Validation accuracy by epoch: the members of the front, the cheapest dark, before all other trials."""
-    figure = Figure(figsize=(8, 4), layout="constrained", dpi=DOTS_PER_INCH)
-    axes = figure.subplots()
+    figure = Figure(figsize=(8, 4), dpi=DOTS_PER_INCH)
+    axes = figure.subplots(gridspec_kw=ONE_PANEL)
     members = front_of(records)
     on_front = {record.number for record in members}
     others = [record for record in records if record.epochs and record.number not in on_front]
@@ -178,9 +184,11 @@ def _viridis(index: int, count: int) -> tuple[float, float, float, float]:
 
 def choices_picture(records: Sequence[TrialRecord]) -> Figure:
     """What each stage is on the front, from its cheapest to its most accurate member."""
-    figure = Figure(figsize=(9, 8), layout="constrained", dpi=DOTS_PER_INCH)
+    figure = Figure(figsize=(9, 8), dpi=DOTS_PER_INCH)
     choices = [stage_choices(record.architecture) for record in front_of(records)]
-    for axes, (title, value, text, colours) in zip(figure.subplots(len(CHOICES), 1), CHOICES, strict=True):
+    for axes, (title, value, text, colours) in zip(
+        figure.subplots(len(CHOICES), 1, gridspec_kw=ROWS), CHOICES, strict=True
+    ):
         axes.set_title(title, fontsize=10)
         axes.set_yticks(range(STAGE_COUNT), [f"stage {stage + 1}" for stage in range(STAGE_COUNT)])
         if not choices:
@@ -199,8 +207,8 @@ def choices_picture(records: Sequence[TrialRecord]) -> Figure:
 
 def importance_picture(importances: Sequence[Importances]) -> Figure:
     """How much each choice mattered, for each number of epochs that was looked at."""
-    figure = Figure(figsize=(9, 5), layout="constrained", dpi=DOTS_PER_INCH)
-    panels = figure.subplots(1, 2)
+    figure = Figure(figsize=(9, 5), dpi=DOTS_PER_INCH)
+    panels = figure.subplots(1, 2, gridspec_kw=NAMED_BARS)
     shown = [measured for measured in importances if measured.choices]
     for axes, conditional in zip(panels, (False, True), strict=True):
         names = sorted(
@@ -214,8 +222,9 @@ def importance_picture(importances: Sequence[Importances]) -> Figure:
                       label=f"after {measured.epoch} epochs, {measured.trials} trials")  # fmt: skip
         axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
         axes.invert_yaxis()
+        axes.locator_params(axis="x", nbins=4)
         axes.set(xlabel="importance", title="choices of a stage with attention" if conditional else "every trial")
     if shown:
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+        figure.legend(handles, labels, loc="upper center", ncols=2)
     return figure
