@@ -40,6 +40,7 @@ from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import LEDGER_VARIABLE, TrackingSettings
 from search_spaces.arguments import ArgumentParser, path, port
+from search_spaces.collection import collection_paused
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
@@ -97,7 +98,8 @@ def main(arguments: Sequence[str]) -> int:
             return _serve(directories, options)
         if options.port is not None:
             raise UserError("--port is for --serve.")
-        return _report(directories[0], options) if len(options.names) == 1 else _compare(directories, options)
+        with collection_paused():
+            return _report(directories[0], options) if len(options.names) == 1 else _compare(directories, options)
     except UserError as error:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         return MISTAKE

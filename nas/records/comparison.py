@@ -7,8 +7,6 @@ from math import comb
 from statistics import median
 from typing import Any
 
-from scipy.stats import mannwhitneyu
-
 from nas.records.front import finished, front_hypervolume
 from nas.records.pareto import Point, box_volume, hypervolume
 from nas.records.search_facts import SearchFacts
@@ -153,6 +151,9 @@ def replicate_hypervolumes(records: Sequence[TrialRecord], box: Point) -> tuple[
 def differences(compared: Sequence[Group]) -> list[Difference]:
     """Every two groups that have several hypervolumes each."""
     pairs = list(combinations([group for group in compared if len(group.hypervolumes) > 1], 2))
+    # It takes as long to load as a whole report does to write.
+    from scipy.stats import mannwhitneyu
+
     ps = [float(mannwhitneyu(one.hypervolumes, other.hypervolumes).pvalue) for one, other in pairs]
     adjusted = holm(ps)
     return [

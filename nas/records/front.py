@@ -6,6 +6,7 @@ from dataclasses import replace
 from nas.records.objectives import CostName
 from nas.records.pareto import Point, box_volume, dominates, front, hypervolume, most_accurate
 from nas.records.trial import TrialRecord
+from search_spaces.architecture import Architecture
 
 
 def finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -13,10 +14,10 @@ def finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
     One that was trained several times is represented by its first training, with the others' results as `repeats`.
     """
-    trainings: dict[str, list[TrialRecord]] = {}
+    trainings: dict[Architecture, list[TrialRecord]] = {}
     for record in records:
         if record.outcome == "finished":
-            trainings.setdefault(record.architecture.id, []).append(record)
+            trainings.setdefault(record.architecture, []).append(record)
     return [_merged(sorted(several, key=lambda record: record.number)) for several in trainings.values()]
 
 

@@ -159,7 +159,7 @@ def _trial(record: TrialRecord, on_front: bool, operators: dict[Operator, int]) 
         "anchor": record.anchor or None,
         "epochs": len(record.epochs) or None,
         "seconds": round(train_seconds(record), 2) or None,
-        "id": architecture.id,
+        "id": stored["architecture_id"],
         "depth": architecture.depth,
         "channels": architecture.base_channels,
         "stem": architecture.stem,
