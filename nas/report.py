@@ -148,6 +148,8 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
 
         ledger = read_ledger(directory, options.ledger_url)
         facts, records = ledger.header.facts(directory.name, ledger.most_latency_ms), ledger.records
+    if (options.trained is not None or options.tracking_uri is not None) and ledger.tracking is None:
+        raise _without_store(directory)
     out = Path(options.out) if options.out else directory.report
     try:
         with step(console, "writing the report", LOADING_SECONDS):
@@ -184,6 +186,10 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     return SUCCESS if went_well else FAILURE
 
 
+def _without_store(directory: RunDirectory) -> UserError:
+    return UserError(f"search {directory.name!r} has no MLflow store: it was never run.")
+
+
 def _open(address: str) -> None:
     """Opens a page; where there is no browser, as on a server, says so: the page is there all the same."""
     if not webbrowser.open(address):
@@ -201,12 +207,14 @@ def _compare(directories: list[RunDirectory], options: argparse.Namespace) -> in
         from nas.driver.compared_searches import compare_searches
 
         comparison = compare_searches(directories, options.ledger_url, options.out)
+    kept = comparison.ledgers[0].tracking
+    if options.tracking_uri is not None and kept is None:
+        raise _without_store(directories[0])
     page, *_ = comparison.files
     for line in (*comparison.table, *comparison.lines, str(page)):
         print(line)
     if options.open:
         _open(page.resolve().as_uri())
-    kept = comparison.ledgers[0].tracking
     if options.open or options.out or kept is None:
         return SUCCESS
     tracking = TrackingSettings.from_kept(kept, options.tracking_uri, "--tracking-uri URI")

@@ -65,7 +65,16 @@ def existing_study(url: str, name: str) -> optuna.Study:
     path = sqlite_path(url)
     if path is not None:
         check_sqlite(path)
-    return optuna.load_study(storage=_storage(url, create_tables=False), study_name=name)
+    storage = _storage(url, create_tables=False)
+    try:
+        return optuna.load_study(storage=storage, study_name=name)
+    except KeyError:
+        others = optuna.get_all_study_names(storage) if path is not None else []
+        if len(others) != 1 or name in others:
+            raise
+        raise ValueError(
+            f"it is that of search {others[0]!r}, and its directory has been given another name: expected {others[0]!r}"
+        ) from None
 
 
 def has_study(url: str, name: str) -> bool:

@@ -3,6 +3,7 @@
 What its workers read and write, and what it comes to, may be at the address of a storage instead.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,13 @@ class RunDirectory:
 
     @property
     def has_ledger(self) -> bool:
-        return self.ledger.is_file() or self.ledger_note.is_file()
+        """Raises UserError where whoever asks may not look into the directory."""
+        try:
+            return self.ledger.is_file() or self.ledger_note.is_file()
+        except PermissionError:
+            raise UserError(
+                f"search {self.name!r} cannot be read: {str(self.path)!r} may not be entered by this user."
+            ) from None
 
     @property
     def lock(self) -> Path:
@@ -161,9 +168,13 @@ def existing_run(runs: str, name: str) -> RunDirectory:
 
 
 def search_names(runs: Path) -> list[str]:
-    """The searches under a runs directory, sorted by name."""
+    """The searches under a runs directory, sorted by name, without those of others that this user may not read."""
     directories = [RunDirectory(runs, path.name) for path in runs.iterdir()] if runs.is_dir() else []
-    return sorted(directory.name for directory in directories if directory.has_ledger)
+    names = []
+    for directory in directories:
+        with contextlib.suppress(UserError):
+            names += [directory.name] if directory.has_ledger else []
+    return sorted(names)
 
 
 def check_writable(directory: RunDirectory) -> None:

@@ -149,3 +149,22 @@ def test_tables_hold_every_trial_and_the_front(tmp_path: Path) -> None:
     assert rows[4]["reason"] == "over, the limit" and rows[4]["val_accuracy"] == "" == rows[4]["latency_ms"]
     with (tmp_path / "front.csv").open(encoding="utf-8", newline="") as file:
         assert [int(row["number"]) for row in csv.DictReader(file)] == [2, 1]
+
+
+def test_what_is_for_a_store_needs_one(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The search has none, since it was never run."""
+    (runs / "other").mkdir()
+    Ledger.create(ledger_url(runs / "other" / "ledger.db"), "other", HEADER)
+    where = ("--runs-dir", runs)
+    elsewhere = ("--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for asked in (("small", *elsewhere), ("small", "--trained", tmp_path), ("small", "other", *elsewhere)):
+        assert "search 'small' has no MLflow store" in mistake(capsys, *asked, *where)
+    assert not (runs / "small" / "report").exists() and not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_search_whose_directory_was_renamed_is_called_by_its_name(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "small").rename(runs / "large")
+    said = mistake(capsys, "large", "--runs-dir", runs)
+    assert "the ledger of search 'large' cannot be read: it is that of search 'small'" in said

@@ -1,9 +1,13 @@
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nas.search import main as search
-from nas.settings.run_directory import check_writable, existing_run, run_directory
+from nas.settings.run_directory import check_writable, existing_run, run_directory, search_names
 from search_spaces.errors import UserError
 
 
@@ -80,3 +84,38 @@ def test_a_runs_directory_that_cannot_be_written_is_refused(runs: str) -> None:
 def test_checking_creates_nothing(tmp_path: Path) -> None:
     check_writable(run_directory(str(tmp_path / "new" / "runs"), "x"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A runs directory that everybody may list, with a search that others may read and one that they may not."""
+    with tempfile.TemporaryDirectory() as made:
+        runs = Path(made)
+        for name, mode in (("mine", 0o755), ("private", 0)):
+            (runs / name).mkdir()
+            (runs / name / "ledger.db").touch()
+            (runs / name).chmod(mode)
+        runs.chmod(0o755)
+        yield runs
+        (runs / "private").chmod(0o755)
+
+
+@contextlib.contextmanager
+def anybody() -> Iterator[None]:
+    """Another user than root, who may enter everything."""
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_search_that_may_not_be_entered_is_said_to_be_so(shared: Path) -> None:
+    with anybody():
+        assert search_names(shared) == ["mine"]
+        with pytest.raises(UserError, match=r"^search 'private' cannot be read: .* may not be entered by this user"):
+            existing_run(str(shared), "private")
+        with pytest.raises(UserError, match=r"^unknown search 'min': expected one of mine"):
+            existing_run(str(shared), "min")
