@@ -16,7 +16,7 @@ from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_csv, co
 from nas.reporting.page import ENVIRONMENT, page_style
 from nas.reporting.pictures import comparison_picture, png_bytes
 from nas.reporting.style import FIGURE_LAYOUT, LEGEND_ABOVE, search_styles
-from trainers.files import write_atomically
+from search_spaces.shared_files import replace_shared_file
 
 COMPARISON_PAGE = "comparison.html"
 
@@ -34,7 +34,7 @@ def write_comparison(directory: Path, searches: Sequence[ComparedSearch], notes:
         "comparison.csv": comparison_csv(searches, box).encode(),
     }
     for name, content in contents.items():
-        write_atomically(directory / name, content)
+        replace_shared_file(directory / name, content)
     return [directory / name for name in contents]
 
 

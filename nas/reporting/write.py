@@ -19,7 +19,7 @@ from nas.reporting.pictures import (
 )
 from nas.reporting.style import REPORT_PAGE
 from nas.reporting.tables import csv_table
-from trainers.files import write_atomically
+from search_spaces.shared_files import replace_shared_file
 
 
 def write_report(
@@ -27,7 +27,8 @@ def write_report(
 ) -> list[Path]:
     """Writes the page, the pictures and the tables to `directory`, which is made where it is missing.
 
-    Each file is written whole, or stays as it was. Returns the paths: front.html, five PNG and one for each
+    Each file is written whole, or stays as it was, also where another process writes a report there, as the driver of a
+    search does every minute. Returns the paths: front.html, five PNG and one for each
     cost beyond the first, trials.csv and front.csv.
     Raises OSError.
     """
@@ -49,5 +50,5 @@ def write_report(
         "front.csv": csv_table(members, members).encode(),
     }
     for name, content in contents.items():
-        write_atomically(directory / name, content)
+        replace_shared_file(directory / name, content)
     return [directory / name for name in contents]

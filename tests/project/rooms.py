@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "nas.strategy": frozenset({"search_spaces", "trainers.data", "nas.records"}),
     "nas.ledger": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings"}),
-    "nas.reporting": frozenset({"search_spaces", "trainers.data", "trainers", "nas.records"}),
+    "nas.reporting": frozenset({"search_spaces", "trainers.data", "nas.records"}),
     "nas.engine": frozenset(
         {"search_spaces", "trainers.data", "trainers", "nas.records", "nas.settings", "nas.strategy", "nas.ledger"}
     ),
