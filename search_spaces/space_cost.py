@@ -4,8 +4,9 @@ architecture.
 Both add up over the slots of a frame, so each slot is looked at on its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from search_spaces.architecture import Architecture, Operator
@@ -47,7 +48,7 @@ def params_range(space: Space, *, image_size: int, in_channels: int, classes: in
 
 
 def _range(space: Space, counted: Counted, image_size: int, in_channels: int, classes: int) -> tuple[int, int]:
-    costs = list(_frame_costs(space, counted, image_size, in_channels, classes))
+    costs = _frame_costs(space, counted, image_size, in_channels, classes)
     return min(each.fewest for each in costs), max(each.most for each in costs)
 
 
@@ -60,9 +61,12 @@ def cheapest_architecture(
     return space.architecture(found.frame, [operators[added.index(min(added))] for operators, added in slots])
 
 
+# A search asks for the range of its space, and for the cheapest architecture, wherever it begins or goes on.
+@lru_cache(maxsize=8)
 def _frame_costs(
     space: Space, counted: Counted, image_size: int, in_channels: int, classes: int
-) -> Iterator[_FrameCost]:
+) -> tuple[_FrameCost, ...]:
+    found = []
     for frame in space.frames():
 
         def count(chosen: Sequence[Operator], frame: Frame = frame) -> int:
@@ -78,4 +82,5 @@ def _frame_costs(
             [count([*chosen[:index], other, *chosen[index + 1 :]]) - first for other in operators]
             for index, operators in enumerate(options)
         ]
-        yield _FrameCost(frame, options, first, added)
+        found.append(_FrameCost(frame, options, first, added))
+    return tuple(found)

@@ -1,6 +1,7 @@
-"""What a program has said on stderr, but for that it was still starting: on a busy machine it says that first."""
+"""What a program has said on stderr, but for what it was at: on a busy machine it says that, too."""
 
 
 def said_at_the_end(errors: str) -> list[str]:
-    """The lines of `errors` that follow those of a slow start."""
-    return [line for line in errors.splitlines() if line and not line.startswith(("loading ", "still loading "))]
+    """The lines of `errors` without those of steps that were slow, which end with dots or say since when."""
+    lines = [line for line in errors.splitlines() if line]
+    return [line for line in lines if not line.endswith(" …") and not line.startswith("still ")]
