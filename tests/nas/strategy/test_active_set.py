@@ -41,7 +41,7 @@ def test_what_is_not_very_many_is_all_held(count: int) -> None:
     assert active_set(*results(0, count), FLOOR).tolist() == list(range(count))
 
 
-@pytest.mark.parametrize(("costs_each", "count"), [(1, MOST_EXACT + 1), (1, 2500), (2, 1500)])
+@pytest.mark.parametrize(("costs_each", "count"), [(1, MOST_EXACT + 1), (1, 1600), (2, 1200)])
 def test_the_nearest_to_the_front_are_held_and_some_of_all_others(costs_each: int, count: int) -> None:
     log_errors, variances, costs = results(0, count) if costs_each == 1 else with_another_cost(count)
     held = active_set(log_errors, variances, costs, FLOOR)
