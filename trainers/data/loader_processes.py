@@ -4,8 +4,11 @@ import contextlib
 import functools
 import logging
 import multiprocessing
+import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -25,6 +28,8 @@ SHARED_MEMORY = "/dev/shm"
 SHARE = 1 / 16
 # How many batches each process reads ahead, as torch has it.
 READ_AHEAD = 2
+# How often a loader process looks whether the one that it reads for is still there.
+SECONDS_BETWEEN_LOOKS = 0.2
 
 # Tensors, and whatever goes with them.
 Batch = tuple[Any, ...]
@@ -109,7 +114,7 @@ class Loader:
             prefetch_factor=READ_AHEAD,
             pin_memory=pin_memory,
             timeout=LONGEST_SILENCE_SECONDS,
-            worker_init_fn=_leave_signals_to_the_reader,
+            worker_init_fn=functools.partial(_live_with_the_reader, os.getpid()),
         )
         read = iter(loader)
         started = frozenset(set(multiprocessing.active_children()) - others)
@@ -180,13 +185,22 @@ class _Read(Dataset[Batch]):
         return self._read(request)
 
 
-def _leave_signals_to_the_reader(number: int) -> None:
+def _live_with_the_reader(reader: int, number: int) -> None:
     """Ends with the process that reads, not by a signal that a job system, or timeout(1), sends to all of them.
 
     torch has SIGTERM end a loader process at once, which is an error to the one that is being asked to end in order.
+    And where that one is killed, torch's own end waits for ever to hand over the last batch: each of its loader
+    processes holds the end of the pipe that nobody reads any more, and with it whatever file the reader had locked.
     """
     for sent_to_all in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(sent_to_all, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(reader,), daemon=True).start()
+
+
+def _end_after(reader: int) -> None:
+    while os.getppid() == reader:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
 
 
 def _as_it_is(batch: Any) -> Any:

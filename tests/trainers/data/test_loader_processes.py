@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch import Tensor
@@ -128,3 +129,27 @@ def test_a_process_that_dies_while_nothing_is_asked_of_it_is_an_error_and_anothe
         os.kill(process.pid or 0, signal.SIGKILL)
         time.sleep(30)  # torch says so in the middle of it.
     assert [first_numbers(batch) for batch in handed_out(loader)] == BATCHES
+
+
+def _reads_and_is_killed(pids: Path) -> None:
+    batches = handed_out(Loader(Numbers(1_000_000), 2), size=1_000_000)
+    next(batches)
+    pids.with_suffix(".partial").write_text(
+        " ".join(str(process.pid) for process in multiprocessing.active_children()), encoding="ascii"
+    )
+    pids.with_suffix(".partial").rename(pids)
+    time.sleep(1)  # Meanwhile the next batches are read: they do not fit in their pipes.
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_none_outlives_a_reader_that_is_killed(tmp_path: Path) -> None:
+    reader = multiprocessing.get_context("fork").Process(target=_reads_and_is_killed, args=(tmp_path / "pids",))
+    reader.start()
+    reader.join(60)
+    assert reader.exitcode == -signal.SIGKILL
+    left = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="ascii").split()]
+    assert len(left) == 2
+    deadline = time.monotonic() + 10
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in left):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
