@@ -6,7 +6,7 @@ from search_spaces.errors import printable
 from search_spaces.units import counted
 from trainers.detection.coco_evaluation import SCORES
 from trainers.detection.plan import DetectorPlan
-from trainers.full.readout import batch_line, small_set_lines
+from trainers.full.readout import batch_line, doubtful_lines
 
 
 def announce_detector(plan: DetectorPlan) -> None:
@@ -26,7 +26,7 @@ def announce_detector(plan: DetectorPlan) -> None:
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}"
     )
     print(f"batch    {batch_line(plan.layout)}")
-    for line in small_set_lines(recipe, plan.layout):
+    for line in doubtful_lines(recipe, plan.layout):
         print(f"warning  {line}")
     print(f"device   {plan.processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)

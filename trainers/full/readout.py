@@ -38,7 +38,7 @@ def announce(plan: Plan) -> None:
         print(f"         (learning rate {rate:g} at batch {batch}, {rule})")
     print(f"         {recipe.optimizer}; images {augmentation_line(recipe)}")
     print(f"batch    {batch_line(plan.layout)}")
-    for line in small_set_lines(recipe, plan.layout):
+    for line in doubtful_lines(recipe, plan.layout):
         print(f"warning  {line}")
     how = "" if settings.conduct.compile == NOT_COMPILED else f", compiled ({settings.conduct.compile})"
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}{how}, seed {settings.seed}")
@@ -69,12 +69,21 @@ def batch_line(layout: BatchLayout) -> str:
     return f"{''.join(factors)}{layout.micro_batch} images, batch norm over {'all' if whole else layout.norm_batch}"
 
 
-def small_set_lines(recipe: Recipe, layout: BatchLayout) -> list[str]:
-    """That there are fewer images than a batch, if there are."""
-    if layout.batch_size == recipe.batch_size:
-        return []
-    size = recipe.batch_size
-    return [f"a batch of {size} is more than there is to train on: one step an epoch, at the learning rate of {size}"]
+def doubtful_lines(recipe: Recipe, layout: BatchLayout) -> list[str]:
+    """What of the recipe does not come to be: a batch of more images than there are, a warm-up that is not over."""
+    lines = []
+    if layout.batch_size != recipe.batch_size:
+        size = recipe.batch_size
+        lines.append(
+            f"a batch of {size} is more than there is to train on: one step an epoch, at the learning rate of {size}"
+        )
+    if recipe.warmup_epochs > recipe.epochs:
+        reached = recipe.learning_rate * recipe.epochs / recipe.warmup_epochs
+        lines.append(
+            f"a warm-up of {recipe.warmup_epochs:g} epochs is not over after {recipe.epochs}: the learning rate "
+            f"gets no higher than {reached:.3g}, and never falls"
+        )
+    return lines
 
 
 def continuation_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
