@@ -169,6 +169,8 @@ def test_nobody_puts_aside_what_another_process_has_come_to_meanwhile(
         (["recipe.epochs=3"], "so that a shorter training begins anew: name another directory with --out."),
         (["recipe.epochs=3", "--longer"], "has 4 epochs: expected recipe.epochs=N above."),
         (["recipe.epochs=5", "recipe.momentum=0.8", "--longer"], "recipe.momentum is 0.9 there and 0.8 here"),
+        # Where more than the epochs is another, --longer is no way.
+        (["recipe.epochs=5", "--seed", "1"], "(seed is 0 there and 1 here): name another directory with --out.\n"),
     ],
 )
 def test_whoever_does_not_mean_it_is_told(

@@ -57,15 +57,13 @@ def check_same_training(out: Path, saved: dict[str, Any], wanted: dict[str, Any]
 
     That which is to be made longer, of `longer_than` epochs so far, has fewer epochs.
     """
-    if longer_than is not None:
-        saved = saved | {"recipe": saved["recipe"] | {"epochs": wanted["recipe"]["epochs"]}}
-    found = difference(saved, wanted)
-    if found and found.startswith("recipe.epochs "):
+    as_long = saved | {"recipe": saved["recipe"] | {"epochs": wanted["recipe"]["epochs"]}}
+    if found := difference(as_long, wanted):
+        raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")
+    if longer_than is None and (found := difference(saved, wanted)):
         is_longer = wanted["recipe"]["epochs"] > saved["recipe"]["epochs"]
         raise UserError(
             f"{str(out)!r} holds another training ({found}): the learning rate follows the number of epochs from the "
             f"first step on, so that a {'longer' if is_longer else 'shorter'} training begins anew: name another "
             f"directory with --out{', or go on with this one, as it is, by --longer' if is_longer else ''}."
         )
-    if found:
-        raise UserError(f"{str(out)!r} holds another training ({found}): name another directory with --out.")
