@@ -16,6 +16,7 @@ from tests.support.bundles import SUMMARY, provenance
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import write_bundle
 from trainers.bundle.provenance import PaperProvenance, Provenance
+from trainers.bundle.trained import read_trained
 from trainers.compare import main
 from trainers.data.config import DATA_DEFAULTS
 from trainers.data.digits_source import digits_fingerprint
@@ -105,6 +106,12 @@ def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.C
     # A trial that was stopped early was promised nothing.
     stopped = trained(here / "stopped", HYBRIDS[0], 0.9, provenance=provenance(full_training={
         "test_accuracy": 0.9, "val_accuracy": 0.9, "epochs": 40, "seed": 0}))  # fmt: skip
+    # Nor was one that the search has trained on other images.
+    searched = dataclasses.replace(SUMMARY, name="image_folder").to_json()
+    on_others = trained(here / "on others", PLAIN, 0.9, provenance=provenance(
+        epochs=40, search_data=searched, full_training={
+            "test_accuracy": 0.9, "val_accuracy": 0.9, "epochs": 40, "seed": 0}))  # fmt: skip
+    assert [read_trained(Path(each)).promised for each in (other, stopped, on_others)] == [0.9, None, None]
     assert main([one, other, stopped]) == 0
     output = capsys.readouterr().out
     assert "not the same recipe: epochs is 7 and 40" in output

@@ -193,13 +193,15 @@ def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
         after = f"after {provenance.epochs} epochs"
         if provenance.epochs < provenance.search_epochs:
             after += f" of {provenance.search_epochs}, where it was stopped"
+        if other := provenance.other_data(bundle.data_summary):
+            after += f", on {other.name} with {other.classes} classes"
         rows.append((f"validation accuracy in the search, {after}", f"{provenance.val_accuracy:.2%}"))
     if provenance.full_training is not None:
         rows += _full_training_numbers(provenance.full_training)
     code = ("code", f"{provenance.code_revision}, torch {provenance.torch_version}")
     if isinstance(provenance, PaperProvenance):
         return [*rows, code]
-    if provenance.inference is not None:
+    if provenance.inference is not None and provenance.measured_on_such_images(bundle.data_summary):
         inference = InferenceCost.from_json(provenance.inference)
         spread = f"{inference.latency_low_ms:.3g} to {inference.latency_high_ms:.3g} ms"
         rows += [

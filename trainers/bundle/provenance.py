@@ -11,6 +11,8 @@ from trainers.data.config import DataSummary
 from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
 
+INPUT_AND_OUTPUT = ("image_size", "in_channels", "classes")
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -54,6 +56,19 @@ class Provenance:
     def origin(self) -> dict[str, str]:
         """Where it comes from, in short."""
         return {"search": self.search, "trial": str(self.trial)}
+
+    def other_data(self, data: DataSummary) -> DataSummary | None:
+        """What the search has trained on, where that is another data set than `data`, or has other classes.
+
+        Its accuracy says nothing of `data` then. The size of the images may be another.
+        """
+        searched = DataSummary.from_json(self.search_data)
+        return None if (searched.name, searched.classes) == (data.name, data.classes) else searched
+
+    def measured_on_such_images(self, data: DataSummary) -> bool:
+        """Whether what was measured of its inference holds for `data`: for as large images and as many classes."""
+        searched = DataSummary.from_json(self.search_data)
+        return all(getattr(searched, field) == getattr(data, field) for field in INPUT_AND_OUTPUT)
 
     @property
     def search_epochs(self) -> int:

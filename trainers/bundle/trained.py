@@ -35,11 +35,12 @@ class Trained:
 
     @property
     def promised(self) -> float | None:
-        """Its validation accuracy in the search; None where it was not trained there, or was stopped early."""
+        """Its validation accuracy in the search; None where it was not trained there, or not on the same data, or was
+        stopped early."""
         provenance = self.bundle.provenance
         if not isinstance(provenance, Provenance) or provenance.epochs < provenance.search_epochs:
             return None
-        return provenance.val_accuracy
+        return None if provenance.other_data(self.bundle.data_summary) else provenance.val_accuracy
 
 
 def read_trained(directory: Path) -> Trained:

@@ -55,6 +55,18 @@ def test_the_card_says_what_the_bundle_holds() -> None:
     assert "latency |" not in card and "test accuracy" not in card
 
 
+def test_what_a_search_found_on_other_images_is_said_to_be_of_those() -> None:
+    other = dataclasses.replace(SUMMARY, name="image_folder", classes=3, image_size=32)
+    source = provenance(search_data=other.to_json(), inference=inference_cost().to_json())
+    card = model_card(dataclasses.replace(BUNDLE, provenance=source))
+    assert "of 40, where it was stopped, on image_folder with 3 classes | 97.21% |" in card
+    assert "| latency |" not in card and "| peak memory |" not in card
+    # Of the same images in another size the accuracy holds, and what was measured does not.
+    larger = provenance(search_data=dataclasses.replace(SUMMARY, image_size=8).to_json(), inference=source.inference)
+    card = model_card(dataclasses.replace(BUNDLE, provenance=larger))
+    assert "where it was stopped | 97.21% |" in card and "| latency |" not in card
+
+
 def test_the_card_says_what_was_measured_and_under_what_conditions() -> None:
     cost = inference_cost(threads=4, latency_low_ms=1.2, latency_high_ms=1.5)
     bundle = dataclasses.replace(BUNDLE, provenance=provenance(inference=cost.to_json()))
