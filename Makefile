@@ -24,8 +24,8 @@ help:
 search: $(STAMP)
 	@$(RUN) nas/search.py $(if $(filter --space% --resume% --config%,$(ARGS)),,--space resnet_stages) $(ARGS)
 
-# Two processes, a file of tests to one of them: what a file's tests share is made once. A test that hangs, if it were
-# with Python's lock taken, ends the run after ten minutes, with the stacks of its threads.
+# Two processes, a file of tests to one of them: what a file's tests share is made once. A test that hangs, even with
+# Python's lock taken, ends the run after ten minutes, with the stacks of its threads.
 test: $(STAMP)
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	  -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true $(ARGS)

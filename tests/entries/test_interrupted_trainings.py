@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from tests.support.bundles import provenance
-from tests.support.said_at_the_end import said_at_the_end
 from tests.support.shards import write_shards
 from tests.support.tiny_training import DATA, RECIPE, TINY
+from tests.support.without_slow_steps import without_slow_steps
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_weights, write_bundle
 from trainers.data.config import DataConfig
@@ -112,7 +112,7 @@ def test_a_signal_at_any_step_changes_nothing_of_the_weights(
     assert process.returncode == code, errors
     if number != signal.SIGKILL:
         command = f"python {SCRIPT} {bundle} {' '.join(SETTINGS)} --out {out} recipe.checkpoint_minutes=0"
-        assert said_at_the_end(errors) == [f"interrupted; to go on: {command}"]
+        assert without_slow_steps(errors) == [f"interrupted; to go on: {command}"]
     assert "step" in newest_name(out)
     go_on(bundle, out)
     assert "resumes  after epoch 1, and" in capsys.readouterr().out
@@ -212,7 +212,7 @@ def test_a_full_disk_names_the_file_and_the_command(bundle: Path, tmp_path: Path
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    [said] = said_at_the_end(errors)
+    [said] = without_slow_steps(errors)
     assert str(out / "checkpoints") in said and f"to go on: python {SCRIPT} {bundle}" in said
 
 

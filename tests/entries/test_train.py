@@ -21,8 +21,8 @@ from PIL import Image
 
 from tests.support import tiny_training
 from tests.support.bundles import provenance
-from tests.support.said_at_the_end import said_at_the_end
 from tests.support.tiny_training import DATA, TINY
+from tests.support.without_slow_steps import without_slow_steps
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
 from trainers.bundle.files import read_model, read_weights, write_bundle
@@ -204,7 +204,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     if number == signal.SIGINT:
         assert code == 130
         said = f"interrupted; to go on: python {SCRIPT} {bundle} --out '{out}' {EPOCHS}"
-        assert said_at_the_end(errors) == [said]
+        assert without_slow_steps(errors) == [said]
     assert main([str(bundle), EPOCHS, "--out", str(out)]) == 0
     assert "resumes  after epoch" in capsys.readouterr().out
     assert_same_weights(undisturbed, out)

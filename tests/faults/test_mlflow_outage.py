@@ -34,9 +34,9 @@ from tests.support.flaky_proxy import Fate, FlakyProxy, flaky_proxy
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.mlflow_server import empty_store, end_server, free_port, start_server
 from tests.support.present import present
-from tests.support.said_at_the_end import said_at_the_end
 from tests.support.searches import search_header
 from tests.support.simulated_search import RUNGS, simulated_search
+from tests.support.without_slow_steps import without_slow_steps
 
 REFERENCE = (0.1, 2e7)
 FILES = ["front.csv", "front.html"]
@@ -118,7 +118,7 @@ def test_the_report_is_written_though_mlflow_cannot_be_reached(
     # The address is kept without its password, which may come from the environment.
     assert main(where) == 2
     printed = capsys.readouterr()
-    [said] = said_at_the_end(printed.err)
+    [said] = without_slow_steps(printed.err)
     assert printed.out.splitlines() == [page] and "MLFLOW_TRACKING_URI" in said and "--tracking-uri" in said
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     assert main(where) == 1

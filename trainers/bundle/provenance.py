@@ -11,8 +11,6 @@ from trainers.data.config import DataSummary
 from trainers.inference_cost import InferenceCost
 from trainers.recipe import Recipe
 
-INPUT_AND_OUTPUT = ("image_size", "in_channels", "classes")
-
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -68,7 +66,8 @@ class Provenance:
     def measured_on_such_images(self, data: DataSummary) -> bool:
         """Whether what was measured of its inference holds for `data`: for as large images and as many classes."""
         searched = DataSummary.from_json(self.search_data)
-        return all(getattr(searched, field) == getattr(data, field) for field in INPUT_AND_OUTPUT)
+        shape = (searched.image_size, searched.in_channels, searched.classes)
+        return shape == (data.image_size, data.in_channels, data.classes)
 
     @property
     def search_epochs(self) -> int:
