@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces.errors import UserError
 from trainers.batch_layout import BatchLayout, layout_of
-from trainers.batch_norm import finish_step, grouped_norms, note_pass
+from trainers.batch_norm import GroupBatchNorm2d, finish_step, grouped_norms, note_pass
 from trainers.compilation import compiled, failures_named
 from trainers.data.image_folders import unreadable_files
 from trainers.data.images import Images
@@ -99,6 +100,8 @@ class Training:
         self.step = 0
         self._loss_sum = torch.zeros((), device=device)
         self._seconds = 0.0
+        # Of the step that is running: its passes so far, and all of them.
+        self.passes_done, self.passes_of_step = 0, 1
         # How long the steps of this process have waited for their images.
         self.waited_seconds = 0.0
         # On how many processes it was before it was taken up; None where it was not, or nobody knows.
@@ -143,11 +146,26 @@ class Training:
         """The mean loss of the running epoch's steps, of the images of this process. Makes a GPU wait for its queue."""
         return self._loss_sum.item() / max(1, self.step)
 
-    def epochs(self, between_steps: Callable[[], None] = lambda: None) -> Iterator[EpochResult]:
+    def steps_done(self) -> float:
+        """All steps since the first epoch, with the share of the running one."""
+        return self.epoch * self.steps_per_epoch + self.step + self.passes_done / self.passes_of_step
+
+    def stands_before_step(self) -> bool:
+        """Whether `state_dict` says between two passes of a step what it said before that step.
+
+        Batch norm of its own kind moves its running statistics in each pass.
+        """
+        norms = (module for module in self._model.modules() if isinstance(module, nn.BatchNorm2d))
+        return all(isinstance(norm, GroupBatchNorm2d) for norm in norms)
+
+    def epochs(
+        self, between_steps: Callable[[], None] = lambda: None, between_passes: Callable[[], None] = lambda: None
+    ) -> Iterator[EpochResult]:
         """Trains from where the training stands to the recipe's last epoch, with a result after each.
 
         `between_steps` is called after each step, and each batch of an evaluation, equally often in all processes. What
-        `state_dict` and `position` say there is where a training goes on, whatever is raised. Raises Diverged where
+        `state_dict` and `position` say there is where a training goes on, whatever is raised. `between_passes` is
+        called after each pass of a step but the last, where that holds if `stands_before_step`. Raises Diverged where
         the loss is no longer finite.
         """
         if self.epoch >= self.recipe.epochs:
@@ -158,12 +176,16 @@ class Training:
         while self.epoch < self.recipe.epochs:
             start, before = time.perf_counter(), self._seconds
 
-            def timed_between_steps(start: float = start, before: float = before) -> None:
+            def timed(call: Callable[[], None], start: float = start, before: float = before) -> None:
                 self._seconds = before + time.perf_counter() - start
-                between_steps()
+                call()
+
+            timed_between_steps = partial(timed, between_steps)
 
             with deaths_in_words():
-                train_loss, learning_rate = self._train_epoch(self.epoch + 1, batches, timed_between_steps)
+                train_loss, learning_rate = self._train_epoch(
+                    self.epoch + 1, batches, timed_between_steps, partial(timed, between_passes)
+                )
                 self._read_evaluation_ahead()
                 if self.epoch + 1 < self.recipe.epochs:
                     batches = self._batches.epoch(self.epoch + 2, 0)
@@ -286,7 +308,11 @@ class Training:
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
 
     def _train_epoch(
-        self, epoch: int, batches: Iterator[tuple[Tensor, BatchTargets]], between_steps: Callable[[], None]
+        self,
+        epoch: int,
+        batches: Iterator[tuple[Tensor, BatchTargets]],
+        between_steps: Callable[[], None],
+        between_passes: Callable[[], None],
     ) -> tuple[float, float]:
         """The mean loss and the last learning rate of epoch `epoch`, counted from 1, by the batches that are left."""
         self._network.train()
@@ -296,7 +322,8 @@ class Training:
                 self._read_evaluation_ahead()
             done = first + self.step
             learning_rate = learning_rate_at(self.recipe, done, self.steps_per_epoch)
-            self._loss_sum += self._step(images_BCHW, targets, learning_rate, ema_decay_at(self.recipe, done))
+            ema_decay = ema_decay_at(self.recipe, done)
+            self._loss_sum += self._step(images_BCHW, targets, learning_rate, ema_decay, between_passes)
             if self.step % STEPS_BETWEEN_CHECKS == 0:
                 self._finite_mean_loss(epoch, self.step + 1)
             self.step += 1
@@ -314,13 +341,20 @@ class Training:
                 return
             yield batch
 
-    def _step(self, images_BCHW: Tensor, targets: BatchTargets, learning_rate: float, ema_decay: float) -> Tensor:
+    def _step(
+        self,
+        images_BCHW: Tensor,
+        targets: BatchTargets,
+        learning_rate: float,
+        ema_decay: float,
+        between_passes: Callable[[], None],
+    ) -> Tensor:
         """One step of the optimizer. The mean loss of the batch before it."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.zero_grad(set_to_none=True)
         # Batch norm needs two images in a part.
-        count = max(1, min(self.micro_batches, len(targets) // 2))
+        count = self.passes_of_step = max(1, min(self.micro_batches, len(targets) // 2))
         # Of which images the loss is the mean: several processes take the mean of theirs, or else the sum.
         whole = len(targets) if self._exact is None else self._batch_size
         parts: list[Tensor] = []
@@ -330,6 +364,10 @@ class Training:
             note_pass(self._norms)
             if self._exact is not None:
                 self._exact.add()
+            if len(parts) < count:
+                self.passes_done = len(parts)
+                between_passes()
+        self.passes_done = 0
         if self._exact is not None:
             self._exact.finish(self._world_size)
             parts = list(in_batch_order(torch.stack(parts)[:, None], self._world_size)[:, 0])

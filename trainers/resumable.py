@@ -27,12 +27,12 @@ NOTHING, SAVE, END = range(3)
 class Pauses:
     """When a training is checkpointed within an epoch: every so many seconds, and where its end is requested.
 
-    `after_step` is called after each step, and each batch of an evaluation.
+    `after_pass` is called after each pass of a step, and each batch of an evaluation.
     """
 
     checkpoint_seconds: float
     end_requested: Callable[[], bool]
-    after_step: Callable[[Training], None] = lambda training: None
+    after_pass: Callable[[Training], None] = lambda training: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class ResumableTraining:
 
         Raises Diverged, OSError where a checkpoint cannot be written, and Stopped where the pauses say so.
         """
-        between_steps = (lambda: None) if pauses is None else self._between_steps(pauses)
-        for result in self.training.epochs(between_steps):
+        callbacks = () if pauses is None else (self._between_steps(pauses), self._between_passes(pauses))
+        for result in self.training.epochs(*callbacks):
             self.results.append(result)
             self._save(result.epoch, {})
             yield result
@@ -60,7 +60,7 @@ class ResumableTraining:
 
         def between_steps() -> None:
             nonlocal saved
-            pauses.after_step(self.training)
+            pauses.after_pass(self.training)
             is_due = time.monotonic() - saved >= pauses.checkpoint_seconds
             # A process alone cannot leave the others, nor be without them where they save.
             wanted = self.processes.largest(END if pauses.end_requested() else SAVE if is_due else NOTHING)
@@ -73,6 +73,22 @@ class ResumableTraining:
                 raise Stopped(training.epoch + 1, training.step)
 
         return between_steps
+
+    def _between_passes(self, pauses: Pauses) -> Callable[[], None]:
+        """Ends a training within a step, which is then made anew: on a CPU one may take minutes.
+
+        Only a process on its own: several would have to wait for each other after each pass.
+        """
+        training = self.training
+        may_end = self.processes.world_size == 1 and training.stands_before_step()
+
+        def between_passes() -> None:
+            pauses.after_pass(training)
+            if may_end and pauses.end_requested():
+                self._save(training.epoch, training.position())
+                raise Stopped(training.epoch + 1, training.step)
+
+        return between_passes
 
     def _save(self, epoch: int, position: dict[str, Any]) -> None:
         unreadable = self.training.unreadable()

@@ -100,7 +100,7 @@ def ours(task: Task) -> Epochs:
 
     def epoch() -> Epoch:
         waited, number = training.waited_seconds, training.epoch + 1
-        training._train_epoch(number, training._batches.epoch(number, 0), lambda: None)
+        training._train_epoch(number, training._batches.epoch(number, 0), lambda: None, lambda: None)
         training.epoch, training.step = number, 0
         return Epoch(training.steps_per_epoch * recipe.batch_size, training.waited_seconds - waited)
 

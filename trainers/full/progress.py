@@ -11,12 +11,12 @@ from trainers.memory_in_use import memory_in_use
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a training stands: at `seconds` of a clock it has made `steps` of all, and has waited `waited_seconds` for
-    images in this process.
+    """Where a training stands: at `seconds` of a clock it has made `steps` of all, with the share of the running one,
+    and has waited `waited_seconds` for images in this process.
     """
 
     seconds: float
-    steps: int
+    steps: float
     waited_seconds: float
 
 
@@ -33,8 +33,8 @@ class Pace:
     seconds_left: float
 
 
-def pace(began: Moment, before: Moment, now: Moment, batch_size: int, steps_left: int) -> Pace:
-    """The pace from `before` to `now`, of batches of so many images. A step must lie between them."""
+def pace(began: Moment, before: Moment, now: Moment, batch_size: int, steps_left: float) -> Pace:
+    """The pace from `before` to `now`, of batches of so many images. A part of a step must lie between them."""
     seconds = max(now.seconds - before.seconds, 1e-9)
     a_step = (now.seconds - began.seconds) / (now.steps - began.steps)
     return Pace(
@@ -46,29 +46,46 @@ def pace(began: Moment, before: Moment, now: Moment, batch_size: int, steps_left
 
 def progress_line(training: Training, found: Pace, memory_bytes: int) -> str:
     """One line on a training within an epoch; its loss is the mean of the epoch so far, in this process."""
-    steps = training.steps_per_epoch
+    speed = found.images_per_second
     return (
-        f"  {training.step:>{len(str(steps))}}/{steps}  loss {training.loss_so_far():.4f}  "
-        f"rate {training.learning_rate:.3g}  {found.images_per_second:,.0f} images/s  "
+        f"{_place(training)}  rate {training.learning_rate:.3g}  {speed:,.{0 if speed >= 10 else 2}f} images/s  "
         f"{found.waiting:.0%} waiting  {memory_bytes / 1e9:.1f} GB  {readable_duration(found.seconds_left)} left"
     )
 
 
+def first_line(training: Training, seconds: float, memory_bytes: int) -> str:
+    """One line on a training whose beginning took so long that it is worth a word."""
+    return f"{_place(training)}  the first after {readable_duration(seconds)}  {memory_bytes / 1e9:.1f} GB"
+
+
+def _place(training: Training) -> str:
+    steps = training.steps_per_epoch
+    within = f", pass {training.passes_done}/{training.passes_of_step}" if training.passes_done else ""
+    loss = f"  loss {training.loss_so_far():.4f}" if training.step else ""
+    return f"  {training.step:>{len(str(steps))}}/{steps}{within}{loss}"
+
+
 class Reporter:
-    """Prints a line of a training every `every_seconds`; called after each step, by the process that prints."""
+    """Prints a line of a training every `every_seconds`.
+
+    Called after each pass of a step, and each batch of an evaluation, by the process that prints.
+    """
 
     def __init__(self, every_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
         self._every_seconds = every_seconds
         self._clock = clock
+        self._made = clock()
         self._began: Moment | None = None
         self._before: Moment | None = None
 
     def __call__(self, training: Training) -> None:
-        steps = training.epoch * training.steps_per_epoch + training.step
-        now = Moment(self._clock(), steps, training.waited_seconds)
+        now = Moment(self._clock(), training.steps_done(), training.waited_seconds)
         if self._began is None or self._before is None:
-            # The first step warms up caches and kernels, and is not part of any pace.
+            # The first step, or pass of it, warms up caches and kernels, and is not part of any pace.
             self._began = self._before = now
+            seconds = now.seconds - self._made
+            if seconds >= self._every_seconds and training.step < training.steps_per_epoch:
+                print(first_line(training, seconds, memory_in_use(training.device)), flush=True)
             return
         if training.step == training.steps_per_epoch:
             # The validation images come next, and the line of the epoch. How fast it trains is counted after them.
