@@ -59,6 +59,8 @@ settings:
   recipe=NAME       one of trainers/recipes/ (default: coco), or a file as those: FILE.yaml
   recipe.epochs, recipe.batch_size (of all processes together; the learning rate changes with it, unless it is
                     given, too), recipe.learning_rate, recipe.optimizer and others of trainers/train.py
+  recipe.micro_batch=N  images that a process takes through the detector at a time; without it on a CPU two of 640
+                    pixels, of a bundle's network, and else all of its share of a batch
   recipe.augment=none | flip_crop   mirrored, larger or smaller, and anywhere in its square
 
 examples:
@@ -66,10 +68,10 @@ examples:
   torchrun --nproc-per-node 8 trainers/train_detector.py resnet50-attention data.root=/data/coco
 
 Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and SIGUSR1
-end it after the next step, checkpointed, and the same command goes on. The output directory ends up with
-result.json (COCO's twelve numbers), precisions.csv (those of each class), history.csv, whose val_accuracy
-is the mean average precision, and the detector (detector/), which trainers/predict.py asks what is on
-pictures.
+end it after the next step, or pass of a single process, checkpointed, and the same command goes on. The
+output directory ends up with result.json (COCO's twelve numbers), precisions.csv (those of each class),
+history.csv, whose val_accuracy is the mean average precision, and the detector (detector/), which
+trainers/predict.py asks what is on pictures.
 
 --longer recipe.epochs=N goes on, from where it is, with a training that was begun for fewer epochs, ended or
 not: its learning rate rises to that of N epochs there. What it had come to is put aside, in after-M-epochs/."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 import yaml
 from mlflow import MlflowClient
@@ -242,6 +243,17 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
     assert (out / "detector" / "weights.safetensors").read_bytes() == (
         undisturbed / "detector" / "weights.safetensors"
     ).read_bytes()
+
+
+def test_fewer_images_at_a_time_come_to_the_same_detector(
+    bundle: Path, small_folder: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert train(bundle, small_folder, *TWO_EPOCHS, "recipe.micro_batch=2", "--out", out) == SUCCESS
+    assert "batch    2 passes × 2 images" in capsys.readouterr().out
+    weights = [safetensors.torch.load_file(each / "detector" / "weights.safetensors") for each in (undisturbed, out)]
+    # Sums are rounded otherwise; a step of the optimizer is a hundred times as large.
+    torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=1e-5)
 
 
 def test_one_that_has_ended_is_made_longer_on_purpose_and_what_it_had_come_to_stays(

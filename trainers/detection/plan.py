@@ -9,6 +9,7 @@ from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.detection.coco_data import CocoData, examine_coco
 from trainers.detection.coco_images import CocoImages
+from trainers.detection.cpu_passes import images_of_cpu_pass
 from trainers.detection.design import DetectorDesign
 from trainers.detection.settings import SETTINGS_FORMAT, DetectorSettings
 from trainers.distributed import Processes, join_processes
@@ -84,11 +85,23 @@ def prepare_detector(settings: DetectorSettings, out: Path, device: str, *, long
     processes.in_all(lambda: _check_digest(data, digest))
     wanted = _kept(settings, data)
     begun, longer_than = processes.from_first(lambda: _looked_at(out, wanted, longer=longer))
-    recipe, micro_images = settings.recipe, settings.conduct.micro_images
-    # Where no batch norm takes statistics, the images of a pass may as well be a group.
-    norm_batch = micro_images if design.frozen_norms else recipe.norm_batch or None
-    layout = layout_of(recipe.batch_size, len(data.train), processes.world_size, micro_images, norm_batch)
+    layout = _layout(settings, design, len(data.train), processes)
     return DetectorPlan(settings, design, data, out, processes, layout, lengthenings(begun), longer_than, begun)
+
+
+def _layout(settings: DetectorSettings, design: DetectorDesign, train_images: int, processes: Processes) -> BatchLayout:
+    recipe, micro_images = settings.recipe, settings.conduct.micro_images
+    batch_size, world_size = recipe.batch_size, processes.world_size
+    norm_batch = recipe.norm_batch or None
+    if processes.device.type == "cpu" and design.frozen_norms and micro_images is None:
+        micro_images = images_of_cpu_pass(batch_size, train_images, world_size, design.image_size)
+    if design.frozen_norms:
+        # Where no batch norm takes statistics, the images of a pass may as well be a group.
+        norm_batch = micro_images
+    elif processes.device.type == "cpu" and norm_batch is not None:
+        # More at a time than a group takes more memory, and is no faster on a CPU.
+        micro_images = min(micro_images or norm_batch, norm_batch)
+    return layout_of(batch_size, train_images, world_size, micro_images, norm_batch)
 
 
 def _kept(settings: DetectorSettings, data: CocoData) -> dict[str, Any]:
