@@ -82,10 +82,11 @@ def test_two_epochs_saved_and_two_more_are_four_epochs_bit_for_bit(
     found += [without_time(result) for result in second.epochs()]
     assert found == expected
     assert [result.epoch for result in found] == [1, 2, 3, 4]
+    of_whole, of_second = whole.state_dict(), second.state_dict()
     for name in ("model", "averaged"):
-        if whole.state_dict()[name] is not None:
-            for key, value in whole.state_dict()[name].items():
-                assert torch.equal(value, second.state_dict()[name][key]), key
+        if of_whole[name] is not None:
+            for key, value in of_whole[name].items():
+                assert torch.equal(value, of_second[name][key]), key
     assert whole.evaluated_model.state_dict().keys() == second.evaluated_model.state_dict().keys()
 
 
