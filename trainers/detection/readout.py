@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from search_spaces.errors import printable
 from search_spaces.units import counted
 from trainers.detection.coco_evaluation import SCORES
+from trainers.detection.cpu_passes import memory_line
 from trainers.detection.plan import DetectorPlan
 from trainers.full.readout import batch_line, doubtful_lines
 
@@ -26,7 +27,9 @@ def announce_detector(plan: DetectorPlan) -> None:
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}"
     )
     print(f"batch    {batch_line(plan.layout)}")
-    for line in doubtful_lines(recipe, plan.layout):
+    on_cpu = plan.processes.device.type == "cpu"
+    memory = memory_line(plan.layout.micro_batch, design.image_size) if on_cpu else None
+    for line in (*doubtful_lines(recipe, plan.layout), *([] if memory is None else [memory])):
         print(f"warning  {line}")
     print(f"device   {plan.processes.device}{f', {count} processes' if count > 1 else ''}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)

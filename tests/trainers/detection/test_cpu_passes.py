@@ -3,7 +3,7 @@
 import pytest
 
 from trainers.batch_layout import layout_of
-from trainers.detection.cpu_passes import PIXELS_OF_PASS, images_of_cpu_pass
+from trainers.detection.cpu_passes import PIXELS_OF_PASS, images_of_cpu_pass, memory_line
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,9 @@ def test_a_pass_has_few_pixels_and_is_a_part_of_the_batch(
     layout = layout_of(batch_size, train_images, world_size, found, found)
     assert layout.micro_batch == found and layout.batch_size >= min(batch_size, train_images) - 1
     assert found * image_size**2 <= PIXELS_OF_PASS or found in (2, batch_size)
+
+
+def test_many_images_at_a_time_are_said_to_take_much_memory() -> None:
+    assert memory_line(8, 640) is None and memory_line(512, 64) is None
+    line = memory_line(16, 640)
+    assert line is not None and line.startswith("16 images of 640 px at a time") and "some 14 to 61 GB" in line
