@@ -123,26 +123,26 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def gone_on(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The search on FLOPs, resumed with an architecture more in one place, and forked with one in another."""
-    resumed, forked = (unpacked(tmp_path_factory.mktemp(name)) for name in ("resumed", "forked"))
-    search = ("nas/search.py", "--resume", "earlier", "--runs-dir")
-    run(
-        (*search, resumed / "runs", "--trials", "10"),
-        (*search, forked / "runs", "--fork", "forked", "--trials", "1"),
-    )
-    return resumed, forked
+def gone_on(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The search on FLOPs, resumed with an architecture more."""
+    resumed = unpacked(tmp_path_factory.mktemp("resumed"))
+    run(("nas/search.py", "--resume", "earlier", "--runs-dir", resumed / "runs", "--trials", "10"))
+    return resumed
 
 
 @pytest.fixture(scope="module")
-def others_gone_on(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The search on latency, resumed with an architecture more, and the deterministic one, resumed to its end."""
-    latency, deterministic = (unpacked(tmp_path_factory.mktemp(name)) for name in ("latency", "deterministic"))
+def others_gone_on(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """The search on latency, resumed with an architecture more, the deterministic one, resumed to its end, and the one
+    on FLOPs, forked with an architecture.
+    """
+    names = ("latency", "deterministic", "forked")
+    latency, deterministic, forked = (unpacked(tmp_path_factory.mktemp(name)) for name in names)
     run(
         ("nas/search.py", "--resume", "earlier-latency", "--runs-dir", latency / "runs", "--trials", "5"),
         ("nas/search.py", "--resume", "earlier-deterministic", "--runs-dir", deterministic / "runs"),
+        ("nas/search.py", "--resume", "earlier", "--fork", "forked", "--runs-dir", forked / "runs", "--trials", "1"),
     )
-    return latency, deterministic
+    return latency, deterministic, forked
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +190,8 @@ def test_the_reports_are_the_same(untouched: Path, tmp_path: Path) -> None:
         assert [{key: row[key] for key in before[0]} for row in now] == before
 
 
-def test_a_search_goes_on_and_trains_only_what_is_new(gone_on: tuple[Path, Path]) -> None:
-    before, after = trials(FORMATS / "earlier.csv"), trials(gone_on[0] / "runs" / "earlier" / "report" / "trials.csv")
+def test_a_search_goes_on_and_trains_only_what_is_new(gone_on: Path) -> None:
+    before, after = trials(FORMATS / "earlier.csv"), trials(gone_on / "runs" / "earlier" / "report" / "trials.csv")
     check_kept(before, after)
     assert [row["number"] for row in after] == [str(number) for number in range(10)]
     assert len({row["architecture_id"] for row in after}) == 10
@@ -200,8 +200,8 @@ def test_a_search_goes_on_and_trains_only_what_is_new(gone_on: tuple[Path, Path]
     assert int(new["epochs"]) > 0 and float(new["started_at"]) > max(float(row["started_at"]) for row in before)
 
 
-def test_mlflow_goes_on_in_the_same_runs(untouched: Path, gone_on: tuple[Path, Path]) -> None:
-    runs = gone_on[0] / "runs"
+def test_mlflow_goes_on_in_the_same_runs(untouched: Path, gone_on: Path) -> None:
+    runs = gone_on / "runs"
     parent_before, trials_before = runs_of(untouched / "runs", "earlier")
     parent, children = runs_of(runs, "earlier")
     assert parent.info.run_id == parent_before.info.run_id and parent.info.status == "FINISHED"
@@ -217,8 +217,9 @@ def test_mlflow_goes_on_in_the_same_runs(untouched: Path, gone_on: tuple[Path, P
         }
 
 
-def test_a_fork_begins_with_the_finished_trials(gone_on: tuple[Path, Path]) -> None:
-    forked = gone_on[1] / "runs" / "forked"
+@pytest.mark.slow
+def test_a_fork_begins_with_the_finished_trials(others_gone_on: tuple[Path, Path, Path]) -> None:
+    forked = others_gone_on[2] / "runs" / "forked"
     finished = [row for row in trials(FORMATS / "earlier.csv") if row["outcome"] == "finished"]
     rows = trials(forked / "report" / "trials.csv")
     assert json.loads((forked / "summary.json").read_text(encoding="utf-8"))["results_imported"] == len(finished)
@@ -229,7 +230,7 @@ def test_a_fork_begins_with_the_finished_trials(gone_on: tuple[Path, Path]) -> N
 
 
 @pytest.mark.slow
-def test_a_search_on_latency_goes_on(others_gone_on: tuple[Path, Path]) -> None:
+def test_a_search_on_latency_goes_on(others_gone_on: tuple[Path, Path, Path]) -> None:
     before = trials(FORMATS / "earlier-latency.csv")
     after = trials(others_gone_on[0] / "runs" / "earlier-latency" / "report" / "trials.csv")
     check_kept(before, after)
@@ -238,7 +239,7 @@ def test_a_search_on_latency_goes_on(others_gone_on: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.slow
-def test_a_deterministic_search_goes_on(others_gone_on: tuple[Path, Path]) -> None:
+def test_a_deterministic_search_goes_on(others_gone_on: tuple[Path, Path, Path]) -> None:
     before = trials(FORMATS / "earlier-deterministic.csv")
     after = trials(others_gone_on[1] / "runs" / "earlier-deterministic" / "report" / "trials.csv")
     check_kept(before, after)
@@ -248,7 +249,9 @@ def test_a_deterministic_search_goes_on(others_gone_on: tuple[Path, Path]) -> No
 
 @pytest.mark.slow
 @same_rounding
-def test_a_deterministic_search_has_the_front_of_one_that_was_never_cut_off(others_gone_on: tuple[Path, Path]) -> None:
+def test_a_deterministic_search_has_the_front_of_one_that_was_never_cut_off(
+    others_gone_on: tuple[Path, Path, Path],
+) -> None:
     front = others_gone_on[1] / "runs" / "earlier-deterministic" / "front.json"
     assert front.read_bytes() == (FORMATS / "earlier-deterministic-front.json").read_bytes()
 

@@ -91,8 +91,9 @@ def go_on(bundle: Path, out: Path, *more: str) -> None:
     ("number", "code"),
     [
         (signal.SIGTERM, 143),
+        # The others are handled alike; test_train.py has SIGINT and SIGKILL at an epoch's end.
         pytest.param(signal.SIGUSR1, 143, marks=pytest.mark.slow),
-        (signal.SIGINT, 130),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
     ],
 )

@@ -220,6 +220,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.slow  # test_equal_trainings.py holds two processes to one
 def test_two_processes_train_as_one_global_batch(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", SCRIPT]
