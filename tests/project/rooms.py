@@ -194,6 +194,16 @@ def imports_by_text(source: str) -> set[str]:
 
 
 @lru_cache(maxsize=1)
+def all_names() -> dict[str, frozenset[str]]:
+    """Every module of the project, and all names that it imports, of whatever package."""
+    found = {}
+    for module, path in sources().items():
+        package = module if path.stem == "__init__" else module.rpartition(".")[0]
+        found[module] = frozenset(imported_names(path.read_text(encoding="utf-8"), package))
+    return found
+
+
+@lru_cache(maxsize=1)
 def imports() -> dict[str, frozenset[str]]:
     """Every module of the project, and those modules of the project that it imports.
 
@@ -201,9 +211,8 @@ def imports() -> dict[str, frozenset[str]]:
     """
     known = sources()
     found = {}
-    for module, path in known.items():
-        package = module if path.stem == "__init__" else module.rpartition(".")[0]
-        named = imported_names(path.read_text(encoding="utf-8"), package) & known.keys()
+    for module in known:
+        named = all_names()[module] & known.keys()
         # `from package import module` names the package, too.
         bare = {name for name in named if not any(other.startswith(f"{name}.") for other in named)}
         found[module] = frozenset(name for name in named if known[name].stem != "__init__" or name in bare) - {module}

@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.project.rooms import (
     MAY_IMPORT,
     PACKAGES,
     PROJECT,
+    all_names,
     imported_names,
     imports,
     imports_by_text,
@@ -150,7 +152,7 @@ def test_nothing_imports_an_entry_script() -> None:
 def test_a_framework_is_seen_where_it_may_be(framework: str) -> None:
     places = set()
     for module, path in sources().items():
-        if framework in top_level(imported_names(path.read_text(encoding="utf-8"), module.rpartition(".")[0])):
+        if framework in top_level(all_names()[module]):
             file, folder = path.relative_to(PROJECT).as_posix(), path.parent.relative_to(PROJECT).as_posix()
             assert {file, folder} & FRAMEWORKS[framework], f"{file} imports {framework}"
             places |= {file, folder} & FRAMEWORKS[framework]
@@ -167,7 +169,7 @@ def test_every_framework_stands_in_the_table() -> None:
     """But what comes with torch, and is seen wherever torch is: arrays and images."""
     everywhere = {"numpy", "PIL", "threadpoolctl", "yaml"}
     for module, path in sources().items():
-        seen = top_level(imported_names(path.read_text(encoding="utf-8"), module.rpartition(".")[0]))
+        seen = top_level(all_names()[module])
         assert seen <= sys.stdlib_module_names | FRAMEWORKS.keys() | everywhere | set(PACKAGES), path
 
 
@@ -185,7 +187,7 @@ def test_a_room_says_what_it_is_for_and_exports_nothing(room: str) -> None:
     assert ast.get_docstring(tree) and len(tree.body) == 1
 
 
-def top_level(names: set[str]) -> set[str]:
+def top_level(names: Iterable[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
