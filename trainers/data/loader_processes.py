@@ -1,5 +1,6 @@
 """Reading batches in loader processes, where a machine lets it, and an end in words where those die or hang."""
 
+import atexit
 import contextlib
 import functools
 import logging
@@ -9,6 +10,7 @@ import shutil
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -119,6 +121,7 @@ class Loader:
         read = iter(loader)
         started = frozenset(set(multiprocessing.active_children()) - others)
         self._processes = _Processes(loader, read, (pin_memory, shares_memory), started)
+        atexit.register(_end_with_this_process, weakref.ref(self))
         return read
 
     def _handed_out(self, read: Iterator[Any], turn: int) -> Iterator[Batch]:
@@ -183,6 +186,16 @@ class _Read(Dataset[Batch]):
 
     def __getitem__(self, request: Any) -> Batch:
         return self._read(request)
+
+
+def _end_with_this_process(held: "weakref.ref[Loader]") -> None:
+    """Ends the processes of a loader that is still held, as by a traceback, when the one that reads comes to its end.
+
+    It would wait for them for ever, as they do for it: they ignore the signal by which it ends what it has started.
+    """
+    loader = held()
+    if loader is not None:
+        loader._kill()
 
 
 def _live_with_the_reader(reader: int, number: int) -> None:

@@ -28,6 +28,18 @@ print([int(batch[0, 0]) for batch, in read(Numbers(1_000_000), 2)])
 """
 
 
+# One that is left in the middle, and is still held when its process ends.
+LEFT_ALONE = """
+import gc
+from tests.trainers.data.test_loader_processes import Loader, Numbers, handed_out
+gc.disable()
+held = [Loader(Numbers(8), 2)]
+held.append(held)
+batches = handed_out(held[0])
+print(int(next(batches)[0][0, 0]))
+"""
+
+
 class Numbers:
     """Numbers as arrays of so many of each; a negative one has its process do what `trouble` says."""
 
@@ -153,3 +165,8 @@ def test_none_outlives_a_reader_that_is_killed(tmp_path: Path) -> None:
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in left):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def test_a_process_ends_whose_loader_is_still_held() -> None:
+    done = subprocess.run([sys.executable, "-c", LEFT_ALONE], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
