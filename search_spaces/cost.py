@@ -82,21 +82,36 @@ def cost(architecture: Architecture, *, image_size: int, in_channels: int = 3, c
     channels_in = architecture.base_channels
     for index, operators in enumerate(architecture.stages):
         channels = architecture.stage_channels(index)
-        flops = dict.fromkeys(PARTS, 0)
-        params = dict.fromkeys(PARTS, 0)
-        for position, operator in enumerate(operators):
-            stride = 2 if index > 0 and position == 0 else 1
-            for part, part_flops, part_params in _block_cost(channels_in, channels, operator, stride, size):
-                flops[part] += part_flops
-                params[part] += part_params
-            channels_in = channels * EXPANSION
-            size = -(-size // stride)
-        parts += [PartCost(f"stage{index + 1}", part, flops[part], params[part]) for part in PARTS if params[part]]
+        parts += _stage_cost(index, channels_in, channels, operators, size)
+        channels_in = channels * EXPANSION
+        size = -(-size // _stride_of_stage(index))
     features = architecture.stage_channels(STAGE_COUNT - 1) * EXPANSION
     parts.append(PartCost("head", "head", 2 * features * classes, (features + 1) * classes))
     return Cost(sum(part.flops for part in parts), sum(part.params for part in parts), tuple(parts))
 
 
+# Proposals count tens of thousands of architectures, of which most stages have been counted in others.
+@lru_cache(maxsize=65536)
+def _stage_cost(
+    index: int, channels_in: int, channels: int, operators: tuple[Operator, ...], size: int
+) -> tuple[PartCost, ...]:
+    flops = dict.fromkeys(PARTS, 0)
+    params = dict.fromkeys(PARTS, 0)
+    for position, operator in enumerate(operators):
+        stride = _stride_of_stage(index) if position == 0 else 1
+        for part, part_flops, part_params in _block_cost(channels_in, channels, operator, stride, size):
+            flops[part] += part_flops
+            params[part] += part_params
+        channels_in = channels * EXPANSION
+        size = -(-size // stride)
+    return tuple(PartCost(f"stage{index + 1}", part, flops[part], params[part]) for part in PARTS if params[part])
+
+
+def _stride_of_stage(index: int) -> int:
+    return 2 if index > 0 else 1
+
+
+# Where each block is chosen for itself, stages are rarely the same, and blocks are.
 @lru_cache(maxsize=4096)
 def _block_cost(
     channels_in: int, channels: int, operator: Operator, stride: int, size: int

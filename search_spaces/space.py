@@ -66,6 +66,18 @@ class Slot:
     channels: int
 
 
+@lru_cache(maxsize=1024)
+def _slots(granularity: Literal["stage", "block"], depth: int, base_channels: int) -> tuple[Slot, ...]:
+    slots = []
+    for stage, blocks in enumerate(BLOCKS_OF_DEPTH[depth]):
+        channels = base_channels * 2**stage
+        if granularity == "stage":
+            slots.append(Slot(STAGE_KEYS[stage], stage, blocks, channels))
+        else:
+            slots += [Slot(f"{STAGE_KEYS[stage]}.block{block + 1}", stage, 1, channels) for block in range(blocks)]
+    return tuple(slots)
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """A space of architectures. Made by `space_reading.space_from_mapping`, which checks it."""
@@ -106,14 +118,7 @@ class Space:
 
     def slots(self, frame: Frame) -> tuple[Slot, ...]:
         """The slots of a frame, from the input on."""
-        slots = []
-        for stage, blocks in enumerate(BLOCKS_OF_DEPTH[frame.depth]):
-            channels = frame.base_channels * 2**stage
-            if self.granularity == "stage":
-                slots.append(Slot(STAGE_KEYS[stage], stage, blocks, channels))
-            else:
-                slots += [Slot(f"{STAGE_KEYS[stage]}.block{block + 1}", stage, 1, channels) for block in range(blocks)]
-        return tuple(slots)
+        return _slots(self.granularity, frame.depth, frame.base_channels)
 
     def architecture(self, frame: Frame, operators: Sequence[Operator]) -> Architecture:
         """The network that has `operators` in the slots of `frame`."""
