@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line.
 
     The exit code: 0, 1 where the storage is full or the ledger gone, 2 on a user's mistake, 130 after Ctrl-C, 143 after
-    SIGTERM.
+    SIGTERM, 129 after SIGHUP.
     """
     console, asked = output_console(), None
     try:

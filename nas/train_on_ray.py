@@ -35,7 +35,7 @@ from search_spaces.machine import Needs, prepare_machine
 from search_spaces.pasted_commands import shell_word
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.stopping import TERMINATED, EndedEarly, StopSignals
+from trainers.stopping import EndedEarly, StopSignals
 
 # Ray's own processes, and those that train.
 NEEDS = Needs(open_files=512, threads=512, file_bytes=160_000_000)
@@ -69,8 +69,10 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command line. The exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after SIGTERM."""
-    with StopSignals():
+    """Runs a command line. The exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after SIGTERM,
+    129 after SIGHUP.
+    """
+    with StopSignals() as signals:
         try:
             options, training = argument_parser().parse_known_args(list(arguments))
             cluster = _checked(options)
@@ -87,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
             return MISTAKE
         except EndedEarly:
             print("\ninterrupted before anything was started", file=sys.stderr)
-            return TERMINATED
+            return signals.exit_code
         except KeyboardInterrupt:
             print("\ninterrupted", file=sys.stderr)
             return INTERRUPTED

@@ -1,7 +1,8 @@
 """Ending a training between two steps: the signals that ask for it, and what is raised when it has been checkpointed.
 
 A job system sends SIGTERM, or SIGUSR1 where it is told to, some time before it kills; torchrun hands SIGTERM on and
-kills after 30 s. One that dies itself leaves its processes behind, which is taken for SIGTERM.
+kills after 30 s. One that dies itself leaves its processes behind, which is taken for SIGTERM. A terminal that is
+closed, or whose connection is lost, sends SIGHUP.
 """
 
 import os
@@ -9,11 +10,8 @@ import signal
 import time
 from types import FrameType
 
-from search_spaces.exit_codes import INTERRUPTED
+from search_spaces.exit_codes import SIGNAL_EXIT_CODES, TERMINATED
 
-# The exit code after any of them but Ctrl-C: 128 and the number of SIGTERM, as shells have it.
-TERMINATED = 128 + signal.SIGTERM
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # torchrun hands on a Ctrl-C that the terminal has sent already. A person takes longer to press it again.
 SECOND_CTRL_C_SECONDS = 1.0
 
@@ -31,7 +29,7 @@ class EndedEarly(BaseException):
 
 
 class StopSignals:
-    """Notes SIGINT, SIGTERM and SIGUSR1 for as long as its context lasts; entered in the main thread.
+    """Notes the signals of SIGNAL_EXIT_CODES for as long as its context lasts; entered in the main thread.
 
     Until `claim` is called there is nothing to be kept, and a signal raises EndedEarly, or KeyboardInterrupt. A second
     Ctrl-C raises KeyboardInterrupt at any time.
@@ -44,9 +42,9 @@ class StopSignals:
         self._parent = os.getppid()
 
     def __enter__(self) -> "StopSignals":
-        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+        self._previous = {number: signal.getsignal(number) for number in SIGNAL_EXIT_CODES}
         for number, previous in self._previous.items():
-            # What was started in the background of a script has Ctrl-C ignored.
+            # What was started in the background of a script has Ctrl-C ignored, and by `nohup` the end of its terminal.
             if previous is not signal.SIG_IGN:
                 signal.signal(number, self._heard)
         return self
@@ -66,7 +64,7 @@ class StopSignals:
     @property
     def exit_code(self) -> int:
         """The exit code of the process once it has ended."""
-        return INTERRUPTED if self._number == signal.SIGINT else TERMINATED
+        return TERMINATED if self._number is None else SIGNAL_EXIT_CODES[signal.Signals(self._number)]
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         insists = number == signal.SIGINT == self._number and time.monotonic() - self._since > SECOND_CTRL_C_SECONDS

@@ -93,12 +93,12 @@ examples:
   python nas/train_on_ray.py bundles/knee data=imagenet data.root=/data/imagenet --processes 8 --address auto
 
 A line an epoch, and one every 30 s within it (recipe.report_seconds=N), say how it goes.
-Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and
-SIGUSR1 end it after the next step, checkpointed. After an interruption the same command goes on where
-it was, on any number of processes. The output directory ends up with result.json, the trained network
-(bundle/), its epochs (history.csv, curves.png), and what it makes of the test images class by class
-(classes.csv, confusion.csv, confusion.png). --onnx, --program and --corruptions may be added when it
-has ended.
+Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM,
+SIGUSR1 and a terminal that is closed, unless under nohup, end it after the next step, checkpointed.
+After an interruption the same command goes on where it was, on any number of processes. The output
+directory ends up with result.json, the trained network (bundle/), its epochs (history.csv, curves.png),
+and what it makes of the test images class by class (classes.csv, confusion.csv, confusion.png).
+--onnx, --program and --corruptions may be added when it has ended.
 
 --longer recipe.epochs=N goes on, from where it is, with a training that was begun for fewer epochs, ended or
 not: its learning rate rises to that of N epochs there. What it had come to is put aside, in after-M-epochs/."""
@@ -106,7 +106,7 @@ not: its learning rate rises to that of N epochs there. What it had come to is p
 
 def main(arguments: list[str]) -> int:
     """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after
-    SIGTERM and SIGUSR1.
+    SIGTERM and SIGUSR1, 129 after SIGHUP.
     """
 
     def prepare() -> "tuple[Plan, Extras] | None":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from search_spaces.errors import UserError
-from search_spaces.exit_codes import MISTAKE, SUCCESS
+from search_spaces.exit_codes import MISTAKE, SIGNAL_EXIT_CODES, SUCCESS
 from search_spaces.extras import lacks_the_search
 from search_spaces.programs import PROGRAMS
 from search_spaces.units import counted
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 # An orderly end takes 25 s at most.
 END_SECONDS = 40.0
-# The exit codes of a search that was told to end, and did so in order.
-ENDED_EARLY = tuple(128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 _PACKAGES = Path(__file__).resolve().parents[1]
 
 
@@ -152,7 +150,7 @@ def run_search(
     code = process.returncode
     if code == MISTAKE:
         raise UserError(said.error)
-    if code != SUCCESS and code not in ENDED_EARLY:
+    if code != SUCCESS and code not in SIGNAL_EXIT_CODES.values():
         raise SearchFailed(f"{said.error} (exit code {code})")
     return directory
 

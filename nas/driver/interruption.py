@@ -15,12 +15,8 @@ from types import FrameType
 
 import psutil
 
-from search_spaces.exit_codes import SUCCESS
+from search_spaces.exit_codes import SIGNAL_EXIT_CODES, SUCCESS
 
-# The exit code after each signal that ends a search: 128 and the signal's number, as shells have it. Job systems send
-# SIGUSR1 in the place of SIGTERM.
-EXIT_CODES = {number: 128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-EXIT_CODES[signal.SIGUSR1] = EXIT_CODES[signal.SIGTERM]
 # An orderly end may take so long; a preempted job is given 30 s or more.
 GRACE_SECONDS = 25.0
 
@@ -51,7 +47,7 @@ class Interruption:
     def __enter__(self) -> "Interruption":
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._previous = {number: signal.getsignal(number) for number in EXIT_CODES}
+        self._previous = {number: signal.getsignal(number) for number in SIGNAL_EXIT_CODES}
         self._listen()
         self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._report_unraisable = sys.unraisablehook
@@ -100,7 +96,7 @@ class Interruption:
     @property
     def exit_code(self) -> int:
         """The exit code of the process: 0 where no signal came."""
-        return SUCCESS if self._signal is None else EXIT_CODES[signal.Signals(self._signal)]
+        return SUCCESS if self._signal is None else SIGNAL_EXIT_CODES[signal.Signals(self._signal)]
 
     def end_now(self, message: str, exit_code: int) -> None:
         """Ends the process: kills all below it and says how to go on.

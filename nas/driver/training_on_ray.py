@@ -11,9 +11,9 @@ from nas.settings.search_settings import ClusterSettings
 from nas.workers.ray_cluster import started_ray
 from nas.workers.ray_watch import watched_ray
 from nas.workers.training_hosts import follow_training, start_training, training_hosts
-from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS, TERMINATED
 from search_spaces.units import counted
-from trainers.stopping import TERMINATED, StopSignals
+from trainers.stopping import StopSignals
 
 
 def verdict(codes: Sequence[int]) -> int | None:
@@ -57,7 +57,8 @@ def train_on_ray(options: argparse.Namespace, training: Sequence[str], cluster: 
                 codes = follow_training(hosts, requested)
             code = verdict(codes)
             if code is not None:
-                return code
+                # What a terminal that is closed says, its processes hear as SIGTERM.
+                return signals.exit_code if code == TERMINATED else code
             killed = [rank for rank, ended in enumerate(codes) if ended < 0]
             said = f"process {killed[0] + 1} of {len(codes)} was killed"
             if signals.requested():

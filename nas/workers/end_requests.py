@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray.experimental.internal_kv import internal_kv_get_gcs_client
 
-from trainers.stopping import TERMINATED
+from search_spaces.exit_codes import TERMINATED
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 # A job system kills 30 s after its signal, or later: one that has not come to its next step ends in order before.

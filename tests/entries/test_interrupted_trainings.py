@@ -1,12 +1,15 @@
 """Full trainings that are cut off at any step: checkpointed by the signal, and gone on with to the same weights."""
 
 import dataclasses
+import fcntl
 import os
+import pty
 import random
 import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -53,11 +56,14 @@ def undisturbed(bundle: Path) -> Path:
     return out
 
 
+def command(bundle: Path, out: Path) -> list[str]:
+    return [SCRIPT, str(bundle), *SETTINGS, "--out", str(out), "recipe.checkpoint_minutes=0"]
+
+
 def started(launcher: list[str], bundle: Path, out: Path) -> "subprocess.Popen[str]":
     """A training that checkpoints each step, by which it is seen how far it is."""
-    command = [*launcher, SCRIPT, str(bundle), *SETTINGS, "--out", str(out), "recipe.checkpoint_minutes=0"]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen([*launcher, *command(bundle, out)], env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
 
 
 def wait_for_a_step(process: "subprocess.Popen[str]", out: Path, what: object) -> None:
@@ -112,12 +118,31 @@ def test_a_signal_at_any_step_changes_nothing_of_the_weights(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     if number != signal.SIGKILL:
-        command = f"python {SCRIPT} {bundle} {' '.join(SETTINGS)} --out {out} recipe.checkpoint_minutes=0"
-        assert without_slow_steps(errors) == [f"interrupted; to go on: {command}"]
+        assert without_slow_steps(errors) == [f"interrupted; to go on: python {' '.join(command(bundle, out))}"]
     assert "step" in newest_name(out)
     go_on(bundle, out)
     assert "resumes  after epoch 1, and" in capsys.readouterr().out
     assert_same_weights(undisturbed, out)
+
+
+def test_a_terminal_that_is_closed_ends_it_checkpointed(bundle: Path, tmp_path: Path) -> None:
+    out, (ours, its) = tmp_path / "out", pty.openpty()
+
+    def lead_the_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # Tests that run under nohup have SIGHUP ignored, and so would what they start.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        [sys.executable, *command(bundle, out)], env=ENVIRONMENT, stdin=its, stdout=its, stderr=its,
+        start_new_session=True, preexec_fn=lead_the_terminal, text=True,
+    ) as process:  # fmt: skip
+        os.close(its)
+        wait_for_a_step(process, out, "terminal")
+        os.close(ours)
+        # What it says of its end nobody can read.
+        assert process.wait(timeout=60) == 129
+    assert "step" in newest_name(out)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from PIL import Image
 from nas.driver.mlflow_catch_up import trainings_of
 from nas.report import main as report
 from search_spaces.errors import UserError
-from search_spaces.exit_codes import MISTAKE, SUCCESS
+from search_spaces.exit_codes import MISTAKE, SUCCESS, TERMINATED
 from tests.support.bundles import provenance
 from tests.support.coco_folders import coco_folder
 from tests.support.exported_search import finished_search
@@ -39,7 +39,6 @@ from trainers.model import seeded_model
 from trainers.predict import main as predict
 from trainers.recipe_files import full_training
 from trainers.schedule import learning_rate_at
-from trainers.stopping import TERMINATED
 from trainers.train_detector import main
 
 SUMMARY = DataSummary("image_folder", 2, 3, 224, 8, 2, 0)

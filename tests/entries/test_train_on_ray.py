@@ -17,14 +17,13 @@ import torch
 from nas.driver.training_on_ray import verdict
 from nas.train_on_ray import main
 from nas.workers.training_host import TrainingHost
-from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS, TERMINATED
 from tests.support.bundles import provenance
 from tests.support.tiny_training import DATA, RECIPE, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_weights, write_bundle
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
-from trainers.stopping import TERMINATED
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

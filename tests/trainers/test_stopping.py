@@ -1,22 +1,24 @@
 """What ends a training: each signal once, and Ctrl-C twice."""
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from search_spaces.exit_codes import INTERRUPTED
+from search_spaces.exit_codes import INTERRUPTED, SIGNAL_EXIT_CODES
 from trainers.distributed import Processes
 from trainers.full.ends import carried_out
-from trainers.stopping import SECOND_CTRL_C_SECONDS, TERMINATED, EndedEarly, StopSignals
+from trainers.stopping import SECOND_CTRL_C_SECONDS, EndedEarly, StopSignals
 
 
 @pytest.fixture(autouse=True)
 def heeded() -> Iterator[None]:
-    """Tests that a script runs in the background have SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Tests that a script runs in the background have SIGINT ignored, and those of nohup SIGHUP."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGHUP, before[1])
 
 
 def test_a_second_ctrl_c_ends_at_once_and_the_same_one_handed_on_does_not(
@@ -43,7 +45,7 @@ def test_a_second_ctrl_c_ends_at_once_and_the_same_one_handed_on_does_not(
     assert capsys.readouterr().err == "\ninterrupted; to go on: the command\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_what_a_job_system_sends_ends_it_in_order_however_often(number: signal.Signals) -> None:
     with StopSignals() as signals:
         with pytest.raises(EndedEarly):
@@ -51,4 +53,12 @@ def test_what_a_job_system_sends_ends_it_in_order_however_often(number: signal.S
         signals.claim()
         signal.raise_signal(number)
         signal.raise_signal(signal.SIGINT)
-        assert signals.requested() and signals.exit_code == TERMINATED
+        assert signals.requested() and signals.exit_code == SIGNAL_EXIT_CODES[number]
+
+
+def test_what_nohup_has_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopSignals() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not signals.requested()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

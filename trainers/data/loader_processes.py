@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from search_spaces.errors import first_line
+from search_spaces.exit_codes import SIGNAL_EXIT_CODES
 
 # So long may pass between two batches: some hundred images, from the slowest of disks.
 LONGEST_SILENCE_SECONDS = 300.0
@@ -199,13 +200,13 @@ def _end_with_this_process(held: "weakref.ref[Loader]") -> None:
 
 
 def _live_with_the_reader(reader: int, number: int) -> None:
-    """Ends with the process that reads, not by a signal that a job system, or timeout(1), sends to all of them.
+    """Ends with the process that reads, not by a signal that a job system, timeout(1) or a terminal sends to all.
 
     torch has SIGTERM end a loader process at once, which is an error to the one that is being asked to end in order.
     And where that one is killed, torch's own end waits for ever to hand over the last batch: each of its loader
     processes holds the end of the pipe that nobody reads any more, and with it whatever file the reader had locked.
     """
-    for sent_to_all in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for sent_to_all in SIGNAL_EXIT_CODES:
         signal.signal(sent_to_all, signal.SIG_IGN)
     threading.Thread(target=_end_after, args=(reader,), daemon=True).start()
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.slow_steps import LOADING_SECONDS, slow_step
-from trainers.stopping import TERMINATED, EndedEarly, StopSignals
+from trainers.stopping import EndedEarly, StopSignals
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def begun(prepare: Callable[[], T | None], carry_out: Callable[[T, StopSignals],
         except (KeyboardInterrupt, EndedEarly) as end:
             if is_first_process():
                 print("\ninterrupted before anything was written", file=sys.stderr)
-            return INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED
+            return INTERRUPTED if isinstance(end, KeyboardInterrupt) else signals.exit_code
         if prepared is None:
             return SUCCESS
         signals.claim()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def carried_out(train: Callable[[], None], processes: "Processes", signals: StopSignals, command: str) -> int:
-    """Trains, and gives the exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after SIGTERM.
+    """Trains, and gives the exit code: 0, 1 for a failure, 2 for a mistake, or that of the signal that ended it.
 
     `command` is what goes on with the training, which is said where that helps.
     """

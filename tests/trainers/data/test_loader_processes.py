@@ -123,7 +123,7 @@ def test_what_is_sent_to_all_processes_is_for_the_one_that_reads() -> None:
     found = [first_numbers(next(batches)) for _ in range(2)]
     started = set(multiprocessing.active_children()) - others
     for process in started:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
             os.kill(process.pid or 0, number)
     assert found + [first_numbers(batch) for batch in batches] == BATCHES
     assert [first_numbers(batch) for batch in handed_out(loader)] == BATCHES
