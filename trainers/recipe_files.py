@@ -9,6 +9,7 @@ from search_spaces.json_fields import field_kinds
 from search_spaces.paths import user_path
 from search_spaces.yaml_files import read_mapping
 from trainers.recipe import Recipe
+from trainers.settings_files import found_instead
 
 DIRECTORY = Path(__file__).resolve().parent / "recipes"
 
@@ -34,6 +35,9 @@ def named_recipe(name: str) -> Recipe:
     if name.endswith((".yaml", ".yml")):
         return _recipe_in(Path(user_path(name)))
     if name not in recipe_names():
+        for file in (f"{name}.yaml", f"{name}.yml"):
+            if Path(user_path(file)).is_file():
+                raise UserError(f"recipe {name!r} is none of the project's: for the file of that name, recipe={file}.")
         raise unknown_name("recipe", name, [*recipe_names(), "a file ending in .yaml"])
     return _known_recipe(name)
 
@@ -50,6 +54,8 @@ def _known_recipe(name: str) -> Recipe:
 
 def _recipe_in(path: Path) -> Recipe:
     kinds, mapping = field_kinds(Recipe), read_mapping(path, f"recipe {str(path)!r}")
+    if instead := found_instead(mapping, expected="recipe"):
+        raise UserError(f"recipe {str(path)!r}: expected a recipe, and it holds {instead}.")
     numbers = {name: _number(value) for name, value in mapping.items() if kinds.get(name) is float}
     try:
         return Recipe.from_json(mapping | numbers)

@@ -17,6 +17,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
 from search_spaces.space import Space
 from search_spaces.yaml_files import not_a_mapping, read_mapping
+from trainers.settings_files import found_instead
 
 HEADING = "# Every setting of a search: python nas/search.py --config FILE [flags] [KEY=VALUE ...]\n"
 # Whose user and password are not printed, and where they may be given instead.
@@ -59,6 +60,8 @@ def read_config(path: str) -> dict[str, dict[str, Any]]:
     found = read_mapping(Path(path), f"--config {path!r}")
     for section, values in found.items():
         if section not in ("space", *SECTIONS):
+            if instead := found_instead(found, expected="search"):
+                raise UserError(f"--config {path!r} holds {instead}.")
             raise unknown_name(f"section of --config {path!r}", section, ["space", *SECTIONS])
         if not isinstance(values, dict):
             raise not_a_mapping(f"--config {path!r}, {section}", values)

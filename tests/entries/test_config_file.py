@@ -83,6 +83,7 @@ def test_secrets_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("data: {name: digit}", [], "Did you mean 'digits'?"),
         ("data: {name: digits}", ["data=cifar10"], "has the settings of 'digits'"),
         ("space: {stem: [convolution]}", [], "space: expected a name"),
+        ("recipe: {epochs: 3}", [], "all settings of a full training, in sections, which trainers/train.py takes"),
         ("search: {trials: 3}", ["--resume", "x"], "leave"),
         ("search: {}", ["--max-flops", "2X"], "expected a number, as 2M, 1.5G or 3e6"),
     ],

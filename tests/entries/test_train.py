@@ -295,6 +295,11 @@ def test_a_file_of_settings_has_others_on_top(bundle: Path, tmp_path: Path, caps
     assert printed("recipe.epochs=9", "--seed", "0")["recipe"]["epochs"] == 9
     assert printed("recipe.epochs=9", "--seed", "0")["seed"] == 0
     assert printed("recipe=digits_adamw")["recipe"]["optimizer"] == "adamw"
+    # Another data set comes with its own settings, and the recipe stays.
+    file.write_text("data: {name: digits, split_seed: 5}\nrecipe: {epochs: 7}\n", encoding="utf-8")
+    assert printed()["data"]["split_seed"] == 5
+    found = printed("data=cluttered_digits")
+    assert (found["data"]["name"], found["data"]["split_seed"], found["recipe"]["epochs"]) == ("cluttered_digits", 0, 7)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +311,12 @@ def test_a_file_of_settings_has_others_on_top(bundle: Path, tmp_path: Path, caps
         ("recipe: {mixup: yes}", "recipe.mixup is 'true': expected a number"),
         ("recipe: {epoch: 3}", "Did you mean 'recipe.epochs'?"),
         ("seed: many", "seed: expected a whole number, found 'many'"),
-        ("data: {name: digits}", "has the settings of 'digits': leave out data=cifar10"),
+        ("epochs: 3", "mine.yaml' holds a recipe, which recipe=FILE takes."),
+        (
+            "detector: {head: attention}",
+            "of a detector, in sections, which trainers/train_detector.py takes by --config",
+        ),
+        ("{data: {name: digits}, space: {name: x}}", "of a search, in sections, which nas/search.py takes by --config"),
         ("[1]", "expected KEY: VALUE, a line each, found a list"),
     ],
 )

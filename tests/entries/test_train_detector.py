@@ -190,6 +190,9 @@ def test_settings_can_be_printed_and_given_back(
     file.write_text("detector: {hed: attention}\n", encoding="utf-8")
     assert main([str(bundle), f"data.root={folder}", "--config", str(file)]) == MISTAKE
     assert "unknown key of detector 'hed'" in capsys.readouterr().err
+    file.write_text("data: {name: digits}\nrecipe: {epochs: 3}\n", encoding="utf-8")
+    assert main([str(bundle), f"data.root={folder}", "--config", str(file)]) == MISTAKE
+    assert "of a full training, in sections, which trainers/train.py takes by --config" in capsys.readouterr().err
 
 
 def test_what_has_ended_is_said_again_and_another_training_is_refused(

@@ -65,6 +65,10 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
         ("- 3\n", "expected KEY: VALUE, a line each, found a list"),
         ("epochs: 3\nepochs: 4\n", "'epochs' is given twice"),
         ("{digits}mixupp: 0.2\n", "unknown key of recipe 'mixupp'. Did you mean 'mixup'"),
+        (
+            "recipe: {epochs: 3}\n",
+            "it holds all settings of a full training, in sections, which trainers/train.py takes",
+        ),
         ("{digits}mixup: much\n", "recipe.mixup is 'much': expected a number"),
     ],
 )
@@ -75,6 +79,13 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
     with pytest.raises(UserError, match=message) as caught:
         named_recipe(str(file))
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_named_without_its_ending_is_hinted_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    with pytest.raises(UserError, match=r"for the file of that name, recipe=mine\.yaml"):
+        named_recipe("mine")
 
 
 def test_an_unknown_name_comes_with_the_nearest() -> None:

@@ -13,6 +13,7 @@ import yaml
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.yaml_files import not_a_mapping, read_mapping, yaml_word
 from trainers.full.train_settings import TrainSettings
+from trainers.settings_files import found_instead
 
 HEADING = "# Every setting of a full training: python trainers/train.py BUNDLE --config FILE [SETTING=VALUE ...]"
 SECTIONS = ("data", "recipe", "conduct")
@@ -37,14 +38,19 @@ def read_config(
     """The settings in a file that `yaml_text` wrote, or in some of its lines, below `overrides`; its seed; and what it
     has in the sections `more`.
 
-    With another `recipe=NAME` on top the file's recipe does not count. Raises UserError where it is no such file, or
-    its images are those of another data set than that of `overrides`.
+    With another `recipe=NAME` on top the file's recipe does not count, and with another `data=NAME` not its data.
+    Raises UserError where it is no such file.
     """
     what = f"--config {path!r}"
     found = read_mapping(Path(path), what)
     seed = found.pop("seed", None)
     if seed is not None and type(seed) is not int:
         raise UserError(f"{what}, seed: expected a whole number, found {seed!r}.")
+    # A detector's images have no name of a data set.
+    is_of_classes = "name" in (found.get("data") or ())
+    is_other = any(section not in (*SECTIONS, *more) for section in found) or (bool(more) and is_of_classes)
+    if is_other and (instead := found_instead(found, expected="detector" if more else "full training")):
+        raise UserError(f"{what} holds {instead}.")
     for section, values in found.items():
         if section not in (*SECTIONS, *more):
             raise unknown_name(f"section of {what}", section, [*SECTIONS, *more, "seed"])
@@ -53,10 +59,10 @@ def read_config(
     given = dict(override.partition("=")[::2] for override in overrides)
     data, recipe = dict(found.get("data", {})), found.get("recipe", {})
     name = data.pop("name", None)
-    if name is not None and given.get("data", name) != name:
-        raise UserError(f"{what} has the settings of {name!r}: leave out data={given['data']}, or the file.")
-    words = [] if name is None else [f"data={name}"]
-    words += _words("data", data) + ([] if "recipe" in given else _words("recipe", recipe))
+    words = []
+    if name is None or given.get("data", name) == name:
+        words = ([] if name is None else [f"data={name}"]) + _words("data", data)
+    words += [] if "recipe" in given else _words("recipe", recipe)
     others = {section: found[section] for section in more if section in found}
     return [*words, *_words("recipe", found.get("conduct", {})), *overrides], seed, others
 
