@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -155,3 +158,39 @@ def test_more_processes_that_read_images_take_more() -> None:
     few, many = training_needs(0), training_needs(8)
     assert many.open_files > few.open_files and many.threads - few.threads >= 2 * 8
     assert json.dumps(dataclasses.asdict(many))
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_said_before_anything_is_written(
+    bundle: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = shutil.disk_usage
+    full = {str(tmp_path), str(trained)}
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000) if str(path) in full else elsewhere(path)
+    )
+    assert train(bundle, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert f"'{tmp_path}/out' has 0.00 MB free, and a checkpoint takes" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    # What has ended writes nothing any more.
+    assert train(bundle, trained) == 0
+
+
+@pytest.fixture
+def read_only(out: Path) -> Iterator[Path]:
+    """The same as `out` on a file system that takes nothing."""
+    mounted = subprocess.run(["mount", "--bind", "-o", "ro", out, out], check=False, capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    yield out
+    subprocess.run(["umount", out], check=True)
+
+
+@pytest.mark.parametrize("flags", [["--longer", "recipe.epochs=3"], ["--corruptions"], ["--program"]])
+def test_what_cannot_be_added_to_is_a_mistake_before_any_work(
+    bundle: Path, read_only: Path, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    assert train(bundle, read_only, *flags) == 2
+    error = capsys.readouterr().err
+    assert error == f"error: --out '{read_only}': '{read_only}' is not writable (Read-only file system).\n"
+    assert train(bundle, read_only) == 0

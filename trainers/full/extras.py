@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces.paths import check_can_be_directory
 from trainers.bundle.document import ONNX, read_bundle, read_document
 from trainers.bundle.onnx_export import check_onnx
 from trainers.files import csv_bytes, write_atomically, write_json_atomically
@@ -39,28 +40,39 @@ class Extras:
 def add_extras(plan: Plan, result: dict[str, Any], extras: Extras, end_requested: Callable[[], bool]) -> dict[str, Any]:
     """Adds to an ended training what is asked for and not there yet. All processes call it. The result as it is then.
 
-    Raises Stopped where the end is requested, OSError where nothing can be written.
+    Raises Stopped where the end is requested, UserError where the output directory cannot be written, and OSError where
+    nothing can any more.
     """
-    if extras.corruptions and ROBUSTNESS not in result:
+    lacking = plan.processes.from_first(lambda: _lacking(plan, result, extras))
+    if lacking.corruptions:
         result = _with_robustness(plan, result, end_requested)
-    plan.processes.from_first(lambda: _export(plan, extras))
+    if lacking.onnx or lacking.program:
+        plan.processes.from_first(lambda: _export(plan, lacking))
     return result
 
 
-def _export(plan: Plan, extras: Extras) -> None:
+def _lacking(plan: Plan, result: dict[str, Any], extras: Extras) -> Extras:
+    """What of it is not there yet, and can be written."""
+    lacking = Extras(
+        onnx=extras.onnx and ONNX not in read_document(plan.out / "bundle")["files"],
+        program=extras.program and not (plan.out / PROGRAM).exists(),
+        corruptions=extras.corruptions and ROBUSTNESS not in result,
+    )
+    if lacking != Extras():
+        check_can_be_directory(plan.out, f"--out {str(plan.out)!r}")
+    return lacking
+
+
+def _export(plan: Plan, lacking: Extras) -> None:
     directory = plan.out / "bundle"
-    wants_onnx = extras.onnx and ONNX not in read_document(directory)["files"]
-    wants_program = extras.program and not (plan.out / PROGRAM).exists()
-    if not (wants_onnx or wants_program):
-        return
     from trainers.bundle.files import read_model, rewrite_bundle
 
     bundle, model = read_bundle(directory), read_model(directory)
-    if wants_onnx:
+    if lacking.onnx:
         from trainers.bundle.onnx_export import onnx_model
 
         rewrite_bundle(directory, bundle, onnx_model(model, bundle))
-    if wants_program:
+    if lacking.program:
         from trainers.bundle.torch_export import exported_program
 
         write_atomically(plan.out / PROGRAM, exported_program(model, bundle))

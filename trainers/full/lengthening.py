@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
+from search_spaces.paths import check_can_be_directory
 from trainers.checkpoint import newest_epoch, newest_sound_checkpoint
 from trainers.folders import Directory
 from trainers.full.train_settings import LENGTHENED
@@ -39,7 +40,7 @@ def lengthenings(saved: Mapping[str, Any] | None) -> tuple[Lengthening, ...]:
 def epochs_to_lengthen(saved: Mapping[str, Any] | None, epochs: int, out: Path) -> int | None:
     """From how many epochs the training whose settings were saved is to be made longer, None where it is already.
 
-    Raises UserError where there is none, it has more epochs, or nothing is left to go on from.
+    Raises UserError where there is none, it has more epochs, nothing is left to go on from, or `out` cannot be written.
     """
     if saved is None:
         raise UserError(f"--longer goes on with a training, and there is none in {str(out)!r}: name it with --out.")
@@ -53,6 +54,7 @@ def epochs_to_lengthen(saved: Mapping[str, Any] | None, epochs: int, out: Path) 
             f"--longer: no checkpoint is left in {str(out)!r} to go on from: one of {epochs} epochs begins anew, "
             "in another --out."
         )
+    check_can_be_directory(out, f"--out {str(out)!r}")
     return int(before)
 
 

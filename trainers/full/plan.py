@@ -20,6 +20,7 @@ from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
 from trainers.full.begun_training import INDEX, begun_settings, check_same_training
+from trainers.full.disk_room import check_room
 from trainers.full.initial_weights import InitialWeights, initial_weights
 from trainers.full.lengthening import Lengthening, epochs_to_lengthen, lengthenings
 from trainers.full.train_settings import (
@@ -147,14 +148,18 @@ def _look(
 ) -> _Looked:
     saved = saved_settings(out)
     longer_than = epochs_to_lengthen(saved, wanted.recipe.epochs, out) if longer else None
-    if saved is None:
+    has_ended = saved is not None and longer_than is None and (out / RESULT).exists()
+    if not has_ended:
         check_can_be_directory(out, f"--out {str(out)!r}")
     settings = wanted if saved is None else as_begun(wanted, saved)
     if saved is not None:
         check_same_training(out, saved, settings.to_json(), longer_than)
     data = examine_data(settings.data, out / INDEX)
     _layout(settings, data.summary, world_size, settings.conduct.micro_images)
-    allow_file_bytes(round(checkpoint_bytes(data.summary.cost(settings.architecture).params, settings.recipe)))
+    params = data.summary.cost(settings.architecture).params
+    allow_file_bytes(round(checkpoint_bytes(params, settings.recipe)))
+    if not has_ended:
+        check_room(out, params, settings.recipe)
     initial = None
     if weights_of is not None:
         initial = initial_weights(weights_of, bundle, data.summary, data.fingerprint.classes)
