@@ -60,7 +60,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_one_table_and_one_figure_of_searched_networks_and_baselines(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seeds = [0.92, 0.94, 0.93]
+    seeds = [0.9, 0.96, 0.93]
     directories = [
         trained(here / f"plain-{seed}", PLAIN, test, promised=0.85, seed=seed) for seed, test in enumerate(seeds)
     ]
@@ -115,9 +115,36 @@ def test_what_differs_between_the_trainings_is_said(here: Path, capsys: pytest.C
     assert main([one, other, stopped]) == 0
     output = capsys.readouterr().out
     assert "not the same recipe: epochs is 7 and 40" in output
+    # The rows of one network are told apart, by no more than that takes.
+    rows = [line.split("  ")[0] for line in output.splitlines()[1:4]]
+    assert sorted(rows) == sorted([f"{PLAIN.label} (epochs 7)", f"{PLAIN.label} (epochs 40)", HYBRIDS[0].label])
     assert "not the same recipe: mixup is 0.2 and 0.0" in output
     assert "rank correlation: none" in output and "reached (validation)" in output.splitlines()[0]
     assert (here / "comparison" / "comparison.csv").is_file()
+
+
+def test_seeds_that_come_to_the_same_are_no_surer_than_their_images(here: Path) -> None:
+    same = [trained(here / f"same-{seed}", PLAIN, 0.9, seed=seed) for seed in range(2)]
+    alone = trained(here / "alone", HYBRIDS[0], 0.9)
+    assert main([*same, alone]) == 0
+    text = (here / "comparison" / "comparison.csv").read_text(encoding="utf-8")
+    margins = {row["seeds"]: float(row["margin"]) for row in csv.DictReader(text.splitlines())}
+    # Wilson's interval lies within that of Agresti and Coull, and has nearly its width.
+    wilson = stats.binomtest(round(0.9 * SUMMARY.test_images), SUMMARY.test_images).proportion_ci(method="wilson")
+    assert margins["0 1"] == margins["0"] == pytest.approx((wilson.high - wilson.low) / 2, rel=0.02)
+
+
+def test_trainings_that_differ_in_more_than_one_setting_are_told_apart_by_as_many(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = [{}, {"epochs": 7}, {"epochs": 7, "mixup": 0.2}]
+    found = [
+        trained(here / str(index), PLAIN, 0.9, recipe=dataclasses.replace(RECIPE, **changes))
+        for index, changes in enumerate(several)
+    ]
+    assert main(found) == 0
+    rows = {line.split("  ")[0].removeprefix(PLAIN.label) for line in capsys.readouterr().out.splitlines()[1:4]}
+    assert rows == {" (epochs 40, mixup 0.0)", " (epochs 7, mixup 0.0)", " (epochs 7, mixup 0.2)"}
 
 
 def test_the_directory_of_several_trainings_stands_for_none_and_a_training_for_itself(

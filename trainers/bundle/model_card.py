@@ -4,6 +4,7 @@ from typing import Any
 
 from search_spaces.architecture import Architecture, Operator
 from search_spaces.errors import printable
+from search_spaces.units import counted
 from trainers.bundle.contents import Bundle
 from trainers.bundle.provenance import PaperProvenance, Provenance
 from trainers.inference_cost import InferenceCost
@@ -190,7 +191,7 @@ def _numbers(bundle: Bundle) -> list[tuple[str, str]]:
         ("parameters", f"{cost.params:,}"),
     ]
     if isinstance(provenance, Provenance):
-        after = f"after {provenance.epochs} epochs"
+        after = f"after {counted(provenance.epochs, 'epoch')}"
         if provenance.epochs < provenance.search_epochs:
             after += f" of {provenance.search_epochs}, where it was stopped"
         if other := provenance.other_data(bundle.data_summary):
@@ -221,7 +222,7 @@ def _full_training_numbers(result: dict[str, Any]) -> list[tuple[str, str]]:
     test = "no test split" if result["test_accuracy"] is None else f"{result['test_accuracy']:.2%}"
     longer = "".join(f", of {each['from_epochs']} at first" for each in result.get("lengthened", ())[:1])
     return [
-        (f"test accuracy after the full training of {result['epochs']} epochs{longer}", test),
+        (f"test accuracy after the full training of {counted(result['epochs'], 'epoch')}{longer}", test),
         ("validation accuracy after the full training", f"{result['val_accuracy']:.2%}"),
         *_measured_numbers(result),
     ]

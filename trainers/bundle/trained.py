@@ -54,7 +54,11 @@ def read_trained(directory: Path) -> Trained:
             "recipe.learning_rate, in another --out."
         )
     if at == directory and (directory / "settings.json").is_file():
-        raise UserError(f"{str(directory)!r} holds a full training that has not ended yet: the same command goes on.")
+        before = sorted(each.parent.parent for each in directory.glob(f"after-*-epochs/bundle/{DOCUMENT}"))
+        kept = f"; what it came to before it was made longer is in {str(before[-1])!r}" if before else ""
+        raise UserError(
+            f"{str(directory)!r} holds a full training that has not ended yet: the same command goes on{kept}."
+        )
     if at == directory and any(directory.glob(f"*/bundle/{DOCUMENT}")):
         several = f"{shell_word(str(directory))}/*"
         raise UserError(f"{str(directory)!r} holds several full trainings: expected each of them, as {several}.")

@@ -27,6 +27,6 @@ def write_comparison(out: Path, comparison: Comparison) -> list[Path]:
 def _point(network: Network) -> NetworkPoint:
     curves = tuple(tuple(epoch.val_accuracy for epoch in each.history) for each in network.trained if each.history)
     return NetworkPoint(
-        network.architecture.label, network.kind, network.cost.flops, network.accuracy, network.margin,
+        network.label, network.kind, network.cost.flops, network.accuracy, network.margin,
         network.promised, curves,
     )  # fmt: skip

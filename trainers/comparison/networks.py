@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,12 +23,18 @@ class Network:
     """One architecture, trained by one recipe from one seed or several.
 
     `reached` are the accuracies of its seeds: on the test split, or on the validation split where some network that
-    it is compared with has no test split.
+    it is compared with has no test split. `told_apart_by` says in what it is another training than others of the same
+    architecture, as "epochs 9", and is empty where there are none.
     """
 
     trained: tuple[Trained, ...]
     reached: tuple[float, ...]
     images: int
+    told_apart_by: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.architecture.label + (f" ({self.told_apart_by})" if self.told_apart_by else "")
 
     @property
     def architecture(self) -> Architecture:
@@ -57,10 +63,12 @@ class Network:
 
     @property
     def margin(self) -> float:
-        """Half of a 95 % interval: over seeds, or, of one seed, of so many images."""
-        if len(self.reached) > 1:
-            return margin_of_mean(self.reached)
-        return margin_of_accuracy(self.accuracy, self.images)
+        """Half of a 95 % interval: of so many images, or over seeds where that is wider.
+
+        All seeds see the same images, so that more of them make an accuracy no surer than the images do.
+        """
+        of_images = margin_of_accuracy(self.accuracy, self.images)
+        return max(of_images, margin_of_mean(self.reached)) if len(self.reached) > 1 else of_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ def compare(trained: Sequence[Trained]) -> Comparison:
     groups: dict[Any, list[Trained]] = {}
     for each in trained:
         groups.setdefault(_key(each), []).append(each)
-    networks = [_network(group, is_tested=is_tested) for group in groups.values()]
+    networks = _told_apart([_network(group, is_tested=is_tested) for group in groups.values()])
     networks.sort(key=lambda network: (network.cost.flops, -network.accuracy))
     baselines = [network for network in networks if network.kind != "hybrid"]
     beside = [_beside(network, other) for network in networks if network.kind == "hybrid" for other in baselines]
@@ -112,6 +120,39 @@ def _key(trained: Trained) -> tuple[object, ...]:
     recipe = json.dumps(bundle.recipe.to_json(), sort_keys=True)
     begun = result.get("initial_weights"), json.dumps(result.get("lengthened"))
     return bundle.architecture.id, bundle.data_summary.image_size, recipe, *begun
+
+
+def _told_apart(networks: Sequence[Network]) -> list[Network]:
+    """The same, those of one architecture by as few of their settings as tell each from each."""
+    told = []
+    for network in networks:
+        alike = [other for other in networks if other.architecture.id == network.architecture.id]
+        traits, chosen = [_traits(other) for other in alike], list[str]()
+        for name in traits[0]:
+            apart = len({tuple(each[kept] for kept in chosen) for each in traits})
+            chosen += [name] if len({tuple(each[kept] for kept in (*chosen, name)) for each in traits}) > apart else []
+        mine = _traits(network)
+        told.append(replace(network, told_apart_by=", ".join(filter(None, (mine[name] for name in chosen)))))
+    return told
+
+
+def _traits(network: Network) -> dict[str, str]:
+    """What trainings of one architecture differ in, in words, what is asked about first first."""
+    first = network.trained[0]
+    recipe, result = asdict(first.bundle.recipe), first.result
+    lengthened = ", ".join(
+        f"{each['after_epoch']} of {each['from_epochs']} epochs{f' and {step} steps' if (step := each['step']) else ''}"
+        for each in result.get("lengthened", ())
+    )
+    fields = sorted(recipe, key=lambda name: name not in ("epochs", "optimizer", "learning_rate"))
+    weights = result.get("initial_weights")
+    return {
+        "epochs": f"epochs {recipe['epochs']}",
+        "image_size": f"{first.bundle.data_summary.image_size} px",
+        "begun": f"from weights {weights[:8]}" if weights else "from scratch",
+        "lengthened": f"made longer after {lengthened}" if lengthened else "",
+        **{name: f"{name} {recipe[name]}" for name in fields if name != "epochs"},
+    }
 
 
 def _network(group: Sequence[Trained], *, is_tested: bool) -> Network:
@@ -130,10 +171,9 @@ def _network(group: Sequence[Trained], *, is_tested: bool) -> Network:
 
 
 def _beside(network: Network, baseline: Network) -> Beside:
+    margin = margin_of_difference(network.accuracy, baseline.accuracy, network.images)
     if len(network.reached) > 1 and len(baseline.reached) > 1:
-        margin = margin_of_mean_difference(network.reached, baseline.reached)
-    else:
-        margin = margin_of_difference(network.accuracy, baseline.accuracy, network.images)
+        margin = max(margin, margin_of_mean_difference(network.reached, baseline.reached))
     points = network.accuracy - baseline.accuracy
     return Beside(network, baseline, points, margin, network.cost.flops / baseline.cost.flops)
 

@@ -39,7 +39,7 @@ def rows_of(comparison: Comparison) -> list[tuple[str, ...]]:
 def _row(network: Network) -> tuple[str, ...]:
     first = network.trained[0]
     return (
-        network.architecture.label,
+        network.label,
         network.kind,
         readable_count(network.cost.flops),
         readable_count(network.cost.params),
@@ -74,19 +74,19 @@ def lines_of(comparison: Comparison) -> list[str]:
     lines = []
     for beside in comparison.beside:
         lines.append(
-            f"{beside.network.architecture.label}: {100 * beside.points:+.2f} ± {100 * beside.margin:.2f} points at "
-            f"{beside.flops_ratio:.2f} times the FLOPs of {beside.baseline.architecture.label} "
+            f"{beside.network.label}: {100 * beside.points:+.2f} ± {100 * beside.margin:.2f} points at "
+            f"{beside.flops_ratio:.2f} times the FLOPs of {beside.baseline.label} "
             f"({beside.baseline.kind})"
         )
     if not comparison.beside:
         lines.append("nothing beside a baseline: that takes a hybrid, and a network of one operator throughout")
     lines.append(_ranking_line(comparison))
     several = any(len(network.reached) > 1 for network in comparison.networks)
-    alone = any(len(network.reached) == 1 for network in comparison.networks)
     images = comparison.networks[0].images
-    of = [*(["over seeds (Student's t)"] if several else []),
-          *([f"of one seed, binomial, of {images:,} {comparison.split} images alone"] if alone else [])]  # fmt: skip
-    lines.append(f"±: {CONFIDENCE:.0%} intervals, {' and '.join(of)}")
+    of = f"binomial, of {images:,} {comparison.split} images alone"
+    if several:
+        of += ", or of several seeds, where that is wider, over these (Student's t)"
+    lines.append(f"±: {CONFIDENCE:.0%} intervals, {of}")
     return [*lines, *comparison.notes]
 
 
@@ -119,7 +119,7 @@ def table_csv(comparison: Comparison) -> bytes:
 def _csv_row(network: Network, split: str) -> tuple[object, ...]:
     trained = network.trained
     return (
-        network.architecture.label, network.kind, trained[0].origin, network.cost.flops, network.cost.params,
+        network.label, network.kind, trained[0].origin, network.cost.flops, network.cost.params,
         "" if network.promised is None else network.promised, _validation(network), network.accuracy, network.margin,
         " ".join(str(each.result["seed"]) for each in trained), split, " ".join(each.directory for each in trained),
     )  # fmt: skip
