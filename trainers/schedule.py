@@ -13,6 +13,17 @@ GROWTH = 0.75
 _STAGES_STRIDE = 8
 
 
+def unfinished_warmup(recipe: Recipe) -> list[str]:
+    """That the warm-up is not over when the training is, if so, in a line."""
+    if recipe.warmup_epochs <= recipe.epochs:
+        return []
+    reached = recipe.learning_rate * recipe.epochs / recipe.warmup_epochs
+    return [
+        f"a warm-up of {recipe.warmup_epochs:g} epochs is not over after {recipe.epochs}: the learning rate "
+        f"gets no higher than {reached:.3g}, and never falls"
+    ]
+
+
 def scaled_learning_rate(recipe: Recipe, batch_size: int) -> float:
     """The learning rate at another batch: for SGD in proportion to it, the rule of arXiv 1706.02677.
 

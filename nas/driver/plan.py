@@ -21,6 +21,7 @@ from search_spaces.space import Space
 from search_spaces.units import counted, readable_flops
 from trainers.data.config import DataSummary
 from trainers.data.datasets import examine_data, summary_before_download
+from trainers.schedule import unfinished_warmup
 
 SAMPLES = 6
 SAMPLE_ATTEMPTS = 5000
@@ -47,7 +48,7 @@ def plan_search(console: Console, command: Command, directory: RunDirectory) -> 
 
 
 def _warn(console: Console, command: Command) -> None:
-    for line in unanswered(command):
+    for line in (*unfinished_warmup(command.training), *unanswered(command)):
         print_text(console, f"\nwarning: {line}")
 
 

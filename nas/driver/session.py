@@ -54,6 +54,7 @@ from trainers.data.config import DataSummary
 from trainers.data.datasets import ExaminedData
 from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
+from trainers.schedule import unfinished_warmup
 
 # What is said where a search is ended while it starts.
 _NEVER_BEGAN = "\nended before it began: nothing was written; start it again with the same command\n"
@@ -182,6 +183,8 @@ def _announce(console: Console, command: Command, data: DataSummary, findings: D
     if processes > 1:
         on = ", each on a GPU," if command.cluster.gpus_per_trial else ""
         print_text(console, f"{processes} processes{on} train a trial together")
+    for line in unfinished_warmup(command.training):
+        print_text(console, f"warning: {line}")
     print_findings(console, findings)
 
 

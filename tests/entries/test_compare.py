@@ -137,7 +137,7 @@ def test_seeds_that_come_to_the_same_are_no_surer_than_their_images(here: Path) 
 def test_trainings_that_differ_in_more_than_one_setting_are_told_apart_by_as_many(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    several = [{}, {"epochs": 7}, {"epochs": 7, "mixup": 0.2}]
+    several: list[dict[str, Any]] = [{}, {"epochs": 7}, {"epochs": 7, "mixup": 0.2}]
     found = [
         trained(here / str(index), PLAIN, 0.9, recipe=dataclasses.replace(RECIPE, **changes))
         for index, changes in enumerate(several)

@@ -12,6 +12,7 @@ from trainers.full.plan import Plan
 from trainers.full.train_settings import EARLIER_FORMAT
 from trainers.loop import Diverged
 from trainers.recipe import NOT_COMPILED, Recipe
+from trainers.schedule import unfinished_warmup
 
 
 def announce(plan: Plan) -> None:
@@ -77,13 +78,7 @@ def doubtful_lines(recipe: Recipe, layout: BatchLayout) -> list[str]:
         lines.append(
             f"a batch of {size} is more than there is to train on: one step an epoch, at the learning rate of {size}"
         )
-    if recipe.warmup_epochs > recipe.epochs:
-        reached = recipe.learning_rate * recipe.epochs / recipe.warmup_epochs
-        lines.append(
-            f"a warm-up of {recipe.warmup_epochs:g} epochs is not over after {recipe.epochs}: the learning rate "
-            f"gets no higher than {reached:.3g}, and never falls"
-        )
-    return lines
+    return [*lines, *unfinished_warmup(recipe)]
 
 
 def continuation_lines(plan: Plan, earlier_world_size: int | None) -> list[str]:
