@@ -21,7 +21,7 @@ from search_spaces.programs import PROGRAMS
 from search_spaces.units import counted
 
 if TYPE_CHECKING:
-    from nas.ledger.ledger import Ledger
+    from nas.ledger.contents import LedgerContents
     from nas.settings.run_directory import RunDirectory
 
 # The ledger is looked at so often.
@@ -65,7 +65,7 @@ Progress = Callable[[SearchProgress], None]
 Output = Callable[[str], None]
 
 
-def progress_of(ledger: "Ledger", name: str, seconds: float) -> SearchProgress:
+def progress_of(ledger: "LedgerContents", name: str, seconds: float) -> SearchProgress:
     """How far a search is, as its ledger says."""
     from nas.records.summary import summarise
 
@@ -122,7 +122,7 @@ def run_search(
     named = [] if {"--name", "--resume"} & set(words) else ["--name", command.name]
     program = [sys.executable, str(_PACKAGES / PROGRAMS["search"][0]), *words, *named]
 
-    def ledger() -> "Ledger | None":
+    def ledger() -> "LedgerContents | None":
         return read_ledger(directory, ledger_url) if directory.has_ledger else None
 
     process = subprocess.Popen(
@@ -160,7 +160,7 @@ def _follow(
     name: str,
     progress: Progress | None,
     said: "_Said",
-    ledger: "Callable[[], Ledger | None]",
+    ledger: "Callable[[], LedgerContents | None]",
 ) -> None:
     """Waits for the end of search `name`, telling how far it is whenever that has changed, and at its end."""
     started, before, ended = time.monotonic(), None, False

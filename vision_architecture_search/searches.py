@@ -15,7 +15,7 @@ from vision_architecture_search.running import Output, Progress, run_search, wor
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from nas.ledger.ledger import Ledger
+    from nas.ledger.contents import LedgerContents
     from nas.records.search_status import SearchStatus
     from nas.records.summary import Summary
     from nas.records.trial import TrialRecord
@@ -155,7 +155,7 @@ class Search:
 
         return found_run(self.runs_dir, self.name, self.ledger_url)
 
-    def _ledger(self) -> "Ledger":
+    def _ledger(self) -> "LedgerContents":
         from nas.ledger.location import read_ledger
 
         return read_ledger(self._directory(), self.ledger_url)

@@ -8,7 +8,7 @@ from torch import Tensor
 from nas.driver.export_plan import ExportPlan, weights_gone
 from nas.driver.found_bundle import found_bundle
 from nas.driver.texts import print_pasted, print_text
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError, printable
@@ -20,7 +20,7 @@ from trainers.bundle.onnx_export import onnx_model
 from trainers.checkpoint import newest_sound_checkpoint
 
 
-def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, ledger: Ledger) -> None:
+def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, ledger: LedgerContents) -> None:
     """Writes the bundle, and registers its network where that is asked for. What can be checked first is checked first.
 
     Raises UserError, and OSError where the bundle cannot be written.

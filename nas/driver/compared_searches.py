@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.ledger.location import read_ledger
 from nas.records.comparison import ComparedSearch, check_comparable, common_box, differences, groups
 from nas.reporting.comparison import write_comparison
@@ -22,7 +22,7 @@ class Comparison:
     """Searches compared: their ledgers, the files that were written (the page first), and what is said of it."""
 
     searches: tuple[ComparedSearch, ...]
-    ledgers: tuple[Ledger, ...]
+    ledgers: tuple[LedgerContents, ...]
     files: tuple[Path, ...]
     table: tuple[str, ...]
     lines: tuple[str, ...]
@@ -45,7 +45,7 @@ def compare_searches(directories: Sequence[RunDirectory], ledger_url: str | None
     return Comparison(tuple(searches), tuple(ledgers), tuple(files), tuple(table), tuple(lines))
 
 
-def _compared(directory: RunDirectory, ledger: Ledger) -> ComparedSearch:
+def _compared(directory: RunDirectory, ledger: LedgerContents) -> ComparedSearch:
     header = ledger.header
     facts = header.facts(directory.name, ledger.most_latency_ms)
     return ComparedSearch(facts, ledger.records, header.settings(), header.data_fingerprint)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.records.selection import pick
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
@@ -39,7 +39,7 @@ class ExportPlan:
 
 def plan_export(
     directory: RunDirectory,
-    ledger: Ledger,
+    ledger: LedgerContents,
     choice: str,
     out: Path | None = None,
     *,

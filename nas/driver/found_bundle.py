@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
 from trainers.bundle.contents import Bundle
@@ -12,7 +12,7 @@ from trainers.full.train_settings import settings_of
 from trainers.recipe_files import full_training
 
 
-def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, choice: str) -> Bundle:
+def found_bundle(directory: RunDirectory, ledger: LedgerContents, record: TrialRecord, choice: str) -> Bundle:
     """A finished trial as a bundle; `choice` says how it was picked."""
     header = ledger.header
     last = record.epochs[-1]
@@ -45,7 +45,7 @@ def found_bundle(directory: RunDirectory, ledger: Ledger, record: TrialRecord, c
     ).described()
 
 
-def check_full_training(directory: RunDirectory, ledger: Ledger, overrides: Sequence[str]) -> None:
+def check_full_training(directory: RunDirectory, ledger: LedgerContents, overrides: Sequence[str]) -> None:
     """Raises UserError where no network of a search can be trained fully with these settings."""
     trained = next((record for record in ledger.records if record.epochs), None)
     if trained is not None:

@@ -14,7 +14,7 @@ from nas.driver.found_bundle import found_bundle
 from nas.driver.front_table import front_table
 from nas.driver.stored_files import store_files
 from nas.driver.texts import print_pasted, print_table, print_text
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.records.front import best_of, finished, front_of
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
@@ -61,7 +61,7 @@ def compared(records: Sequence[TrialRecord]) -> list[tuple[TrialRecord, str]]:
     return list(found.values())
 
 
-def train_fully(console: Console, options: argparse.Namespace, directory: RunDirectory, ledger: Ledger) -> int:
+def train_fully(console: Console, options: argparse.Namespace, directory: RunDirectory, ledger: LedgerContents) -> int:
     """Trains them one after the other and prints the front and what they reached. The exit code.
 
     What was trained before is not trained again. Raises UserError before anything is written where that can be, and
@@ -105,7 +105,7 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
     return SUCCESS
 
 
-def _brought_into_mlflow(directory: RunDirectory, ledger: Ledger, trained: Sequence[Path]) -> list[str]:
+def _brought_into_mlflow(directory: RunDirectory, ledger: LedgerContents, trained: Sequence[Path]) -> list[str]:
     """Writes the trainings into the search's MLflow store. What is to be said of that: they have ended well anyway."""
     if ledger.tracking is None:
         return []
@@ -119,7 +119,7 @@ def _brought_into_mlflow(directory: RunDirectory, ledger: Ledger, trained: Seque
     return catch_up(directory, ledger, tracking, [], [read_trained(out) for out in trained])[1]
 
 
-def _check_same_images(directory: RunDirectory, ledger: Ledger, data: DataConfig) -> None:
+def _check_same_images(directory: RunDirectory, ledger: LedgerContents, data: DataConfig) -> None:
     """Raises UserError where the images are not those of the search. Another data set is asked for by its name."""
     before, index = ledger.header.data_fingerprint, directory.data_index
     if before is None or data.name != ledger.header.data.name:

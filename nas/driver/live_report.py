@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nas.driver.commands import background_of, limits_command
 from nas.driver.running_search import driver_of, may_run
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.ledger.location import read_ledger
 from nas.records.trial import Outcome, TrialRecord, counts
 from nas.records.whereabouts import DriverRun
@@ -27,7 +27,7 @@ GROWTH = 1.05
 class Shown:
     """What is shown: a search, its trials, what is said of it, and whether it runs."""
 
-    ledger: Ledger
+    ledger: LedgerContents
     records: tuple[TrialRecord, ...]
     text: str
     runs: bool
@@ -102,7 +102,7 @@ class LiveReport:
         return page
 
 
-def _shown(directory: RunDirectory, ledger: Ledger) -> Shown:
+def _shown(directory: RunDirectory, ledger: LedgerContents) -> Shown:
     driver = driver_of(directory, ledger)
     said = _said(directory, driver, counts(ledger.records))
     return Shown(ledger, tuple(ledger.records), said, may_run(directory, driver))

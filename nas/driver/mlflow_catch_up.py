@@ -8,7 +8,7 @@ from pathlib import Path
 from nas.driver.commands import report_command
 from nas.driver.conclusion import mlflow_lines
 from nas.driver.lock import driver_lock
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import TrackingSettings
 from nas.tracking.environment import quiet_mlflow
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 def catch_up(
     directory: RunDirectory,
-    ledger: Ledger,
+    ledger: LedgerContents,
     tracking: TrackingSettings,
     files: Sequence[Path],
     trained: Sequence[Trained | TrainedDetector],
@@ -47,7 +47,9 @@ def catch_up(
     return failure is None, mlflow_lines(tracker, failure, uri, report_command(directory))
 
 
-def trainings_of(directory: RunDirectory, ledger: Ledger, others: Sequence[str]) -> list[Trained | TrainedDetector]:
+def trainings_of(
+    directory: RunDirectory, ledger: LedgerContents, others: Sequence[str]
+) -> list[Trained | TrainedDetector]:
     """The full trainings in the search's own directory that have ended, and those that are named, detectors among them.
 
     One of its own that cannot be read is passed over with a warning. Raises UserError where one that is named cannot,
@@ -62,7 +64,7 @@ def trainings_of(directory: RunDirectory, ledger: Ledger, others: Sequence[str])
     return [*found, *(_of_search(Path(name), ledger) for name in others)]
 
 
-def _of_search(path: Path, ledger: Ledger) -> Trained | TrainedDetector:
+def _of_search(path: Path, ledger: LedgerContents) -> Trained | TrainedDetector:
     trained: Trained | TrainedDetector
     if holds_detector(path):
         trained = read_trained_detector(path)

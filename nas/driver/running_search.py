@@ -8,7 +8,7 @@ from typing import Any
 from nas.driver.commands import limits_command
 from nas.driver.lock import living_holder, process_drives
 from nas.driver.requests import LIMITS, Request, ask, check_limits
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.ledger.location import read_ledger
 from nas.records.search_status import DriverState, SearchStatus, latest_driver, search_status
 from nas.records.whereabouts import DriverRun
@@ -40,7 +40,7 @@ def change_running(
     return said
 
 
-def driver_of(directory: RunDirectory, ledger: Ledger) -> DriverRun | None:
+def driver_of(directory: RunDirectory, ledger: LedgerContents) -> DriverRun | None:
     """The driver of a search, as its ledger and its lock say. None where nobody has run it."""
     return latest_driver(ledger.driver, living_holder(directory))
 
@@ -60,7 +60,7 @@ def _driver_state(directory: RunDirectory, driver: DriverRun | None) -> DriverSt
     return "running" if process_drives(directory, driver.process) else "gone"
 
 
-def status_of(directory: RunDirectory, ledger: Ledger) -> SearchStatus:
+def status_of(directory: RunDirectory, ledger: LedgerContents) -> SearchStatus:
     """What a search is doing, as its ledger and the lock of its driver say."""
     driver = driver_of(directory, ledger)
     return search_status(

@@ -1,7 +1,6 @@
 """The database that holds a ledger's study: made whole, checked, found again, and what is said once it is gone."""
 
 import contextlib
-import sqlite3
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -9,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.ledger.checksums import with_checksum
+from nas.ledger.contents import LEDGER_FORMAT, reason
+from nas.ledger.sqlite_files import check_sqlite
+from nas.ledger.stored_trials import StoredStudy, another_name, read_study
 from nas.settings.address_checks import check_driver, with_driver
-from nas.settings.addresses import without_secrets
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
-
-LEDGER_FORMAT = 3
-
-_MAGIC = b"SQLite format 3\0"
-# Bytes 18 and 19 of the file are the versions needed to write and to read it: 1 with a journal, 2 with a log.
-_VERSIONS = slice(18, 20)
 
 
 def ledger_url(path: Path) -> str:
@@ -72,9 +68,18 @@ def existing_study(url: str, name: str) -> optuna.Study:
         others = optuna.get_all_study_names(storage) if path is not None else []
         if len(others) != 1 or name in others:
             raise
-        raise ValueError(
-            f"it is that of search {others[0]!r}, and its directory has been given another name: expected {others[0]!r}"
-        ) from None
+        raise ValueError(another_name(others[0])) from None
+
+
+def stored_study(study: optuna.Study) -> StoredStudy:
+    """What the database holds of a study now."""
+    # Optuna puts a cache of what has ended in front of a database.
+    storage: Any = getattr(study._storage, "_backend", study._storage)
+    with _create_scoped_session(storage.scoped_session) as session:
+        connection = session.connection()
+        return read_study(
+            lambda statement, parameters: connection.execute(text(statement), dict(parameters)).all(), study.study_name
+        )
 
 
 def has_study(url: str, name: str) -> bool:
@@ -106,36 +111,6 @@ def claimed(url: str, name: str) -> Iterator[None]:
                 f"search {name!r} is being run by another driver, as nas/status.py says: wait for its end, or end it."
             )
         yield
-
-
-def check_sqlite(path: Path) -> None:
-    """Raises ValueError or sqlite3.Error, saying what is wrong, where a file is cut short or its structure is damaged.
-
-    Values are not checked: SQLite keeps no checksum of them. An unfinished transaction is rolled back, as by any
-    opening of the file.
-    """
-    with path.open("rb") as file:
-        start = file.read(_VERSIONS.stop)
-    if start[: len(_MAGIC)] != _MAGIC or not set(start[_VERSIONS]) <= {1, 2}:
-        raise ValueError("it is no SQLite file")
-    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
-        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if found != "ok":
-            raise ValueError(" ".join(str(found).split()))
-        stray = connection.execute("PRAGMA foreign_key_check").fetchone()
-        if stray is not None:
-            raise ValueError(f"a row of {stray[0]} belongs to nothing")
-
-
-def ledger_format(study: optuna.Study) -> object:
-    """The format that a ledger says it has."""
-    header = study.user_attrs.get("header", {})
-    return header.get("value", header).get("ledger_format")  # Up to format 2 there were no checksums.
-
-
-def reason(error: Exception, url: str) -> str:
-    """The first line of an error, without the secrets of the address and a full stop."""
-    return without_secrets(first_line(error), url).rstrip(". ")
 
 
 def loss_of_ledger(error: BaseException | None) -> str | None:

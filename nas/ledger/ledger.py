@@ -19,71 +19,46 @@ from dataclasses import replace
 from typing import Any
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from nas.ledger.checksums import ChecksumMismatch, checked, with_checksum
+from nas.ledger.checksums import ChecksumMismatch, with_checksum
 from nas.ledger.clock import SteadyClock
-from nas.ledger.database import LEDGER_FORMAT, existing_study, ledger_format, new_study, reason
-from nas.ledger.optuna_samplers import SampledStudy
-from nas.ledger.stored_trials import read_trials
-from nas.ledger.trial_codec import (
-    end_of,
-    epoch_key,
-    epoch_of,
-    imported_trial,
-    new_trial,
-    owner_of,
-    record_of,
-    standing_of,
-    state_of,
+from nas.ledger.contents import (
+    LEDGER_FORMAT,
+    LedgerContents,
+    inference_key,
+    ledger_format,
+    other_format,
+    unreadable_said,
 )
+from nas.ledger.database import existing_study, new_study, stored_study
+from nas.ledger.new_trials import imported_trial, new_trial, state_of
+from nas.ledger.optuna_samplers import SampledStudy
+from nas.ledger.trial_codec import end_of, epoch_key, epoch_of, owner_of, standing_of
 from nas.ledger.trial_rows import TrialRows
 from nas.records.latency_reference import LatencyReference
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord, latest_moment
 from nas.records.whereabouts import DriverRun, GpuUse, Mishap, Place
 from nas.settings.header import SearchHeader
-from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
-from search_spaces.errors import UserError
 from search_spaces.space import Space
 from trainers.data.fingerprint import DataFingerprint
 from trainers.epoch_result import EpochResult
 from trainers.inference_cost import InferenceCost
 
 
-class Ledger:
-    """One search's study. Made by `create` or `open`; `records` is its content, in the order of the trials' numbers."""
+class Ledger(LedgerContents):
+    """One search's study, which is written here alone. Made by `create` or `open`."""
 
     def __init__(self, study: optuna.Study) -> None:
+        stored = stored_study(study)
+        super().__init__(stored)
         self._study = study
         self._sampled = SampledStudy(study)
         self._rows = TrialRows(study)
-        self._records: dict[int, TrialRecord] = {}
-        self._attributes = {key: checked("search", key, stored) for key, stored in study.user_attrs.items()}
-        stored = dict(self._attributes["header"])
-        assert stored.pop("ledger_format") == LEDGER_FORMAT
-        self.header = SearchHeader.from_json(stored)
-        if (fingerprint := self._attributes.get("data_fingerprint")) is not None:
-            self.header = replace(self.header, data_fingerprint=DataFingerprint.from_json(fingerprint))
-        if (root := self._attributes.get("data_root")) is not None:
-            self._set_data_root(root)
-        if (limits := self._attributes.get("limits")) is not None:
-            self._set_limits(limits)
-        self._cost_names = self.header.search.cost_names
-        if study.directions != [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] * len(self._cost_names))]:
-            raise ChecksumMismatch("the objectives are not to be maximised and minimised")
-        trials = read_trials(study)
-        if [trial.number for trial in trials] != list(range(len(trials))):
-            raise ChecksumMismatch("the trials are not numbered one after the other")
-        for trial in trials:
-            self._rows.knows(trial)
-            self._records[trial.number] = record_of(trial, self._cost_names)
-        for number, record in self._records.items():
-            cost = self._attributes.get(_inference_key(number))
-            if cost is not None:
-                self._records[number] = replace(record, inference=InferenceCost.from_json(cost))
+        for trial in stored.trials:
+            self._rows.knows(trial.number, trial.key)
         self.clock = SteadyClock(latest_moment(self._records.values()))
 
     @classmethod
@@ -103,24 +78,16 @@ class Ledger:
     @classmethod
     def open(cls, url: str, name: str) -> "Ledger":
         """The ledger of an existing search. Raises UserError where it cannot be read or is damaged in any bit."""
-        try:
+        with unreadable_said(name, url):
             study = existing_study(url, name)
-            found = ledger_format(study)
+            found = ledger_format(study.user_attrs)
             if found == LEDGER_FORMAT:
                 try:
                     return cls(study)
                 except ChecksumMismatch:
-                    # Optuna reads a trial in several queries, and its driver may just have ended it in between.
+                    # A trial is read in several queries, and its driver may just have ended it in between.
                     return cls(existing_study(url, name))
-        except Exception as error:  # Whatever a damaged database may bring about.
-            missing = isinstance(error, (LookupError, TypeError, AttributeError, AssertionError))
-            said = f"a value is missing or damaged ({type(error).__name__}: {reason(error, url)})" if missing else None
-            raise UserError(f"the ledger of search {name!r} cannot be read: {said or reason(error, url)}.") from error
-        is_later = isinstance(found, int) and found > LEDGER_FORMAT
-        raise UserError(
-            f"the ledger of search {name!r} has format {found!r}: expected {LEDGER_FORMAT}; "
-            f"{'a later' if is_later else 'an earlier'} version of this project wrote it, and can go on with it."
-        )
+        raise other_format(name, found)
 
     def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:
         """Writes finished results of another search, numbered from 0, as the first trials of this one.
@@ -133,21 +100,6 @@ class Ledger:
             self._records[record.number] = replace(record, inference=None)
             if record.inference is not None:
                 self.record_inference(record.number, record.inference)
-
-    @property
-    def search_id(self) -> str:
-        return str(self._attributes["search_id"])
-
-    @property
-    def latency_reference(self) -> LatencyReference | None:
-        """What latencies are measured beside. None where they are not, or not yet."""
-        stored = self._attributes.get("yardstick")
-        return None if stored is None else LatencyReference.from_json(stored)
-
-    @property
-    def most_latency_ms(self) -> float | None:
-        """The latency up to which a result counts: that of the latency reference."""
-        return None if self.latency_reference is None else self.latency_reference.latency_ms
 
     def record_latency_reference(self, reference: LatencyReference) -> None:
         """Writes what latencies are measured beside, once."""
@@ -168,41 +120,18 @@ class Ledger:
             self._write_of_search("data_root", root)
             self._set_data_root(root)
 
-    def _set_data_root(self, root: str) -> None:
-        self.header = replace(self.header, data=replace(self.header.data, root=root))
-
     def record_limits(self, limits: Mapping[str, Any]) -> None:
         """Writes the limits of the search that were changed while it ran, by their names in its settings."""
         self._write_of_search("limits", dict(limits))
         self._set_limits(limits)
 
-    def _set_limits(self, limits: Mapping[str, Any]) -> None:
-        search = SearchSettings.from_json({**self.header.search.to_json(), **limits})
-        self.header = replace(self.header, search=search)
-
-    @property
-    def unreadable_images(self) -> tuple[str, ...]:
-        """The images that no trial got past, by their paths below data.root."""
-        return tuple(self._attributes.get("unreadable_images", ()))
-
     def record_unreadable_images(self, paths: Sequence[str]) -> None:
         """Adds to the images that no trial gets past."""
         self._write_of_search("unreadable_images", sorted({*self.unreadable_images, *paths}))
 
-    @property
-    def nodes_left_out(self) -> tuple[LeftOutNode, ...]:
-        """The nodes that were left out, in the order in which they were."""
-        return tuple(map(LeftOutNode.from_json, self._attributes.get("nodes_left_out", ())))
-
     def record_nodes_left_out(self, nodes: Sequence[LeftOutNode]) -> None:
         """Writes the nodes that were left out so far."""
         self._write_of_search("nodes_left_out", [node.to_json() for node in nodes])
-
-    @property
-    def driver(self) -> DriverRun | None:
-        """The last driver of the search; None where earlier code began it."""
-        stored = self._attributes.get("driver")
-        return None if stored is None else DriverRun.from_json(stored)
 
     def record_driver(self, host: str, process: int) -> None:
         """Writes which process drives the search from now on."""
@@ -213,28 +142,10 @@ class Ledger:
         assert self.driver is not None
         self._write_of_search("driver", replace(self.driver, ended_at=self.clock()).to_json())
 
-    @property
-    def tracking(self) -> dict[str, Any] | None:
-        """The MLflow store that the search is written to, without secrets; None before it was started."""
-        return self._attributes.get("tracking")
-
     def record_tracking(self, tracking: dict[str, Any]) -> None:
         """Writes to which MLflow store the search is written from now on."""
         if tracking != self.tracking:
             self._write_of_search("tracking", tracking)
-
-    @property
-    def records(self) -> tuple[TrialRecord, ...]:
-        # They are put in in the order of their numbers, and stay there.
-        return tuple(self._records.values())
-
-    def record(self, number: int) -> TrialRecord:
-        return self._records[number]
-
-    @property
-    def next_number(self) -> int:
-        """The number that the next trial will have."""
-        return len(self._records)
 
     def at_once(self) -> AbstractContextManager[None]:
         """What is written of trials in this context is there in one transaction, from its end on."""
@@ -351,7 +262,7 @@ class Ledger:
         record = self._records[number]
         if record.inference is not None:
             return
-        key = _inference_key(number)
+        key = inference_key(number)
         self._study.set_user_attr(key, with_checksum("search", key, cost.to_json()))
         self._records[number] = replace(record, inference=cost)
 
@@ -363,7 +274,3 @@ class Ledger:
         attribute = with_checksum(owner_of(number), key, value)
         assert self._records[number].outcome in ("running", "held"), self._records[number]
         self._rows.set_attribute(number, key, attribute)
-
-
-def _inference_key(number: int) -> str:
-    return f"inference_{number:05d}"

@@ -1,22 +1,27 @@
 """Where a search keeps its ledger: in its directory (SQLite), or in a PostgreSQL database whose address is noted there.
 
-The note is without user and password, so the address has to be given again, or be in the environment.
+The note is without user and password, so the address has to be given again, or be in the environment. Optuna is loaded
+where a ledger is to be written, or is in a database, as it takes a second.
 """
 
 import contextlib
-import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nas.ledger.database import claimed, has_study, ledger_url
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LEDGER_FORMAT, LedgerContents, ledger_format, other_format, unreadable_said
+from nas.ledger.sqlite_files import copy_sqlite, read_sqlite
 from nas.settings.addresses import redacted, redacted_address, whole_address
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory
 from nas.settings.search_settings import LEDGER_VARIABLE, LedgerSettings
+from nas.settings.sqlite_addresses import sqlite_url
 from search_spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.ledger.ledger import Ledger
 
 # PostgreSQL refuses every write of a connection opened with this, and shows it the trials as they were at one moment.
 _READ_ONLY = (
@@ -25,18 +30,20 @@ _READ_ONLY = (
 
 
 def create_ledger(
-    directory: RunDirectory, url: str | None, header: SearchHeader, begin: Callable[[Ledger], None] | None = None
-) -> Ledger:
+    directory: RunDirectory, url: str | None, header: SearchHeader, begin: "Callable[[Ledger], None] | None" = None
+) -> "Ledger":
     """The ledger of a new search: at `url`, or else where the environment says, or else in its directory.
 
     `begin` writes what is to be in it from the first. Raises UserError where it cannot be made.
     """
     if directory.has_ledger:
         raise UserError(f"a search named {directory.name!r} exists already: resume it with --resume {directory.name}.")
+    from nas.ledger.ledger import Ledger
+
     directory.path.mkdir(parents=True, exist_ok=True)
     url = LedgerSettings(url).of_new_search().url
     if url is None:
-        return Ledger.create(ledger_url(directory.ledger), directory.name, header, begin)
+        return Ledger.create(sqlite_url(directory.ledger), directory.name, header, begin)
     # First the note: a ledger without one could not be found again.
     directory.ledger_note.write_text(redacted(url) + "\n", encoding="utf-8")
     try:
@@ -58,7 +65,12 @@ def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
     """
     directory = run_directory(runs, name)
     address = None if directory.has_ledger else LedgerSettings(url).of_new_search().url
-    if address is None or not has_study(address, name):
+    if address is None:
+        return existing_run(runs, name)
+    from nas.ledger.database import has_study
+    from nas.ledger.ledger import Ledger
+
+    if not has_study(address, name):
         return existing_run(runs, name)
     if Ledger.open(address, name).header.storage is None:
         raise UserError(
@@ -77,30 +89,41 @@ def sole_driver(directory: RunDirectory, url: str | None) -> AbstractContextMana
     address = _existing_url(directory, url) if directory.has_ledger else LedgerSettings(url).of_new_search().url
     if address is None or directory.ledger.is_file():
         return contextlib.nullcontext()
+    from nas.ledger.database import claimed
+
     return claimed(address, directory.name)
 
 
-def open_ledger(directory: RunDirectory, url: str | None) -> Ledger:
+def open_ledger(directory: RunDirectory, url: str | None) -> "Ledger":
     """The ledger of an existing search; `url` is its address, where the user gave it. Raises UserError."""
+    from nas.ledger.ledger import Ledger
+
     return Ledger.open(_existing_url(directory, url), directory.name)
 
 
-def read_ledger(directory: RunDirectory, url: str | None) -> Ledger:
+def read_ledger(directory: RunDirectory, url: str | None) -> LedgerContents:
     """What the ledger of a search holds at one moment, while a driver may be writing it. It is only to be read."""
     existing = _existing_url(directory, url)
     if not directory.ledger.is_file():
+        from nas.ledger.ledger import Ledger
+
         return Ledger.open(f"{existing}{'&' if '?' in existing else '?'}{_READ_ONLY}", directory.name)
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / directory.ledger.name
-        _copy_sqlite(directory, copy)
-        return Ledger.open(ledger_url(copy), directory.name)
+    with unreadable_said(directory.name, existing):
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch) / directory.ledger.name
+            copy_sqlite(directory.ledger, copy)
+            stored = read_sqlite(copy, directory.name)
+        found = ledger_format(stored.attributes)
+        if found == LEDGER_FORMAT:
+            return LedgerContents(stored)
+    raise other_format(directory.name, found)
 
 
 def _existing_url(directory: RunDirectory, url: str | None) -> str:
     if directory.ledger.is_file():
         if url is not None:
             raise UserError(f"the ledger of search {directory.name!r} is {str(directory.ledger)!r}: leave out its URL.")
-        return ledger_url(directory.ledger)
+        return sqlite_url(directory.ledger)
     noted = directory.ledger_note.read_text(encoding="utf-8").strip()
     if url is not None and redacted(url) != noted:
         raise UserError(f"the ledger of search {directory.name!r} is at {noted}, not at {redacted_address(url)}.")
@@ -111,16 +134,3 @@ def _existing_url(directory: RunDirectory, url: str | None) -> str:
             f"(or by ledger.url=URL to nas/search.py, --ledger-url URL to the others)."
         )
     return whole
-
-
-def _copy_sqlite(directory: RunDirectory, copy: Path) -> None:
-    """Copies a ledger that a search may be writing, as it is at one moment."""
-    # To be written, too: what a killed driver left unfinished has to be rolled back before it can be read.
-    try:
-        with (
-            contextlib.closing(sqlite3.connect(f"{directory.ledger.resolve().as_uri()}?mode=rw", uri=True)) as source,
-            contextlib.closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
-    except sqlite3.Error as error:
-        raise UserError(f"the ledger of search {directory.name!r} cannot be read: {error}.") from None

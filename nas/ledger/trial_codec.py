@@ -1,33 +1,31 @@
-"""A trial as the ledger's database holds it: written whole, in one transaction, and read back into a record.
+"""The attributes by which the ledger's database holds a trial, and how they are read back into a record.
 
 What is read is held against the checksums that were written with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
-
-from nas.ledger.checksums import ChecksumMismatch, checked, digest, with_checksum
+from nas.ledger.checksums import ChecksumMismatch, checked, digest
+from nas.ledger.stored_trials import StoredTrial
 from nas.records.objectives import CostName
 from nas.records.trial import Outcome, TrialRecord
 from nas.records.whereabouts import GpuUse, Mishap, Place
 from search_spaces.architecture import Architecture
-from search_spaces.space import Space, Value
 from trainers.epoch_result import EpochResult
 
-_STATES: dict[Outcome, TrialState] = {
-    "running": TrialState.RUNNING,
-    "held": TrialState.RUNNING,
-    "finished": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
+_STATES: dict[Outcome, str] = {
+    "running": "RUNNING",
+    "held": "RUNNING",
+    "finished": "COMPLETE",
+    "stopped": "PRUNED",
 }
+_ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 
-def state_of(outcome: Outcome) -> TrialState:
-    """Optuna's state of a trial with this outcome."""
-    return _STATES.get(outcome, TrialState.FAIL)
+def state_name(outcome: Outcome) -> str:
+    """The name of Optuna's state of a trial with this outcome."""
+    return _STATES.get(outcome, "FAIL")
 
 
 def owner_of(number: int) -> str:
@@ -46,10 +44,9 @@ def epoch_of(result: EpochResult, reported_at: float, gpu: GpuUse | None) -> dic
     return result.to_json() | {"reported_at": reported_at} | use
 
 
-def choices_digest(trial: FrozenTrial) -> str:
-    """Stands for what a trial was chosen from, and for what was chosen."""
-    offers = trial.distributions.items()
-    return digest(trial.params, {name: o.choices for name, o in offers if isinstance(o, CategoricalDistribution)})
+def choices_digest(choices: Mapping[str, Any], offers: Mapping[str, Any]) -> str:
+    """Stands for what was chosen of a trial, and for the values that each was chosen from, None where from no list."""
+    return digest(choices, {name: values for name, values in offers.items() if values is not None})
 
 
 def standing_of(record: TrialRecord) -> dict[str, Any]:
@@ -73,69 +70,15 @@ def end_of(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def new_trial(record: TrialRecord, space: Space, system_attributes: Mapping[str, Any]) -> FrozenTrial:
-    """The trial of `record`, offered the choices of `space`: one to be trained, or one that never will be."""
-    trial = _with_choices(record, space, state_of(record.outcome), None)
-    attributes = {"proposal": _proposal(record, trial)} | ({} if record.trained else {"end": end_of(record)})
-    trial.user_attrs = {key: _attribute(record, key, value) for key, value in attributes.items()}
-    trial.system_attrs = dict(system_attributes)
-    return trial
-
-
-def imported_trial(record: TrialRecord, space: Space) -> FrozenTrial:
-    """The trial of `record`, a finished one that another search has trained, of an architecture that `space` holds."""
-    assert record.outcome == "finished" and record.imported_from is not None, record
-    trial = _with_choices(record, space, TrialState.COMPLETE, list(record.point))
-    trial.intermediate_values = {result.epoch: result.val_accuracy for result in record.epochs}
-    attributes = {
-        "proposal": _proposal(record, trial),
-        **{epoch_key(result.epoch): result.to_json() for result in record.epochs},
-        "end": end_of(record),
-    }
-    trial.user_attrs = {key: _attribute(record, key, value) for key, value in attributes.items()}
-    return trial
-
-
-def _with_choices(record: TrialRecord, space: Space, state: TrialState, values: list[float] | None) -> FrozenTrial:
-    chosen = space.choices_of(record.architecture)
-    offers: dict[str, BaseDistribution] = {}
-
-    def pick(name: str, values: Sequence[Value]) -> Value:
-        offers[name] = CategoricalDistribution(list(values))
-        return chosen[name]
-
-    space.decide(pick)
-    return create_trial(state=state, values=values, params=dict(chosen), distributions=offers)
-
-
-def _proposal(record: TrialRecord, trial: FrozenTrial) -> dict[str, Any]:
-    proposal = {
-        "architecture": record.architecture.to_json(),
-        "flops": record.flops,
-        "params": record.params,
-        "seed": record.seed,
-        "anchor": record.anchor,
-        "replicate": record.replicate,
-        "started_at": record.started_at,
-        "stretch_start": record.stretch_start,
-        "choices": choices_digest(trial),
-    }
-    return proposal if record.imported_from is None else {**proposal, "imported_from": record.imported_from}
-
-
-def _attribute(record: TrialRecord, key: str, value: Any) -> dict[str, Any]:
-    return with_checksum(owner_of(record.number), key, value)
-
-
-def record_of(trial: FrozenTrial, cost_names: tuple[CostName, ...]) -> TrialRecord:
+def record_of(trial: StoredTrial, cost_names: tuple[CostName, ...]) -> TrialRecord:
     """What the attributes of a trial say, of a search on these costs.
 
     Raises ChecksumMismatch where they, or what Optuna keeps beside them, were changed.
     """
     owner = owner_of(trial.number)
-    stored = {key: checked(owner, key, value) for key, value in trial.user_attrs.items()}
+    stored = {key: checked(owner, key, value) for key, value in trial.attributes.items()}
     proposal = stored["proposal"]
-    if proposal["choices"] != choices_digest(trial):
+    if proposal["choices"] != choices_digest(trial.choices, trial.offers):
         raise ChecksumMismatch(f"the choices of {owner} are not what was written")
     reports = [dict(stored[key]) for key in sorted(stored) if key.startswith("epoch_")]
     # Earlier code did not write them, nor does a fork.
@@ -147,12 +90,12 @@ def record_of(trial: FrozenTrial, cost_names: tuple[CostName, ...]) -> TrialReco
         raise ChecksumMismatch(f"{owner} lacks an epoch")
     accuracies = {result.epoch: result.val_accuracy for result in epochs}
     # Earlier code did not write them.
-    if not trial.intermediate_values.items() <= accuracies.items():
+    if not trial.reports.items() <= accuracies.items():
         raise ChecksumMismatch(f"the intermediate values of {owner} are not what was written")
     standing = stored.get("standing", {"held": False, "judged": 0, "stretch_epoch": 0})
     unfinished: Outcome = "held" if standing["held"] else "running"
     # Until Optuna has closed a trial, it has not ended.
-    end = stored["end"] if trial.state.is_finished() else {}
+    end = stored["end"] if trial.state in _ENDED else {}
     record = TrialRecord(
         number=trial.number,
         architecture=Architecture.from_json(proposal["architecture"]),
@@ -180,6 +123,6 @@ def record_of(trial: FrozenTrial, cost_names: tuple[CostName, ...]) -> TrialReco
         mishap=None if mishap is None else Mishap.from_json(mishap),
     )
     values = list(record.point) if record.outcome == "finished" else None
-    if trial.state != state_of(record.outcome) or trial.values != values:
+    if trial.state != state_name(record.outcome) or trial.values != values:
         raise ChecksumMismatch(f"the state of {owner} is not what was written")
     return record

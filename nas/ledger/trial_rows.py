@@ -56,9 +56,9 @@ class TrialRows:
         )
         self._collected: list[Write] | None = None
 
-    def knows(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial that is in the database already."""
-        self._ids[trial.number] = trial._trial_id
+    def knows(self, number: int, key: int) -> None:
+        """Takes note of a trial that is in the database already, where its rows are known by `key`."""
+        self._ids[number] = key
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:

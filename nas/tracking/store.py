@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas.ledger.ledger import Ledger
+from nas.ledger.contents import LedgerContents
 from nas.records.search_facts import SearchFacts
 from nas.records.summary import Summary, summarise
 from nas.records.trial import latest_moment
@@ -24,7 +24,7 @@ from trainers.detection.trained import TrainedDetector
 
 
 def described_tracker(
-    tracking: TrackingSettings, directory: RunDirectory, ledger: Ledger, clock: Callable[[], float]
+    tracking: TrackingSettings, directory: RunDirectory, ledger: LedgerContents, clock: Callable[[], float]
 ) -> Tracker:
     """A tracker of the search, with what the search was started with written. Raises where MLflow cannot be written."""
     header = ledger.header
@@ -67,7 +67,7 @@ def note(tracker: Tracker, data: str, summary: Summary) -> str:
 def bring_up_to_date(
     tracking: TrackingSettings,
     directory: RunDirectory,
-    ledger: Ledger,
+    ledger: LedgerContents,
     facts: SearchFacts,
     files: Sequence[Path],
     trained: Sequence[Trained | TrainedDetector] = (),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nas.ledger.database import existing_study, ledger_url
 from nas.ledger.ledger import Ledger
-from nas.ledger.stored_trials import read_trials
+from nas.ledger.sqlite_files import read_sqlite
 from nas.records.front import hypervolume_history
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord
@@ -86,7 +86,7 @@ def whole_command(records: list[TrialRecord], runs: Path) -> None:
             if record.trained:
                 ledger.end(record.number, record.outcome)
     study = existing_study(url, "thousand")
-    timed("trials of the ledger", lambda: read_trials(study))
+    timed("trials of the ledger", lambda: read_sqlite(runs / "thousand" / "ledger.db", "thousand"))
     timed("the same by Optuna", lambda: study.get_trials(deepcopy=False))
     command = [sys.executable, PROJECT / "nas/report.py", "thousand", "--runs-dir", runs, "--out", runs / "report"]
     for name, words in (

@@ -118,8 +118,10 @@ def test_a_ledger_is_read_from_postgresql_without_writing(tmp_path: Path) -> Non
             check_whole(open_ledger(cut_off, url))
         for found in (open_ledger(directory, url), read_ledger(directory, url)):
             assert found.records == ledger.records and found.header == ledger.header
+        read_only = read_ledger(directory, url)
+        assert isinstance(read_only, Ledger)
         with pytest.raises(StorageInternalError) as raised:
-            add_trial(read_ledger(directory, url), [0.4], "stopped")
+            add_trial(read_only, [0.4], "stopped")
         assert "read-only" in str(raised.value.__cause__)
         assert open_ledger(directory, url).records == ledger.records
 

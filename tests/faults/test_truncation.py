@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from nas.ledger.contents import LedgerContents
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import open_ledger, read_ledger
@@ -222,7 +223,10 @@ os.kill(os.getpid(), 9)
 
 def test_what_a_killed_driver_left_unfinished_is_rolled_back(whole_ledger: tuple[Path, Ledger], tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path), "search")
-    reads: list[Callable[[], Ledger]] = [lambda: read_ledger(directory, None), lambda: open_ledger(directory, None)]
+    reads: list[Callable[[], LedgerContents]] = [
+        lambda: read_ledger(directory, None),
+        lambda: open_ledger(directory, None),
+    ]
     for read in reads:
         directory.path.mkdir()
         content = Path(shutil.copy(whole_ledger[0], directory.ledger)).read_bytes()

@@ -124,7 +124,7 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "safetensors": frozenset({"trainers/bundle/files.py", "trainers/detection/files.py"}),
     "scipy": frozenset({"nas/records", "nas/strategy"}),
     "sklearn": frozenset({"trainers/data/memory_sets.py"}),
-    "sqlalchemy": frozenset({"nas/ledger/database.py", "nas/ledger/stored_trials.py", "nas/ledger/trial_rows.py"}),
+    "sqlalchemy": frozenset({"nas/ledger/database.py", "nas/ledger/trial_rows.py"}),
     "torch": frozenset(
         {
             "search_spaces", "search_spaces/attention", "trainers", "trainers/data", "trainers/bundle",

@@ -190,7 +190,7 @@ def test_a_fork_that_was_cut_off_is_made_by_the_same_command(runs: Path, monkeyp
         return owner_of(number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("nas.ledger.trial_codec.owner_of", cut_off)
+        patch.setattr("nas.ledger.new_trials.owner_of", cut_off)
         begin(runs, "--resume", "old", "--fork", "new")
     assert written and not run_directory(str(runs), "new").has_ledger
     _, _, ledger = begin(runs, "--resume", "old", "--fork", "new")

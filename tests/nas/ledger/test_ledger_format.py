@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.ledger.database import LEDGER_FORMAT, ledger_url
+from nas.ledger.contents import LEDGER_FORMAT
+from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from search_spaces.errors import UserError
 from tests.support.searches import search_header
