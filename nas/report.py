@@ -32,6 +32,7 @@ import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas.driver.steps import step
 from nas.driver.texts import error_console
@@ -47,6 +48,9 @@ from search_spaces.machine import prepare_temporary_directory
 from search_spaces.programs import program
 from search_spaces.slow_steps import LOADING_SECONDS
 from search_spaces.standard_streams import run_program
+
+if TYPE_CHECKING:
+    from nas.reporting.drawing_process import DrawingProcess
 
 # Of --serve.
 DEFAULT_PORT = 5100
@@ -142,6 +146,14 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
     if options.trained is not None and (options.open or options.out):
         raise UserError("--trained brings full trainings into MLflow, which --open and --out leave alone.")
     prepare_temporary_directory()
+    from nas.reporting.drawing_process import drawing_process
+
+    # Before any thread is started.
+    with drawing_process() as drawing:
+        return _written(directory, options, drawing)
+
+
+def _written(directory: RunDirectory, options: argparse.Namespace, drawing: "DrawingProcess") -> int:
     console = error_console()
     with step(console, f"reading the ledger of {directory.name}", LOADING_SECONDS):
         from nas.ledger.location import read_ledger
@@ -156,7 +168,7 @@ def _report(directory: RunDirectory, options: argparse.Namespace) -> int:
             from nas.driver.commands import background_of
             from nas.reporting.write import write_report
 
-            page, *others = write_report(out, facts, records, background_of(directory, ledger.header))
+            page, *others = write_report(out, facts, records, background_of(directory, ledger.header), drawing)
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
     print(page)

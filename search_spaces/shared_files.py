@@ -2,8 +2,14 @@
 
 import contextlib
 import os
+import re
 import tempfile
+import time
+from collections.abc import Collection
 from pathlib import Path
+
+# No file takes nearly as long to be written, by whatever clock it has its date.
+_LEFT_AFTER_SECONDS = 3600
 
 
 def replace_shared_file(path: Path, content: bytes) -> None:
@@ -24,3 +30,17 @@ def replace_shared_file(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(partial)
         raise
+
+
+def remove_leftovers(directory: Path, names: Collection[str]) -> None:
+    """Removes what writers of these files have left in their directory that were killed an hour ago or earlier.
+
+    Another process may write them at this moment, which a younger one may be of. Raises OSError.
+    """
+    of_names = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.[a-z0-9_]{{8}}")
+    oldest = time.time() - _LEFT_AFTER_SECONDS
+    for path in directory.iterdir():
+        if of_names.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_mtime < oldest:
+                    path.unlink()

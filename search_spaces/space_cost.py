@@ -67,6 +67,8 @@ def _frame_costs(
     space: Space, counted: Counted, image_size: int, in_channels: int, classes: int
 ) -> tuple[_FrameCost, ...]:
     found = []
+    # What a slot adds follows from these: neither the stem nor the number of other blocks has a part in it.
+    of_slots: dict[tuple[int, int, int, bool], list[int]] = {}
     for frame in space.frames():
 
         def count(chosen: Sequence[Operator], frame: Frame = frame) -> int:
@@ -75,12 +77,17 @@ def _frame_costs(
             )
             return counts.flops if counted == "flops" else counts.params
 
-        options = [space.stages[slot.stage].operators(slot.channels) for slot in space.slots(frame)]
+        slots = space.slots(frame)
+        options = [space.stages[slot.stage].operators(slot.channels) for slot in slots]
         chosen = [operators[0] for operators in options]
         first = count(chosen)
-        added = [
-            [count([*chosen[:index], other, *chosen[index + 1 :]]) - first for other in operators]
-            for index, operators in enumerate(options)
-        ]
+        added = []
+        for index, (slot, operators) in enumerate(zip(slots, options, strict=True)):
+            begins_stage = index == 0 or slots[index - 1].stage != slot.stage
+            key = (slot.channels, slot.stage, slot.blocks, begins_stage)
+            if key not in of_slots:
+                others = ([*chosen[:index], other, *chosen[index + 1 :]] for other in operators)
+                of_slots[key] = [count(each) - first for each in others]
+            added.append(of_slots[key])
         found.append(_FrameCost(frame, options, first, added))
     return tuple(found)

@@ -1,6 +1,5 @@
 """Several fronts in one page and one picture, with their hypervolumes in one box, as files."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from nas.records.front import front_of, front_over
 from nas.records.objectives import COSTS
 from nas.records.trial import TrialRecord
 from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_csv, comparison_rows, difference_lines
+from nas.reporting.figure_json import figure_json
 from nas.reporting.page import ENVIRONMENT, page_style
 from nas.reporting.pictures import comparison_picture, png_bytes
 from nas.reporting.style import FIGURE_LAYOUT, LEGEND_ABOVE, search_styles
@@ -49,7 +49,7 @@ def comparison_page(searches: Sequence[ComparedSearch], notes: Sequence[str]) ->
         box=box_text(searches, box),
         notes=notes,
         lines=difference_lines(compared, differences(compared)),
-        figure=json.loads(comparison_figure(searches).to_json()),
+        figure=figure_json(comparison_figure(searches)),
         style=page_style(),
         plotly=get_plotlyjs(),
     )

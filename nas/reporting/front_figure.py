@@ -61,7 +61,6 @@ def _lay_out(
     """Axes and legend; each outcome of `untrained` gets a row of its own below the accuracies."""
     height = 0.05 * len(untrained)
     figure.update_layout(
-        template="plotly_white",
         height=560 + 25 * len(untrained),
         xaxis={"title": {"text": cost_title}, "type": "log", "anchor": "y2" if untrained else "y"},
         yaxis={

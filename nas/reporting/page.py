@@ -1,6 +1,5 @@
 """The report as one HTML page that needs no network: what its template is filled with."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from nas.records.objectives import COSTS, CostName
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord, counts
 from nas.reporting.background import Background
+from nas.reporting.figure_json import figure_json
 from nas.reporting.figures import page_figures
 from nas.reporting.front_figure import AXES, front_figure
 from nas.reporting.importance import Importances
@@ -112,7 +112,7 @@ def report_page(
             "cost": facts.cost_name,
             "references": [{"name": model.name, "flops": model.flops, "params": model.params} for model in models],
             "fullEpochs": facts.full_epochs,
-            "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
+            "figures": {name: figure_json(figure) for name, figure in figures.items()},
         },
         style=page_style(),
         script=_source("table.js") + _source("page.js"),

@@ -55,6 +55,21 @@ def png_bytes(picture: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def report_pictures(
+    facts: SearchFacts, records: Sequence[TrialRecord], importances: Sequence[Importances]
+) -> dict[str, bytes]:
+    """The contents of the picture files of a report, by their names: five, and one for each cost beyond the first."""
+    pictures = {
+        "front.png": front_picture(facts, records),
+        **{f"front_{name}.png": front_picture(facts, records, name) for name in facts.cost_names[1:]},
+        "hypervolume.png": hypervolume_picture(facts, records),
+        "learning_curves.png": curves_picture(records),
+        "choices.png": choices_picture(records),
+        "importance.png": importance_picture(importances),
+    }
+    return {name: png_bytes(picture) for name, picture in pictures.items()}
+
+
 def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: CostName | None = None) -> Picture:
     """The front among all trials that trained, with the cost of the paper's models where it lies near.
 

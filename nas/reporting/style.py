@@ -14,7 +14,7 @@ SECOND_COLOUR = "#e69f00"
 QUIET_COLOUR = "#8a939c"
 
 # What Plotly's figures have in common.
-FIGURE_LAYOUT = {"template": "plotly_white", "margin": {"t": 60, "r": 20, "l": 70, "b": 50}}
+FIGURE_LAYOUT = {"margin": {"t": 60, "r": 20, "l": 70, "b": 50}}
 LEGEND_ABOVE = {"orientation": "h", "y": 1.08, "yanchor": "bottom"}
 
 

@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
 from nas.settings.search_settings import (
     ClusterSettings,
     LedgerSettings,
@@ -63,6 +60,10 @@ def compose_settings(
     suits it of the space; `recipe=NAME` takes another recipe for all of `training`; the other overrides follow them.
     The sections of `config`, if there is one, lie between the defaults and the overrides.
     """
+    # It takes longer to load than the names of the sections, which is all that a report needs of this file.
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
     config = config or {}
     named = [f"data={override.text}" for override in overrides if override.key == "data"]
     of_file = config.get("data", {}).get("name")
