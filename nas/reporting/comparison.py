@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
 from nas.records.comparison import ComparedSearch, common_box, differences, groups
 from nas.records.front import front_of, front_over
 from nas.records.objectives import COSTS
 from nas.records.trial import TrialRecord
 from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_csv, comparison_rows, difference_lines
-from nas.reporting.figure_json import figure_json
 from nas.reporting.page import ENVIRONMENT, page_style
 from nas.reporting.pictures import comparison_picture, png_bytes
+from nas.reporting.plotly_json import Json, figure, plotly_script, scatter
 from nas.reporting.style import FIGURE_LAYOUT, LEGEND_ABOVE, search_styles
 from search_spaces.shared_files import replace_shared_file
 
@@ -49,18 +46,18 @@ def comparison_page(searches: Sequence[ComparedSearch], notes: Sequence[str]) ->
         box=box_text(searches, box),
         notes=notes,
         lines=difference_lines(compared, differences(compared)),
-        figure=figure_json(comparison_figure(searches)),
+        figure=comparison_figure(searches),
         style=page_style(),
-        plotly=get_plotlyjs(),
+        plotly=plotly_script(),
     )
 
 
-def comparison_figure(searches: Sequence[ComparedSearch]) -> go.Figure:
+def comparison_figure(searches: Sequence[ComparedSearch]) -> Json:
     """The fronts of the searches, each in a colour of its own, over one axis of cost.
 
     Of several costs it is the first, and of each front what no other beats in that alone.
     """
-    cost_name, figure = searches[0].facts.cost_name, go.Figure()
+    cost_name, traces = searches[0].facts.cost_name, []
     for search, style in zip(searches, search_styles(len(searches)), strict=True):
         members = front_over(front_of(search.records), cost_name)
         texts = [
@@ -68,8 +65,8 @@ def comparison_figure(searches: Sequence[ComparedSearch]) -> go.Figure:
             f"{record.readable_cost}"
             for record in members
         ]
-        figure.add_trace(
-            go.Scatter(
+        traces.append(
+            scatter(
                 mode="lines+markers",
                 name=search.name,
                 x=[record.cost for record in members],
@@ -81,14 +78,14 @@ def comparison_figure(searches: Sequence[ComparedSearch]) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    figure.update_layout(
+    layout = {
         **FIGURE_LAYOUT,
-        height=560,
-        legend=LEGEND_ABOVE,
-        xaxis={"title": {"text": COSTS[cost_name].title}, "type": "log"},
-        yaxis={"title": {"text": "validation accuracy"}, "tickformat": ".1%"},
-    )
-    return figure
+        "height": 560,
+        "legend": LEGEND_ABOVE,
+        "xaxis": {"title": {"text": COSTS[cost_name].title}, "type": "log"},
+        "yaxis": {"title": {"text": "validation accuracy"}, "tickformat": ".1%"},
+    }
+    return figure(traces, layout)
 
 
 def repeat_bars(members: Sequence[TrialRecord]) -> dict[str, Any] | None:

@@ -1,11 +1,8 @@
 """The page's figures beside the front: learning curves, hypervolume, what stopping saved, and the choices."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
-from plotly.subplots import make_subplots
+from plotly.colors import make_colorscale, sample_colorscale, sequential
 
 from nas.records.compute_used import ComputeUsed, hypervolume_steps
 from nas.records.front import finished, front_hypervolume, front_of
@@ -14,6 +11,7 @@ from nas.records.trial import TrialRecord
 from nas.reporting.choice_figures import choices_figure, importance_figure
 from nas.reporting.importance import Importances
 from nas.reporting.parallel_figure import ParallelCoordinates, parallel_figure
+from nas.reporting.plotly_json import Json, bar, beside, figure, in_panel, panel, scatter
 from nas.reporting.style import (
     ACCENT_COLOUR,
     FIGURE_LAYOUT,
@@ -25,16 +23,16 @@ from nas.reporting.style import (
 )
 
 
-def curves_figure(front: Sequence[TrialRecord], others: Sequence[TrialRecord]) -> go.Figure:
+def curves_figure(front: Sequence[TrialRecord], others: Sequence[TrialRecord]) -> Json:
     """Validation accuracy by epoch: the members of the front, the cheapest dark, and before them all other trials.
 
     Of the others a trace names the trials of an outcome: the page's script puts in their curves.
     """
-    figure = go.Figure()
+    traces = []
     for outcome, group in by_outcome([record for record in others if record.epochs]).items():
         style = STYLES[outcome]
-        figure.add_trace(
-            go.Scatter(
+        traces.append(
+            scatter(
                 mode="lines" if any(len(record.epochs) > 1 for record in group) else "markers",
                 line={"color": style.colour, "width": 1},
                 marker={"size": 4},
@@ -45,10 +43,11 @@ def curves_figure(front: Sequence[TrialRecord], others: Sequence[TrialRecord]) -
                 meta={"role": "curves"},
             )
         )
-    shades = sample_colorscale("Viridis", [0.9 * index / max(1, len(front) - 1) for index in range(len(front))])
+    shares = [0.9 * index / max(1, len(front) - 1) for index in range(len(front))]
+    shades = sample_colorscale(make_colorscale(sequential.Viridis), shares)
     for record, shade in zip(front, shades, strict=True):
-        figure.add_trace(
-            go.Scatter(
+        traces.append(
+            scatter(
                 x=[epoch.epoch for epoch in record.epochs],
                 y=[epoch.val_accuracy for epoch in record.epochs],
                 mode="lines+markers",
@@ -58,59 +57,58 @@ def curves_figure(front: Sequence[TrialRecord], others: Sequence[TrialRecord]) -
                 hovertemplate="epoch %{x}: %{y:.2%}",
             )
         )
-    figure.update_layout(
-        xaxis={"title": {"text": "epoch"}}, yaxis={"title": {"text": "validation accuracy"}, "tickformat": ".0%"}
-    )
-    return figure.update_layout(height=420, **FIGURE_LAYOUT)
+    axes = {
+        "xaxis": {"title": {"text": "epoch"}},
+        "yaxis": {"title": {"text": "validation accuracy"}, "tickformat": ".0%"},
+    }
+    return figure(traces, {**FIGURE_LAYOUT, **axes, "height": 420})
 
 
-def hypervolume_figure(records: Sequence[TrialRecord], reference: Point) -> go.Figure:
+def hypervolume_figure(records: Sequence[TrialRecord], reference: Point) -> Json:
     """Hypervolume over the trials that ended and over the accelerator-hours that they took."""
     steps = hypervolume_steps(records, reference)
     anchors = front_hypervolume([record for record in finished(records) if record.anchor], reference)
-    figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.05)
     volumes = [step.hypervolume for step in steps]
     spent: tuple[list[float], ...] = ([step.trials for step in steps], [step.hours for step in steps])
-    for column, values in enumerate(spent):
-        line = {"shape": "hv", "color": FRONT_COLOUR, "width": 2}
-        figure.add_trace(
-            go.Scatter(x=values, y=volumes, mode="lines", line=line, name="the front", showlegend=column == 0),
-            1,
-            column + 1,
-        )
+    front_line = {"shape": "hv", "color": FRONT_COLOUR, "width": 2}
+    anchors_line = {"color": "#222222", "width": 1.5, "dash": "dash"}
+    traces = []
+    for number, values in enumerate(spent, start=1):
+        in_legend = number == 1
+        line = scatter(x=values, y=volumes, mode="lines", line=front_line, name="the front", showlegend=in_legend)
+        traces.append(in_panel(line, number))
         if anchors:
-            ends = [0, max(values)]
-            dashes: dict[str, Any] = {"color": "#222222", "width": 1.5, "dash": "dash"}
-            figure.add_trace(
-                go.Scatter(x=ends, y=[anchors] * 2, mode="lines", line=dashes, name="the anchors alone",
-                           showlegend=column == 0),
-                1,
-                column + 1,
-            )  # fmt: skip
-    figure.update_xaxes(title="trials ended", row=1, col=1)
-    figure.update_xaxes(title="accelerator-hours of the trials ended", row=1, col=2)
-    figure.update_yaxes(title="hypervolume", row=1, col=1)
-    figure.update_layout(legend=LEGEND_ABOVE)
-    return figure.update_layout(height=380, **FIGURE_LAYOUT)
+            line = scatter(x=[0, max(values)], y=[anchors] * 2, mode="lines", line=anchors_line,
+                           name="the anchors alone", showlegend=in_legend)  # fmt: skip
+            traces.append(in_panel(line, number))
+    left, right = beside(0.475)
+    hours = {"title": {"text": "accelerator-hours of the trials ended"}}
+    layout = {
+        **FIGURE_LAYOUT,
+        **panel(1, left, [0, 1], {"title": {"text": "trials ended"}}, {"title": {"text": "hypervolume"}}),
+        **panel(2, right, [0, 1], hours, {"matches": "y", "showticklabels": False}),
+        "legend": LEGEND_ABOVE,
+        "height": 380,
+    }
+    return figure(traces, layout)
 
 
-def stopping_figure(spent: ComputeUsed) -> go.Figure:
+def stopping_figure(spent: ComputeUsed) -> Json:
     """Epochs and accelerator-hours spent, beside those that stopping trials early saved."""
-    figure = make_subplots(1, 2, horizontal_spacing=0.1)
     sides = (("epochs", spent.epochs, spent.epochs_in_full), ("accelerator-hours", spent.hours, spent.hours_in_full))
-    for column, (title, used, full) in enumerate(sides):
+    axes: Json = {}
+    traces = []
+    for number, ((title, used, full), domain) in enumerate(zip(sides, beside(0.45), strict=True), start=1):
         for name, value, colour in (("spent", used, ACCENT_COLOUR), ("saved by stopping", full - used, QUIET_COLOUR)):
-            bar = go.Bar(
-                x=[value], y=[""], orientation="h", name=name, marker={"color": colour}, showlegend=column == 0,
+            part = bar(
+                x=[value], y=[""], orientation="h", name=name, marker={"color": colour}, showlegend=number == 1,
                 texttemplate="%{x:,.4~g}", insidetextanchor="middle",
                 hovertemplate=f"{name}: %{{x:,.4~g}} {title}<extra></extra>",
             )  # fmt: skip
-            figure.add_trace(bar, 1, column + 1)
-        figure.update_xaxes(title=title, row=1, col=column + 1)
-    figure.update_layout(
-        barmode="stack", legend={"orientation": "h", "y": 1.1, "yanchor": "bottom", "traceorder": "normal"}
-    )
-    return figure.update_layout(height=200, **FIGURE_LAYOUT)
+            traces.append(in_panel(part, number))
+        axes |= panel(number, domain, [0, 1], {"title": {"text": title}}, {})
+    legend = {"orientation": "h", "y": 1.1, "yanchor": "bottom", "traceorder": "normal"}
+    return figure(traces, {**FIGURE_LAYOUT, **axes, "barmode": "stack", "legend": legend, "height": 200})
 
 
 def page_figures(
@@ -120,10 +118,10 @@ def page_figures(
     importances: Sequence[Importances],
     spent: ComputeUsed,
     full_epochs: int,
-) -> dict[str, go.Figure]:
+) -> dict[str, Json]:
     """The figures that have something to show, by the name of their place on the page."""
     members = front_of(records)
-    figures: dict[str, go.Figure] = {}
+    figures: dict[str, Json] = {}
     on_front = {record.number for record in members}
     coordinates = parallel_figure(parallel, on_front)
     if coordinates is not None:

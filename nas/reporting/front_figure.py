@@ -6,11 +6,10 @@ A trace names its trials in `customdata`, and its `meta` says what the script ha
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 from nas.records.front import front_of, front_over
 from nas.records.objectives import COSTS, CostName
 from nas.records.trial import Outcome, TrialRecord
+from nas.reporting.plotly_json import Json, figure, scatter
 from nas.reporting.style import FRONT_COLOUR, STYLES, accuracy_range, by_outcome
 
 # Each choice of the x axis: the trial's value that it shows, and its title.
@@ -22,75 +21,74 @@ AXES = {
 }
 
 
-def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> go.Figure:
+def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> Json:
     """Accuracy against a cost, the search's first: each trial in one trace; those never trained in rows below."""
     members = front_of(records)
     on_front = {record.number for record in members}
     trained = [record for record in records if record.epochs and record.number not in on_front]
     untrained = by_outcome([record for record in records if not record.epochs])
-    figure = go.Figure()
+    traces = []
     for outcome, group in by_outcome(trained).items():
         style = STYLES[outcome]
         marker = {"color": style.colour, "size": style.size, "symbol": style.symbol}
-        figure.add_trace(_markers(group, style.label, marker, role="trials"))
+        traces.append(_markers(group, style.label, marker, role="trials"))
     # Of several costs the page shows the first at first; what no other beats in that alone is joined.
     joined = front_over(members, cost_name)
     line = {"shape": "hv", "color": FRONT_COLOUR, "width": 1.5}
-    figure.add_trace(go.Scatter(mode="lines", line=line, hoverinfo="skip", showlegend=False,
-                                customdata=[record.number for record in joined], meta={"role": "line"}))  # fmt: skip
+    numbers = [record.number for record in joined]
+    traces.append(
+        scatter(mode="lines", line=line, hoverinfo="skip", showlegend=False, customdata=numbers, meta={"role": "line"})
+    )
     if members:
         marker = {"color": FRONT_COLOUR, "size": 11, "line": {"color": "white", "width": 1}}
-        figure.add_trace(_markers(members, "front", marker, role="trials"))
+        traces.append(_markers(members, "front", marker, role="trials"))
     anchors = [record for record in records if record.anchor and record.epochs]
     if anchors:
         ring = {"color": "#222222", "size": 17, "symbol": "circle-open", "line": {"width": 2}}
-        figure.add_trace(_markers(anchors, "anchors", ring, role="mark", hoverinfo="skip"))
+        traces.append(_markers(anchors, "anchors", ring, role="mark", hoverinfo="skip"))
     for row, group in enumerate(untrained.values()):
         marker = {"color": "#555555", "size": 9, "symbol": "line-ns-open", "line": {"width": 1}}
         trace = _markers(group, "", marker, role="untrained", row=row)
-        figure.add_trace(trace.update(yaxis="y2", showlegend=False))
+        traces.append({**trace, "yaxis": "y2", "showlegend": False})
     pinned = {"color": "#000000", "size": 20, "symbol": "square-open", "line": {"width": 2}}
-    figure.add_trace(_markers([], "pinned", pinned, role="pinned", hoverinfo="skip").update(showlegend=False))
-    _lay_out(figure, AXES[cost_name], accuracy_range(list(records)), list(untrained))
-    return figure
+    traces.append({**_markers([], "pinned", pinned, role="pinned", hoverinfo="skip"), "showlegend": False})
+    return figure(traces, _layout(AXES[cost_name], accuracy_range(list(records)), list(untrained)))
 
 
-def _lay_out(
-    figure: go.Figure, cost_title: str, accuracies: tuple[float, float] | None, untrained: Sequence[Outcome]
-) -> None:
+def _layout(cost_title: str, accuracies: tuple[float, float] | None, untrained: Sequence[Outcome]) -> Json:
     """Axes and legend; each outcome of `untrained` gets a row of its own below the accuracies."""
     height = 0.05 * len(untrained)
-    figure.update_layout(
-        height=560 + 25 * len(untrained),
-        xaxis={"title": {"text": cost_title}, "type": "log", "anchor": "y2" if untrained else "y"},
-        yaxis={
-            "title": {"text": "validation accuracy"},
-            "tickformat": ".1%",
-            "range": accuracies,
-            "domain": [height + 0.03 if untrained else 0, 1],
-        },
-        hoverlabel={"align": "left", "bgcolor": "white", "font": {"color": "#1b1f24"}},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        margin={"t": 50, "r": 20, "l": 70},
-        clickmode="event",
-    )
-    if untrained:
-        figure.update_layout(
-            yaxis2={
-                "domain": [0, height],
-                "range": [-0.5, len(untrained) - 0.5],
-                "tickvals": list(range(len(untrained))),
-                "ticktext": [f"{outcome}, no epoch" for outcome in untrained],
-                "fixedrange": True,
-                "zeroline": False,
-            }
-        )
+    accuracy: Json = {
+        "title": {"text": "validation accuracy"},
+        "tickformat": ".1%",
+        "domain": [height + 0.03 if untrained else 0, 1],
+    }
+    if accuracies is not None:
+        accuracy["range"] = accuracies
+    rows = {
+        "domain": [0, height],
+        "range": [-0.5, len(untrained) - 0.5],
+        "tickvals": list(range(len(untrained))),
+        "ticktext": [f"{outcome}, no epoch" for outcome in untrained],
+        "fixedrange": True,
+        "zeroline": False,
+    }
+    return {
+        "height": 560 + 25 * len(untrained),
+        "xaxis": {"title": {"text": cost_title}, "type": "log", "anchor": "y2" if untrained else "y"},
+        "yaxis": accuracy,
+        "yaxis2": rows if untrained else None,
+        "hoverlabel": {"align": "left", "bgcolor": "white", "font": {"color": "#1b1f24"}},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "margin": {"t": 50, "r": 20, "l": 70},
+        "clickmode": "event",
+    }
 
 
 def _markers(
     records: Sequence[TrialRecord], name: str, marker: dict[str, Any], *, hoverinfo: str = "text", **meta: object
-) -> go.Scatter:
-    return go.Scatter(
+) -> Json:
+    return scatter(
         mode="markers",
         name=name,
         marker=marker,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
 
 from nas.records.compute_used import compute_used, train_seconds
 from nas.records.failures import failure_reasons
@@ -15,11 +14,11 @@ from nas.records.objectives import COSTS, CostName
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import TrialRecord, counts
 from nas.reporting.background import Background
-from nas.reporting.figure_json import figure_json
 from nas.reporting.figures import page_figures
 from nas.reporting.front_figure import AXES, front_figure
 from nas.reporting.importance import Importances
 from nas.reporting.parallel_figure import parallel_coordinates
+from nas.reporting.plotly_json import plotly_script
 from nas.reporting.reference_models import is_near, reference_models
 from nas.reporting.tables import front_rows
 from nas.reporting.texts import (
@@ -112,12 +111,12 @@ def report_page(
             "cost": facts.cost_name,
             "references": [{"name": model.name, "flops": model.flops, "params": model.params} for model in models],
             "fullEpochs": facts.full_epochs,
-            "figures": {name: figure_json(figure) for name, figure in figures.items()},
+            "figures": figures,
         },
         style=page_style(),
         script=_source("table.js") + _source("page.js"),
         live_script=_source("live.js"),
-        plotly="" if update else get_plotlyjs(),
+        plotly="" if update else plotly_script(),
     )
 
 

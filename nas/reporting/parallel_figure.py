@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
+from plotly.colors import make_colorscale, sample_colorscale, sequential
 
 from nas.records.trial import TrialRecord
+from nas.reporting.plotly_json import Json, figure, scatter
 from nas.reporting.stages import StageChoice, stage_choices
-from nas.reporting.style import FIGURE_LAYOUT, FRONT_COLOUR
+from nas.reporting.style import FRONT_COLOUR
 from search_spaces.architecture import STAGE_COUNT
 from search_spaces.units import readable_flops
 
@@ -113,30 +113,29 @@ def _accuracy(accuracies: Sequence[float]) -> ParallelAxis | None:
     return ParallelAxis("accuracy", tuple((accuracy - low) / (high - low) for accuracy in accuracies), ticks)
 
 
-def parallel_figure(shown: ParallelCoordinates, on_front: set[int]) -> go.Figure | None:
+def parallel_figure(shown: ParallelCoordinates, on_front: set[int]) -> Json | None:
     """The figure, the least accurate at the back and the front before all; None where there is nothing to compare."""
     if len(shown.axes) < 2:
         return None
     ranked = [record.number for record in sorted(shown.records, key=lambda record: record.point[0])]
     others = [number for number in ranked if number not in on_front]
-    figure = go.Figure()
-    colours = sample_colorscale("Viridis", [0.95 - 0.85 * band / (BANDS - 1) for band in range(BANDS)])
+    traces = []
+    shares = [0.95 - 0.85 * band / (BANDS - 1) for band in range(BANDS)]
+    colours = sample_colorscale(make_colorscale(sequential.Viridis), shares)
     for band, colour in enumerate(colours):
         numbers = others[len(others) * band // BANDS : len(others) * (band + 1) // BANDS]
-        figure.add_trace(_lines(numbers, {"color": colour, "width": 1}, 0.5))
-    figure.add_trace(
-        _lines([number for number in ranked if number in on_front], {"color": FRONT_COLOUR, "width": 2}, 1)
-    )
-    figure.update_layout(
-        **{**FIGURE_LAYOUT, "margin": {"t": 40, "r": 60, "l": 60, "b": 20}},
-        height=420,
-        showlegend=False,
-        xaxis={
+        traces.append(_lines(numbers, {"color": colour, "width": 1}, 0.5))
+    traces.append(_lines([number for number in ranked if number in on_front], {"color": FRONT_COLOUR, "width": 2}, 1))
+    layout = {
+        "margin": {"t": 40, "r": 60, "l": 60, "b": 20},
+        "height": 420,
+        "showlegend": False,
+        "xaxis": {
             "tickvals": list(range(len(shown.axes))), "ticktext": [axis.title for axis in shown.axes], "side": "top",
             "range": [-0.3, len(shown.axes) - 0.7], "gridcolor": "#8a939c", "zeroline": False, "fixedrange": True,
         },
-        yaxis={"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
-        annotations=[
+        "yaxis": {"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
+        "annotations": [
             {
                 "x": index, "y": place, "text": text, "showarrow": False, "xanchor": "left", "xshift": 3,
                 "font": {"size": 10, "color": "#1b1f24"}, "bgcolor": "rgba(255,255,255,0.7)",
@@ -144,11 +143,11 @@ def parallel_figure(shown: ParallelCoordinates, on_front: set[int]) -> go.Figure
             for index, axis in enumerate(shown.axes)
             for place, text in axis.ticks
         ],
-    )  # fmt: skip
-    return figure
+    }  # fmt: skip
+    return figure(traces, layout)
 
 
-def _lines(numbers: Sequence[int], line: dict[str, object], opacity: float) -> go.Scatter:
-    return go.Scatter(
+def _lines(numbers: Sequence[int], line: dict[str, object], opacity: float) -> Json:
+    return scatter(
         mode="lines", line=line, opacity=opacity, customdata=list(numbers), hoverinfo="text", meta={"role": "parallel"}
     )
