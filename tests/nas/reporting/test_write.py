@@ -1,12 +1,20 @@
 """The files of a report: each is written whole, or stays as it was."""
 
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nas.reporting.drawing_process import drawing_process
 from nas.reporting.write import write_report
+from search_spaces.errors import UserError
+from tests.project.rooms import PROJECT
 from tests.support.reports import FACTS, RECORDS
 
 
@@ -55,3 +63,49 @@ def test_two_processes_may_write_a_report_at_once(tmp_path: Path, monkeypatch: p
     assert next(others, False) is False and sorted(tmp_path.iterdir()) == sorted(written)
     alone = write_report(tmp_path / "alone", FACTS, RECORDS)
     assert [path.read_bytes() for path in written] == [path.read_bytes() for path in alone]
+
+
+def test_another_process_draws_the_same_pictures(tmp_path: Path) -> None:
+    here = write_report(tmp_path / "here", FACTS, RECORDS)
+    with drawing_process() as drawing:
+        meanwhile = write_report(tmp_path / "meanwhile", FACTS, RECORDS, drawing=drawing)
+    assert [path.name for path in meanwhile] == [path.name for path in here]
+    assert [path.read_bytes() for path in meanwhile] == [path.read_bytes() for path in here]
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_drawing_process_is_said_and_nothing_is_written(tmp_path: Path) -> None:
+    with drawing_process() as drawing:
+        (child,) = multiprocessing.active_children()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        with pytest.raises(UserError, match="the process that draws the report's pictures has ended"):
+            write_report(tmp_path, FACTS, RECORDS, drawing=drawing)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_drawing_process_ends_with_a_killed_report() -> None:
+    program = (
+        "import multiprocessing, os\n"
+        "from nas.reporting.drawing_process import drawing_process\n"
+        "with drawing_process():\n"
+        "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    # The process that draws has the pipe, too: its end is the end of what is read.
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL and int(done.stdout) > 0
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_another_writes_stays(tmp_path: Path) -> None:
+    long_ago = time.time() - 7200
+    left, begun, other = (
+        tmp_path / name for name in (".front.html.ab12_xyz", ".front.png.ab12_xyz", ".notes.ab12_xyz")
+    )
+    for path in (left, begun, other):
+        path.write_bytes(b"a part")
+    for path in (left, other):
+        os.utime(path, (long_ago, long_ago))
+    written = write_report(tmp_path, FACTS, RECORDS)
+    assert sorted(tmp_path.iterdir()) == sorted([*written, begun, other])
