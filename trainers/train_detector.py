@@ -67,10 +67,10 @@ examples:
   python trainers/train_detector.py bundles/knee-trained/bundle data.root=/data/coco
   torchrun --nproc-per-node 8 trainers/train_detector.py resnet50-attention data.root=/data/coco
 
-Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM and SIGUSR1
-end it after the next step, or pass of a single process, checkpointed, and the same command goes on. The
-output directory ends up with result.json (COCO's twelve numbers), precisions.csv (those of each class),
-history.csv, whose val_accuracy is the mean average precision, and the detector (detector/), which
+Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM, SIGUSR1 and
+a closed terminal end it after the next step, or pass of a single process, checkpointed, and the same command
+goes on. The output directory ends up with result.json (COCO's twelve numbers), precisions.csv (those of each
+class), history.csv, whose val_accuracy is the mean average precision, and the detector (detector/), which
 trainers/predict.py asks what is on pictures.
 
 --longer recipe.epochs=N goes on, from where it is, with a training that was begun for fewer epochs, ended or
@@ -79,7 +79,7 @@ not: its learning rate rises to that of N epochs there. What it had come to is p
 
 def main(arguments: list[str]) -> int:
     """Runs the program and returns its exit code: 0, 1 for a failure, 2 for a mistake, 130 after Ctrl-C, 143 after
-    SIGTERM and SIGUSR1.
+    SIGTERM and SIGUSR1, 129 after SIGHUP.
     """
 
     def prepare() -> "DetectorPlan | None":

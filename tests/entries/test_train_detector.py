@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -291,6 +292,25 @@ def test_one_that_has_ended_is_made_longer_on_purpose_and_what_it_had_come_to_st
     for more in (["--longer"], []):
         assert train(bundle, small_folder, *three, *more) == SUCCESS
         assert "epoch " not in capsys.readouterr().out
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_said_before_anything_is_written(
+    bundle: Path,
+    small_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = shutil.disk_usage
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda path: SimpleNamespace(free=1_000) if str(path) == str(tmp_path) else elsewhere(path),
+    )
+    assert train(bundle, small_folder, *TWO_EPOCHS, "--out", tmp_path / "out") == MISTAKE
+    error = capsys.readouterr().err
+    assert "0.00 MB free, and a checkpoint takes" in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_epoch_that_the_history_lacks_comes_from_the_checkpoint(

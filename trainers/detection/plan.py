@@ -4,17 +4,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from search_spaces.errors import UserError
+from search_spaces.machine import allow_file_bytes
 from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
+from trainers.checkpoint import checkpoint_bytes
 from trainers.detection.coco_data import CocoData, examine_coco
 from trainers.detection.coco_images import CocoImages
 from trainers.detection.cpu_passes import images_of_cpu_pass
 from trainers.detection.design import DetectorDesign
+from trainers.detection.detector import seeded_detector
 from trainers.detection.settings import SETTINGS_FORMAT, DetectorSettings
 from trainers.distributed import Processes, join_processes
 from trainers.full.begun_training import begun_settings, check_same_training
+from trainers.full.disk_room import check_room
 from trainers.full.lengthening import Lengthening, epochs_to_lengthen, lengthenings
+from trainers.recipe import Recipe
 
 RESULT = "result.json"
 # What the annotations are known by is kept beside the settings.
@@ -84,7 +91,7 @@ def prepare_detector(settings: DetectorSettings, out: Path, device: str, *, long
     digest = processes.from_first(lambda: data.digest)
     processes.in_all(lambda: _check_digest(data, digest))
     wanted = _kept(settings, data)
-    begun, longer_than = processes.from_first(lambda: _looked_at(out, wanted, longer=longer))
+    begun, longer_than = processes.from_first(lambda: _looked_at(out, wanted, design, settings.recipe, longer=longer))
     layout = _layout(settings, design, len(data.train), processes)
     return DetectorPlan(settings, design, data, out, processes, layout, lengthenings(begun), longer_than, begun)
 
@@ -118,14 +125,22 @@ def saved_settings(out: Path) -> dict[str, Any] | None:
     return begun_settings(out, (SETTINGS_FORMAT,), "detector's training")
 
 
-def _looked_at(out: Path, wanted: dict[str, Any], *, longer: bool) -> tuple[dict[str, Any] | None, int | None]:
+def _looked_at(
+    out: Path, wanted: dict[str, Any], design: DetectorDesign, recipe: Recipe, *, longer: bool
+) -> tuple[dict[str, Any] | None, int | None]:
     """The settings of the training in `out`, and how many epochs it has if it is to be made longer."""
     saved = saved_settings(out)
-    longer_than = epochs_to_lengthen(saved, wanted["recipe"]["epochs"], out) if longer else None
-    if saved is None:
+    longer_than = epochs_to_lengthen(saved, recipe.epochs, out) if longer else None
+    has_ended = saved is not None and longer_than is None and (out / RESULT).exists()
+    if not has_ended:
         check_can_be_directory(out, f"--out {str(out)!r}")
-        return None, None
-    # Images may have been moved; annotations must be the same.
-    there = saved | {"data": saved["data"] | {"root": wanted["data"]["root"]}}
-    check_same_training(out, there, wanted, longer_than)
+    if saved is not None:
+        # Images may have been moved; annotations must be the same.
+        there = saved | {"data": saved["data"] | {"root": wanted["data"]["root"]}}
+        check_same_training(out, there, wanted, longer_than)
+    if not has_ended:
+        with torch.device("meta"):
+            params = sum(parameter.numel() for parameter in seeded_detector(design, 0).parameters())
+        allow_file_bytes(round(checkpoint_bytes(params, recipe)))
+        check_room(out, params, recipe)
     return saved, longer_than
