@@ -15,9 +15,9 @@ def readable_count(number: float) -> str:
     return f"{value} {unit}".rstrip()
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of them: `1 epoch`, `1,200 epochs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """So many of them: `1 epoch`, `1,200 epochs`; with `nouns` for more than one, `2 processes`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
 
 
 def readable_flops(flops: float) -> str:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from search_spaces.errors import UserError
+from search_spaces.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,14 @@ def layout_of(
     if batch < batch_size and micro >= 1:
         batch -= batch % math.lcm(world_size * (1 if micro_batch is None else micro), norm or 1)
         micro = min(micro, batch // world_size)
+    if train_images < 2 * world_size:
+        raise UserError(
+            f"{counted(train_images, 'image')} to train on: expected at least two for each of "
+            f"{counted(world_size, 'process', 'processes')}."
+        )
     if batch % world_size or micro < 2:
         raise UserError(
-            f"recipe.batch_size is {batch_size}: {world_size} processes need a multiple of {world_size} "
+            f"recipe.batch_size is {batch_size}: expected a multiple of {world_size}, for as many processes, "
             f"with at least two of the {train_images} images each."
         )
     share = batch // world_size
@@ -59,7 +65,8 @@ def layout_of(
         nearest = next(size for size in range(micro, 0, -1) if share % size == 0)
         raise UserError(
             f"recipe.micro_batch is {micro_batch}: expected what divides the {share} images of a batch that each of "
-            f"{world_size} processes has, such as {nearest if nearest > 1 else share}."
+            f"{counted(world_size, 'process', 'processes')} has, such as {nearest if nearest > 1 else share}"
+            f"{'' if nearest > 1 else ', or another recipe.batch_size'}."
         )
     norm = norm or batch
     if micro % norm and (norm % micro or world_size % (norm // micro)):

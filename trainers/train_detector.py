@@ -60,7 +60,7 @@ settings:
   recipe.epochs, recipe.batch_size (of all processes together; the learning rate changes with it, unless it is
                     given, too), recipe.learning_rate, recipe.optimizer and others of trainers/train.py
   recipe.micro_batch=N  images that a process takes through the detector at a time; without it on a CPU two of 640
-                    pixels, of a bundle's network, and else all of its share of a batch
+                    pixels of a bundle's network, where they divide the batch, and else all of its share
   recipe.augment=none | flip_crop   mirrored, larger or smaller, and anywhere in its square
 
 examples:

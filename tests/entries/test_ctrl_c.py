@@ -54,7 +54,7 @@ def test_while_the_first_modules_load(directory: Path, script: str, module: str)
         ("nas/search.py", [*SEARCH, "--plan"], "nas.settings.space_files"),
         ("nas/search.py", SEARCH, "numpy"),
         ("nas/export.py", ["found", "--list"], "optuna"),
-        ("nas/report.py", ["found", "--out", "report"], "optuna"),
+        ("nas/report.py", ["found", "--out", "report"], "numpy"),
     ],
 )
 def test_while_it_loads_what_it_needs(directory: Path, script: str, arguments: list[str], module: str) -> None:

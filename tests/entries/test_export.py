@@ -219,5 +219,5 @@ def test_a_stopped_trial_is_exported_to_be_trained(tmp_path: Path, capsys: pytes
     bundle = read_bundle(tmp_path / "bundle")
     assert bundle.architecture == architecture and bundle.provenance.origin["trial"] == str(number)
     card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
-    assert "after 1 epochs of 40, where it was stopped | 40.00% |" in card and "picked from its trials" in card
+    assert "after 1 epoch of 40, where it was stopped | 40.00% |" in card and "picked from its trials" in card
     assert train([str(tmp_path / "bundle"), "recipe.epochs=1", "recipe.batch_size=512", "data.image_size=8"]) == 0

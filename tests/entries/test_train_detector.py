@@ -239,7 +239,8 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_detector(
     assert train(bundle, small_folder, *TWO_EPOCHS, "--out", out) == TERMINATED
     thread.join()
     printed = capsys.readouterr()
-    assert "weights  those of the bundle" in printed.out and "2 classes, 64 px" in printed.out
+    assert "weights  those of the bundle" in printed.out and "2 classes, 64 px\n" in printed.out
+    assert "learning rate 0.0025\n         (learning rate 0.01 at batch 16, in proportion to the batch)" in printed.out
     assert "interrupted; to go on: " in printed.err
     assert train(bundle, small_folder, *TWO_EPOCHS, "--out", out) == SUCCESS
     assert "resumes  after epoch 1, and 1 of 2 steps" in capsys.readouterr().out

@@ -8,10 +8,10 @@ TRAIN_IMAGES = 1149
 
 @pytest.mark.parametrize(("batch_size", "processes"), [(33, 2), (4, 4), (600, 500)])
 def test_processes_get_equal_shares_of_at_least_two_images(batch_size: int, processes: int) -> None:
-    with pytest.raises(UserError, match=f"recipe.batch_size is {batch_size}: {processes} processes need"):
+    with pytest.raises(UserError, match=f"recipe.batch_size is {batch_size}: expected a multiple of {processes}, "):
         layout_of(batch_size, TRAIN_IMAGES, processes)
     layout_of(2 * processes, TRAIN_IMAGES, processes)
-    with pytest.raises(UserError, match="at least two of the 999 images each"):
+    with pytest.raises(UserError, match="999 images to train on: expected at least two for each of 500 processes"):
         layout_of(1000, 999, 500)
 
 

@@ -101,14 +101,15 @@ def _layout(settings: DetectorSettings, design: DetectorDesign, train_images: in
     batch_size, world_size = recipe.batch_size, processes.world_size
     norm_batch = recipe.norm_batch or None
     if processes.device.type == "cpu" and design.frozen_norms and micro_images is None:
-        micro_images = images_of_cpu_pass(batch_size, train_images, world_size, design.image_size)
+        micro_images = images_of_cpu_pass(design, batch_size, train_images, world_size)
     if design.frozen_norms:
         # Where no batch norm takes statistics, the images of a pass may as well be a group.
         norm_batch = micro_images
-    elif processes.device.type == "cpu" and norm_batch is not None:
+    layout = layout_of(batch_size, train_images, world_size, micro_images, norm_batch)
+    if processes.device.type == "cpu" and not design.frozen_norms and norm_batch is not None and micro_images is None:
         # More at a time than a group takes more memory, and is no faster on a CPU.
-        micro_images = min(micro_images or norm_batch, norm_batch)
-    return layout_of(batch_size, train_images, world_size, micro_images, norm_batch)
+        layout = layout_of(batch_size, train_images, world_size, norm_batch, norm_batch)
+    return layout
 
 
 def _kept(settings: DetectorSettings, data: CocoData) -> dict[str, Any]:

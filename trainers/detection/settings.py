@@ -60,7 +60,10 @@ PAPER_INPUT: dict[str, Any] = {"image_size": 224, "mean": FOLDER_MEAN, "std": FO
 
 @dataclass(frozen=True, slots=True)
 class DetectorSettings:
-    """Everything that decides the outcome of a detector's training, and its conduct, which does not."""
+    """Everything that decides the outcome of a detector's training, and its conduct, which does not.
+
+    `unscaled` is the recipe's batch and learning rate where that was scaled with another batch.
+    """
 
     backbone: Backbone
     model: str
@@ -70,6 +73,7 @@ class DetectorSettings:
     recipe: Recipe
     seed: int
     conduct: Conduct
+    unscaled: tuple[int, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -144,13 +148,14 @@ def detector_settings(
     conduct = with_overrides({"recipe": dataclasses.asdict(Conduct())}, conducted, {"recipe": Conduct})["recipe"]
     rate_given = any(change.key == "recipe.learning_rate" for change in changes)
     check_optimizer(dataclasses.asdict(recipe), values["recipe"], rate_given=rate_given)
-    wanted = Recipe(**values["recipe"])
+    wanted, unscaled = Recipe(**values["recipe"]), None
     if wanted.batch_size != recipe.batch_size and not rate_given:
+        unscaled = recipe.batch_size, recipe.learning_rate
         wanted = dataclasses.replace(wanted, learning_rate=scaled_learning_rate(recipe, wanted.batch_size))
     _check_recipe(wanted, Conduct(**conduct))
     data = CocoConfig(**values["data"])
     data = dataclasses.replace(data, root=str(data.directory.resolve()))
-    return DetectorSettings(backbone, model, pyramid, head, data, wanted, seed, Conduct(**conduct))
+    return DetectorSettings(backbone, model, pyramid, head, data, wanted, seed, Conduct(**conduct), unscaled)
 
 
 def _check_recipe(recipe: Recipe, conduct: Conduct) -> None:

@@ -29,7 +29,9 @@ def followed(
     def keep() -> None:
         processes.from_first(lambda: write_history(history, resumed.results))
 
-    if (before or training.step) and processes.is_first:
+    # Of one that was taken up the number of processes is known, also where it had not come to its first step's end.
+    taken_up = before or training.step or training.earlier_world_size is not None
+    if taken_up and processes.is_first:
         within = f", and {training.step} of {training.steps_per_epoch} steps" if training.step else ""
         print(f"resumes  after epoch {before}{within}", flush=True)
         for line in continuation(training.earlier_world_size):

@@ -34,9 +34,7 @@ def announce(plan: Plan) -> None:
     epochs = counted(recipe.epochs, "epoch")
     print(f"         {epochs}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}")
     if settings.unscaled is not None:
-        batch, rate = settings.unscaled
-        rule = "in proportion to the batch" if recipe.optimizer == "sgd" else "by the square root of the batch"
-        print(f"         (learning rate {rate:g} at batch {batch}, {rule})")
+        print(f"         {scaled_line(recipe, *settings.unscaled)}")
     print(f"         {recipe.optimizer}; images {augmentation_line(recipe)}")
     print(f"batch    {batch_line(plan.layout)}")
     for line in doubtful_lines(recipe, plan.layout):
@@ -44,6 +42,12 @@ def announce(plan: Plan) -> None:
     how = "" if settings.conduct.compile == NOT_COMPILED else f", compiled ({settings.conduct.compile})"
     print(f"device   {processes.device}{f', {count} processes' if count > 1 else ''}{how}, seed {settings.seed}")
     print(f"output   {plan.out}", flush=True)
+
+
+def scaled_line(recipe: Recipe, batch: int, learning_rate: float) -> str:
+    """From which batch and learning rate of a recipe that of the batch follows, and how."""
+    rule = "in proportion to the batch" if recipe.optimizer == "sgd" else "by the square root of the batch"
+    return f"(learning rate {learning_rate:g} at batch {batch}, {rule})"
 
 
 def augmentation_line(recipe: Recipe) -> str:
@@ -62,12 +66,17 @@ def augmentation_line(recipe: Recipe) -> str:
 
 def batch_line(layout: BatchLayout) -> str:
     """How each batch goes through the network, and what batch norm sees of it."""
+    whole = layout.norm_batch == layout.batch_size
+    return f"{passes_line(layout)}, batch norm over {'all' if whole else layout.norm_batch}"
+
+
+def passes_line(layout: BatchLayout) -> str:
+    """How each batch goes through the network."""
     factors = [
         f"{layout.world_size} processes × " if layout.world_size > 1 else "",
         f"{layout.passes} passes × " if layout.passes > 1 else "",
     ]
-    whole = layout.norm_batch == layout.batch_size
-    return f"{''.join(factors)}{layout.micro_batch} images, batch norm over {'all' if whole else layout.norm_batch}"
+    return f"{''.join(factors)}{layout.micro_batch} images"
 
 
 def doubtful_lines(recipe: Recipe, layout: BatchLayout) -> list[str]:
@@ -76,7 +85,8 @@ def doubtful_lines(recipe: Recipe, layout: BatchLayout) -> list[str]:
     if layout.batch_size != recipe.batch_size:
         size = recipe.batch_size
         lines.append(
-            f"a batch of {size} is more than there is to train on: one step an epoch, at the learning rate of {size}"
+            f"a batch of {size} is more than there is to train on: one step an epoch, of {layout.batch_size} images, "
+            f"at the learning rate of {size}"
         )
     return [*lines, *unfinished_warmup(recipe)]
 

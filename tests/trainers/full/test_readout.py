@@ -13,10 +13,8 @@ from trainers.full.readout import doubtful_lines
 def test_fewer_images_than_a_batch_are_said_as_the_learning_rate_is_not_theirs(images: int, lines: int) -> None:
     recipe = dataclasses.replace(RECIPE, batch_size=256)
     said = doubtful_lines(recipe, layout_of(256, images))
-    assert (
-        said
-        == ["a batch of 256 is more than there is to train on: one step an epoch, at the learning rate of 256"] * lines
-    )
+    line = "a batch of 256 is more than there is to train on: one step an epoch, of 255 images, at the learning rate of"
+    assert said == [f"{line} 256"] * lines
 
 
 @pytest.mark.parametrize(("epochs", "warmup", "reached"), [(3, 5.0, "0.03"), (1, 4.0, "0.0125"), (5, 5.0, None)])
