@@ -173,7 +173,8 @@ def _prepare(options: argparse.Namespace, settings: "DetectorSettings") -> "Dete
 
 def _backbone(name: str, init: str | None) -> "Backbone":
     from search_spaces.paper_models import ARCHITECTURES
-    from trainers.bundle.document import read_bundle, sound_weights
+    from search_spaces.pasted_commands import python_command
+    from trainers.bundle.document import has_weights, read_bundle, sound_weights
     from trainers.detection.settings import PAPER_INPUT, Backbone
 
     if init not in (None, "weights", "scratch"):
@@ -188,6 +189,11 @@ def _backbone(name: str, init: str | None) -> "Backbone":
     if not directory.exists() and os.sep not in name:
         raise unknown_name("bundle or model of the paper", name, ARCHITECTURES)
     bundle = read_bundle(directory)
+    if init != "scratch" and not has_weights(directory):
+        raise UserError(
+            f"{name!r} holds no weights, as none were kept or it was never trained: --init scratch starts without any, "
+            f"and {python_command('trainers/train.py', name)} trains its network first."
+        )
     rule = bundle.input_rule
     digest = None if init == "scratch" else sound_weights(directory)[0]
     weights_of = None if digest is None else directory

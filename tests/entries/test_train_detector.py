@@ -295,6 +295,16 @@ def test_one_that_has_ended_is_made_longer_on_purpose_and_what_it_had_come_to_st
         assert "epoch " not in capsys.readouterr().out
 
 
+def test_a_bundle_that_was_never_trained_is_told_of_what_starts_without_weights(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = Bundle(TINY, full_training("image_folder"), DATA_DEFAULTS["image_folder"], SUMMARY, provenance(trial=42))
+    write_bundle(tmp_path / "new", contents, None)
+    assert train(tmp_path / "new", folder) == MISTAKE
+    error = capsys.readouterr().err
+    assert "holds no weights" in error and "--init scratch starts without any" in error and error.count("\n") == 1
+
+
 def test_a_disk_without_room_for_a_checkpoint_is_said_before_anything_is_written(
     bundle: Path,
     small_folder: Path,

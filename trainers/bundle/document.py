@@ -36,6 +36,11 @@ def check_free(directory: Path) -> None:
     check_can_be_directory(directory, f"--out {str(directory)!r}")
 
 
+def has_weights(directory: Path) -> bool:
+    """Whether a bundle was written with weights. Raises UserError as `read_bundle`."""
+    return WEIGHTS in read_document(directory)["files"]
+
+
 def weights_digest(directory: Path) -> str:
     """The SHA-256 that the weights of a bundle have. Raises UserError where it was written without any."""
     digest = read_document(directory)["files"].get(WEIGHTS)

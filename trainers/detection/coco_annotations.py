@@ -20,7 +20,9 @@ from search_spaces.errors import UserError
 # Left, top, right and bottom in pixels of the image.
 Box = tuple[float, float, float, float]
 
-CROWDS, DEGENERATE, STRAY = "crowds", "degenerate boxes", "annotations of no image"
+CROWDS, DEGENERATE, STRAY = (
+    ("crowd", "crowds"), ("degenerate box", "degenerate boxes"), ("annotation of no image", "annotations of no image")
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class AnnotatedImage:
 class Annotations:
     """What a file holds: categories by id, images, and its annotations as pycocotools takes them.
 
-    `left_out` counts what is not trained on, or not known at all, by what it is.
+    `left_out` counts what is not trained on, or not known at all, by what one of it, and more, are called.
     """
 
     path: Path
     categories: Mapping[int, str]
     images: tuple[AnnotatedImage, ...]
     truth: tuple[dict[str, Any], ...]
-    left_out: Mapping[str, int]
+    left_out: Mapping[tuple[str, str], int]
 
     @property
     def category_ids(self) -> list[int]:
@@ -72,7 +74,7 @@ def annotations_of(document: Any, path: Path) -> Annotations:
     categories = reader.categories(sections["categories"])
     images = reader.images(sections["images"])
     labels = {category: label for label, category in enumerate(sorted(categories))}
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     boxes: dict[int, list[Box]] = {image: [] for image in images}
     box_labels: dict[int, list[int]] = {image: [] for image in images}
     truth: list[dict[str, Any]] = []

@@ -121,7 +121,8 @@ def examine_coco(config: CocoConfig) -> CocoData:
     ids = {image.annotated.id for image in held_out}
     truth = tuple(each for each in truth if each["image_id"] in ids)
     if not with_boxes:
-        raise UserError(f"{str(training.path)!r} has no box to train on.")
+        why = f": {'; '.join(notes)}" if notes else ""
+        raise UserError(f"{str(training.path)!r} has no box to train on{why}.")
     if not any(image.annotated.boxes for image in held_out):
         raise UserError(f"the {len(held_out)} validation images in {str(root)!r} have no box to find.")
     digest = hashlib.sha256()
@@ -151,7 +152,7 @@ def _located(annotations: Annotations, place: InstancesFile) -> tuple[tuple[Coco
         turned, is_settled = _is_turned(image, file)
         unsettled += not is_settled
         found.append(CocoImage(image, file, turned))
-    notes = [f"{count:,} {what} not trained on" for what, count in sorted(annotations.left_out.items())]
+    notes = [f"{counted(count, *what)} not trained on" for what, count in sorted(annotations.left_out.items())]
     if turns := sum(image.turned for image in found):
         notes.append(f"{counted(turns, 'image')} turned as EXIF says, as the annotations are")
     if unsettled:

@@ -71,8 +71,8 @@ def test_what_is_not_trained_on_is_counted_and_evaluated(tmp_path: Path) -> None
     assert [image.annotated.id for image in data.train] == [103]
     name = "instances_train2017.json"
     assert data.notes == (
-        f"{name}: 1 annotations of no image not trained on",
-        f"{name}: 1 crowds not trained on",
+        f"{name}: 1 annotation of no image not trained on",
+        f"{name}: 1 crowd not trained on",
         f"{name}: 2 degenerate boxes not trained on",
         "3 images without boxes not trained on",
     )
@@ -141,6 +141,10 @@ def entry(section: str, **values: object) -> Callable[[Document], object]:
         (lambda document: document["categories"].clear(), "has no categories"),
         (lambda document: document["images"].clear(), "has no images"),
         (lambda document: document["annotations"].clear(), "has no box to train on"),
+        (
+            lambda document: [each.update(iscrowd=1) for each in document["annotations"]],
+            "has no box to train on: .* crowds not trained on",
+        ),
         (lambda document: document.pop("images"), "is not in COCO's format: expected a list of images"),
     ],
 )
