@@ -1,4 +1,4 @@
-"""Ending a training between two steps: the signals that ask for it, and what is raised when it has been checkpointed.
+"""Ending a training between two steps, or two passes of one: the signals for it, and what is raised once it is kept.
 
 A job system sends SIGTERM, or SIGUSR1 where it is told to, some time before it kills; torchrun hands SIGTERM on and
 kills after 30 s. One that dies itself leaves its processes behind, which is taken for SIGTERM. A terminal that is

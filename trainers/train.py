@@ -94,11 +94,11 @@ examples:
 
 A line an epoch, and one every 30 s within it (recipe.report_seconds=N), say how it goes.
 Each epoch is checkpointed, and every 10 minutes (recipe.checkpoint_minutes=N). Ctrl-C, SIGTERM,
-SIGUSR1 and a terminal that is closed, unless under nohup, end it after the next step, checkpointed.
-After an interruption the same command goes on where it was, on any number of processes. The output
-directory ends up with result.json, the trained network (bundle/), its epochs (history.csv, curves.png),
-and what it makes of the test images class by class (classes.csv, confusion.csv, confusion.png).
---onnx, --program and --corruptions may be added when it has ended.
+SIGUSR1 and a terminal that is closed, unless under nohup, end it after the next step, or in one process
+the next pass of it, checkpointed. After an interruption the same command goes on where it was, on any
+number of processes. The output directory ends up with result.json, the trained network (bundle/), its
+epochs (history.csv, curves.png), and what it makes of the test images class by class (classes.csv,
+confusion.csv, confusion.png). --onnx, --program and --corruptions may be added when it has ended.
 
 --longer recipe.epochs=N goes on, from where it is, with a training that was begun for fewer epochs, ended or
 not: its learning rate rises to that of N epochs there. What it had come to is put aside, in after-M-epochs/."""

@@ -44,16 +44,15 @@ def memory_line(design: DetectorDesign, images: int, free: int) -> str | None:
     needed = bytes_of_pass(design, images)
     if needed <= free / 2:
         return None
-    size = design.image_size
-    because = (
-        ""
-        if stem_stride(design.stem_image_size) == 4
-        else (f", as this network's stem, made for images of {design.stem_image_size} px, hardly reduces them")
-    )
-    fewer = "" if design.frozen_norms or images <= 2 else "recipe.norm_batch=2 takes two at a time, "
+    size, because = design.image_size, ""
+    if stem_stride(design.stem_image_size) < 4:
+        because = f", as this network's stem, made for images of {design.stem_image_size} px, hardly reduces them"
+    remedies = [f"data.image_size={max(32, size // 2)} takes a quarter"]
+    if images > 2 and not design.frozen_norms:
+        remedies.append("recipe.norm_batch=2 takes two at a time")
     return (
         f"{images} images of {size} px at a time take some {needed / 1e9:.0f} GB of memory{because}, and "
-        f"{free / 1e9:.0f} are free: {fewer}data.image_size={max(32, size // 2)} a quarter"
+        f"{free / 1e9:.0f} are free: {', '.join(remedies)}"
     )
 
 

@@ -111,11 +111,8 @@ def processes_lines(world_size: int, earlier_world_size: int | None) -> list[str
     """That a training goes on with another number of processes, if it does and that is known."""
     if earlier_world_size in (None, world_size):
         return []
-    return [f"on {_processes(world_size)}, before on {earlier_world_size}: the same batches, rounded otherwise"]
-
-
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
+    now = counted(world_size, "process", "processes")
+    return [f"on {now}, before on {earlier_world_size}: the same batches, rounded otherwise"]
 
 
 def measured_lines(result: dict[str, Any]) -> list[str]:

@@ -69,7 +69,8 @@ def test_what_takes_more_than_half_of_the_free_memory_is_said() -> None:
     assert memory_line(DESIGN, 2, 4 * 10**9) is None
     line = memory_line(DESIGN, 16, 8 * 10**9)
     assert (
-        line == "16 images of 640 px at a time take some 9 GB of memory, and 8 are free: data.image_size=320 a quarter"
+        line
+        == "16 images of 640 px at a time take some 9 GB of memory, and 8 are free: data.image_size=320 takes a quarter"
     )
     for_small = dataclasses.replace(DESIGN, stem_image_size=16, frozen_norms=False)
     line = memory_line(for_small, 16, 8 * 10**9)
