@@ -94,7 +94,7 @@ def _trials(query: Query, study: Mapping[str, object]) -> list[StoredTrial]:
         "step, intermediate_value, intermediate_value_type",
     )
     # A space offers the same in all its trials.
-    offers = {text: _offered(text) for rows in parameters.values() for _, _, text in rows}
+    offers = {text: _offered(text) for text in {text for rows in parameters.values() for _, _, text in rows}}
     trials = query("SELECT trial_id, number, state FROM trials WHERE study_id = :study ORDER BY trial_id", study)
     return [
         StoredTrial(

@@ -1,8 +1,8 @@
-"""The pictures of a report, drawn in a process of its own while the ledger is read and the page is made."""
+"""The pictures of a report, drawn in processes of their own while the ledger is read and the page is made."""
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,15 @@ class DrawingProcess:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def begin(
-        self, facts: "SearchFacts", records: "Sequence[TrialRecord]", importances: "Sequence[Importances]"
-    ) -> None:
-        """Has the pictures drawn. Raises UserError where the process is gone."""
+    def begin(self, facts: "SearchFacts", records: "Sequence[TrialRecord]") -> None:
+        """Has the pictures drawn that need nothing else. Raises UserError where the process is gone."""
         with _loss_said():
-            self._connection.send((facts, tuple(records), tuple(importances)))
+            self._connection.send((facts, tuple(records)))
+
+    def go_on(self, importances: "Sequence[Importances]") -> None:
+        """Has those drawn that need them, too. Raises UserError where the process is gone."""
+        with _loss_said():
+            self._connection.send(tuple(importances))
 
     def pictures(self) -> dict[str, bytes]:
         """The contents of the picture files by their names, waited for. Raises UserError where the process is gone."""
@@ -40,26 +43,46 @@ def drawing_process() -> Iterator[DrawingProcess]:
 
     It is forked, so this is for a process that has no threads yet.
     """
+    with _forked(_draw) as connection:
+        yield DrawingProcess(connection)
+
+
+def _draw(connection: Connection) -> None:
+    from nas.reporting.pictures import importance_pictures, member_pictures, result_pictures
+
+    facts, records = connection.recv()
+
+    def draw_members(to_here: Connection) -> None:
+        connection.close()
+        to_here.send(member_pictures(records))
+
+    # Half of them is drawn by a second process, which has Matplotlib and the records by being forked here.
+    with _forked(draw_members) as members:
+        drawn = result_pictures(facts, records) | importance_pictures(connection.recv())
+        connection.send(drawn | members.recv())
+
+
+@contextlib.contextmanager
+def _forked(work: Callable[[Connection], None]) -> Iterator[Connection]:
+    """A process that does `work`, as one end of a pipe to it. It ends when the other end of the pipe is gone."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_draw, args=(theirs, ours), name="pictures", daemon=True)
+
+    def run() -> None:
+        # Without this, the end of this process would not be seen there.
+        ours.close()
+        # Where there is nothing to do, or nobody who waits for it any more.
+        with contextlib.suppress(EOFError, BrokenPipeError):
+            work(theirs)
+
+    process = context.Process(target=run, name="pictures")
     process.start()
     theirs.close()
     try:
-        yield DrawingProcess(ours)
+        yield ours
     finally:
         ours.close()
         process.join()
-
-
-def _draw(connection: Connection, other_end: Connection) -> None:
-    # Without this, the end of the other process would not be seen here.
-    other_end.close()
-    from nas.reporting.pictures import report_pictures
-
-    # Where there is nothing to draw, or nobody who waits for it any more.
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        connection.send(report_pictures(*connection.recv()))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The main figures as pictures, for people who read on paper."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -59,14 +59,29 @@ def report_pictures(
     facts: SearchFacts, records: Sequence[TrialRecord], importances: Sequence[Importances]
 ) -> dict[str, bytes]:
     """The contents of the picture files of a report, by their names: five, and one for each cost beyond the first."""
-    pictures = {
+    return result_pictures(facts, records) | importance_pictures(importances) | member_pictures(records)
+
+
+def result_pictures(facts: SearchFacts, records: Sequence[TrialRecord]) -> dict[str, bytes]:
+    """What came of the trials: the front over each cost, and its hypervolume."""
+    return _files({
         "front.png": front_picture(facts, records),
         **{f"front_{name}.png": front_picture(facts, records, name) for name in facts.cost_names[1:]},
         "hypervolume.png": hypervolume_picture(facts, records),
-        "learning_curves.png": curves_picture(records),
-        "choices.png": choices_picture(records),
-        "importance.png": importance_picture(importances),
-    }
+    })  # fmt: skip
+
+
+def member_pictures(records: Sequence[TrialRecord]) -> dict[str, bytes]:
+    """The members of the front: how they learned, and what they are made of."""
+    return _files({"learning_curves.png": curves_picture(records), "choices.png": choices_picture(records)})
+
+
+def importance_pictures(importances: Sequence[Importances]) -> dict[str, bytes]:
+    """How much each choice mattered."""
+    return _files({"importance.png": importance_picture(importances)})
+
+
+def _files(pictures: Mapping[str, Figure]) -> dict[str, bytes]:
     return {name: png_bytes(picture) for name, picture in pictures.items()}
 
 

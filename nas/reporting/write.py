@@ -30,9 +30,11 @@ def write_report(
     Raises OSError.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    if drawing is not None:
+        drawing.begin(facts, records)
     mattered = importances(records, facts.full_epochs)
     if drawing is not None:
-        drawing.begin(facts, records, mattered)
+        drawing.go_on(mattered)
     members = front_of(records)
     page = report_page(facts, records, mattered, background).encode()
     tables = {
