@@ -20,6 +20,8 @@ import pytest
 
 SWITCH, SWITCH_ADDRESS = "switch", "10.77.0.1"
 _NAMESPACE_OF_NETWORKS = 0x40000000
+# As the kernel writes them.
+_LISTENING, _LOOPBACK = "0A", ("0100007F", "00000000000000000000000001000000")
 _KINDS = ("--mount", "--net", "--pid", "--ipc", "--uts")
 # The first process of a machine reaps those whose parents have died, as every system does.
 _FIRST_PROCESS = """
@@ -99,6 +101,17 @@ class NetworkNode:
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
         self._started.append(started)
+
+    def ports(self) -> list[int]:
+        """The TCP ports on which anything there waits for others, but for what is that machine's alone."""
+        found = set()
+        for family in ("tcp", "tcp6"):
+            table = Path(f"/proc/{self._first.pid}/net/{family}").read_text(encoding="ascii")
+            for _, local, _, state, *_ in map(str.split, table.splitlines()[1:]):
+                address, _, port = local.rpartition(":")
+                if state == _LISTENING and address not in _LOOPBACK:
+                    found.add(int(port, 16))
+        return sorted(found)
 
     def disconnect(self) -> None:
         """Pulls the cable: what is sent is lost, and nobody is told."""
