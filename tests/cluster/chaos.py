@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,10 +28,11 @@ from tests.support.present import present
 NAME, PORT = "chaos", 6379
 FULL_EPOCHS = 27
 SEARCH = (
-    "--space", "resnet_stages", "--name", NAME, "--trials", "10000", "space.depth=[14]",
+    "--space", "resnet_stages", "--name", NAME, "space.depth=[14]",
     "space.stages.spatial_extent=[3]", f"training.epochs={FULL_EPOCHS}", "training.batch_size=8", "data=image_folder",
     "data.image_size=16", "data.loader_workers=0",
 )  # fmt: skip
+ENDLESS = (*SEARCH, "--trials", "10000")
 KINDS = ("killed", "partitioned", "frozen", "loses data", "loses storage", "another torch", "joins late", "head killed")
 PARTITIONED_SECONDS, FROZEN_SECONDS = 90.0, 60.0
 # What a machine has lost is there again once it is left out, or after so long.
@@ -40,11 +41,13 @@ FEWEST_NODES, MOST_NODES = 2, 4
 LONGEST_WAIT_SECONDS = 400.0
 
 _RAY = str(Path(sys.executable).parent / "ray")
-_WAIT_FOR_A_NODE = """
+_WAIT_FOR_CPUS = """
+import sys
 import time
 import ray
+time.sleep(3)
 ray.init("auto", logging_level="ERROR")
-while not ray.cluster_resources().get("CPU"):
+while ray.cluster_resources().get("CPU", 0) < int(sys.argv[1]):
     time.sleep(1)
 """
 
@@ -91,18 +94,31 @@ class CheckpointWatch:
 
     def _watch(self) -> None:
         while not self._closing.wait(0.25):
-            for path in self._directory.glob("*/epoch-??????.checkpoint"):
+            for path in self._checkpoints():
                 with contextlib.suppress(FileNotFoundError):
                     state = path.stat()
                     if self._seen.get(path) != (found := (state.st_ino, state.st_mtime_ns)):
                         self._seen[path] = found
                         self.written[int(path.parent.name), int(path.stem.removeprefix("epoch-"))] += 1
 
+    def _checkpoints(self) -> list[Path]:
+        """Those there are; none where a directory of them is removed meanwhile."""
+        with contextlib.suppress(FileNotFoundError):
+            return list(self._directory.glob("*/epoch-??????.checkpoint"))
+        return []
+
 
 class ChaoticSearch:
-    """A search on a head without CPUs and on machines of one, which share its directory and the images."""
+    """A search on a head without CPUs and on machines with some, which share its directory and the images.
 
-    def __init__(self, directory: Path, images: Path, ledger: str) -> None:
+    It begins with `flags` once all of `cpus`, of one machine each, have joined. Where it `ends_itself`, what it is to
+    come to is in the flags; else it ends when it is asked to.
+    """
+
+    def __init__(
+        self, directory: Path, images: Path, ledger: str, *, flags: Sequence[str] = ENDLESS,
+        cpus: Sequence[int] = (1, 1, 1), ends_itself: bool = False,
+    ) -> None:  # fmt: skip
         self.directory, self.images, self.runs = directory, images, directory / "runs"
         self.runs.mkdir()
         self.events: list[Event] = []
@@ -125,10 +141,11 @@ class ChaoticSearch:
         self._other_torch = self._described_torch()
         self.watch = CheckpointWatch(self.runs / NAME / "checkpoints")
         self.head = self._start_head()
-        for _ in range(3):
-            self._add_node()
-        self._wait_for_a_node()
-        self._begin = (*SEARCH, f"data.root={images}")
+        for count in cpus:
+            self._add_node(cpus=count)
+        self._wait_for_cpus(sum(cpus))
+        self._begin = (*flags, f"data.root={images}")
+        self._ends_itself = ends_itself
         self._start_driver()
         self._may_end = False
 
@@ -148,28 +165,28 @@ class ChaoticSearch:
         self._where_the_head_is.write_text(f"{head.address}:{PORT}", encoding="ascii")
         return head
 
-    def _add_node(self, *, other_torch: bool = False) -> NetworkNode:
+    def _add_node(self, *, cpus: int = 1, other_torch: bool = False) -> NetworkNode:
         node = self._machine()
         if other_torch:
             node.replace(*self._other_torch)
         # As the page has it.
         join = (
-            f"{_RAY} start --address=$(cat {self._where_the_head_is}) --node-ip-address={node.address} --num-cpus=1 "
-            "--disable-usage-stats --object-store-memory=80000000 --block"
+            f"{_RAY} start --address=$(cat {self._where_the_head_is}) --node-ip-address={node.address} "
+            f"--num-cpus={cpus} --disable-usage-stats --object-store-memory=80000000 --block"
         )
         node.start("bash", "-c", f"while true; do {join}; sleep 3; done", environment=self._environment)
         self.nodes[node.name] = node
         return node
 
-    def _wait_for_a_node(self) -> None:
+    def _wait_for_cpus(self, count: int) -> None:
         waiting = subprocess.Popen(
-            self.head.inside(sys.executable, "-c", f"import time\ntime.sleep(3)\n{_WAIT_FOR_A_NODE}"),
-            env={**os.environ, **self._environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            self.head.inside(sys.executable, "-c", _WAIT_FOR_CPUS, str(count)), env={**os.environ, **self._environment},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.wait_until(lambda: waiting.poll() is not None)
         if waiting.returncode:
             time.sleep(2)
-            self._wait_for_a_node()
+            self._wait_for_cpus(count)
 
     def _described_torch(self) -> tuple[Path, Path]:
         """The file that says which torch is installed, and one that says another."""
@@ -200,6 +217,11 @@ class ChaoticSearch:
         with present(driver.stderr) as lines:
             for line in lines:
                 self.said.append((time.time(), line.rstrip()))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has come by itself to what it was to come to."""
+        return self._ends_itself and self.driver.poll() == 0
 
     def has_said(self, text: str, since: float) -> bool:
         return any(at >= since and text in line for at, line in self.said)
@@ -241,7 +263,7 @@ class ChaoticSearch:
                 remedy.heal()
         if now >= self._next_look:
             self.look()
-        if not self._may_end and self.driver.poll() is not None:
+        if not self._may_end and not self.has_ended and self.driver.poll() is not None:
             # Started again by whatever starts jobs, where no machine was fit to train at that moment.
             assert self.driver.returncode == MISTAKE and self._starts_left, self.said[-5:]
             self._starts_left -= 1
@@ -261,8 +283,15 @@ class ChaoticSearch:
         return bool(self._remedies)
 
     def end(self) -> None:
-        """Has the search begin nothing more, and waits for its end."""
+        """Has a search without an end begin nothing more, and waits for the end."""
         self.wait_until(lambda: not self.is_hurt)
+        if not self._ends_itself:
+            self._ask_for_the_end()
+        self.wait_until(lambda: self.driver.poll() is not None, seconds=900)
+        for reader in self._readers:
+            reader.join(10)
+
+    def _ask_for_the_end(self) -> None:
         begun = sum(record.outcome not in ("rejected", "duplicate") for record in self.records().values())
         control = [sys.executable, str(PROJECT / "nas/control.py"), NAME, "--runs-dir", str(self.runs)]
         asked = subprocess.run(
@@ -271,9 +300,6 @@ class ChaoticSearch:
         )  # fmt: skip
         assert asked.returncode == 0, asked.stderr
         self._may_end = True
-        self.wait_until(lambda: self.driver.poll() is not None, seconds=900)
-        for reader in self._readers:
-            reader.join(10)
 
     def close(self) -> None:
         self.watch.close()
@@ -283,6 +309,19 @@ class ChaoticSearch:
 
     # What befalls the machines
 
+    def trains(self, node: str) -> bool:
+        """Whether a trial is trained on a machine, as the ledger last had it."""
+        last = self.snapshots[-1].values() if self.snapshots else ()
+        return any(
+            record.outcome == "running" and record.place is not None and record.place.node.startswith(f"{node} ")
+            for record in last
+        )
+
+    def well(self) -> list[str]:
+        """The machines that train, or could."""
+        hurt = {remedy.node for remedy in self._remedies}
+        return sorted(name for name in self.nodes if name not in hurt)
+
     def feasible(self, kind: str) -> bool:
         """Whether enough machines would be left by it that are well."""
         if kind == "joins late":
@@ -291,11 +330,7 @@ class ChaoticSearch:
             return not self.is_hurt
         if kind == "killed" and len(self.nodes) <= FEWEST_NODES:
             return False
-        return len(self._well()) > 1
-
-    def _well(self) -> list[str]:
-        hurt = {remedy.node for remedy in self._remedies}
-        return sorted(name for name in self.nodes if name not in hurt)
+        return len(self.well()) > 1
 
     def strike(self, kind: str, choose: Callable[[list[str]], str]) -> None:
         """Has one of the kinds of events befall a machine of those that are well."""
@@ -305,7 +340,7 @@ class ChaoticSearch:
         if kind == "head killed":
             self._kill_head()
             return
-        node = self.nodes[choose(self._well())]
+        node = self.nodes[choose(self.well())]
         event = self._happens(kind, node.name)
         if kind == "killed":
             node.switch_off()
@@ -358,7 +393,7 @@ class ChaoticSearch:
         event.noticed = time.time()
         self._may_end = True
         self.head = self._start_head()
-        self._wait_for_a_node()
+        self._wait_for_cpus(1)
         self._start_driver()
         self._may_end = False
         self.wait_until(lambda: event.recovered is not None or not event.hit)
@@ -393,3 +428,16 @@ def found_wrong(
     if sum(repeated.values()) - len(repeated) > may_repeat:
         wrong.append(f"trained again, of {may_repeat} that might be: {repeated}")
     return wrong
+
+
+def table(events: Sequence[Event]) -> str:
+    """When each event was noticed, and when all that it hit were trained further, in seconds."""
+    began = events[0].at if events else 0.0
+    lines = [f"{'after':>7} {'event':15} {'machine':8} {'noticed':>8} {'recovered':>9}  trials hit"]
+    for event in events:
+        noticed, recovered = (
+            "-" if moment is None else f"{moment - event.at:.0f} s" for moment in (event.noticed, event.recovered)
+        )
+        after = f"{event.at - began:.0f} s"
+        lines.append(f"{after:>7} {event.kind:15} {event.node:8} {noticed:>8} {recovered:>9}  {[*event.hit]}")
+    return "\n".join(lines)

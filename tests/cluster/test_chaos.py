@@ -7,7 +7,6 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from nas.ledger.location import read_ledger
 from nas.records.summary import summarise
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
-from tests.cluster.chaos import FULL_EPOCHS, KINDS, NAME, ChaoticSearch, Event, found_wrong
+from tests.cluster.chaos import FULL_EPOCHS, KINDS, NAME, ChaoticSearch, found_wrong, table
 from tests.support.images import make_images
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.network_nodes import SWITCH_ADDRESS, own_network
@@ -32,19 +31,6 @@ def drawn(events: int, rng: random.Random) -> list[str]:
     """The kinds of so many events, each about as often as the others, in any order."""
     rounds = -(-events // len(KINDS))
     return [kind for _ in range(rounds) for kind in rng.sample(KINDS, len(KINDS))][:events]
-
-
-def table(events: Sequence[Event]) -> str:
-    """When each event was noticed, and when all that it hit were trained further, in seconds."""
-    began = events[0].at if events else 0.0
-    lines = [f"{'after':>7} {'event':15} {'machine':8} {'noticed':>8} {'recovered':>9}  trials hit"]
-    for event in events:
-        noticed, recovered = (
-            "-" if moment is None else f"{moment - event.at:.0f} s" for moment in (event.noticed, event.recovered)
-        )
-        after = f"{event.at - began:.0f} s"
-        lines.append(f"{after:>7} {event.kind:15} {event.node:8} {noticed:>8} {recovered:>9}  {[*event.hit]}")
-    return "\n".join(lines)
 
 
 @pytest.mark.chaos

@@ -88,7 +88,7 @@ def head_with_token() -> Iterator[str]:
             time.sleep(0.2)
     yield f"127.0.0.1:{port}"
     os.killpg(head.pid, signal.SIGTERM)
-    head.wait(30)
+    head.wait(120)
 
 
 @pytest.mark.cluster
