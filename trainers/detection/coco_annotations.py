@@ -24,6 +24,9 @@ CROWDS, DEGENERATE, STRAY = (
     ("crowd", "crowds"), ("degenerate box", "degenerate boxes"), ("annotation of no image", "annotations of no image")
 )  # fmt: skip
 
+# Rounded edges of boxes lie beyond those of images by up to so many pixels.
+EDGE = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedImage:
@@ -42,6 +45,8 @@ class Annotations:
     """What a file holds: categories by id, images, and its annotations as pycocotools takes them.
 
     `left_out` counts what is not trained on, or not known at all, by what one of it, and more, are called.
+    `cut_off` are the ids of annotations whose boxes reach more than `EDGE` out of their images: the rest is trained on.
+    `corners` says that these would all lie inside, were they not left, top, width and height, but right and bottom.
     """
 
     path: Path
@@ -49,6 +54,8 @@ class Annotations:
     images: tuple[AnnotatedImage, ...]
     truth: tuple[dict[str, Any], ...]
     left_out: Mapping[tuple[str, str], int]
+    cut_off: tuple[int, ...]
+    corners: bool
 
     @property
     def category_ids(self) -> list[int]:
@@ -78,6 +85,7 @@ def annotations_of(document: Any, path: Path) -> Annotations:
     boxes: dict[int, list[Box]] = {image: [] for image in images}
     box_labels: dict[int, list[int]] = {image: [] for image in images}
     truth: list[dict[str, Any]] = []
+    cut_off, corners = [], True
     for number, entry in reader.by_id(sections["annotations"], "annotation").items():
         image, category, (left, top, width, height), is_crowd, area = reader.annotation(number, entry, categories)
         if image not in images:
@@ -94,18 +102,28 @@ def annotations_of(document: Any, path: Path) -> Annotations:
                 "iscrowd": int(is_crowd),
             }
         )
-        inside = _inside((left, top, left + width, top + height), images[image][1], images[image][2])
+        box, (_, *size) = (left, top, left + width, top + height), images[image]
+        inside = _inside(box, *size)
         if is_crowd:
             counts[CROWDS] += 1
         elif inside is None:
             counts[DEGENERATE] += 1
         else:
+            if _reaches_out(box, *size):
+                cut_off.append(number)
+                corners = (
+                    corners and left < width and top < height and not _reaches_out((left, top, width, height), *size)
+                )
             boxes[image].append(inside)
             box_labels[image].append(labels[category])
     found = tuple(
         AnnotatedImage(image, *images[image], tuple(boxes[image]), tuple(box_labels[image])) for image in sorted(images)
     )
-    return Annotations(path, categories, found, tuple(truth), counts)
+    return Annotations(path, categories, found, tuple(truth), counts, tuple(cut_off), corners and bool(cut_off))
+
+
+def _reaches_out(box: Box, width: int, height: int) -> bool:
+    return min(box[0], box[1], width - box[2], height - box[3]) < -EDGE
 
 
 def _inside(box: Box, width: int, height: int) -> Box | None:

@@ -17,7 +17,9 @@ from search_spaces.json_fields import read_dataclass
 from search_spaces.overrides import PATH
 from search_spaces.units import counted
 from trainers.data.config import MOST_SEEDS
+from trainers.data.content_sample import content_digests, file_sizes
 from trainers.data.decoding import size_and_orientation
+from trainers.data.fingerprint import UNREADABLE
 from trainers.detection.coco_annotations import AnnotatedImage, Annotations, read_annotations
 from trainers.detection.coco_layout import InstancesFile, find_instances
 
@@ -25,6 +27,8 @@ from trainers.detection.coco_layout import InstancesFile, find_instances
 _LYING = (5, 6, 7, 8)
 # So many files are named where they are missing.
 _NAMED = 3
+# Said where every box that reaches out of its image would lie inside, were it given by its corners.
+_AS_CORNERS = ", and these look like left, top, right and bottom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,11 @@ def examine_coco(config: CocoConfig) -> CocoData:
         train, (held_out, more) = images, _located(others, validation)
         truth = others.truth
         notes += more
+    if again := _again(train, held_out):
+        notes.append(
+            f"{counted(len(again), 'validation image has', 'validation images have')} the contents of one that is "
+            f"trained on, so that what is measured comes out too high ({again[0].annotated.file_name})"
+        )
     with_boxes = tuple(image for image in train if image.annotated.boxes)
     if len(with_boxes) < len(train):
         notes.append(f"{counted(len(train) - len(with_boxes), 'image')} without boxes not trained on")
@@ -153,6 +162,12 @@ def _located(annotations: Annotations, place: InstancesFile) -> tuple[tuple[Coco
         unsettled += not is_settled
         found.append(CocoImage(image, file, turned))
     notes = [f"{counted(count, *what)} not trained on" for what, count in sorted(annotations.left_out.items())]
+    if cut_off := annotations.cut_off:
+        notes.append(
+            f"{counted(len(cut_off), 'box reaches', 'boxes reach')} out of the image, beyond which nothing counts "
+            f"(annotation {cut_off[0]}): COCO's are left, top, width and height"
+            f"{_AS_CORNERS if annotations.corners else ''}"
+        )
     if turns := sum(image.turned for image in found):
         notes.append(f"{counted(turns, 'image')} turned as EXIF says, as the annotations are")
     if unsettled:
@@ -183,6 +198,19 @@ def _split(images: Sequence[CocoImage], config: CocoConfig) -> tuple[tuple[CocoI
     held_out = {image.annotated.id for image in sorted(images, key=place)[:count]}
     kept = tuple(image for image in images if image.annotated.id not in held_out)
     return kept, tuple(image for image in images if image.annotated.id in held_out)
+
+
+def _again(train: Sequence[CocoImage], held_out: Sequence[CocoImage]) -> list[CocoImage]:
+    """The held-out images whose files have the size and the contents of one that is trained on."""
+    held_out_sizes = file_sizes([image.file for image in held_out])
+    files = [image.file for image in train]
+    like = set(held_out_sizes)
+    files = [file for file, size in zip(files, file_sizes(files), strict=True) if size in like]
+    known = set(content_digests(files, whole=False)) - {UNREADABLE}
+    there = set(file_sizes(files))
+    suspects = [image for image, size in zip(held_out, held_out_sizes, strict=True) if size in there]
+    digests = content_digests([image.file for image in suspects], whole=False)
+    return [image for image, digest in zip(suspects, digests, strict=True) if digest in known]
 
 
 def _check_same_categories(training: Annotations, validation: Annotations) -> None:

@@ -56,6 +56,44 @@ def test_of_one_file_a_part_is_held_out(tmp_path: Path) -> None:
     assert data.notes == ("no validation images of their own: 3 of 10 held out",)
 
 
+def test_boxes_that_reach_out_of_their_images_are_said(tmp_path: Path) -> None:
+    def change(document: Document) -> None:
+        first, second, third, fourth = document["annotations"]
+        # By less than a pixel, as rounded edges do; by more, on each side; and by corners.
+        first["bbox"] = [-1.0, 10, 66, 20]
+        second["bbox"] = [40, 10, 25.5, 20]
+        third["bbox"] = [-20, 10, 40, 20]
+        fourth["bbox"] = [30, 40, 60, 60]
+
+    data = examined(published(tmp_path, change))
+    end = "COCO's are left, top, width and height"
+    (note,) = data.notes
+    assert note == (
+        f"instances_train2017.json: 3 boxes reach out of the image, beyond which nothing counts (annotation 2): {end}"
+    )
+    assert data.train[2].annotated.boxes == ((0.0, 10.0, 20.0, 30.0),)
+
+    def by_corners(document: Document) -> None:
+        for each in document["annotations"]:
+            each["bbox"] = [30, 40, 60, 60]
+
+    data = examined(published(tmp_path / "corners", by_corners))
+    assert data.notes[0].endswith(f"{end}, and these look like left, top, right and bottom")
+
+
+def test_validation_images_that_are_trained_on_are_said(tmp_path: Path) -> None:
+    root = coco_folder(tmp_path, 4, 3)
+    assert examined(root).notes == ()
+    # Under another name, as copies are.
+    for validation, training in ((1, 3), (2, 0)):
+        copy = root / "val2017" / f"{validation:03d}.png"
+        copy.write_bytes((root / "train2017" / f"{training:03d}.png").read_bytes())
+    assert examined(root).notes == (
+        "2 validation images have the contents of one that is trained on, so that what is measured comes out too high "
+        "(001.png)",
+    )
+
+
 def test_what_is_not_trained_on_is_counted_and_evaluated(tmp_path: Path) -> None:
     def change(document: Document) -> None:
         first, second, third, _ = document["annotations"]
@@ -113,6 +151,7 @@ def test_an_image_is_turned_where_its_annotations_are(
     def change(document: Document) -> None:
         draw_image(tmp_path / "train2017" / "000.png", 0, orientation, (64, 48))
         document["images"][0] |= {"width": said[0], "height": said[1]}
+        document["annotations"][0]["bbox"] = [10, 10, 20, 20]
 
     data = examined(published(tmp_path, change))
     assert data.train[0].turned is turned
