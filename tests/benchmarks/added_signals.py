@@ -3,7 +3,7 @@
 Shapes: N networks, P features, K of the networks known, R the rest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,37 +18,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Of the networks that were not known, `rest_R`: the log density of each one's log error, its continuous ranked
-    probability score (Gneiting and Raftery 2007, equation 21; less is better), and Spearman's correlation of all."""
+    """Of the networks that were not known: the mean log density of their log errors, the mean continuous ranked
+    probability score (Gneiting and Raftery 2007, equation 21; less is better), and Spearman's rank correlation."""
 
-    rest_R: NDArray[np.int64]
-    log_density_R: Array
-    crps_R: Array
+    log_density: float
+    crps: float
     spearman: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """A mean difference over splits and networks, with its standard errors: were the splits drawn anew, and were the
-    networks that are foretold."""
-
-    mean: float
-    over_splits: float
-    over_networks: float
-
-
-def gain(networks: int, rests: Sequence[NDArray[np.int64]], differences: Sequence[Array]) -> Gain:
-    """Of the differences that each split made for the networks that were not known."""
-    means_S = np.array([difference.mean() for difference in differences])
-    places, all_of_them = np.concatenate(rests), np.concatenate(differences)
-    counts_N, sums_N = np.bincount(places, minlength=networks), np.bincount(places, all_of_them, networks)
-    means_N = sums_N[counts_N > 0] / counts_N[counts_N > 0]
-    return Gain(float(means_S.mean()), standard_error(means_S), standard_error(means_N))
-
-
-def standard_error(values: Array) -> float:
-    """That of their mean."""
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def scaled_ranks(signal_N: Array) -> Array:
@@ -69,16 +44,16 @@ def forecast(
     process = GaussianProcess(features_NP[known_K], groups_P, log_errors_N[known_K], np.zeros(len(known_K)))
     mean_R, variance_R = process.predict(features_NP[rest_R])
     deviation_R = np.sqrt(variance_R + process.noise_variance)
-    return score(rest_R, mean_R, deviation_R, log_errors_N[rest_R])
+    return score(mean_R, deviation_R, log_errors_N[rest_R])
 
 
-def score(rest_R: NDArray[np.int64], mean_R: Array, deviation_R: Array, truth_R: Array) -> Forecast:
+def score(mean_R: Array, deviation_R: Array, truth_R: Array) -> Forecast:
     """Of normal forecasts."""
     z_R = (truth_R - mean_R) / deviation_R
     density_R = np.exp(-0.5 * z_R**2) / np.sqrt(2 * np.pi)
     crps_R = deviation_R * (z_R * (2 * ndtr(z_R) - 1) + 2 * density_R - 1 / np.sqrt(np.pi))
     log_density_R = -0.5 * z_R**2 - np.log(deviation_R * np.sqrt(2 * np.pi))
-    return Forecast(rest_R, log_density_R, crps_R, float(spearmanr(mean_R, truth_R).statistic))
+    return Forecast(float(log_density_R.mean()), float(crps_R.mean()), float(spearmanr(mean_R, truth_R).statistic))
 
 
 def splits(networks: int, known: int, count: int, seed: int = 0) -> Iterator[NDArray[np.int64]]:

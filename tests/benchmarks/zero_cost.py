@@ -7,8 +7,8 @@ blocks as they start and with open ones (`zero_cost_proxies.with_open_blocks`); 
 accuracy after some epochs. What FILE holds is not computed again. Printed of each: Spearman's and Kendall's correlation
 with the final accuracy, Spearman's given FLOPs and parameters and within the best third, and its CPU time as a share of
 an epoch's. Then how much better the surrogate forecasts with it, from some networks the rest, ± the standard error over
-the splits and, in brackets, over the networks. A shuffled signal shows what nothing brings, and FLOPs and parameters,
-which the surrogate has already, what it brings to have them twice.
+the splits. Signals of no meaning show what chance brings, ± their standard deviation; FLOPs and parameters, which the
+surrogate has already, what it brings to have them twice.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from torch import Tensor
 from nas.strategy.candidates import choice_domains
 from nas.strategy.features import FeatureEncoder
 from search_spaces.errors import UserError
-from tests.benchmarks.added_signals import Array, Forecast, forecast, gain, splits, standard_error, with_signal
+from tests.benchmarks.added_signals import Array, forecast, splits, with_signal
 from tests.benchmarks.trained_networks import TrainedNetwork, TrainedNetworks, read_trained_networks
 from tests.benchmarks.zero_cost_proxies import PROXIES, synflow, with_open_blocks
 from trainers.data.config import DataConfig
@@ -40,10 +40,10 @@ from trainers.model import seeded_model
 EPOCHS = (1, 2, 5)
 KNOWN = (10, 20, 40)
 # Fewer than so many networks say nothing of forecasts.
-FEWEST_FORETOLD = 10
+FEWEST_FORETOLD = 5
 COLUMNS = ("architecture", "blocks", "proxy", "value", "cpu_seconds")
 AS_THEY_START, OPEN = "as they start", "open"
-SHUFFLED, ALL_PROXIES = "shuffled", "all proxies"
+SHUFFLES = 20
 
 
 def one_batch(data: DataConfig, batch_size: int) -> tuple[Tensor, Tensor]:
@@ -142,45 +142,39 @@ def print_correlations(found: Sequence[Signal], networks: Sequence[TrainedNetwor
 
 
 def print_gains(table: TrainedNetworks, named: Mapping[str, Sequence[Signal]], count: int) -> None:
-    """What the surrogate's forecasts gain by each set of signals as further features."""
+    """What the surrogate's forecasts gain by each set of signals as further features, over `count` splits."""
     networks = table.networks
     encoder = FeatureEncoder(choice_domains(table.space), [network.candidate for network in networks])
     features_NP = encoder.encode([network.candidate for network in networks])
     resolution = 0.5 / table.summary.validation_images
     log_errors_N = np.log([max(1 - network.final_accuracy, resolution) for network in networks])
+
+    def forecasts(values: Sequence[Array]) -> Array:
+        """[S, 3] of the surrogate that has these, too: log density, CRPS in per cent of the plain one's, Spearman's."""
+        features, groups = features_NP, encoder.groups
+        for values_N in values:
+            features, groups = with_signal(features, groups, values_N)
+        found = [forecast(features, groups, log_errors_N, known_K) for known_K in drawn]
+        return np.array([(one.log_density, one.crps, one.spearman) for one in found])
+
     for known in (known for known in KNOWN if known <= len(networks) - FEWEST_FORETOLD):
         drawn = list(splits(len(networks), known, count))
-        plain = [forecast(features_NP, encoder.groups, log_errors_N, known_K) for known_K in drawn]
-        crps = float(np.mean([one.crps_R for one in plain]))
+        plain = forecasts([])
+        scale = [1, 100 / plain[:, 1].mean(), 1]
         print(f"\nfrom {known} networks the other {len(networks) - known}, {count} splits")
-        print(f"{'surrogate':36} {'log density':>24} {'CRPS, %':>21} {'Spearman':>17}")
-        density, spearman = np.mean([one.log_density_R for one in plain]), np.mean([one.spearman for one in plain])
-        print(f"{'plain':36} {density:24.3f} {crps:12.3f} itself {spearman:17.3f}")
+        print(f"{'surrogate':36} {'log density':>17} {'CRPS, %':>17} {'Spearman':>17}")
+        print_row("plain, itself", plain.mean(0), plain.std(0, ddof=1) / math.sqrt(count))
         for name, signals in named.items():
-            informed = []
-            for split, known_K in enumerate(drawn):
-                features, groups = features_NP, encoder.groups
-                for signal in signals:
-                    values_N = signal.values_N
-                    if name == SHUFFLED:
-                        values_N = np.random.default_rng(split).permutation(values_N)
-                    features, groups = with_signal(features, groups, values_N)
-                informed.append(forecast(features, groups, log_errors_N, known_K))
-            print_gain(name, len(networks), plain, informed, crps)
+            gains = (forecasts([signal.values_N for signal in signals]) - plain) * scale
+            print_row(name, gains.mean(0), gains.std(0, ddof=1) / math.sqrt(count))
+        rng = np.random.default_rng(0)
+        shuffled = [(forecasts([rng.permutation(len(networks))]) - plain).mean(0) * scale for _ in range(SHUFFLES)]
+        print_row(f"shuffled {SHUFFLES} times", np.mean(shuffled, axis=0), np.std(shuffled, axis=0, ddof=1))
 
 
-def print_gain(name: str, networks: int, plain: Sequence[Forecast], informed: Sequence[Forecast], crps: float) -> None:
-    """`crps`: what that of the informed is a change of, in per cent."""
-    pairs = list(zip(plain, informed, strict=True))
-    rests = [before.rest_R for before, _ in pairs]
-    density = gain(networks, rests, [after.log_density_R - before.log_density_R for before, after in pairs])
-    score = gain(networks, rests, [100 * (after.crps_R - before.crps_R) / crps for before, after in pairs])
-    ranks = np.array([after.spearman - before.spearman for before, after in pairs])
-    print(
-        f"{name:36} {density.mean:+8.3f} ± {density.over_splits:.3f} ({density.over_networks:.3f})"
-        f" {score.mean:+8.1f} ± {score.over_splits:.1f} ({score.over_networks:.1f})"
-        f" {ranks.mean():+9.3f} ± {standard_error(ranks):.3f}"
-    )
+def print_row(name: str, values: Array, spreads: Array) -> None:
+    cells = [f"{value:+.3f} ± {spread:.3f}" for value, spread in zip(values, spreads, strict=True)]
+    print(f"{name:36}", " ".join(f"{cell:>17}" for cell in cells))
 
 
 def measure(path: Path, proxies_path: Path, count: int) -> None:
@@ -191,7 +185,7 @@ def measure(path: Path, proxies_path: Path, count: int) -> None:
     print_correlations([*costs, *proxies, *early], table.networks, costs)
     again = {f"{signal.name} again": [signal] for signal in costs}
     named = again | {signal.name: [signal] for signal in [*proxies, *early]}
-    print_gains(table, named | {ALL_PROXIES: proxies, SHUFFLED: early[-1:]}, count)
+    print_gains(table, named | {"all proxies": proxies}, count)
 
 
 def main(arguments: Sequence[str]) -> int:
