@@ -169,7 +169,7 @@ def print_gains(table: TrainedNetworks, named: Mapping[str, Sequence[Signal]], c
             print_row(name, gains.mean(0), gains.std(0, ddof=1) / math.sqrt(count))
         rng = np.random.default_rng(0)
         shuffled = [
-            (forecasts([rng.permutation(len(networks)).astype(np.float64)]) - plain).mean(0) * scale
+            (forecasts([rng.permutation(np.arange(0.0, len(networks)))]) - plain).mean(0) * scale
             for _ in range(SHUFFLES)
         ]
         print_row(f"shuffled {SHUFFLES} times", np.mean(shuffled, axis=0), np.std(shuffled, axis=0, ddof=1))
