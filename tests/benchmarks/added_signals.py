@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 from scipy.stats import rankdata, spearmanr
 
 from nas.strategy.gaussian_process import GaussianProcess
+from tests.benchmarks.forecasts import normal_crps
 
 Array = NDArray[np.float64]
 
@@ -50,8 +50,7 @@ def forecast(
 def score(mean_R: Array, deviation_R: Array, truth_R: Array) -> Forecast:
     """Of normal forecasts."""
     z_R = (truth_R - mean_R) / deviation_R
-    density_R = np.exp(-0.5 * z_R**2) / np.sqrt(2 * np.pi)
-    crps_R = deviation_R * (z_R * (2 * ndtr(z_R) - 1) + 2 * density_R - 1 / np.sqrt(np.pi))
+    crps_R = normal_crps(truth_R, mean_R, deviation_R)
     log_density_R = -0.5 * z_R**2 - np.log(deviation_R * np.sqrt(2 * np.pi))
     return Forecast(float(log_density_R.mean()), float(crps_R.mean()), float(spearmanr(mean_R, truth_R).statistic))
 

@@ -13,12 +13,14 @@ import csv
 import itertools
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from nas.strategy.halving import rung_epochs
 from nas.strategy.learning_curves import (
@@ -31,6 +33,7 @@ from nas.strategy.learning_curves import (
     final_log_error,
     learn_steps,
 )
+from tests.benchmarks.forecasts import normal_crps
 from trainers.data.config import DataConfig
 from trainers.data.datasets import check_data
 
@@ -125,14 +128,6 @@ def _conjugate_step(curves: Sequence[Curve], level: int, assumed: float) -> tupl
 MODELS: dict[str, Model] = {"present": present, "scale learned": scale_learned}
 
 
-def crps(truth: Array, mean: Array, variance: Array) -> Array:
-    """[N] of normal distributions, in closed form."""
-    deviation = np.sqrt(variance)
-    z = (truth - mean) / deviation
-    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    return np.asarray(deviation * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi)))
-
-
 def forecasts(
     log_errors: Array, log_flops: Array, levels: Sequence[int], known: int, seed: int
 ) -> dict[tuple[str, int], Array]:
@@ -153,7 +148,9 @@ def forecasts(
             ]
             mean, variance = np.array([final_log_error(curve, steps) for curve in seen]).T
             within = np.abs(truth - mean) <= INTERVAL * np.sqrt(variance)
-            found[name, level] = np.array([crps(truth, mean, variance), within, variance, (truth - mean) ** 2])
+            found[name, level] = np.array(
+                [normal_crps(truth, mean, np.sqrt(variance)), within, variance, (truth - mean) ** 2]
+            )
     return found
 
 

@@ -1,6 +1,7 @@
 """How good a search's predictions are where they matter: a proper score of them, on networks near the true front."""
 
 import numpy as np
+from scipy.special import ndtr
 
 from nas.records.pareto import Point
 from nas.strategy.expected_improvement import regions_of
@@ -36,3 +37,10 @@ def score(posterior: Posterior, rows: list[int], table: Table, resolution: float
     reached = posterior.probabilities_below(candidates, truth).diagonal()
     inside = (reached >= INTERVAL[0]) & (reached <= INTERVAL[1])
     return Score(evaluations, float(crps.mean()), float(inside.mean()))
+
+
+def normal_crps(truth: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """[N] continuous ranked probability scores of normal forecasts, less being better (equation 21 there)."""
+    z = (truth - mean) / deviation
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    return np.asarray(deviation * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi)))

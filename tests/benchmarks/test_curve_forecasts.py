@@ -5,14 +5,15 @@ import pytest
 import scipy.stats
 
 from nas.strategy.learning_curves import Curve, final_log_error
-from tests.benchmarks.curve_forecasts import crps, forecasts, known_curves, made_curves, scale_learned
+from tests.benchmarks.curve_forecasts import forecasts, known_curves, made_curves, scale_learned
+from tests.benchmarks.forecasts import normal_crps
 
 
 def test_the_score_is_that_of_the_integral() -> None:
     grid = np.linspace(-12, 12, 200_001)
     for truth, mean, deviation in ((0.3, 0.1, 0.5), (-2.0, 1.0, 0.7)):
         integrand = (scipy.stats.norm(mean, deviation).cdf(grid) - (grid >= truth)) ** 2
-        found = crps(np.array([truth]), np.array([mean]), np.array([deviation**2]))
+        found = normal_crps(np.array([truth]), np.array([mean]), np.array([deviation]))
         assert found == pytest.approx(np.trapezoid(integrand, grid), abs=1e-4)
 
 

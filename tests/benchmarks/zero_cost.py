@@ -27,6 +27,8 @@ from scipy.stats import kendalltau, rankdata, spearmanr
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from nas.strategy.candidates import choice_domains
 from nas.strategy.features import FeatureEncoder
 from search_spaces.errors import UserError
