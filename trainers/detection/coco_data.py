@@ -204,11 +204,11 @@ def _again(train: Sequence[CocoImage], held_out: Sequence[CocoImage]) -> list[Co
     """The held-out images whose files have the size and the contents of one that is trained on."""
     held_out_sizes = file_sizes([image.file for image in held_out])
     files = [image.file for image in train]
-    like = set(held_out_sizes)
-    files = [file for file, size in zip(files, file_sizes(files), strict=True) if size in like]
-    known = set(content_digests(files, whole=False)) - {UNREADABLE}
-    there = set(file_sizes(files))
-    suspects = [image for image, size in zip(held_out, held_out_sizes, strict=True) if size in there]
+    sizes = file_sizes(files)
+    both = set(sizes) & set(held_out_sizes)
+    known = set(content_digests([file for file, size in zip(files, sizes, strict=True) if size in both], whole=False))
+    known.discard(UNREADABLE)
+    suspects = [image for image, size in zip(held_out, held_out_sizes, strict=True) if size in both]
     digests = content_digests([image.file for image in suspects], whole=False)
     return [image for image, digest in zip(suspects, digests, strict=True) if digest in known]
 
