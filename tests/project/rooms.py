@@ -123,7 +123,6 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "rich": frozenset({"nas/driver", "nas/export.py"}),
     "safetensors": frozenset({"trainers/bundle/files.py", "trainers/detection/files.py"}),
     "scipy": frozenset({"nas/records", "nas/strategy"}),
-    "sklearn": frozenset({"trainers/data/memory_sets.py"}),
     "sqlalchemy": frozenset({"nas/ledger/database.py", "nas/ledger/trial_rows.py"}),
     "torch": frozenset(
         {

@@ -1,6 +1,6 @@
 """scikit-learn's digits, plain and in clutter, held in memory."""
 
-from typing import Any
+import io
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from trainers.data.cluttered_images import ClutteredImages
+from trainers.data.digits_source import digits_table
 from trainers.data.images import MemoryImages
 from trainers.data.known_sizes import COMPOSITIONS, split_digits
 from trainers.data.normalisation import DIGITS_MEAN, DIGITS_STD
@@ -54,7 +55,5 @@ def cluttered_splits(
 
 def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """scikit-learn's digits, (I, 8, 8) of values 0 to 16, and their labels."""
-    from sklearn.datasets import load_digits
-
-    bunch: Any = load_digits()
-    return bunch.images, bunch.target.astype(np.int64)
+    table = np.loadtxt(io.BytesIO(digits_table()), delimiter=",")
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
