@@ -46,7 +46,7 @@ class EngineSearcher(Searcher):
         self._failed_before = frozenset(record.number for record in failed(engine.records))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """The configuration of the next trial, all of it plain JSON. None where something has to be waited for.
+        """The configuration of the next trial. None where something has to be waited for.
 
         While nothing runs, Ray Tune asks again every second and does nothing else.
         """
@@ -67,7 +67,7 @@ class EngineSearcher(Searcher):
                         engine.report_place(assignment.number, nodes.name(node), nodes.accelerator(node))
                 if assignment is not None:
                     nodes.occupy(trial_id, node)
-                    return template.trial(assignment, node).to_json()
+                    return template.trial(assignment, node).to_config()
                 if not engine.has_waiting:
                     break
         if nodes.busy:

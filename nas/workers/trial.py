@@ -50,13 +50,13 @@ from trainers.storage.remote_folder import RemoteFolder, StorageLost
 
 
 def train_trial(config: Mapping[str, Any]) -> None:
-    """Trains the trial of `config`, a TrialConfig as JSON, and reports to Ray Tune what comes of it.
+    """Trains the trial of `config`, that of a TrialConfig, and reports to Ray Tune what comes of it.
 
     A trial that cannot go on leaves its worker alive for the next one, but after an error of its device, which may
     stay with the process, and where the worker was told to end. With every report goes what the training has warned of.
     """
     warnings_so_far()
-    trial, requests = TrialConfig.from_json(config), end_requests()
+    trial, requests = TrialConfig.from_config(config), end_requests()
     with failures_reported(trial, requests, _report):
         if trial.latency_reference is not None:
             _report(LatencyReport(measured_latency(trial, trial.latency_reference)))

@@ -22,8 +22,9 @@ from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.epoch_result import EpochResult
 from trainers.recipe import Recipe
 
-# The key of a message in a result of Ray Tune's.
+# The keys of a message in a result of Ray Tune's, and of a trial in a configuration of its.
 RESULT_KEY = "message"
+CONFIG_KEY = "trial"
 
 # What keeps every trial from going on, where no other node can: the storage is full, or images cannot be read or have
 # changed.
@@ -123,17 +124,29 @@ class TrialConfig:
             "latency_reference": None if reference is None else reference.to_json(),
         }
 
+    def to_config(self) -> dict[str, Any]:
+        """The trial as a configuration of Ray Tune's: as the text of one value, beside what is asked for often.
+
+        Ray Tune copies nested dictionaries several times for each trial, takes them apart, and keeps all of that.
+        """
+        return {"node": self.node, "number": self.number, CONFIG_KEY: json.dumps(self.to_json())}
+
     @staticmethod
-    def number_in(data: Mapping[str, Any]) -> int:
-        """The number in what `to_json` wrote, for whoever asks often and for nothing else."""
-        number: int = data["number"]
+    def number_in(config: Mapping[str, Any]) -> int:
+        """The number in what `to_config` wrote."""
+        number: int = config["number"]
         return number
 
     @staticmethod
-    def node_in(data: Mapping[str, Any]) -> str:
-        """The node in what `to_json` wrote."""
-        node: str = data["node"]
+    def node_in(config: Mapping[str, Any]) -> str:
+        """The node in what `to_config` wrote."""
+        node: str = config["node"]
         return node
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "TrialConfig":
+        """The trial that `to_config` wrote."""
+        return cls.from_json(json.loads(config[CONFIG_KEY]))
 
     @classmethod
     def from_json(cls, data: object) -> "TrialConfig":

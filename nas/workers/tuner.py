@@ -99,5 +99,5 @@ def _resources(cluster: ClusterSettings, config: Mapping[str, Any]) -> Placement
 
 def _trial_name(trial: Any) -> str:
     # A trial that was held and is promoted, or whose worker died, is a new one to Ray Tune.
-    config = TrialConfig.from_json(trial.config)
+    config = TrialConfig.from_config(trial.config)
     return f"{config.number:04d}-{config.recorded_epochs}-{trial.trial_id}"

@@ -46,7 +46,7 @@ from nas.search import main as search
 from nas.tracking.writer_thread import TrackerThread
 from nas.workers.scheduler import EngineScheduler
 from nas.workers.searcher import EngineSearcher
-from nas.workers.trial_config import EpochReport, WorkerMessage
+from nas.workers.trial_config import EpochReport, TrialConfig, WorkerMessage
 from nas.workers.tuner import run_trials
 from trainers.epoch_result import EpochResult
 
@@ -165,7 +165,7 @@ class Workers:
         return actor
 
     def _begin(self, actor: TrackedActor, config: Mapping[str, Any]) -> None:
-        self._configs[actor], self._epochs[actor] = config, config["recorded_epochs"]
+        self._configs[actor], self._epochs[actor] = config, TrialConfig.from_config(config).recorded_epochs
 
     def remove_actor(self, tracked_actor: TrackedActor, kill: bool = False, stop_future: object = None) -> bool:
         if self._live_actors_to_ray_actors_resources.pop(tracked_actor, None) is None:
@@ -202,7 +202,7 @@ class Workers:
             return True
         config = self._configs[actor]
         self._epochs[actor] += 1
-        epoch, number = self._epochs[actor], config["number"]
+        epoch, number = self._epochs[actor], TrialConfig.number_in(config)
         accuracy = 0.9 - 0.5 * math.exp(-epoch) - 0.3 * (number * 0.618 % 1)
         report = EpochReport(EpochResult(epoch, 0.5, 0.5, accuracy, 0.1, 1.0), GpuUse(1, 80, 0.9))
         result = WorkerMessage(report).to_result()
@@ -215,7 +215,8 @@ class Workers:
         return True
 
     def is_actor_started(self, tracked_actor: TrackedActor) -> bool:
-        return True
+        # Ray Tune waits ten seconds at the end for those that were told to stop and are still there.
+        return tracked_actor in self._live_actors_to_ray_actors_resources
 
     def is_actor_failed(self, tracked_actor: TrackedActor) -> bool:
         return False

@@ -35,7 +35,7 @@ def test_what_ended_trials_have_reported_is_not_kept(tmp_path: Path) -> None:
     trials = []
     for number in range(2):
         assert engine.next_assignment() is not None
-        config = trial_config(number=number, node="a").to_json()
+        config = trial_config(number=number, node="a").to_config()
         trials.append(Trial("none", config=config, trial_id=f"{number:08d}", stub=True, storage=storage))
         trials[-1].set_status(Trial.RUNNING)
     controller = cast(TuneController, NoLoop(*trials))

@@ -116,7 +116,7 @@ def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, mon
     assert failed == [256, 128]
     reports: list[dict[str, Any]] = []
     monkeypatch.setattr(tune, "report", reports.append)
-    train_trial(trial(tmp_path).to_json())
+    train_trial(trial(tmp_path).to_config())
     (message,) = map(WorkerMessage.from_result, reports)
     assert isinstance(message.report, TrialEnded) and message.report.outcome == "oom"
     assert "each batch in two parts" in message.report.reason

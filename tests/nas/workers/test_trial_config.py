@@ -44,7 +44,11 @@ def through_json(value: Any) -> Any:
 def test_a_trial_comes_back_equal(reference: LatencyReference | None) -> None:
     trial = trial_config(architecture=ATTENTION, recorded_epochs=2, latency_reference=reference)
     assert TrialConfig.from_json(through_json(trial.to_json())) == trial
-    assert TrialConfig.number_in(trial.to_json()) == trial.number
+    config = through_json(trial.to_config())
+    assert TrialConfig.from_config(config) == trial
+    assert (TrialConfig.number_in(config), TrialConfig.node_in(config)) == (trial.number, trial.node)
+    # Ray Tune has nothing to take apart in it.
+    assert flatten_dict(config) == config
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.kind)
