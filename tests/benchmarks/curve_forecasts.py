@@ -9,9 +9,7 @@ Without FILE, of made-up curves: lines in log time that wander, with other expon
 """
 
 import argparse
-import csv
 import itertools
-import json
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -34,7 +32,7 @@ from nas.strategy.learning_curves import (
     learn_steps,
 )
 from tests.benchmarks.forecasts import normal_crps
-from trainers.data.config import DataConfig
+from tests.benchmarks.trainings import read_trainings
 from trainers.data.datasets import check_data
 
 Array = NDArray[np.float64]
@@ -46,12 +44,10 @@ INTERVAL = 1.6449
 
 def read_curves(path: Path) -> tuple[Array, Array]:
     """[N, epochs] log errors, as a search sees them, and [N] log FLOPs of the trainings that came to their end."""
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    images = check_data(DataConfig(**json.loads(first.lstrip("# "))["data"])).validation_images
-    rows = [row for row in csv.DictReader(rest) if row["test_accuracy"]]
-    names = [name for name in rows[0] if name.startswith("val_accuracy_")]
-    errors = 1 - np.array([[float(row[name]) for name in names] for row in rows]) / 100
-    return np.log(np.maximum(errors, 0.5 / images)), np.log([float(row["flops"]) for row in rows])
+    table = read_trainings(path)
+    rows, images = table.finished(), check_data(table.data).validation_images
+    errors = 1 - np.array([row.accuracies for row in rows])
+    return np.log(np.maximum(errors, 0.5 / images)), np.log([row.flops for row in rows])
 
 
 def made_curves(random: np.random.Generator, count: int = 120, epochs: int = 27) -> tuple[Array, Array]:
