@@ -1,17 +1,33 @@
 """How good a search's predictions are where they matter: a proper score of them, on networks near the true front."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import ndtr
 
 from nas.records.pareto import Point
 from nas.strategy.expected_improvement import regions_of
 from nas.strategy.posterior import Posterior
-from tests.benchmarks.raw_runs import Score
-from tests.benchmarks.table import Table, TableSource
+from tests.benchmarks.table import Table
+from tests.benchmarks.table_source import TableSource
 
 # So many networks are predicted, those nearest to the true front; on so many values of the log error.
 NEAREST, GRID = 100, 800
 INTERVAL = (0.05, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Of what was predicted of networks near the true front that had not been trained, after `evaluations`; in a search
+    with learning curves of `evaluations` full trainings, of trials at rungs, from when ten have come to one.
+
+    `crps`: the mean continuous ranked probability score of the log error, 0 at best. `coverage`: the share of networks
+    within the prediction's 90 % interval.
+    """
+
+    evaluations: int
+    crps: float
+    coverage: float
 
 
 def nearest_to_front(table: Table, reference: Point) -> list[int]:
@@ -23,12 +39,11 @@ def nearest_to_front(table: Table, reference: Point) -> list[int]:
     return [int(row) for row in inside[np.argsort(distances[inside], kind="stable")][:NEAREST]]
 
 
-def score(posterior: Posterior, rows: list[int], table: Table, resolution: float, evaluations: int) -> Score:
+def score(posterior: Posterior, rows: list[int], source: TableSource, resolution: float, evaluations: int) -> Score:
     """Of the predictions of `rows`: the continuous ranked probability score (Gneiting and Raftery 2007), the mean over
     them, and what share is within the 90 % intervals.
     """
-    source = TableSource(table)
-    truth = np.log(np.maximum(1 - table.observed[rows], resolution))
+    truth = np.log(np.maximum(1 - source.table.observed[rows], resolution))
     grid = np.linspace(np.log(resolution), 0.0, GRID)
     candidates = [source.candidate(row) for row in rows]
     below = posterior.probabilities_below(candidates, grid)

@@ -6,6 +6,7 @@ Each sees what ours sees: a table's choices, the FLOPs of every network beforeha
 """
 
 import importlib.util
+import random
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ import numpy as np
 from nas.records.pareto import Point
 from nas.strategy.posterior import TrialView
 from search_spaces.errors import UserError
-from tests.benchmarks.table import Table
+from tests.benchmarks.table_source import Exhausted, TableSource
 
 # The name of a method, and the module that it needs.
 PEERS = {"botorch-qlogehvi": "botorch", "pymoo-nsga2": "pymoo"}
@@ -35,9 +36,9 @@ class Peer(Protocol):
     def stopped(self, index: int) -> None: ...
 
 
-def peer_named(name: str, table: Table, reference: Point, seed: int) -> Peer:
+def peer_named(name: str, source: TableSource, reference: Point, seed: int) -> Peer:
     """A fresh peer, which has to be installed."""
-    return BotorchSearch(table, reference, seed) if name == "botorch-qlogehvi" else PymooSearch(table, seed)
+    return BotorchSearch(source, reference, seed) if name == "botorch-qlogehvi" else PymooSearch(source, seed)
 
 
 def is_installed(name: str) -> bool:
@@ -53,17 +54,21 @@ def check_installed(name: str) -> None:
 class BotorchSearch:
     """BoTorch's qLogEHVI (Ament et al. 2023) on a mixed Gaussian process of log error; log FLOPs are known.
 
-    Ten random networks first. Then the best of 400 that are new, half of them random, half neighbours of the front.
+    Ten random networks first. Then the best of 400 that are new, half of them random, half neighbours of the front: in
+    a sample of a space, those that are nearest to it.
     """
 
     duplicates = 0
 
-    def __init__(self, table: Table, reference: Point, seed: int) -> None:
-        self._table = table
+    def __init__(self, source: TableSource, reference: Point, seed: int) -> None:
+        self._table = table = source.table
+        self._is_sample = source.space is not None
         self._reference = reference
         self._random = np.random.default_rng(seed)
+        # A choice that does not apply is one more value.
+        domains = [(*values, None) for values in table.domains.values()]
         self._codes = np.array(
-            [[values.index(one) for values, one in zip(table.domains.values(), row, strict=True)] for row in table.rows]
+            [[values.index(one) for values, one in zip(domains, row, strict=True)] for row in table.rows]
         )
         self.proposal_seconds: list[float] = []
 
@@ -71,6 +76,8 @@ class BotorchSearch:
         started = time.perf_counter()
         known = [int(trial.candidate.key) for trial in trials]
         new = np.setdiff1d(np.arange(len(self._codes)), known)
+        if not len(new):
+            raise Exhausted
         done = [trial for trial in trials if trial.status == "finished"]
         chosen = int(self._random.choice(new)) if len(done) < INITIAL else self._best(done, known, new)
         self.proposal_seconds.append(time.perf_counter() - started)
@@ -104,7 +111,7 @@ class BotorchSearch:
         acquisition: Any = qLogExpectedHypervolumeImprovement(ModelList(model, cost), worst, partitioning)
         members = self._codes[[rows[index] for index in _front(-error, log_flops[rows])]]
         distances = (self._codes[new][:, None] != members[None]).sum(axis=2).min(axis=1)
-        near = new[distances == 1]
+        near = new[distances == (distances.min() if self._is_sample else 1)]
         half = min(CANDIDATES // 2, len(new))
         chosen = [self._random.choice(pool, min(half, len(pool)), replace=False) for pool in (near, new) if len(pool)]
         candidates = np.unique(np.concatenate(chosen))
@@ -125,9 +132,12 @@ def _front(gains: np.ndarray, costs: np.ndarray) -> list[int]:
 
 
 class PymooSearch:
-    """pymoo's NSGA-II of 20 on integers, with its own elimination of duplicates; a repeat is told the known result."""
+    """pymoo's NSGA-II of 20 on integers, with its own elimination of duplicates; a repeat is told the known result.
 
-    def __init__(self, table: Table, seed: int) -> None:
+    Where another row is trained than was proposed, it is that row that goes into the population.
+    """
+
+    def __init__(self, source: TableSource, seed: int) -> None:
         from pymoo.algorithms.moo.nsga2 import NSGA2
         from pymoo.core.problem import Problem
         from pymoo.operators.crossover.sbx import SBX
@@ -135,10 +145,11 @@ class PymooSearch:
         from pymoo.operators.repair.rounding import RoundingRepair
         from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-        self._table = table
-        self._index = {row: index for index, row in enumerate(table.rows)}
-        self._domains = list(table.domains.values())
-        upper = [len(values) - 1 for values in self._domains]
+        self._source = source
+        self._flops = source.table.flops
+        self._rng = random.Random(seed)
+        self._domains = source.domains
+        upper = [len(values) - 1 for values in self._domains.values()]
         problem = Problem(n_var=len(upper), n_obj=2, xl=[0] * len(upper), xu=upper, vtype=int)
         repair = RoundingRepair()
         self._search = NSGA2(
@@ -158,6 +169,8 @@ class PymooSearch:
     def propose(self, trials: Sequence[TrialView]) -> int:
         started = time.perf_counter()
         asked = {int(trial.candidate.key) for trial in trials}
+        if len(asked) == len(self._flops):
+            raise Exhausted
         while True:
             new = next((index for index in self._waiting if index is not None and index not in asked), None)
             if new is not None:
@@ -169,18 +182,33 @@ class PymooSearch:
         if self._population is not None:
             results = [
                 # What no table has is as bad as can be; what is still being trained is not waited for.
-                (0.0, 1e30) if index is None else (-self._known.get(index, 0.0), float(self._table.flops[index]))
+                (0.0, 1e30) if index is None else (-self._known.get(index, 0.0), float(self._flops[index]))
                 for index in self._waiting
             ]
             self._population.set("F", np.array(results))
             self._search.tell(infills=self._population)
         self._population = self._search.ask()
-        rows = [
-            tuple(values[int(code)] for values, code in zip(self._domains, codes, strict=True))
-            for codes in self._population.get("X")
-        ]
-        self._waiting = [self._index.get(row) for row in rows]
+        self._waiting = []
+        proposed = self._population.get("X")
+        for codes in proposed:
+            self._waiting.append(self._row_for(codes))
+        self._population.set("X", proposed)
         self.duplicates += sum(index in self._known for index in self._waiting)
+
+    def _row_for(self, codes: np.ndarray) -> int | None:
+        """The row of some codes; where a sample has none, the nearest new one, whose codes then stand for them."""
+        domains = self._domains.items()
+        choices = {name: values[int(code)] for (name, values), code in zip(domains, codes, strict=True)}
+        if self._source.space is None:
+            return self._source.index_of(choices)
+        built = self._source.buildable(choices, self._rng)
+        index = self._source.index_of(built)
+        if index is None:
+            index = self._source.nearest(built, self._rng, besides=self._waiting)
+        if index is not None:
+            row = self._source.candidate(index).choices
+            codes[:] = [values.index(row.get(name, choices[name])) for name, values in domains]
+        return index
 
     def finished(self, index: int, accuracy: float) -> None:
         self._known[index] = accuracy

@@ -74,10 +74,10 @@ def evaluation_ratios(runs: dict[str, list[RawRun]]) -> list[str]:
     return lines
 
 
-def curve_heading(epochs: int, budgets: Sequence[int]) -> str:
+def curve_heading(epochs: int, rungs: Sequence[int], budgets: Sequence[int]) -> str:
     heading = "".join(f"{f'HV at {count}':>26}" for count in budgets)
     return (
-        f"epochs of {epochs} a full training; median (quartiles) worst seed\n"
+        f"epochs of {epochs} a full training, rungs at {', '.join(map(str, rungs))}; median (quartiles) worst seed\n"
         f"{'method':<26}{heading}{'cheap third':>26}{'epochs to 90 %':>26}"
     )
 
@@ -88,6 +88,18 @@ def curve_line(method: str, runs: dict[int, list[RawRun]]) -> str:
     line = "".join(f"{_shares([run.share_after(run.problem.budget) for run in some]):>26}" for some in runs.values())
     line += f"{_shares([run.cheap_third for run in largest]):>26}"
     return f"{method:<26}{line}{_counts([run.epochs_to(0.9) for run in largest]):>26}"
+
+
+def forecast_line(method: str, runs: dict[int, list[RawRun]]) -> list[str]:
+    """The score and the coverage of what was said of trials at rungs, where something was; medians of the seeds."""
+    parts = []
+    for count, some in runs.items():
+        scores = [score for run in some for score in run.scores]
+        if scores:
+            crps, coverage = (np.median([getattr(score, name) for score in scores]) for name in ("crps", "coverage"))
+            parts.append(f"{crps:.3f} and {coverage:.0%} at {count}")
+    texts = ", ".join(parts)
+    return [f"  forecasts at rungs, CRPS of the log error and coverage of 90 % intervals: {texts}"] if parts else []
 
 
 def curve_results(runs: dict[int, list[RawRun]]) -> dict[str, Any]:
@@ -105,6 +117,7 @@ def curve_ratio(results: dict[str, dict[str, Any]], most_epochs: float) -> list[
         return []
     ours, theirs = (_median(results[name]["epochs_to_0.90"]) for name in (OURS_ON_CURVES, STANDARD_ON_CURVES))
     ratio = f"{theirs / ours:.1f}×" if math.isfinite(theirs) else f"more than {most_epochs / ours:.1f}×"
+    ratio = ratio if math.isfinite(ours) else "not reached"
     return [f"epochs of {STANDARD_ON_CURVES} to 90 % against {OURS_ON_CURVES}: {ratio}"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nas.records.pareto import Point, front, hypervolume
 from search_spaces.errors import UserError
+from tests.benchmarks.forecasts import Score
 from tests.benchmarks.simulation import Run
 from tests.benchmarks.table import Table
 
@@ -26,19 +27,6 @@ class Problem:
     budget: float
     workers: int
     observed: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Of what was predicted of networks near the true front that had not been trained, after `evaluations`.
-
-    `crps`: the mean continuous ranked probability score of the log error, 0 at best. `coverage`: the share of networks
-    within the prediction's 90 % interval.
-    """
-
-    evaluations: int
-    crps: float
-    coverage: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,15 @@ from typing import Any, Protocol
 import optuna
 
 from nas.records.pareto import Point, front
+from nas.strategy.candidates import choice_name
 from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import TrialView
+from search_spaces.space import Value
 from tests.benchmarks.peers import PEERS, peer_named
-from tests.benchmarks.table import Table, TableSource
+from tests.benchmarks.table_source import Exhausted, TableSource, picked
 
 # A sampler that repeats itself so often in a row will not propose anything new.
 MOST_REPEATS = 500
-
-
-class Exhausted(Exception):
-    """A sampler has nothing new to propose."""
 
 
 class Sampler(Protocol):
@@ -37,7 +35,7 @@ class Sampler(Protocol):
         """Hears of a full training."""
 
     def stopped(self, index: int) -> None:
-        """Hears that a row was stopped early."""
+        """Hears that a row was stopped early, or diverged."""
 
 
 class GainSampler:
@@ -72,8 +70,8 @@ class LocalSearch:
     duplicates = 0
     first = 10
 
-    def __init__(self, table: Table, seed: int) -> None:
-        self._source = TableSource(table)
+    def __init__(self, source: TableSource, seed: int) -> None:
+        self._source = source
         self._rng = random.Random(seed)
         self.proposal_seconds: list[float] = []
 
@@ -88,7 +86,8 @@ class LocalSearch:
             else:
                 parent = finished[self._rng.choice(members)].candidate
                 name = self._rng.choice(sorted(self._source.domains))
-                index = self._source.index_of({**parent.choices, name: self._rng.choice(self._source.domains[name])})
+                changed = {**parent.choices, name: self._rng.choice(self._source.domains[name])}
+                index = self._source.row_for(changed, self._rng)
                 found = None if index is None else self._source.candidate(index)
             if found is not None and found.key not in known:
                 self.proposal_seconds.append(time.perf_counter() - started)
@@ -103,12 +102,17 @@ class LocalSearch:
 
 
 class OptunaSampler:
-    """A sampler of Optuna. A repeat is told the known result at once and costs nothing but the time to propose it."""
+    """A sampler of Optuna. A repeat is told the known result at once and costs nothing but the time to propose it.
 
-    def __init__(self, sampler: optuna.samplers.BaseSampler, table: Table, integers: bool = False) -> None:
+    Where another row is trained than was proposed, it is that row that the sampler learns from.
+    """
+
+    def __init__(
+        self, sampler: optuna.samplers.BaseSampler, source: TableSource, seed: int, integers: bool = False
+    ) -> None:
         self._study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-        self._table = table
-        self._source = TableSource(table)
+        self._source = source
+        self._rng = random.Random(seed)
         self._integers = integers
         self._asked: dict[int, optuna.Trial] = {}
         self._known: dict[int, float] = {}
@@ -116,10 +120,16 @@ class OptunaSampler:
         self.proposal_seconds: list[float] = []
 
     def propose(self, trials: Sequence[TrialView]) -> int:
-        for _ in range(MOST_REPEATS):
+        for attempt in range(1, MOST_REPEATS + 1):
             started = time.perf_counter()
             trial = self._study.ask()
-            index = self._source.index_of(self._suggest(trial))
+            choices = self._suggest(trial)
+            index = self._source.index_of(choices)
+            if self._source.space and (index is None or (index in self._asked and attempt == MOST_REPEATS)):
+                index = self._source.nearest(choices, self._rng)
+                if index is None:
+                    raise Exhausted
+                trial = self._moved(trial, index)
             self.proposal_seconds.append(time.perf_counter() - started)
             if index is None:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -129,22 +139,47 @@ class OptunaSampler:
             else:
                 self.duplicates += 1
                 if index in self._known:
-                    self._study.tell(trial, [self._known[index], float(self._table.flops[index])])
+                    self._study.tell(trial, [self._known[index], self._flops(index)])
                 else:
                     self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         raise Exhausted
 
-    def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        if self._integers:
-            return {
-                name: values[trial.suggest_int(name, 0, len(values) - 1)]
-                for name, values in self._table.domains.items()
-            }
-        return {name: trial.suggest_categorical(name, values) for name, values in self._table.domains.items()}
+    def _suggest(self, trial: optuna.Trial) -> dict[str, Value]:
+        """In a sample, as a search of its space asks for them: what does not apply is not asked for."""
+
+        def suggested(name: str, values: Sequence[Value]) -> Value:
+            if self._integers:
+                return values[trial.suggest_int(name, 0, len(values) - 1)]
+            chosen: Any = trial.suggest_categorical(name, values)
+            return chosen
+
+        if self._source.space:
+            return picked(self._source.space, suggested)
+        return {name: suggested(name, values) for name, values in self._source.domains.items()}
+
+    def _moved(self, trial: optuna.Trial, index: int) -> optuna.Trial:
+        """The trial of a row instead of one that was proposed and is not in the table."""
+        assert self._source.space is not None
+        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        choices, parameters = self._source.candidate(index).choices, dict[str, Any]()
+
+        def note(name: str, values: Sequence[Value]) -> Value:
+            value = choices.get(choice_name(name), values[0])
+            parameters[name] = values.index(value) if self._integers else value
+            return value
+
+        picked(self._source.space, note)
+        self._study.enqueue_trial(parameters)
+        moved = self._study.ask()
+        self._suggest(moved)
+        return moved
+
+    def _flops(self, index: int) -> float:
+        return float(self._source.table.flops[index])
 
     def finished(self, index: int, accuracy: float) -> None:
         self._known[index] = accuracy
-        self._study.tell(self._asked[index], [accuracy, float(self._table.flops[index])])
+        self._study.tell(self._asked[index], [accuracy, self._flops(index)])
 
     def stopped(self, index: int) -> None:
         self._study.tell(self._asked[index], state=optuna.trial.TrialState.PRUNED)
@@ -174,14 +209,16 @@ OPTUNA: dict[str, tuple[Callable[[int, bool], optuna.samplers.BaseSampler], bool
 SAMPLERS = ("ehvi", "local-search", *OPTUNA, *PEERS)
 
 
-def sampler_named(name: str, table: Table, reference: Point, decisions: Decisions, seed: int, workers: int) -> Sampler:
+def sampler_named(
+    name: str, source: TableSource, reference: Point, decisions: Decisions, seed: int, workers: int
+) -> Sampler:
     """A fresh sampler for one run."""
     if name == "ehvi":
         return GainSampler(decisions)
     if name == "local-search":
-        return LocalSearch(table, seed)
+        return LocalSearch(source, seed)
     if name in PEERS:
-        return peer_named(name, table, reference, seed)
+        return peer_named(name, source, reference, seed)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     make, integers = OPTUNA[name]
-    return OptunaSampler(make(seed, workers > 1), table, integers)
+    return OptunaSampler(make(seed, workers > 1), source, seed, integers)

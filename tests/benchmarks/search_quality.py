@@ -6,14 +6,21 @@
     … --workers 8                                    eight at a time
     … --prior other.csv --prior-evaluations 60       ehvi knows what a search of another table of these choices found
     … --observe accuracy_run1                        one noisy training is seen, the mean of all is scored
-    … --workers 16 --curves                          learning curves, early stopping, 54 epochs; --evaluations 100
-                                                     full trainings' worth
+    … --workers 16 --curves                          learning curves, early stopping; --evaluations 100 full trainings'
+                                                     worth. They are made up, of 54 epochs, but for the tables below
 
 It runs the proposals and rung decisions of `nas/` themselves, beside Optuna's samplers, Ray Tune's ASHA, local search
 of the front, and peers where they are installed (tests/benchmarks/peers.py), in a discrete-event simulation. A table is
 a CSV file, or a .csv.gz, with columns choice_*, flops, accuracy_* (per cent) and, optionally, params. FILE@85/90e6
 states its reference, accuracy in per cent and FLOPs. Hypervolume is that of (accuracy, FLOPs) on linear axes over the
 reference, as a share of the whole table's. Only distinct networks count as evaluations: what a sampler repeats is free.
+
+A table of tests/benchmarks/trained_table.py is known by its first line. With --curves the curves, the epochs and their
+times are its own, and rungs are those of a search on its data. Of a network that was trained with several seeds, one
+training is seen, drawn by the seed of the search; scored is the mean of their last accuracies. Such a table is a sample
+of its space: a proposal that is not in it goes to the nearest row that was not trained yet, the fewest choices that
+apply to both being different, and a sampler learns of that row instead. Searches that choose among rows (ehvi,
+local-search where it draws at random, botorch-qlogehvi) know by that which networks there are, which the others do not.
 """
 
 import argparse
@@ -21,7 +28,9 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -29,26 +38,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from nas.records.pareto import Point
 from nas.strategy.decisions import Decisions
 from nas.strategy.earlier_results import EarlierTask
-from nas.strategy.halving import rung_epochs
 from nas.strategy.posterior import Objective
-from nas.workers.asha import AccuracyHalving
 from search_spaces.errors import UserError, unknown_name
 from tests.benchmarks import quality_report as report
 from tests.benchmarks.baselines import Baseline, baseline_of, changes, read_baselines, write_baselines
-from tests.benchmarks.forecasts import nearest_to_front, score
+from tests.benchmarks.forecasts import Score, nearest_to_front, score
 from tests.benchmarks.peers import PEERS, check_installed, is_installed
-from tests.benchmarks.raw_runs import Problem, RawRun, Score, raw_run, written
+from tests.benchmarks.raw_runs import Problem, RawRun, raw_run, written
 from tests.benchmarks.samplers import SAMPLERS, sampler_named
-from tests.benchmarks.simulation import AccuracyRungs, GainRungs, NoRungs, Run, learning_curves, simulate
-from tests.benchmarks.table import NamedTable, Table, TableSource, finished_trials, low_flops_third, named_table
+from tests.benchmarks.schedule import Schedule
+from tests.benchmarks.schedulers import SCHEDULERS, scheduler_named
+from tests.benchmarks.simulation import Run, curves_of, simulate
+from tests.benchmarks.table import NamedTable, Table, low_flops_third, named_table
+from tests.benchmarks.table_source import TableSource, finished_trials
 
 # Of the search of another table that was made before.
 OTHER_SEED = 1000
-EPOCHS, MINIMUM_EPOCHS, REDUCTION_FACTOR, RESOLUTION = 54, 2, 3, 1e-5
 TPE_METHODS = ("tpe", "tpe-multivariate", "tpe-multivariate-integers")
 METHODS = ("ehvi", "random", "local-search", *TPE_METHODS, "nsga2", "nsga2-20")
-CURVE_METHODS = ("ehvi+pareto", "ehvi+none", "tpe-multivariate+asha", "tpe-multivariate+none", "random+asha")
-SCHEDULERS = ("pareto", "asha", "none")
+CURVE_METHODS = (
+    *("ehvi+pareto", "ehvi+none", "tpe-multivariate+asha", "tpe-multivariate+hyperband", "tpe-multivariate+none"),
+    *("random+mo-asha", "random+asha"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -127,26 +138,27 @@ def _check(method: str, curves: bool) -> None:
 
 
 def _decisions(
-    table: Table,
+    source: TableSource,
     reference: Point,
     seed: int,
-    epochs: int,
+    schedule: Schedule,
     rungs: tuple[int, ...] = (),
     earlier: Sequence[EarlierTask] = (),
 ) -> Decisions:
-    objective = Objective(reference, epochs, rungs, RESOLUTION)
-    return Decisions(TableSource(table), objective, reduction_factor=REDUCTION_FACTOR, seed=seed, earlier=earlier)
+    objective = Objective(reference, schedule.epochs, rungs, schedule.resolution)
+    return Decisions(source, objective, reduction_factor=schedule.reduction_factor, seed=seed, earlier=earlier)
 
 
 def _earlier(prior: NamedTable | None, table: Table, seed: int, evaluations: int) -> list[EarlierTask]:
     """What a search of `prior`, from another seed, found of the networks that `table` has, too."""
     if prior is None:
         return []
-    run = one_run(prior.table, prior.reference, report.OURS, seed + OTHER_SEED, 1, 1, evaluations)
-    before, here = TableSource(prior.table), TableSource(table)
+    schedule, seen = prior.table.schedule.of_results(), prior.table.seen_by(seed + OTHER_SEED)
+    run = one_run(seen, prior.reference, report.OURS, seed + OTHER_SEED, 1, schedule, evaluations)
+    before, here = TableSource(seen), TableSource(table)
     found = [(here.index_of(before.candidate(row).choices), row) for _, row in run.finished]
     known = [(index, row) for index, row in found if index is not None]
-    errors = [math.log(max(1 - float(prior.table.observed[row]), RESOLUTION)) for _, row in known]
+    errors = [math.log(max(1 - float(seen.observed[row]), schedule.resolution)) for _, row in known]
     return [EarlierTask(tuple(here.candidate(index) for index, _ in known), tuple(errors))]
 
 
@@ -156,27 +168,20 @@ def one_run(
     method: str,
     seed: int,
     workers: int,
-    epochs: int,
+    schedule: Schedule,
     budget: float,
     earlier: Sequence[EarlierTask] = (),
 ) -> Run:
-    """One simulated search of `budget` epochs. With one epoch a training there is nothing to stop."""
+    """One simulated search of `budget` epochs, of a table as its seed sees it."""
     sampler_name, _, scheduler = method.partition("+")
-    rungs = rung_epochs(MINIMUM_EPOCHS, epochs, REDUCTION_FACTOR) if scheduler in ("pareto", "asha") else ()
-    decisions = _decisions(table, reference, seed, epochs, rungs, earlier)
-    sampler = sampler_named(sampler_name, table, reference, decisions, seed, workers)
-    scheduling: NoRungs = NoRungs()
-    if scheduler == "pareto":
-        scheduling = GainRungs(decisions, rungs)
-    elif scheduler == "asha":
-        halving = AccuracyHalving(minimum_epochs=MINIMUM_EPOCHS, epochs=epochs, reduction_factor=REDUCTION_FACTOR)
-        scheduling = AccuracyRungs(halving.should_continue, rungs)
-    curves = learning_curves(table, epochs, seed)
-    if epochs == 1:
-        curves.epoch_seconds[:] = 1.0
-    return simulate(
-        table, curves, sampler, scheduling, workers=workers, most_epochs=budget, keeps_held=scheduler == "pareto"
-    )
+    rungs = schedule.rungs if scheduler not in ("", "none") else ()
+    source = TableSource(table)
+    decisions = _decisions(source, reference, seed, schedule, rungs, earlier)
+    sampler = sampler_named(sampler_name, source, reference, decisions, seed, workers)
+    scheduling = scheduler_named(scheduler, source, decisions, schedule, seed)
+    curves = curves_of(table, schedule.epochs, seed)
+    run = simulate(source, curves, sampler, scheduling, workers=workers, most_epochs=budget)
+    return replace(run, forecasts=scheduling.forecasts)
 
 
 def _runs(
@@ -184,21 +189,22 @@ def _runs(
     prior: NamedTable | None,
     method: str,
     options: argparse.Namespace,
-    epochs: int,
+    schedule: Schedule,
     budget: int,
     checkpoints: Sequence[int],
 ) -> Iterator[RawRun]:
     """The run of every seed, written as it ends; predictions are scored at the checkpoints."""
-    table, reference = named.table, named.reference
+    epochs, reference = schedule.epochs, named.reference
     problem = Problem(named.name, reference, epochs, budget * epochs, options.workers, options.observe)
-    cheap = low_flops_third(table, reference)
-    nearest = nearest_to_front(table, reference) if method == report.OURS else []
+    cheap = low_flops_third(named.table, reference)
+    nearest = nearest_to_front(named.table, reference) if method == report.OURS else []
     ours = method.partition("+")[0] == report.OURS
     for seed in range(options.first_seed, options.first_seed + options.seeds):
+        table = named.table.seen_by(seed)
         earlier = _earlier(prior if ours else None, table, seed, options.prior_evaluations)
-        run = one_run(table, reference, method, seed, options.workers, epochs, budget * epochs, earlier)
-        scores = _scores(table, reference, seed, run, nearest, checkpoints) if nearest else []
-        found = raw_run(problem, method, seed, run, table, cheap, scores)
+        run = one_run(table, reference, method, seed, options.workers, schedule, budget * epochs, earlier)
+        scores = _scores(table, reference, seed, run, nearest, schedule, checkpoints) if nearest else []
+        found = raw_run(problem, method, seed, run, table, cheap, [*scores, *_of_all(run)])
         if options.runs:
             with options.runs.open("a", encoding="utf-8") as file:
                 file.write(written(found))
@@ -206,28 +212,44 @@ def _runs(
 
 
 def _scores(
-    table: Table, reference: Point, seed: int, run: Run, nearest: list[int], checkpoints: Sequence[int]
+    table: Table,
+    reference: Point,
+    seed: int,
+    run: Run,
+    nearest: list[int],
+    schedule: Schedule,
+    checkpoints: Sequence[int],
 ) -> list[Score]:
     """Of what the search predicted, after so many evaluations, of what it had not trained by then."""
-    decisions = _decisions(table, reference, seed, 1)
+    source = TableSource(table)
+    decisions = _decisions(source, reference, seed, schedule)
     scores = []
     for count in checkpoints:
         trained = [row for _, row in run.finished[:count]]
-        left = [row for row in nearest if row not in trained]
+        left = [row for row in nearest if row not in trained and math.isfinite(table.observed[row])]
         posterior = decisions.state(finished_trials(table, trained)).posterior
         if len(trained) == count and left and posterior is not None:
-            scores.append(score(posterior, left, table, RESOLUTION, count))
+            scores.append(score(posterior, left, source, schedule.resolution, count))
     return scores
+
+
+def _of_all(run: Run) -> list[Score]:
+    """The mean score of what was said of trials at rungs."""
+    if not run.forecasts:
+        return []
+    crps, coverage = (fmean(getattr(one, name) for one in run.forecasts) for name in ("crps", "coverage"))
+    return [Score(len(run.finished), crps, coverage)]
 
 
 def _evaluations(
     named: NamedTable, prior: NamedTable | None, methods: Sequence[str], options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Baseline]]:
     shown = [count for count in report.CHECKPOINTS if count <= options.evaluations]
+    schedule = named.table.schedule.of_results()
     print(report.evaluation_heading(shown))
     runs: dict[str, list[RawRun]] = {}
     for method in methods:
-        runs[method] = list(_runs(named, prior, method, options, 1, options.evaluations, shown))
+        runs[method] = list(_runs(named, prior, method, options, schedule, options.evaluations, shown))
         print(report.evaluation_line(method, runs[method], shown), flush=True)
     if report.OURS in runs and shown:
         print(report.score_line(runs[report.OURS], shown))
@@ -240,14 +262,17 @@ def _curves(
     named: NamedTable, prior: NamedTable | None, methods: Sequence[str], options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Baseline]]:
     budgets = [count for count in report.BUDGETS if count <= options.evaluations]
-    print(report.curve_heading(EPOCHS, budgets))
+    schedule = named.table.schedule
+    print(report.curve_heading(schedule.epochs, schedule.rungs, budgets))
     results, baselines = {}, []
     for method in methods:
-        runs = {count: list(_runs(named, prior, method, options, EPOCHS, count, ())) for count in budgets}
+        runs = {count: list(_runs(named, prior, method, options, schedule, count, ())) for count in budgets}
         print(report.curve_line(method, runs), flush=True)
+        for line in report.forecast_line(method, runs):
+            print(line, flush=True)
         results[method] = report.curve_results(runs)
         baselines += [baseline_of(some, [count]) for count, some in runs.items()]
-    print(*report.curve_ratio(results, options.evaluations * EPOCHS), sep="\n")
+    print(*report.curve_ratio(results, options.evaluations * schedule.epochs), sep="\n")
     return results, baselines
 
 

@@ -3,16 +3,17 @@
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nas.records.pareto import Point, hypervolume
-from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import TrialView
-from tests.benchmarks.samplers import Exhausted, Sampler
-from tests.benchmarks.table import Table, TableSource
+from tests.benchmarks.forecasts import Score
+from tests.benchmarks.samplers import Sampler
+from tests.benchmarks.table import Table
+from tests.benchmarks.table_source import Exhausted, TableSource
 
 # Learning curves: log error(e) = log final error + DECAY·τ + WANDER·B(τ), with τ = ln(epochs / e) and B Brownian
 # motion.
@@ -21,7 +22,8 @@ DECAY, WANDER = 0.45, 0.06
 
 @dataclass(frozen=True)
 class Curves:
-    """[N, epochs] accuracies of every row after every epoch; the last is that of the table."""
+    """[N, epochs] accuracies of every row after every epoch; the last is that of the table. They are NaN from the epoch
+    on in which a training diverges."""
 
     accuracies: np.ndarray
     epoch_seconds: np.ndarray
@@ -30,9 +32,14 @@ class Curves:
     def epochs(self) -> int:
         return int(self.accuracies.shape[1])
 
+    def diverges_in(self, row: int) -> int | None:
+        """The epoch, None where it comes to its end."""
+        lost = np.flatnonzero(np.isnan(self.accuracies[row]))
+        return int(lost[0]) + 1 if lost.size else None
+
 
 def learning_curves(table: Table, epochs: int, seed: int) -> Curves:
-    """A curve for each row that ends at its accuracy. An epoch takes 0.3 + FLOPs / mean FLOPs seconds."""
+    """A made-up curve for each row that ends at its accuracy. An epoch takes 0.3 + FLOPs / mean FLOPs seconds."""
     random = np.random.default_rng(seed)
     tau = np.log(epochs / np.arange(epochs, 0, -1))
     steps = random.standard_normal((len(table.rows), epochs - 1)) * np.sqrt(np.diff(tau))
@@ -41,13 +48,28 @@ def learning_curves(table: Table, epochs: int, seed: int) -> Curves:
     return Curves(1 - np.minimum(np.exp(errors[:, ::-1]), 1.0), 0.3 + table.flops / table.flops.mean())
 
 
+def curves_of(table: Table, epochs: int, seed: int) -> Curves:
+    """Those that a table has, and made-up ones elsewhere. With one epoch a training each takes as long."""
+    alike = np.ones(len(table.rows))
+    if table.replay is None:
+        curves = learning_curves(table, epochs, seed)
+        return curves if epochs > 1 else replace(curves, epoch_seconds=alike)
+    if epochs == 1:
+        return Curves(table.observed[:, None], alike)
+    return Curves(table.replay.seen, table.replay.epoch_seconds)
+
+
 @dataclass(frozen=True)
 class Run:
-    """What one simulated search came to: (epochs spent, row) of every full training, in the order of their ends."""
+    """What one simulated search came to: (epochs spent, row) of every full training, in the order of their ends.
+
+    `forecasts`: the scores of what it said of single trials at rungs.
+    """
 
     finished: list[tuple[int, int]]
     duplicates: int
     proposal_seconds: list[float]
+    forecasts: Sequence[Score] = ()
 
     def hypervolume_after(self, epochs: float, table: Table, reference: Point) -> float:
         """The hypervolume of what was finished by then, as scored."""
@@ -67,6 +89,11 @@ class Run:
 class NoRungs:
     """Trains everything to the end."""
 
+    # Whether what is stopped may be promoted later.
+    keeps_held = False
+    # What was said of single trials at rungs.
+    forecasts: Sequence[Score] = ()
+
     def rungs(self) -> tuple[int, ...]:
         return ()
 
@@ -77,52 +104,10 @@ class NoRungs:
         return None
 
 
-class GainRungs(NoRungs):
-    """This project's: goes on, holds back and promotes by expected improvement an epoch."""
-
-    def __init__(self, decisions: Decisions, rungs: tuple[int, ...]) -> None:
-        self._decisions = decisions
-        self._rungs = rungs
-
-    def rungs(self) -> tuple[int, ...]:
-        return self._rungs
-
-    def should_continue(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
-        return self._decisions.should_continue(number, self._decisions.state(trials), epochs_left)
-
-    def promotion(self, trials: Sequence[TrialView], epochs_left: float) -> int | None:
-        if not any(trial.status == "held" for trial in trials):
-            return None
-        return self._decisions.promotion(self._decisions.state(trials), epochs_left)
-
-
-class AccuracyRungs(NoRungs):
-    """Ray Tune's own ASHA, which ranks accuracy alone and only stops."""
-
-    def __init__(self, asha: Callable[[int, int, float], bool], rungs: tuple[int, ...]) -> None:
-        self._asha = asha
-        self._rungs = rungs
-
-    def rungs(self) -> tuple[int, ...]:
-        return self._rungs
-
-    def should_continue(self, number: int, trials: Sequence[TrialView], epochs_left: float) -> bool:
-        accuracies = trials[number].accuracies
-        return self._asha(number, len(accuracies), accuracies[-1])
-
-
 def simulate(
-    table: Table,
-    curves: Curves,
-    sampler: Sampler,
-    rungs: NoRungs,
-    *,
-    workers: int,
-    most_epochs: float,
-    keeps_held: bool,
+    source: TableSource, curves: Curves, sampler: Sampler, rungs: NoRungs, *, workers: int, most_epochs: float
 ) -> Run:
-    """Searches until `most_epochs` epochs are spent. Stopped trials stay candidates where `keeps_held`."""
-    source = TableSource(table)
+    """Searches until `most_epochs` epochs are spent. The epoch in which a training diverges is spent, too."""
     trials: list[TrialView] = []
     levels = (*rungs.rungs(), curves.epochs)
     events: list[tuple[float, int, int, int]] = []
@@ -135,6 +120,9 @@ def simulate(
         done = len(trials[number].accuracies)
         level = next(level for level in levels if level > done)
         row = int(trials[number].candidate.key)
+        diverges = curves.diverges_in(row)
+        if diverges is not None:
+            level = min(level, diverges)
         heapq.heappush(events, (now + (level - done) * curves.epoch_seconds[row], next(order), number, level))
         reserved[number] = curves.epochs - done
 
@@ -151,6 +139,7 @@ def simulate(
             row = sampler.propose(trials)
         except Exhausted:
             return False
+        source.take(row)
         trials.append(TrialView(len(trials), source.candidate(row), (), "running"))
         begin(len(trials) - 1, now)
         return True
@@ -167,24 +156,29 @@ def simulate(
             done = len(trials[number].accuracies)
             spent += level - done
             row = int(trials[number].candidate.key)
-            accuracies = tuple(curves.accuracies[row, :level].tolist())
-            trials[number] = replace(trials[number], accuracies=accuracies)
+            diverged = curves.diverges_in(row) == level
+            # What an accuracy was worth before the loss went to infinity, nobody knows.
+            accuracies = () if diverged else tuple(curves.accuracies[row, :level].tolist())
+            trials[number] = replace(trials[number], accuracies=accuracies, status="ended" if diverged else "running")
             arrived.append((number, row, level))
             del reserved[number]
         for number, row, level in arrived:
-            if level == curves.epochs:
+            if trials[number].status == "ended":
+                sampler.stopped(row)
+                busy -= 1
+            elif level == curves.epochs:
                 trials[number] = replace(trials[number], status="finished")
                 finished.append((spent, row))
-                sampler.finished(row, float(table.observed[row]))
+                sampler.finished(row, float(source.table.observed[row]))
                 busy -= 1
-        for number, row, level in arrived:
-            if level == curves.epochs:
+        for number, row, _ in arrived:
+            if trials[number].status != "running":
                 continue
             if rungs.should_continue(number, trials, most_epochs - spent - sum(reserved.values())):
                 begin(number, now)
             else:
-                trials[number] = replace(trials[number], status="held" if keeps_held else "ended")
-                if not keeps_held:
+                trials[number] = replace(trials[number], status="held" if rungs.keeps_held else "ended")
+                if not rungs.keeps_held:
                     sampler.stopped(row)
                 busy -= 1
         while busy < workers and assign(now):

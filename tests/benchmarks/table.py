@@ -1,36 +1,53 @@
-"""A table of trained networks: its rows as candidates, its front as what a search is measured against."""
+"""A table of trained networks, whose front is what a search is measured against."""
 
 import csv
 import gzip
-import random
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from nas.records.pareto import Point, front, hypervolume
-from nas.strategy.candidates import Candidate
-from nas.strategy.posterior import TrialView
+from nas.strategy.candidates import choice_domains
 from search_spaces.errors import UserError
 from search_spaces.space import Value
+from tests.benchmarks.replay import Replay, replay_of
+from tests.benchmarks.schedule import MADE_UP, Schedule
+from tests.benchmarks.trainings import Trainings, are_trainings, parsed_trainings
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Table:
-    """rows: [N] of one category a choice. flops, params, observed, accuracy: [N]; accuracies in [0, 1].
+    """rows: [N] of one category a choice, None where it does not apply. flops, params, observed, accuracy: [N];
+    accuracies in [0, 1].
 
-    A search sees `observed`; what it found is scored on `accuracy`, the mean of all trainings.
+    A search sees `observed`, NaN of a training that diverged; what it found is scored on `accuracy`, the mean of all
+    trainings that came to their end, 0 where none did.
     """
 
     domains: Mapping[str, tuple[Value, ...]]
-    rows: list[tuple[Value, ...]]
+    rows: Sequence[tuple[Value | None, ...]]
     flops: Array
     params: Array
     observed: Array
     accuracy: Array
+    replay: Replay | None = None
+
+    def seen_by(self, seed: int) -> "Table":
+        """The table as the search of this seed sees it: where rows have several trainings, one of each, drawn."""
+        if self.replay is None:
+            return self
+        replay = self.replay.drawn(seed)
+        return replace(self, observed=replay.seen[:, -1], replay=replay)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of searches with learning curves."""
+        return MADE_UP if self.replay is None else self.replay.schedule
 
     def reference(self, accuracy: float | None, flops: float | None) -> Point:
         """The given reference, or the median accuracy and the largest FLOPs of the table."""
@@ -49,18 +66,28 @@ class Table:
 
 
 def read_table(path: Path, observe: str | None = None) -> Table:
-    """A CSV file, or one of gzip, with columns choice_*, flops, accuracy_* (per cent) and, optionally, params.
+    """A table of `trained_table.py`; or a CSV file, or one of gzip, with columns choice_*, flops, accuracy_* (per cent)
+    and, optionally, params, of which `observe` is the accuracy column that searches see; None is the mean of all.
 
-    `observe` is the accuracy column that searches see; None is the mean of all. Raises UserError in one line.
+    Raises UserError in one line.
     """
     try:
         opened = gzip.open if path.suffix == ".gz" else open
         with opened(path, "rt", newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            records = list(reader)
+            text = file.read()
     except OSError as error:
         raise UserError(f"table {str(path)!r} cannot be read: {error.strerror or error}.") from None
+    if not are_trainings(text):
+        return _table_of_results(text, path, observe)
+    if observe is not None:
+        raise UserError(f"--observe is {observe!r}: of {str(path)!r} one training of each network is seen anyway.")
+    return _table_of_trainings(parsed_trainings(text, path), path)
+
+
+def _table_of_results(text: str, path: Path, observe: str | None) -> Table:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    columns = list(reader.fieldnames or [])
+    records = list(reader)
     choices = [column for column in columns if column.startswith("choice_")]
     accuracies = [column for column in columns if column.startswith("accuracy_")]
     if not choices or not accuracies or "flops" not in columns or not records:
@@ -78,6 +105,24 @@ def read_table(path: Path, observe: str | None = None) -> Table:
         params=np.array([float(record["params"]) for record in records]) if "params" in columns else flops,
         observed=(percent.mean(axis=1) if observe is None else percent[:, accuracies.index(observe)]) / 100,
         accuracy=percent.mean(axis=1) / 100,
+    )
+
+
+def _table_of_trainings(found: Trainings, path: Path) -> Table:
+    """A row an architecture, in the order in which they come; of each row the training of the first seed is seen."""
+    if not found.rows:
+        raise UserError(f"table {str(path)!r}: no training has ended yet.")
+    networks = [trainings[0] for trainings in found.by_architecture()]
+    replay, domains = replay_of(found), choice_domains(found.space)
+    finals = [trainings[:, -1] for trainings in replay.trainings]
+    return Table(
+        domains=domains,
+        rows=[tuple(one.choices.get(name) for name in domains) for one in networks],
+        flops=np.array([one.flops for one in networks]),
+        params=np.array([one.params for one in networks]),
+        observed=replay.seen[:, -1],
+        accuracy=np.array([np.nanmean(final) if np.isfinite(final).any() else 0.0 for final in finals]),
+        replay=replay,
     )
 
 
@@ -111,47 +156,6 @@ def _values(texts: Sequence[str]) -> tuple[Value, ...]:
     if all(text.isascii() and text.isdigit() and str(int(text)) == text for text in distinct):
         return tuple(sorted(int(text) for text in distinct))
     return tuple(sorted(distinct))
-
-
-class TableSource:
-    """The rows of a table as candidates for the proposals (nas.strategy.candidates.CandidateSource)."""
-
-    def __init__(self, table: Table) -> None:
-        self.domains = table.domains
-        self._table = table
-        self._names = list(table.domains)
-        self._index = {row: index for index, row in enumerate(table.rows)}
-
-    def candidate(self, index: int) -> Candidate:
-        row = self._table.rows[index]
-        choices = dict(zip(self._names, row, strict=True))
-        return Candidate(str(index), choices, float(self._table.flops[index]), float(self._table.params[index]))
-
-    def index_of(self, choices: Mapping[str, Value]) -> int | None:
-        """The row of these choices, None where the table has none."""
-        return self._index.get(tuple(choices[name] for name in self._names))
-
-    def sample(self, rng: random.Random) -> Candidate | None:
-        return self.candidate(rng.randrange(len(self._table.rows)))
-
-    def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
-        choices = dict(candidate.choices)
-        while True:
-            name = rng.choice(self._names)
-            choices[name] = rng.choice(self.domains[name])
-            if rng.random() < 0.5:
-                break
-        index = self.index_of(choices)
-        return None if index is None else self.candidate(index)
-
-
-def finished_trials(table: Table, rows: Sequence[int]) -> list[TrialView]:
-    """Full trainings of these rows, of one epoch each, in their order."""
-    source = TableSource(table)
-    return [
-        TrialView(number, source.candidate(row), (float(table.observed[row]),), "finished")
-        for number, row in enumerate(rows)
-    ]
 
 
 def low_flops_third(table: Table, reference: Point) -> Point:

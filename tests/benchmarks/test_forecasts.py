@@ -13,6 +13,7 @@ from nas.strategy.candidates import Candidate
 from nas.strategy.posterior import Posterior
 from tests.benchmarks.forecasts import nearest_to_front, score
 from tests.benchmarks.table import Table
+from tests.benchmarks.table_source import TableSource
 
 RNG = np.random.default_rng(0)
 FLOPS = RNG.uniform(1, 100, 400)
@@ -32,7 +33,7 @@ class Normal:
 
 
 def scored(mean: float, deviation: float, rows: list[int]) -> tuple[float, float]:
-    found = score(cast(Posterior, Normal(mean, deviation)), rows, TABLE, 1e-5, 7)
+    found = score(cast(Posterior, Normal(mean, deviation)), rows, TableSource(TABLE), 1e-5, 7)
     assert found.evaluations == 7
     return found.crps, found.coverage
 

@@ -8,7 +8,8 @@ import pytest
 from search_spaces.errors import UserError
 from search_spaces.space import Value
 from tests.benchmarks.peers import PEERS, check_installed, is_installed, peer_named
-from tests.benchmarks.table import Table, finished_trials
+from tests.benchmarks.table import Table
+from tests.benchmarks.table_source import TableSource, finished_trials
 
 
 def small_table() -> Table:
@@ -28,7 +29,7 @@ def test_a_peer_proposes_what_is_new(name: str) -> None:
         with pytest.raises(UserError, match=f"{PEERS[name]} is not installed"):
             check_installed(name)
         return
-    peer = peer_named(name, table, (0.5, 1e9), 0)
+    peer = peer_named(name, TableSource(table), (0.5, 1e9), 0)
     rows: list[int] = []
     for _ in range(25):
         row = peer.propose(finished_trials(table, rows))

@@ -16,8 +16,10 @@ from trainers.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class OneTraining:
-    """A row. `choices`: those that apply and leave a choice. `accuracies`: of validation, in [0, 1], after each epoch; of a
-    training that diverged, up to the epoch before. `epoch_seconds` are those of one thread."""
+    """A row. `choices` are those that apply and leave a choice, `epoch_seconds` those of one thread.
+
+    `accuracies`: of validation, in [0, 1], after each epoch; of a training that diverged, up to the epoch before.
+    """
 
     architecture: str
     seed: int
@@ -41,6 +43,13 @@ class Trainings:
         """Those that came to their end."""
         return [row for row in self.rows if len(row.accuracies) == self.recipe.epochs]
 
+    def by_architecture(self) -> list[list[OneTraining]]:
+        """The trainings of each architecture, by their seeds, in the order in which architectures come."""
+        found: dict[str, list[OneTraining]] = {row.architecture: [] for row in self.rows}
+        for row in sorted(self.rows, key=lambda row: row.seed):
+            found[row.architecture].append(row)
+        return list(found.values())
+
 
 def are_trainings(text: str) -> bool:
     """Whether a table is one of `trained_table.py`: those alone begin with what they were made with."""
@@ -63,7 +72,7 @@ def parsed_trainings(text: str, path: Path) -> Trainings:
         recipe = Recipe.from_json(made_of["recipe"])
         rows = tuple(_training(row, space, recipe) for row in csv.DictReader(whole.splitlines()))
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"table {str(path)!r}: expected one of trained_table.py ({error!r}).") from None
+        raise UserError(f"table {str(path)!r}: expected one of trained_table.py ({error}).") from None
     return Trainings(space, data, recipe, rows)
 
 
