@@ -28,6 +28,7 @@ def scheduler_named(name: str, source: TableSource, decisions: Decisions, schedu
     if name == "mo-asha":
         return MultiObjectiveRungs(schedule)
     if name == "hyperband":
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         return HyperbandRungs(schedule, seed)
     return NoRungs()
 
@@ -155,7 +156,8 @@ def epsilon_net_order(points: Sequence[Point]) -> list[int]:
         for _ in range(len(members)):
             place = int(distances.argmax())
             order.append(members[place])
-            found = np.hypot(*(scaled[members] - scaled[members[place]]).T)
+            # Rounded, so that what is as far is as far.
+            found = np.hypot(*(scaled[members] - scaled[members[place]]).T).round(9)
             distances = np.minimum(distances, found)
             distances[place] = -1.0
     return order

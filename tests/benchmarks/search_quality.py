@@ -18,9 +18,9 @@ reference, as a share of the whole table's. Only distinct networks count as eval
 A table of tests/benchmarks/trained_table.py is known by its first line. With --curves the curves, the epochs and their
 times are its own, and rungs are those of a search on its data. Of a network that was trained with several seeds, one
 training is seen, drawn by the seed of the search; scored is the mean of their last accuracies. Such a table is a sample
-of its space: a proposal that is not in it goes to the nearest row that was not trained yet, the fewest choices that
-apply to both being different, and a sampler learns of that row instead. Searches that choose among rows (ehvi,
-local-search where it draws at random, botorch-qlogehvi) know by that which networks there are, which the others do not.
+of its space: a proposal that is not in it goes to the nearest row that was not trained yet (the fewest choices differ,
+not to apply being a value, too), and a sampler learns of that row instead. Searches that choose among rows (ehvi,
+botorch-qlogehvi) know by that which networks there are, which the others do not.
 """
 
 import argparse

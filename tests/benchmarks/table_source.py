@@ -30,8 +30,7 @@ class TableSource:
         self._names = list(table.domains)
         self._index = {row: index for index, row in enumerate(table.rows)}
         self._left = list(range(len(table.rows)))
-        sample = table.rows if self.space else []
-        self._codes = np.array([self._codes_of(dict(zip(self._names, row, strict=True))) for row in sample])
+        self._sample = np.array(table.rows if self.space else [], dtype=object)
 
     def candidate(self, index: int) -> Candidate:
         row = self.table.rows[index]
@@ -41,13 +40,6 @@ class TableSource:
     def index_of(self, choices: Mapping[str, Value]) -> int | None:
         """The row of these choices, None where the table has none."""
         return self._index.get(tuple(choices.get(name) for name in self._names))
-
-    def _codes_of(self, choices: Mapping[str, Value | None]) -> list[int]:
-        """The place of each choice among its values, −1 where it does not apply."""
-        return [
-            values.index(value) if (value := choices.get(name)) is not None else -1
-            for name, values in self.domains.items()
-        ]
 
     def take(self, index: int) -> None:
         """This row is trained from now on."""
@@ -59,13 +51,14 @@ class TableSource:
     ) -> int | None:
         """Of the rows of a sample that were not taken the one that differs in the fewest choices, of several any one.
 
-        Only choices that apply to both are compared: the others follow from those. None where nothing is left.
+        Not to apply is a value like others: else networks of few choices, such as convolutions alone, would be near to
+        everything. None where nothing is left.
         """
         left = np.array([index for index in self._left if index not in besides], dtype=np.int64)
         if not left.size:
             return None
-        rows, wanted = self._codes[left], np.array(self._codes_of(choices))
-        differing = ((rows != wanted) & (rows >= 0) & (wanted >= 0)).sum(axis=1)
+        wanted = np.array([choices.get(name) for name in self._names], dtype=object)
+        differing = (self._sample[left] != wanted).sum(axis=1)
         return int(rng.choice(left[differing == differing.min()].tolist()))
 
     def buildable(self, choices: Mapping[str, Value], rng: random.Random) -> dict[str, Value]:
