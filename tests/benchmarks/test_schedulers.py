@@ -4,15 +4,21 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 from zlib import crc32
 
+import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from nas.records.pareto import Point
 from nas.strategy.candidates import Candidate
+from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import TrialView
 from tests.benchmarks.schedule import Schedule
-from tests.benchmarks.schedulers import HyperbandRungs, MultiObjectiveRungs, epsilon_net_order
+from tests.benchmarks.schedulers import GainRungs, HyperbandRungs, MultiObjectiveRungs, epsilon_net_order
+from tests.benchmarks.table import Table
+from tests.benchmarks.table_source import TableSource
 
 SCHEDULE = Schedule(epochs=9, minimum_epochs=2, reduction_factor=3, resolution=1e-3)
 
@@ -112,6 +118,37 @@ def test_multi_objective_asha_decides_as_brute_force() -> None:
         promoted += expected is not None
         assert rungs.promotion(trials, math.inf) == expected
     assert 100 < promoted < 300
+
+
+class SurelyHalf:
+    """Decisions that hold everything back, and are sure that all trials end with an error of 0.5, give or take 1 %."""
+
+    posterior = property(lambda self: self)
+
+    def state(self, trials: Sequence[TrialView]) -> "SurelyHalf":
+        return self
+
+    def should_continue(self, number: int, state: object, epochs_left: float) -> bool:
+        return False
+
+    def probabilities_below(self, candidates: Sequence[Candidate], log_errors: np.ndarray) -> np.ndarray:
+        return np.tile(ndtr((log_errors - math.log(0.5)) / 0.01), (len(candidates), 1))
+
+
+def test_what_is_believed_of_a_trial_at_a_rung_is_scored_from_the_tenth_on_where_there_is_an_end() -> None:
+    """Rows 1, 3, 5 … end as foretold, 2, 4, 6 … with an error of 0.25; the last one diverges."""
+    observed = np.array([0.75, 0.5] * 8 + [math.nan])
+    flops = np.ones(len(observed))
+    source = TableSource(Table({"n": tuple(range(17))}, [(n,) for n in range(17)], flops, flops, observed, observed))
+    rungs = GainRungs(cast(Decisions, SurelyHalf()), source, SCHEDULE)
+    trials = [trial(number, 1.0, [0.1, 0.2], "running") for number in range(17)]
+    for number in range(17):
+        seen = [*trials[: number + 1], *(replace(one, accuracies=()) for one in trials[number + 1 :])]
+        assert not rungs.should_continue(number, seen, math.inf)
+    assert [score.coverage for score in rungs.forecasts] == [1, 0, 1, 0, 1, 0, 1]
+    # Of what is all but sure the score is the distance.
+    assert [score.crps for score in rungs.forecasts[1::2]] == pytest.approx([math.log(2)] * 3, abs=0.01)
+    assert max(score.crps for score in rungs.forecasts[::2]) < 0.01
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,18 @@ def test_evaluations_of_several_workers(table: Path, tmp_path: Path) -> None:
 
 def test_curves_with_every_scheduler(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
-    call = ["--table", str(table), "--methods", "ehvi+pareto", "random+none", "tpe-multivariate+asha", "--seeds", "1"]
+    runs = tmp_path / "runs.jsonl"
+    methods = ["ehvi+pareto", "random+none", "tpe-multivariate+asha"]
+    call = ["--table", str(table), "--methods", *methods, "--seeds", "1", "--runs", str(runs)]
     assert main([*call, "--evaluations", "25", "--workers", "4", "--curves", "--json", str(out)]) == 0
-    assert "epochs of tpe-multivariate+asha to 90 % against ehvi+pareto" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "epochs of tpe-multivariate+asha to 90 % against ehvi+pareto" in printed
+    assert "epochs of 54 a full training, rungs at 2, 6, 18;" in printed
+    scored = {run.method: run.scores for run in read_runs(runs)}
+    assert [method for method, scores in scored.items() if scores] == ["ehvi+pareto"]
+    (score,) = scored["ehvi+pareto"]
+    assert score.crps > 0 and 0 <= score.coverage <= 1
+    assert f"90 % intervals: {score.crps:.3f} and {score.coverage:.0%} at 25" in printed
     results = json.loads(out.read_text(encoding="utf-8"))
     for result in results.values():
         (volume,), (cheap,) = result["hypervolume_at"]["25"], result["cheap_third"]
