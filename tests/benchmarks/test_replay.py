@@ -131,6 +131,7 @@ class Rungs(NoRungs):
     def __init__(self, keeps_held: bool) -> None:
         self.keeps_held = keeps_held
         self.seen: list[tuple[int, tuple[float, ...]]] = []
+        self.trials: Sequence[TrialView] = ()
 
     def rungs(self) -> tuple[int, ...]:
         return 2, 6
@@ -140,6 +141,7 @@ class Rungs(NoRungs):
         return trials[number].accuracies[-1] >= 0.25
 
     def promotion(self, trials: Sequence[TrialView], epochs_left: float) -> int | None:
+        self.trials = list(trials)
         held = [trial.number for trial in trials if trial.status == "held" and len(trial.accuracies) == 2]
         return held[0] if held and len(trials) == len(NETWORKS) else None
 
@@ -173,6 +175,8 @@ def test_trials_wait_at_rungs_with_the_accuracies_of_their_own_curves(table: Tab
     # a 2, b 9, c 2, d 9, e 2, f 4 epochs; then a, c and e are promoted.
     assert finished == [(11, 1), (22, 3), (35, 0), (42, 2), (49, 4)]
     assert sampler.heard[2] == (5, None)
+    # As in a search, what f reached before is forgotten.
+    assert rungs.trials[5].status == "ended" and rungs.trials[5].accuracies == ()
     sampler, finished = replayed(table.seen_by(0), Rungs(keeps_held=False), 1, 54)
     assert finished == [(11, 1), (22, 3)]
     assert [index for index, accuracy in sampler.heard if accuracy is None] == [0, 2, 4, 5]
