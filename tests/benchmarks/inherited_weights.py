@@ -22,7 +22,7 @@ import dataclasses
 import io
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,19 +31,16 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.resnet import ResNet
-from tests.benchmarks.added_signals import Array
 from tests.benchmarks.inheritance import Inherited, Rule, inherit, inherited_share
+from tests.benchmarks.rank_agreements import print_differences, print_row, rank_agreement, spearman
 from tests.benchmarks.trained_networks import TrainedNetwork, TrainedNetworks, read_trained_networks
 from tests.benchmarks.trained_table import tasks
-from tests.benchmarks.zero_cost import partial_spearman
 from trainers.data.datasets import load_train_validation
 from trainers.files import write_atomically
 from trainers.loop import Training
@@ -54,10 +51,6 @@ STARTS = ("scratch", "blocks", "tensors")
 # Of the parents; FILE has it, too.
 PARENT_SEED = 0
 SHORT_SEED = 2
-DRAWN_ANEW = 2000
-
-# Of the children with these indices.
-Statistic = Callable[[NDArray[np.int64]], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,33 +159,6 @@ def train_missing(
     return found
 
 
-def spread(statistic: Statistic, count: int) -> Array:
-    """What a statistic of children's indices is where as many are drawn anew, with replacement."""
-    rng = np.random.default_rng(0)
-    found = [statistic(rng.integers(count, size=count)) for _ in range(DRAWN_ANEW)]
-    return np.array([value for value in found if np.isfinite(value)])
-
-
-def rank_agreement(values_N: Array, final_N: Array, log_params_N: Array) -> str:
-    """Spearman's and Kendall's correlation, each ± its standard error, and Spearman's given the parameters."""
-
-    def error(of: Callable[[Array, Array], float]) -> float:
-        return float(spread(lambda drawn: of(values_N[drawn], final_N[drawn]), len(final_N)).std(ddof=1))
-
-    cells = [f"{of(values_N, final_N):6.2f} ± {error(of):.2f}" for of in (spearman, kendall)]
-    is_size = np.array_equal(values_N, log_params_N)
-    given = np.nan if is_size else partial_spearman(values_N, final_N, [log_params_N])
-    return "  ".join([*cells, f"{given:12.2f}"])
-
-
-def spearman(ones_N: Array, others_N: Array) -> float:
-    return float(spearmanr(ones_N, others_N).statistic)
-
-
-def kendall(ones_N: Array, others_N: Array) -> float:
-    return float(kendalltau(ones_N, others_N).statistic)
-
-
 def print_agreements(
     table: TrainedNetworks, children: Sequence[Child], found: Mapping[tuple[str, int], Sequence[Outcome]]
 ) -> None:
@@ -215,11 +181,6 @@ def print_agreements(
         print_row(f"{start}, {epochs} epochs", values_N, seconds, final_N, log_params_N)
 
 
-def print_row(name: str, values_N: Array, cpu_seconds: float, final_N: Array, log_params_N: Array) -> None:
-    agreement = rank_agreement(values_N, final_N, log_params_N)
-    print(f"{name:28} {agreement}  {values_N.mean():8.1%}  {cpu_seconds:5.1f}", flush=True)
-
-
 def print_inheritance(
     children: Sequence[Child], found: Mapping[tuple[str, int], Sequence[Outcome]], scratch: str = STARTS[0]
 ) -> None:
@@ -240,21 +201,6 @@ def print_inheritance(
         if (scratch, epochs) in found:
             from_scratch_N = np.array([outcome.accuracy for outcome in found[scratch, epochs]])
             print_differences(values_N, from_scratch_N, final_N)
-
-
-def print_differences(values_N: Array, others_N: Array, final_N: Array) -> None:
-    """By how much the accuracy and its rank correlation with the final one are above the others', of equal children."""
-
-    def agreement(drawn: NDArray[np.int64]) -> float:
-        return spearman(values_N[drawn], final_N[drawn]) - spearman(others_N[drawn], final_N[drawn])
-
-    print_difference("accuracy", lambda drawn: float((values_N - others_N)[drawn].mean()), len(final_N))
-    print_difference("Spearman", agreement, len(final_N))
-
-
-def print_difference(name: str, statistic: Statistic, count: int) -> None:
-    low, high = np.quantile(spread(statistic, count), [0.025, 0.975])
-    print(f"  {name} from scratch's: {statistic(np.arange(count)):+.3f}, 95 % interval {low:+.3f} to {high:+.3f}")
 
 
 def measure(options: argparse.Namespace) -> None:

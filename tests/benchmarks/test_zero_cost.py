@@ -2,7 +2,6 @@
 
 import csv
 import math
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +10,14 @@ from scipy.integrate import quad
 from scipy.stats import norm, rankdata, spearmanr
 from threadpoolctl import threadpool_limits
 
-from nas.driver.command_line import read_command
-from nas.strategy.candidates import SpaceCandidates
 from search_spaces.errors import UserError
 from tests.benchmarks.added_signals import forecast, scaled_ranks, score, splits, with_signal
 from tests.benchmarks.trained_networks import read_trained_networks
-from tests.benchmarks.trained_table import columns, header, tasks
 from tests.benchmarks.zero_cost import computed, main, partial_spearman
 from tests.benchmarks.zero_cost_proxies import PROXIES
-from trainers.data.datasets import check_data
+from tests.support.trained_tables import made_up_table
 
 RNG = np.random.default_rng(0)
-SMALL = [
-    "data=digits",
-    "space.depth=[14]",
-    "space.width=[0.0625]",
-    "space.stages.spatial_extent=[3]",
-    "space.stages.heads=[1]",
-    "training.epochs=5",
-    "training.warmup_epochs=0",
-]
 
 
 def test_a_partial_correlation_is_that_of_the_inverse_of_all() -> None:
@@ -73,27 +60,6 @@ def test_a_signal_adds_what_it_tells_and_a_shuffled_one_nothing() -> None:
                 gains[name] += [after.log_density - before.log_density, before.crps - after.crps, after.spearman]
     assert (gains["told"] / 8 > [0.8, 0.1, 0.95]).all(), gains
     assert (gains["shuffled"] / 8 < [0.05, 0.01, 0.8]).all(), gains
-
-
-def made_up_table(path: Path, count: int) -> list[str]:
-    """Of networks that nobody has trained, their ids; every fourth stands there with two seeds."""
-    command = read_command(["--space", "resnet_stages", *SMALL])
-    candidates = SpaceCandidates(command.space, check_data(command.data))
-    names = columns(command.space, 5)
-    ids = []
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(header(command))
-        table = csv.DictWriter(file, names, restval="", lineterminator="\n")
-        table.writeheader()
-        for task in islice(tasks(command.space), count):
-            candidate = candidates.candidate(task.architecture)
-            row = {f"choice_{name}": value for name, value in candidate.choices.items()}
-            row |= {"architecture": candidate.key, "flops": candidate.flops, "params": candidate.params}
-            row |= {f"val_accuracy_{epoch}": RNG.uniform(50, 90) for epoch in range(1, 6)}
-            row |= {"seed": task.seed, "epoch_seconds": 2.0, "test_accuracy": 60}
-            table.writerow({name: row.get(name, "") for name in names})
-            ids += [candidate.key] if task.seed == 0 else []
-    return ids
 
 
 def test_networks_are_those_of_their_rows(tmp_path: Path) -> None:
