@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.resnet import ResNet
+from tests.benchmarks.added_signals import Array
 from tests.benchmarks.inheritance import Inherited, Rule, inherit, inherited_share
 from tests.benchmarks.rank_agreements import print_differences, print_row, rank_agreement, spearman
 from tests.benchmarks.trained_networks import TrainedNetwork, TrainedNetworks, read_trained_networks
@@ -198,9 +199,18 @@ def print_inheritance(
             f"FLOPs; Spearman's correlation of the accuracy with that share {spearman(values_N, share_N):.2f}, "
             f"of what is left to the long training's {spearman(final_N - values_N, share_N):.2f}"
         )
+        print_alike(share_N, values_N, final_N)
         if (scratch, epochs) in found:
             from_scratch_N = np.array([outcome.accuracy for outcome in found[scratch, epochs]])
             print_differences(values_N, from_scratch_N, final_N)
+
+
+def print_alike(share_N: Array, values_N: Array, final_N: Array) -> None:
+    """The children that inherit half of their parameters or more, and the others."""
+    for name, which_N in (("at least half", share_N >= 0.5), ("less", share_N < 0.5)):
+        if which_N.any():
+            correlation = spearman(values_N[which_N], final_N[which_N])
+            print(f"  {which_N.sum()} inherit {name}: {values_N[which_N].mean():.1%}, Spearman {correlation:.2f}")
 
 
 def measure(options: argparse.Namespace) -> None:
