@@ -308,7 +308,8 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, help="where to keep the search (default: nowhere)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     given = parser.parse_intermixed_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    # What Ray still writes as it ends may keep the folder there, which is no reason to lose what was measured.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         runs = given.runs_dir or Path(scratch)
         shares, seconds = run_at_scale(given.slots, given.trials, (*LOOP, *given.overrides), runs)
     print(f"\n{given.slots} slots, {given.trials} trials, {shares.events} events in {seconds:.1f} s: "

@@ -1,6 +1,5 @@
 """Reading batches in loader processes, where a machine lets it, and an end in words where those die or hang."""
 
-import atexit
 import contextlib
 import functools
 import logging
@@ -11,7 +10,7 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -33,6 +32,8 @@ SHARE = 1 / 16
 READ_AHEAD = 2
 # How often a loader process looks whether the one that it reads for is still there.
 SECONDS_BETWEEN_LOOKS = 0.2
+# By this signal a loader process ends in order, and so long may that take.
+END, SECONDS_TO_END = signal.SIGUSR2, 5.0
 
 # Tensors, and whatever goes with them.
 Batch = tuple[Any, ...]
@@ -122,7 +123,7 @@ class Loader:
         read = iter(loader)
         started = frozenset(set(multiprocessing.active_children()) - others)
         self._processes = _Processes(loader, read, (pin_memory, shares_memory), started)
-        atexit.register(_end_with_this_process, weakref.ref(self))
+        weakref.finalize(self, _end, started)
         return read
 
     def _handed_out(self, read: Iterator[Any], turn: int) -> Iterator[Batch]:
@@ -189,14 +190,24 @@ class _Read(Dataset[Batch]):
         return self._read(request)
 
 
-def _end_with_this_process(held: "weakref.ref[Loader]") -> None:
-    """Ends the processes of a loader that is still held, as by a traceback, when the one that reads comes to its end.
+def _end(started: Iterable[BaseProcess]) -> None:
+    """Ends the processes of a loader that is no more, or that is still held when the one that reads comes to its end.
 
-    It would wait for them for ever, as they do for it: they ignore the signal by which it ends what it has started.
+    torch asks them to end through queues. Where the loader is collected in a cycle these have lost their threads by
+    then, and when it is held to the end, as by a traceback, torch does not ask. Either way it would wait for them for
+    ever, as they do for it: they ignore the signal by which it ends what it has started.
     """
-    loader = held()
-    if loader is not None:
-        loader._kill()
+    alive = [process for process in started if process.is_alive()]
+    for process in alive:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid or 0, END)
+    for process in alive:
+        process.join(SECONDS_TO_END)
+        if process.is_alive():
+            # Frozen. To torch that is an error in the middle of whatever runs here.
+            with contextlib.suppress(RuntimeError):
+                process.kill()
+                process.join()
 
 
 def _live_with_the_reader(reader: int, number: int) -> None:
@@ -208,7 +219,13 @@ def _live_with_the_reader(reader: int, number: int) -> None:
     """
     for sent_to_all in SIGNAL_EXIT_CODES:
         signal.signal(sent_to_all, signal.SIG_IGN)
+    signal.signal(END, _leave)
     threading.Thread(target=_end_after, args=(reader,), daemon=True).start()
+
+
+def _leave(number: int, frame: object) -> None:
+    # Zero: anything else torch takes for an error.
+    os._exit(0)
 
 
 def _end_after(reader: int) -> None:

@@ -1,5 +1,6 @@
 """Loader processes in a container's conditions: without shared memory, killed, frozen, or none to be had."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from trainers.data import loader_processes
-from trainers.data.loader_processes import Loader, LoadersStopped, deaths_in_words
+from trainers.data.loader_processes import SECONDS_TO_END, Loader, LoadersStopped, deaths_in_words
 
 PROJECT = Path(__file__).resolve().parents[3]
 BATCHES = [[0, 1], [2, 3], [4, 5], [6, 7]]
@@ -165,6 +166,22 @@ def test_none_outlives_a_reader_that_is_killed(tmp_path: Path) -> None:
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in left):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def test_a_loader_that_is_collected_in_a_cycle_ends_its_processes() -> None:
+    """torch's own end of them finds queues without threads then, and waits for ever."""
+    before = set(psutil.Process().children())
+    numbers = Numbers(8)
+    loader = Loader(numbers, 2)
+    numbers.reader = loader  # type: ignore[attr-defined]
+    assert len(list(handed_out(loader))) == len(BATCHES)
+    processes = set(psutil.Process().children()) - before
+    assert len(processes) == 2
+    del numbers, loader
+    started = time.monotonic()
+    gc.collect()
+    assert time.monotonic() - started < SECONDS_TO_END
+    assert not psutil.wait_procs(processes, timeout=SECONDS_TO_END)[1]
 
 
 def test_a_process_ends_whose_loader_is_still_held() -> None:
