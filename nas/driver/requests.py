@@ -53,11 +53,17 @@ def check_limits(limits: Iterable[str]) -> None:
             raise unknown_name("limit", name, LIMITS)
 
 
-class Requests:
-    """The driver's side: hands each request to `obey`, and answers with what that says or raises as a UserError.
+def void_requests(directory: RunDirectory) -> None:
+    """Takes away what was asked of an earlier driver, once a driver has the search.
 
-    What was asked of an earlier driver is void.
+    What is asked from then on, while it starts, is asked of this one.
     """
+    for path in directory.requests.glob("*.request"):
+        path.unlink(missing_ok=True)
+
+
+class Requests:
+    """The driver's side: hands each request to `obey`, and answers with what that says or raises as a UserError."""
 
     def __init__(self, directory: RunDirectory, obey: Callable[[Request], str]) -> None:
         self._directory = directory.requests
@@ -66,8 +72,6 @@ class Requests:
         self._has_failed = False
         # How many were obeyed so far.
         self.obeyed = 0
-        for path in self._waiting():
-            path.unlink(missing_ok=True)
 
     def look(self) -> None:
         """Sees to what was asked since the last look, a second ago or more. To be called at every turn."""

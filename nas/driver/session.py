@@ -17,7 +17,7 @@ from nas.driver.limits_in_force import LimitsInForce
 from nas.driver.lock import driver_lock, leave_unbegun
 from nas.driver.open_ledger import search_ledger
 from nas.driver.progress import ProgressView
-from nas.driver.requests import Requests
+from nas.driver.requests import Requests, void_requests
 from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
@@ -67,6 +67,7 @@ def run_search(console: Console, command: Command, directory: RunDirectory, data
     Raises UserError.
     """
     with Interruption() as interrupted, driver_lock(directory), ExitStack() as at_end:
+        void_requests(directory)
         interrupted.last_deed = functools.partial(leave_unbegun, directory)
         interrupted.last_words = _WENT_NOT_ON if command.resume else _NEVER_BEGAN
         _announce(console, command, data.summary, data.findings)

@@ -20,7 +20,7 @@ from nas.control import main
 from nas.driver.command_line import read_command
 from nas.driver.limits_in_force import LimitsInForce
 from nas.driver.progress import ProgressView
-from nas.driver.requests import Requests
+from nas.driver.requests import Requests, void_requests
 from nas.driver.search_view import SearchView
 from nas.driver.stop_rule import StopRule
 from nas.driver.time_left import search_plan
@@ -207,9 +207,30 @@ def test_a_request_that_nobody_takes_is_withdrawn(
     directory.requests.mkdir()
     left = directory.requests / "0.request"
     left.write_text(json.dumps({"limits": {"trials": 9}, "stop": False}), encoding="utf-8")
+    void_requests(directory)
+    assert not left.exists()
     with Driver(started):
         time.sleep(0.3)
-    assert not left.exists() and ledger.header.search.trials == 3
+    assert ledger.header.search.trials == 3
+
+
+def test_what_is_asked_while_a_driver_starts_is_obeyed(
+    started: Started, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ledger = started
+    monkeypatch.setattr("nas.control.SAID_AFTER_SECONDS", 0.1)
+    void_requests(directory)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(control, started, "--trials", "5")
+        deadline = time.monotonic() + 30
+        while not list(directory.requests.glob("*.request")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.2)
+        with Driver(started):
+            assert asked.result(timeout=30) == 0
+    assert ledger.header.search.trials == 5
+    assert "waiting for the driver of search one …" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
