@@ -103,8 +103,8 @@ def test_the_frameworks_of_search_spaces_and_trainers_are_those_of_the_light_ins
     of_searches = ("nas", "cluster", "vision_architecture_search/searches.py")
     light = {name for name, places in FRAMEWORKS.items() if any(not p.startswith(of_searches) for p in places)}
     # llvmlite comes with Numba; Triton with a CUDA build of torch, and without one it is not used. Detectors ask for
-    # an extra, and only a search has a storage.
-    needed = {*light, "numpy", "PIL", "yaml"} - {"llvmlite", "triton", "pycocotools", "fsspec", "pyarrow"}
+    # an extra, and only a search has a storage. Of scikit-learn only a file is read.
+    needed = {*light, "numpy", "PIL", "yaml", "sklearn"} - {"llvmlite", "triton", "pycocotools", "fsspec", "pyarrow"}
     assert names == {name for package in needed for name in distributions_of(package) & names}
     assert all(distributions_of(package) & names for package in needed)
 
