@@ -6,7 +6,7 @@ neighbours of every pixel, those beyond the border included; for the attention s
 image padded to whole blocks), the mixture of its values and the mixture's weights. Nothing element-wise (batch norm,
 activations, softmax, pooling, additions). The count does not depend on how attention is computed.
 
-    python -m search_spaces.cost NAME|FILE.json [--image-size 224] [--classes 1000] [--json]
+    python -m search_spaces.cost NAME|FILE.json [--image-size 224] [--in-channels 3] [--classes 1000] [--json]
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -40,6 +40,9 @@ from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 
 CONVENTION = "2 FLOPs per multiply-add; convolutions, linear layers, projections and attention products; batch 1"
+
+# What is counted for where nothing else is said: ImageNet's.
+IMAGENET = {"image_size": 224, "in_channels": 3, "classes": 1000}
 
 PARTS = ("stem", "conv1x1", "conv3x3", "qkv", "attention", "head")
 
@@ -187,34 +190,36 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "architecture", type=path, metavar="NAME|FILE.json", help="as resnet50-attention, or a description's file"
     )
-    parser.add_argument("--image-size", type=whole, default=224, metavar="N", help="pixels a side (default 224)")
-    parser.add_argument("--in-channels", type=whole, default=3, metavar="N", help="colours of the images (default 3)")
-    parser.add_argument("--classes", type=whole, default=1000, metavar="N", help="outputs of the head (default 1000)")
+    size, channels, classes = (f"(default: the bundle's, or else {value})" for value in IMAGENET.values())
+    parser.add_argument("--image-size", type=whole, metavar="N", help=f"pixels a side {size}")
+    parser.add_argument("--in-channels", type=whole, metavar="N", help=f"colours of the images {channels}")
+    parser.add_argument("--classes", type=whole, metavar="N", help=f"outputs of the head {classes}")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    from search_spaces.architecture_files import read_architecture
+    from search_spaces.architecture_files import read_architecture, read_image_sizes
 
     try:
         options = parser.parse_args(arguments)
-        for name in ("image_size", "in_channels", "classes"):
-            if getattr(options, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} is {getattr(options, name)}: expected at least 1.")
+        given = {name: getattr(options, name) for name in IMAGENET if getattr(options, name) is not None}
+        for name, value in given.items():
+            if value < 1:
+                raise UserError(f"--{name.replace('_', '-')} is {value}: expected at least 1.")
         architecture = read_architecture(options.architecture)
+        sizes = {**IMAGENET, **read_image_sizes(options.architecture), **given}
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
-    architecture_cost = cost(
-        architecture, image_size=options.image_size, in_channels=options.in_channels, classes=options.classes
-    )
-    print(json.dumps(architecture_cost.to_json(), indent=2) if options.json else _table(architecture_cost))
+    found = cost(architecture, **sizes)
+    print(json.dumps({**sizes, **found.to_json()}, indent=2) if options.json else _table(found, sizes))
     return SUCCESS
 
 
-def _table(architecture_cost: Cost) -> str:
+def _table(architecture_cost: Cost, sizes: Mapping[str, int]) -> str:
     rows = [(part.section, part.part, f"{part.flops:,}", f"{part.params:,}") for part in architecture_cost.parts]
     rows = [("section", "part", "FLOPs", "params"), *rows]
     rows.append(("total", "", f"{architecture_cost.flops:,}", f"{architecture_cost.params:,}"))
     lines = [f"{section:8} {part:10} {flops:>16} {params:>12}" for section, part, flops, params in rows]
-    return "\n".join([*lines, f"({CONVENTION})"])
+    taken = f"{sizes['image_size']} pixels a side, {sizes['in_channels']} channels, {sizes['classes']:,} classes"
+    return "\n".join([*lines, f"({taken}; {CONVENTION})"])
 
 
 if __name__ == "__main__":

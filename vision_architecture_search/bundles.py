@@ -51,13 +51,20 @@ class OpenBundle:
         """What the network takes the pictures in these files for, or in this one, in their order.
 
         A `Prediction` has the `image`, its `guesses`, the most probable class first, each with `name` and
-        `probability`, and the `problem` of a picture that cannot be read. Raises UserError where the bundle has no
-        weights.
+        `probability`, and the `problem` of a picture that cannot be read, which has no guesses. Raises UserError where
+        the bundle has no weights, and for anything but paths.
         """
         from trainers.bundle.prediction import Prediction, predict
 
         files: list[str | Prediction] = []
-        for image in [images] if isinstance(images, (str, Path)) else images:
+        one = isinstance(images, (str, Path, bytes)) or not isinstance(images, Iterable)
+        given: list[object] = [images] if one else list(images)  # type: ignore[arg-type]
+        for image in given:
+            if not isinstance(image, (str, Path)):
+                raise UserError(
+                    f"an image is of type {type(image).__name__!r}: expected the path of a file, or several; a picture "
+                    "that is in memory alone is to be saved first."
+                )
             try:
                 files.append(_picture(str(image)))
             except UserError as error:

@@ -143,7 +143,28 @@ def test_printed_table_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path = tmp_path / "architecture.json"
     path.write_text(json.dumps(ARCHITECTURES["resnet26"].to_json()), encoding="utf-8")
     assert main([str(path)]) == 0
-    assert "4,684,513,280" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "4,684,513,280" in printed and "(224 pixels a side, 3 channels, 1,000 classes; " in printed
+
+
+def test_of_a_bundles_file_its_own_images_and_classes_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bundle.json"
+    summary = {"image_size": 32, "in_channels": 1, "classes": 7, "train_images": 5}
+    content = {"architecture": ARCHITECTURES["resnet26"].to_json(), "data_summary": summary}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    expected = cost(ARCHITECTURES["resnet26"], image_size=32, in_channels=1, classes=7)
+    assert main([str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{expected.flops:,}" in printed and "(32 pixels a side, 1 channels, 7 classes; " in printed
+    assert main([str(path), "--classes", "9", "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert other["params"] == cost(ARCHITECTURES["resnet26"], image_size=32, in_channels=1, classes=9).params
+    assert (other["image_size"], other["in_channels"], other["classes"]) == (32, 1, 9)
+    path.write_text(json.dumps(content | {"data_summary": {"image_size": "32"}}), encoding="utf-8")
+    assert main([str(path)]) == 2
+    assert "expected data_summary with image_size" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

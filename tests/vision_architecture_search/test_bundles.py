@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,12 @@ def test_a_bundle_predicts_as_the_command(
     assert found.to_json() == said and broken.problem is not None
     assert bundle.classes == tuple("0123456789") and bundle.preprocessing.size == 16
     assert bundle.architecture == TINY
+
+
+@pytest.mark.parametrize("value", [b"picture.png", None, 3, [b"picture.png"], [Path("a.png"), None], object()])
+def test_what_is_no_path_is_refused(bundle: vas.OpenBundle, value: Any) -> None:
+    with pytest.raises(vas.UserError, match=r"an image is of type '\w+': expected the path of a file, or several"):
+        bundle.predict(value)
 
 
 def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from tests.support.tiny_training import TINY
 def test_a_cost_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert cost_command(["resnet26-attention", "--image-size", "64", "--classes", "10", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert vas.cost("resnet26-attention", image_size=64, classes=10).to_json() == said
+    taken = {"image_size": 64, "in_channels": 3, "classes": 10}
+    assert taken | vas.cost("resnet26-attention", image_size=64, classes=10).to_json() == said
     # The paper's count of its ResNet-50 (arXiv 1906.05909, table 1), in billions.
     assert round(vas.cost("resnet50", image_size=224).flops / 1e9, 1) == 8.2
 
