@@ -57,8 +57,9 @@ class OpenBundle:
         from trainers.bundle.prediction import Prediction, predict
 
         files: list[str | Prediction] = []
-        one = isinstance(images, (str, Path, bytes)) or not isinstance(images, Iterable)
-        given: list[object] = [images] if one else list(images)  # type: ignore[arg-type]
+        given: Iterable[object] = [images]
+        if isinstance(images, Iterable) and not isinstance(images, (str, bytes)):
+            given = images
         for image in given:
             if not isinstance(image, (str, Path)):
                 raise UserError(

@@ -1,7 +1,6 @@
 """scikit-learn's digits as they lie in its package, read without importing it.
 
-Its import takes some two seconds of CPU: longer than all else that is done before a search of digits begins, and again
-in each of its workers.
+Its import takes some two seconds of CPU, in a search and in each of its workers.
 """
 
 import gzip

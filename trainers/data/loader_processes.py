@@ -123,7 +123,7 @@ class Loader:
         read = iter(loader)
         started = frozenset(set(multiprocessing.active_children()) - others)
         self._processes = _Processes(loader, read, (pin_memory, shares_memory), started)
-        weakref.finalize(self, _end, started)
+        weakref.finalize(self, _end, os.getpid(), started)
         return read
 
     def _handed_out(self, read: Iterator[Any], turn: int) -> Iterator[Batch]:
@@ -190,17 +190,20 @@ class _Read(Dataset[Batch]):
         return self._read(request)
 
 
-def _end(started: Iterable[BaseProcess]) -> None:
+def _end(reader: int, started: Iterable[BaseProcess]) -> None:
     """Ends the processes of a loader that is no more, or that is still held when the one that reads comes to its end.
 
     torch asks them to end through queues. Where the loader is collected in a cycle these have lost their threads by
     then, and when it is held to the end, as by a traceback, torch does not ask. Either way it would wait for them for
     ever, as they do for it: they ignore the signal by which it ends what it has started.
     """
+    if os.getpid() != reader:
+        return  # In a copy of the process that reads, whose they are not.
     alive = [process for process in started if process.is_alive()]
     for process in alive:
+        assert process.pid is not None
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid or 0, END)
+            os.kill(process.pid, END)
     for process in alive:
         process.join(SECONDS_TO_END)
         if process.is_alive():
