@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import logging
 import multiprocessing
 import os
@@ -106,6 +107,8 @@ class Loader:
         return iter(DataLoader(_Read(self._read), None, sampler=requests, collate_fn=_as_it_is, pin_memory=pin_memory))
 
     def _start(self, pin_memory: bool, shares_memory: bool) -> Iterator[Any]:
+        # torch seeds it in each of them. What is loaded here is not loaded by each, nor amid what they begin with.
+        importlib.import_module("numpy.random")
         others = set(multiprocessing.active_children())
         multiprocessing.get_context().Lock()  # Without one torch's own attempt ends in the middle.
         loader: DataLoader[Any] = DataLoader(
@@ -120,7 +123,8 @@ class Loader:
             timeout=LONGEST_SILENCE_SECONDS,
             worker_init_fn=functools.partial(_live_with_the_reader, os.getpid()),
         )
-        read = iter(loader)
+        with _blocked({END, *SIGNAL_EXIT_CODES}):
+            read = iter(loader)
         started = frozenset(set(multiprocessing.active_children()) - others)
         self._processes = _Processes(loader, read, (pin_memory, shares_memory), started)
         weakref.finalize(self, _end, os.getpid(), started)
@@ -213,6 +217,16 @@ def _end(reader: int, started: Iterable[BaseProcess]) -> None:
                 process.join()
 
 
+@contextlib.contextmanager
+def _blocked(signals: set[int]) -> Iterator[None]:
+    """Keeps these signals waiting in this thread, and in what it starts until that lets them through."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
 def _live_with_the_reader(reader: int, number: int) -> None:
     """Ends with the process that reads, not by a signal that a job system, timeout(1) or a terminal sends to all.
 
@@ -223,6 +237,8 @@ def _live_with_the_reader(reader: int, number: int) -> None:
     for sent_to_all in SIGNAL_EXIT_CODES:
         signal.signal(sent_to_all, signal.SIG_IGN)
     signal.signal(END, _leave)
+    # Blocked since this process was started, which took torch a while.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {END, *SIGNAL_EXIT_CODES})
     threading.Thread(target=_end_after, args=(reader,), daemon=True).start()
 
 

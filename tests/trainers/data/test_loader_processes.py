@@ -29,15 +29,16 @@ print([int(batch[0, 0]) for batch, in read(Numbers(1_000_000), 2)])
 """
 
 
-# One that is left in the middle, and is still held when its process ends.
+# One that is left in the middle, and is still held when its process ends; and one whose processes have hardly begun.
 LEFT_ALONE = """
-import gc
+import gc, sys
 from tests.trainers.data.test_loader_processes import Loader, Numbers, handed_out
 gc.disable()
 held = [Loader(Numbers(8), 2)]
 held.append(held)
 batches = handed_out(held[0])
-print(int(next(batches)[0][0, 0]))
+if sys.argv[1] == "in the middle":
+    print(int(next(batches)[0][0, 0]))
 """
 
 
@@ -184,6 +185,18 @@ def test_a_loader_that_is_collected_in_a_cycle_ends_its_processes() -> None:
     assert not psutil.wait_procs(processes, timeout=SECONDS_TO_END)[1]
 
 
-def test_a_process_ends_whose_loader_is_still_held() -> None:
-    done = subprocess.run([sys.executable, "-c", LEFT_ALONE], cwd=PROJECT, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+@pytest.mark.parametrize(("left", "printed"), [("in the middle", "0\n"), ("at the start", "")])
+def test_a_process_ends_whose_loader_is_still_held(left: str, printed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_ALONE, left], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_to_all_leaves_those_alone_that_have_hardly_begun(sent: signal.Signals) -> None:
+    others = set(multiprocessing.active_children())
+    batches = handed_out(Loader(Numbers(2), 2))
+    for process in set(multiprocessing.active_children()) - others:
+        os.kill(process.pid or 0, sent)
+    assert [first_numbers(batch) for batch in batches] == BATCHES
