@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import importlib
 import logging
 import multiprocessing
 import os
@@ -108,7 +107,8 @@ class Loader:
 
     def _start(self, pin_memory: bool, shares_memory: bool) -> Iterator[Any]:
         # torch seeds it in each of them. What is loaded here is not loaded by each, nor amid what they begin with.
-        importlib.import_module("numpy.random")
+        import numpy.random  # noqa: F401
+
         others = set(multiprocessing.active_children())
         multiprocessing.get_context().Lock()  # Without one torch's own attempt ends in the middle.
         loader: DataLoader[Any] = DataLoader(
