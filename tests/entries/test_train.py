@@ -194,7 +194,8 @@ def undisturbed(bundle: Path) -> Path:
     return out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+# Signals that ask for the end are handled alike; test_interrupted_trainings.py has SIGTERM.
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_an_interrupted_training_goes_on_to_the_same_weights(
     bundle: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
