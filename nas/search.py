@@ -25,16 +25,19 @@ if __name__ == "__main__":
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
-from nas.driver.lock import check_free
+from nas.driver.lock import check_free, driver_lock
 from nas.driver.plan import plan_search
+from nas.driver.requests import void_requests
 from nas.driver.steps import step
 from nas.driver.texts import output_console
 from nas.settings.addresses import redacted
+from nas.settings.command import Command
 from nas.settings.config_file import config_text
-from nas.settings.run_directory import check_writable, run_directory
+from nas.settings.run_directory import RunDirectory, check_writable, run_directory
 from nas.workers.ray_environment import check_cluster, set_ray_environment
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
@@ -54,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     The exit code: 0, 1 where the storage is full or the ledger gone, 2 on a user's mistake, 130 after Ctrl-C, 143 after
     SIGTERM, 129 after SIGHUP.
     """
-    console, asked = output_console(), None
+    asked = None
     try:
         command = read_command(arguments)
         if command.print_config:
@@ -64,20 +67,9 @@ def main(arguments: Sequence[str]) -> int:
         asked = directory, command.cluster
         check_writable(directory)
         if command.plan:
-            plan_search(console, command, directory)
+            plan_search(output_console(), command, directory)
             return SUCCESS
-        check_free(directory)
-        with step(console, "asking the Ray cluster"):
-            check_cluster(command.cluster)
-        prepare_machine(SEARCH_NEEDS)
-        # Torch, Ray and MLflow take seconds to import: whatever can be found wrong is said before.
-        with step(console, "looking at the data and for room to write"):
-            data = check_search(command, directory)
-        set_ray_environment(command.cluster)
-        with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS), ending_on_ctrl_c():
-            from nas.driver.session import run_search
-
-        return run_search(console, command, directory, data)
+        return _run(command, directory)
     except KeyboardInterrupt:
         return INTERRUPTED  # Before there is anything to keep.
     except UserError as error:
@@ -91,6 +83,35 @@ def main(arguments: Sequence[str]) -> int:
             raise
         print(f"error: {redacted(said)}", file=sys.stderr)
         return FAILURE
+
+
+def _run(command: Command, directory: RunDirectory) -> int:
+    """Checks a search and runs it. The exit code. Raises UserError."""
+    console = output_console()
+    with ExitStack() as driving:
+        # One that goes on is being driven from here on, for whoever asks what it does. A new one has its name, and so
+        # its directory, once nothing is found wrong with it.
+        if command.resume:
+            _begin_to_drive(directory, driving)
+        else:
+            check_free(directory)
+        with step(console, "asking the Ray cluster"):
+            check_cluster(command.cluster)
+        prepare_machine(SEARCH_NEEDS)
+        # Torch, Ray and MLflow take seconds to import: whatever can be found wrong is said before.
+        with step(console, "looking at the data and for room to write"):
+            data = check_search(command, directory)
+        set_ray_environment(command.cluster)
+        with step(console, "loading PyTorch and Ray", said_after=LOADING_SECONDS), ending_on_ctrl_c():
+            from nas.driver.session import run_search
+        if not command.resume:
+            _begin_to_drive(directory, driving)
+        return run_search(console, command, directory, data)
+
+
+def _begin_to_drive(directory: RunDirectory, driving: ExitStack) -> None:
+    driving.enter_context(driver_lock(directory))
+    void_requests(directory)
 
 
 if __name__ == "__main__":

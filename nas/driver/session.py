@@ -14,10 +14,10 @@ from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
 from nas.driver.limits_in_force import LimitsInForce
-from nas.driver.lock import driver_lock, leave_unbegun
+from nas.driver.lock import leave_unbegun
 from nas.driver.open_ledger import search_ledger
 from nas.driver.progress import ProgressView
-from nas.driver.requests import Requests, void_requests
+from nas.driver.requests import Requests
 from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
@@ -64,10 +64,9 @@ _WENT_NOT_ON = "\nended before it went on: nothing has changed; start it again w
 def run_search(console: Console, command: Command, directory: RunDirectory, data: ExaminedData) -> int:
     """Runs a search that was checked (`nas.driver.checks`); an orderly end where it is interrupted. The exit code.
 
-    Raises UserError.
+    Only for whoever holds its lock. Raises UserError.
     """
-    with Interruption() as interrupted, driver_lock(directory), ExitStack() as at_end:
-        void_requests(directory)
+    with Interruption() as interrupted, ExitStack() as at_end:
         interrupted.last_deed = functools.partial(leave_unbegun, directory)
         interrupted.last_words = _WENT_NOT_ON if command.resume else _NEVER_BEGAN
         _announce(console, command, data.summary, data.findings)

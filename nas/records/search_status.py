@@ -79,7 +79,9 @@ def latest_driver(recorded: DriverRun | None, holder: DriverRun | None) -> Drive
     A driver comes into the ledger once it has begun Ray, which may take a minute. The time of a lock is in whole
     seconds.
     """
-    if recorded is None or holder is None or (recorded.host, recorded.process) == (holder.host, holder.process):
+    if holder is None or recorded is None:
+        return recorded or holder
+    if (recorded.host, recorded.process) == (holder.host, holder.process):
         return recorded
     return holder if holder.started_at >= int(recorded.started_at) else recorded
 

@@ -156,8 +156,8 @@ def existing_run(runs: str, name: str) -> RunDirectory:
     if not directory.has_ledger:
         if directory.lock.is_file():
             raise UserError(
-                f"search {name!r} has not begun: {str(directory.path)!r} holds no ledger. Unless something is starting "
-                "it, start it again with the command that it was to begin with."
+                f"search {name!r} is just starting, or was ended while it did: {str(directory.path)!r} holds no ledger "
+                "yet. Ask again in a moment, or start it again with the command that it was to begin with."
             )
         names = search_names(directory.runs)
         unbegun = "One that was ended before it began left nothing: start it again with its first command."

@@ -17,8 +17,11 @@ from nas.ledger.ledger import Ledger
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import TrialRecord
 from nas.records.whereabouts import GpuUse, Mishap, Place
+from nas.search import main as go_on
+from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
 from nas.status import main
+from search_spaces.errors import UserError
 from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
 
 
@@ -114,6 +117,27 @@ def test_a_driver_that_is_only_starting_is_known_by_its_lock(
         directory.lock.write_text(content)
         assert main(["one", "--runs-dir", str(directory.runs)]) == 0
         assert "process 1 on elsewhere, has ended in order" in capsys.readouterr().out
+
+
+def test_a_search_that_goes_on_is_driven_while_it_is_checked_and_loaded(
+    search: tuple[RunDirectory, Ledger], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, ledger = search
+    ledger.record_driver("elsewhere", 1)
+    ledger.record_end_of_driver()
+    said = []
+
+    def check(command: Command, directory: RunDirectory) -> None:
+        main(["one", "--runs-dir", str(directory.runs)])
+        said.append(capsys.readouterr().out)
+        raise UserError("enough")
+
+    monkeypatch.setattr("nas.search.check_search", check)
+    monkeypatch.setattr("nas.search.prepare_machine", lambda needs: None)
+    assert go_on(["--resume", "one", "--runs-dir", str(directory.runs)]) == 2
+    assert f"driven by process {os.getpid()}" in said[0]
+    assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+    assert "has ended in order" in capsys.readouterr().out
 
 
 def test_a_driver_that_was_killed_is_said_to_be_gone(

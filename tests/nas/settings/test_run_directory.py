@@ -47,7 +47,7 @@ def test_a_search_that_was_killed_while_it_started_has_not_begun(tmp_path: Path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "driver.lock").touch()
     with pytest.raises(
-        UserError, match=r"search 'mine' has not begun: '.*/mine' holds no ledger\. .* start it again with"
+        UserError, match=r"'mine' is just starting, or .*: '.*/mine' holds no ledger yet\. .* start it again with"
     ):
         existing_run(str(tmp_path), "mine")
     with pytest.raises(
