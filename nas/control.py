@@ -31,7 +31,7 @@ from nas.driver.running_search import change_running
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import existing_run
-from search_spaces.arguments import ArgumentParser, at_least
+from search_spaces.arguments import NONE, ArgumentParser, at_least, or_none
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
@@ -52,8 +52,16 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     add_existing_search(parser)
     parser.add_argument("--trials", type=at_least(1), metavar="N", help="architectures to train, those before included")
-    parser.add_argument("--epochs", type=at_least(1), metavar="N", help="epochs to train, all trials together")
-    parser.add_argument("--time-budget", metavar="T", help="time since this run of the search began, as 30m or 12h")
+    parser.add_argument(
+        "--epochs",
+        type=or_none(at_least(1)),
+        metavar="N",
+        help="epochs to train, all trials together, or none: no limit",
+    )
+    parser.add_argument(
+        "--time-budget", type=or_none(str), metavar="T",
+        help="time since this run of the search began, as 30m or 12h, or none: no limit",
+    )  # fmt: skip
     parser.add_argument("--stop", action="store_true", help="end it in order, checkpointed; it exits with 143")
     return parser
 
@@ -65,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = argument_parser().parse_args(list(arguments))
         given = {name: getattr(options, name) for name in ("trials", "epochs", "time_budget")}
-        limits = {name: value for name, value in given.items() if value is not None}
+        limits = {name: None if value == NONE else value for name, value in given.items() if value is not None}
         if options.stop == bool(limits):
             raise UserError("expected either --stop, or limits: --trials, --epochs or --time-budget (see --help).")
         directory = existing_run(options.runs_dir, options.name)

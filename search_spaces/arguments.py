@@ -15,6 +15,9 @@ from search_spaces.version import DISTRIBUTION, version
 # Set by a shell that asks how a line may go on, to the place of the program in it, counted from 1.
 COMPLETING = "_ARGCOMPLETE"
 
+# What a setting is called that has no value, as on a command line `search.time_budget=null`.
+NONE = "null"
+
 Number = TypeVar("Number", int, float)
 
 
@@ -141,6 +144,11 @@ def count(text: str) -> float:
         return count_of(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"is {text!r}: expected a number, as 2M, 1.5G or 3e6") from None
+
+
+def or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """An argparse type: what `read` reads or, of `none`, NONE."""
+    return lambda text: NONE if text.lower() in ("none", NONE) else read(text)
 
 
 def path(text: str) -> str:

@@ -1,6 +1,7 @@
 """The commands that a user is told to type next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nas.reporting.background import Background, NextCommand
 from nas.settings.config_file import header_text
@@ -10,14 +11,23 @@ from nas.settings.search_settings import ClusterSettings
 from search_spaces.pasted_commands import python_command
 
 
-def resume_command(directory: RunDirectory, cluster: ClusterSettings) -> str:
+def resume_command(directory: RunDirectory, cluster: ClusterSettings, flags: Sequence[str] = ()) -> str:
     """The command that goes on with a search on the same machines, of which its ledger knows nothing."""
-    return python_command("nas/search.py", "--resume", directory.name, *runs_flag(directory), *_cluster_flags(cluster))
+    return limits_command(directory, [*flags, *_cluster_flags(cluster)])
 
 
 def limits_command(directory: RunDirectory, flags: Sequence[str]) -> str:
     """The command that goes on with a search within other limits, on this machine."""
     return python_command("nas/search.py", "--resume", directory.name, *flags, *runs_flag(directory))
+
+
+def limit_flags(limits: Mapping[str, Any]) -> list[str]:
+    """The flags that stand for limits, which are given by their names in `SearchSettings`."""
+    return [
+        word
+        for name, value in limits.items()
+        for word in (f"--{name.replace('_', '-')}", "none" if value is None else str(value))
+    ]
 
 
 def background_of(directory: RunDirectory, header: SearchHeader) -> Background:

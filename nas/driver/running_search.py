@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from nas.driver.commands import limits_command
+from nas.driver.commands import limit_flags, limits_command
 from nas.driver.lock import living_holder, process_drives
 from nas.driver.requests import LIMITS, Request, ask, check_limits
 from nas.ledger.contents import LedgerContents
@@ -77,5 +77,4 @@ def status_of(directory: RunDirectory, ledger: LedgerContents) -> SearchStatus:
 def _instead(directory: RunDirectory, limits: Mapping[str, Any]) -> str:
     if not limits:
         return "there is nothing to be ended."
-    flags = [word for name, value in limits.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    return f"this goes on with it within these limits: {limits_command(directory, flags)}"
+    return f"this goes on with it within these limits: {limits_command(directory, limit_flags(limits))}"

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from nas.settings.arguments import add_runs_directory
-from search_spaces.arguments import ArgumentParser, at_least, count, number, path, share
+from search_spaces.arguments import ArgumentParser, at_least, count, number, or_none, path, share
 from search_spaces.programs import program
 
 # Flags that are another spelling of an override.
@@ -109,25 +109,25 @@ def _add_limits(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-flops",
-        type=count,
+        type=or_none(count),
         metavar="X",
         help="never train an architecture with more FLOPs (2 a multiply-add), as 2M or 4e9",
     )
     parser.add_argument(
         "--max-params",
-        type=count,
+        type=or_none(count),
         metavar="X",
         help="never train an architecture with more parameters, as 500k or 5M",
     )
     parser.add_argument(
         "--min-accuracy",
-        type=share,
+        type=or_none(share),
         metavar="A",
         help="look for architectures of at least this accuracy, as 0.7",
     )
     parser.add_argument(
         "--epochs",
-        type=at_least(1),
+        type=or_none(at_least(1)),
         metavar="N",
         help="stop after so many epochs of training, all trials together",
     )
@@ -138,7 +138,12 @@ def _add_limits(parser: ArgumentParser) -> None:
         help="inform the proposals by what this search found in the same space or a part of it, on other images, "
         "another recipe or with another seed; its results are never taken for results of this one; may be repeated",
     )
-    parser.add_argument("--time-budget", metavar="T", help="stop after this time, as 30m or 12h")
+    parser.add_argument(
+        "--time-budget",
+        type=or_none(str),
+        metavar="T",
+        help="stop after this time, as 30m or 12h, counted anew by --resume",
+    )
     parser.add_argument(
         "--seed", type=number(int, "a whole number"), metavar="N", help="of the proposals and the trials (default 0)"
     )
@@ -188,7 +193,8 @@ def _add_names(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="NAME",
-        help="go on with this search; limits such as --trials and --time-budget may be raised, the rest stays",
+        help="go on with this search; limits such as --trials and --time-budget may be raised, or lifted, as by "
+        "--time-budget none; the rest stays",
     )
     parser.add_argument(
         "--fork",

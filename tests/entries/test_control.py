@@ -136,6 +136,8 @@ def test_limits_that_are_reached_already_are_said_to_be(started: Started, capsys
         assert capsys.readouterr().out == "search one: trials 2 -> 4, epochs 6 -> 8\n" and train_all(driver) == 1
         assert control(started, "--time-budget", "0.01s") == 0
         assert capsys.readouterr().out.endswith("; that time is over already: it is ending\n")
+        assert control(started, "--time-budget", "none", "--epochs", "none") == 0
+        assert capsys.readouterr().out == "search one: epochs 8 -> none, time_budget 0.01s -> none\n"
 
 
 def test_many_ask_at_once_and_each_is_answered(
@@ -185,6 +187,8 @@ def test_a_search_that_does_not_run_is_not_asked(started: Started, capsys: pytes
     assert "does not run" in error and "nas/search.py --resume one --trials 5" in error and error.count("\n") == 1
     assert control(started, "--stop") == 2
     assert "nothing to be ended" in capsys.readouterr().err
+    assert control(started, "--time-budget", "none") == 2
+    assert "nas/search.py --resume one --time-budget none" in capsys.readouterr().err
     ended = subprocess.Popen(["true"])
     ended.wait()
     ledger.record_driver(socket.gethostname(), ended.pid)

@@ -98,6 +98,13 @@ def test_flags_are_overrides_by_another_name() -> None:
     assert by_flag.search.max_flops == 2e9 and by_flag.cluster.gpus_per_trial == 0.5
 
 
+def test_a_limit_that_may_be_none_is_lifted_by_its_flag() -> None:
+    limits = ("max_flops", "max_params", "min_accuracy", "epochs", "time_budget")
+    given = [f"search.{name}={value}" for name, value in zip(limits, ("2M", "1M", "0.5", "9", "1h"), strict=True)]
+    lifted = read(*given, *(f"--{name.replace('_', '-')}=none" for name in limits))
+    assert {getattr(lifted.search, name) for name in limits} == {None} and lifted.search == read().search
+
+
 def test_every_list_of_a_space_can_be_overridden() -> None:
     command = read(
         "space.stem=[attention]", "space.depth=[14,50]", "space.width=[0.5]", "space.stages.operator=[attention]",
