@@ -29,10 +29,21 @@ MOST_REASONS = 5
 
 
 def print_conclusion(
-    console: Console, directory: RunDirectory, end: SearchEnd, summary: Summary, mlflow_lines: list[str], resume: str
+    console: Console,
+    directory: RunDirectory,
+    end: SearchEnd,
+    summary: Summary,
+    mlflow_lines: list[str],
+    further: str | None,
 ) -> None:
-    """Prints the front, what it gained, where to look, and what to type next: `resume` where there is more to do."""
-    print_text(console, f"\n{_counts_text(summary, end.seconds)}")
+    """Prints what ended the search, its front, what it gained, where to look, and what to type next.
+
+    `further` is the command that goes on with it; None where there is none.
+    """
+    unfinished = summary.counts["running"] + summary.counts["held"]
+    kept = "; what is cut off or held goes on where it was" if unfinished else ""
+    print_text(console, f"\nended by {end.ending.cause}{kept}")
+    print_text(console, _counts_text(summary, end.seconds))
     for line in [*_failure_lines(summary), *_node_lines(end)]:
         print_text(console, line)
     knee_number = None
@@ -53,10 +64,10 @@ def print_conclusion(
         print_pasted(console, f"storage  {printable(str(directory.kept))}")
     for line in mlflow_lines:
         print_pasted(console, line)
-    unfinished = summary.counts["running"] + summary.counts["held"]
-    following = [resume] if end.interrupted or unfinished else []
-    if knee_number is not None:
-        following += [export_command(directory), train_fully_command(directory)]
+    following = [] if knee_number is None else [export_command(directory), train_fully_command(directory)]
+    if further is not None:
+        # What is not at its end goes on first.
+        following.insert(0 if end.interrupted or unfinished else len(following), further)
     if following:
         print_pasted(console, "\n  ".join(["\nnext", *following]))
 

@@ -21,10 +21,7 @@ from search_spaces.exit_codes import SIGNAL_EXIT_CODES, SUCCESS
 GRACE_SECONDS = 25.0
 
 _STOPPING = "\nstopping: what is finished is kept. {} ends at once.\n"
-_OUT_OF_TIME = b"""
-the time for an orderly end is over: the ledger and the checkpoints are whole; what else was not written
-yet is written when the search goes on and ends, the report also by nas/report.py
-"""
+_OUT_OF_TIME = b"\nthe time for an orderly end is over\n"
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -39,6 +36,7 @@ class Interruption:
         self._grace_seconds = grace_seconds
         self._event = threading.Event()
         self._signal: int | None = None
+        self._is_asked = False
         self._deadline: float | None = None
         self._under_way = False
         self.last_deed: Callable[[], None] | None = None
@@ -89,9 +87,22 @@ class Interruption:
         """Whether the search is to end."""
         return self._event.is_set()
 
-    def end(self) -> None:
-        """Asks for the orderly end, as SIGTERM does."""
+    def end(self) -> bool:
+        """Asks for the orderly end, as SIGTERM does. False where that has been asked for already."""
+        if self._event.is_set():
+            return False
+        self._is_asked = True
         os.write(self._writer, bytes([signal.SIGTERM]))
+        return True
+
+    @property
+    def ended_by(self) -> str | None:
+        """What asked for the end, as a user knows it; None where nothing did."""
+        if self._signal is None:
+            return None
+        if self._is_asked:
+            return "nas/control.py --stop"
+        return "Ctrl-C" if self._signal == signal.SIGINT else signal.Signals(self._signal).name
 
     @property
     def exit_code(self) -> int:

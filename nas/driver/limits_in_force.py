@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from nas.driver.commands import limit_flags
 from nas.driver.progress import ProgressView
 from nas.driver.requests import LIMITS, Request, check_limits
 from nas.driver.stop_rule import StopRule
@@ -14,6 +15,8 @@ from nas.settings.search_settings import SearchSettings
 from search_spaces.errors import UserError
 from search_spaces.units import counted
 
+_ENDING = "it is ending: what is training is checkpointed, and the results are written"
+
 
 class LimitsInForce:
     """Obeys the requests to a running search (`nas.driver.requests`). `settings` are those that hold now."""
@@ -25,21 +28,25 @@ class LimitsInForce:
         should_stop: StopRule,
         progress: ProgressView,
         plan: Callable[[SearchSettings], SearchPlan],
-        end: Callable[[], None],
+        end: Callable[[], bool],
+        resume: Callable[[list[str]], str],
     ) -> None:
-        """`plan` says what a search of some settings is to train, `end` has this one end in order."""
+        """`plan` says what a search of some settings is to train; `resume` is the command that goes on with this one.
+
+        `end` has this one end in order, and says whether nothing else did so before.
+        """
         self.settings = settings
         self._engine = engine
         self._should_stop = should_stop
         self._progress = progress
         self._plan = plan
         self._end = end
+        self._resume = resume
 
     def obey(self, request: Request) -> str:
         """Does what is asked, and says what that was. Raises UserError where it cannot be."""
         if request.stop:
-            self._end()
-            return "it is ending: what is trained is checkpointed after its next step"
+            return _ENDING if self._end() else f"it was asked to already; {_ENDING}"
         changed = self._changed(request)
         ledger: Ledger = self._engine.ledger
         # First the ledger: a limit that holds is there, whatever comes next.
@@ -54,6 +61,13 @@ class LimitsInForce:
         self._should_stop.limit(changed.time_budget_seconds)
         self._progress.plan_anew(self._plan(beyond))
         return "; ".join([", ".join(said), *self._reached(request)])
+
+    def refuse(self, request: Request) -> str:
+        """The same of a search that is at its end: what is left of that may be cut short, and no limit changed."""
+        if request.stop:
+            return self.obey(request)
+        command = self._resume(limit_flags(request.limits))
+        raise UserError(f"it is ending already; once it has, this goes on with it within these limits: {command}")
 
     def _reached(self, request: Request) -> list[str]:
         """What is said of those of the limits asked for that the search has come to already."""

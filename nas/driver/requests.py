@@ -10,6 +10,7 @@ import dataclasses
 import json
 import logging
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -63,11 +64,19 @@ def void_requests(directory: RunDirectory) -> None:
 
 
 class Requests:
-    """The driver's side: hands each request to `obey`, and answers with what that says or raises as a UserError."""
+    """The driver's side: hands each request to `obey`, and answers with what that says or raises as a UserError.
 
-    def __init__(self, directory: RunDirectory, obey: Callable[[Request], str]) -> None:
+    Once `refuse` was called a thread sees to them, by `obey_at_end`, until `close`.
+    """
+
+    def __init__(
+        self, directory: RunDirectory, obey: Callable[[Request], str], obey_at_end: Callable[[Request], str]
+    ) -> None:
         self._directory = directory.requests
         self._obey = obey
+        self._obey_at_end = obey_at_end
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
         self._looked_at = 0.0
         self._has_failed = False
         # How many were obeyed so far.
@@ -75,16 +84,30 @@ class Requests:
 
     def look(self) -> None:
         """Sees to what was asked since the last look, a second ago or more. To be called at every turn."""
-        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+        if self._thread is not None or time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
         for path in self._waiting():
             self._see_to(path, self._obey)
 
+    def refuse(self) -> None:
+        """Has what is asked from now on answered as at the end of a search, which may take some time."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look_at_end, name="requests", daemon=True)
+            self._thread.start()
+
+    def _look_at_end(self) -> None:
+        while not self._closing.wait(LOOK_SECONDS):
+            for path in self._waiting():
+                self._see_to(path, self._obey_at_end)
+
     def close(self) -> None:
-        """Answers what is still waiting: that the search is at its end."""
+        """Answers what is still waiting."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
         for path in self._waiting():
-            self._see_to(path, _at_its_end)
+            self._see_to(path, self._obey_at_end)
         with contextlib.suppress(OSError):
             self._directory.rmdir()
 
@@ -123,10 +146,6 @@ class Requests:
             return {"error": "the request is no JSON: expected one that nas/control.py writes."}
         self.obeyed += 1
         return {"said": said}
-
-
-def _at_its_end(request: Request) -> str:
-    raise UserError("the search is at its end: its front is being measured.")
 
 
 def ask(directory: RunDirectory, request: Request) -> str | None:

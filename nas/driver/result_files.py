@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.driver.endings import Ending
 from nas.driver.search_view import SearchView
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.summary import Summary
@@ -23,6 +24,7 @@ class SearchEnd:
     search_id: str
     data: str
     interrupted: bool
+    ending: Ending
     search_seconds: float
     seconds: float
     nodes_left_out: tuple[LeftOutNode, ...] = ()

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from nas.driver.commands import report_command, resume_command
 from nas.driver.conclusion import mlflow_lines, print_conclusion
+from nas.driver.endings import Ending, by_limit, by_signal, by_time
 from nas.driver.findings_table import print_findings
 from nas.driver.interruption import Interruption
 from nas.driver.limits_in_force import LimitsInForce
@@ -59,6 +60,10 @@ from trainers.schedule import unfinished_warmup
 # What is said where a search is ended while it starts.
 _NEVER_BEGAN = "\nended before it began: nothing was written; start it again with the same command\n"
 _WENT_NOT_ON = "\nended before it went on: nothing has changed; start it again with the same command\n"
+_ENDED_AT_ONCE = """
+ended at once: the ledger and the checkpoints are whole; what else was not written yet is written when the search
+goes on and ends, the report also by nas/report.py
+"""
 
 
 def run_search(console: Console, command: Command, directory: RunDirectory, data: ExaminedData) -> int:
@@ -114,13 +119,15 @@ def _search(
             cluster = of_one_type(cluster, None if known is None else known.accelerator)
         ledger.record_driver(socket.gethostname(), os.getpid())
         at_end.callback(ledger.record_end_of_driver)
-        interrupted.last_words = f"\nnext\n  {resume_command(directory, command.cluster)}\n"
+        resume = functools.partial(resume_command, directory, command.cluster)
+        interrupted.last_words = f"{_ENDED_AT_ONCE}\nnext\n  {resume()}\n"
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, cluster, template, interrupted)
         with step(console, "taking up the trials of the ledger"):
             engine = _engine(ledger, command, data)
         at_end.callback(engine.close)
         view = SearchView(engine, _facts(command, data, engine), directory)
+        epochs_before = _epochs(engine)
         should_stop = StopRule(interrupted.is_set, command.search.time_budget_seconds)
         writer = _writer_of_mlflow(command, directory, ledger, view)
         with said(console, writer, "starting to write to MLflow", "waiting for MLflow") as mlflow:
@@ -128,11 +135,12 @@ def _search(
                 search_plan, full_epochs=engine.epochs, space=command.space, data=data, slots=joined.slots
             )
             with ProgressView(console, view.state, plan_of(engine.settings)) as progress:
-                limits = LimitsInForce(command.search, engine, should_stop, progress, plan_of, interrupted.end)
-                requests = Requests(directory, limits.obey)
+                limits = LimitsInForce(command.search, engine, should_stop, progress, plan_of, interrupted.end, resume)
+                requests = Requests(directory, limits.obey, limits.refuse)
                 at_end.callback(requests.close)
                 run = functools.partial(run_trials, engine, template, cluster, checked, autoscaler=joined.autoscaler)
                 _run_trials(run, should_stop, requests, interrupted)
+            ending = _ending(should_stop, engine, limits.settings, epochs_before)
             if not should_stop():
                 engine.conclude()
             search_seconds = should_stop.seconds
@@ -145,6 +153,7 @@ def _search(
         search_id=ledger.search_id,
         data=data.name,
         interrupted=interrupted.is_set(),
+        ending=ending if interrupted.ended_by is None else by_signal(interrupted.ended_by),
         search_seconds=search_seconds,
         seconds=time.monotonic() - started,
         nodes_left_out=ledger.nodes_left_out,
@@ -157,6 +166,8 @@ def _run_trials(run: Callable[..., None], should_stop: StopRule, requests: Reque
 
     def looks_and_stops() -> bool:
         requests.look()
+        if should_stop():
+            requests.refuse()
         return should_stop()
 
     while True:
@@ -164,7 +175,19 @@ def _run_trials(run: Callable[..., None], should_stop: StopRule, requests: Reque
         run(should_stop=looks_and_stops, interrupted=interrupted.is_set)
         # Ray Tune asks no more once it has heard that there is nothing left, whatever is asked for after that.
         if should_stop() or requests.obeyed == obeyed:
+            requests.refuse()
             return
+
+
+def _ending(should_stop: StopRule, engine: Engine, limits: SearchSettings, epochs_before: int) -> Ending:
+    """What has ended the trials, which no signal did."""
+    if should_stop.is_time_over and limits.time_budget is not None:
+        return by_time(limits.time_budget, has_trained=_epochs(engine) > epochs_before)
+    return by_limit(engine.limit_reached, limits)
+
+
+def _epochs(engine: Engine) -> int:
+    return sum(len(record.epochs) for record in engine.records)
 
 
 def _ray(console: Console, cluster: ClusterSettings) -> AbstractContextManager[RayCluster]:
@@ -261,5 +284,6 @@ def _conclude(
         failure = mlflow.finish(paths, lambda tracker: note(tracker, end.data, summary), end.interrupted)
     uri = store_uri(command.tracking, directory)
     seen_at = mlflow_lines(mlflow.tracker, failure, uri, report_command(directory))
-    following = resume_command(directory, command.cluster)
+    further = end.ending.further
+    following = None if further is None else resume_command(directory, command.cluster, further)
     print_conclusion(console, directory, end, summary, seen_at, following)

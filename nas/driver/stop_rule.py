@@ -24,6 +24,9 @@ class StopRule:
         """The time since trials were first run."""
         return time.monotonic() - self._started
 
+    @property
+    def is_time_over(self) -> bool:
+        return self._time_budget_seconds is not None and self.seconds > self._time_budget_seconds
+
     def __call__(self) -> bool:
-        budget = self._time_budget_seconds
-        return self._interrupted() or (budget is not None and self.seconds > budget)
+        return self._interrupted() or self.is_time_over

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from nas.engine.admission import Admission, admit
 from nas.engine.policy import SearchPolicy
@@ -64,6 +65,9 @@ class Wait:
 
 Step = Start | Promote | AskSampler | Wait
 
+# Those that keep a search from beginning anything new, by the names of their settings.
+Limit = Literal["trials", "epochs", "stagnation"]
+
 
 class Dispatcher:
     """Chooses what to train. Every choice follows from the settings and from the trials that it is given."""
@@ -122,6 +126,17 @@ class Dispatcher:
         for record in records[len(self._ids) :]:
             self._ids.append(record.architecture.id)
         return {id_: record.number for id_, record in zip(self._ids, records, strict=False) if record.trained}
+
+    def limit_reached(self, records: Sequence[TrialRecord]) -> Limit | None:
+        """The limit that a search has come to. None where it has come to none: its space may have nothing new."""
+        if stagnated(records, self._policy.reference, self._settings.stagnation):
+            return "stagnation"
+        started = len(self.started(records))
+        if started >= self._space.size():
+            return None
+        if started >= self._settings.trials:
+            return "trials"
+        return "epochs" if self._policy.epochs_left(records) < self._policy.epochs else None
 
     def most_at_a_time(self, records: Sequence[TrialRecord]) -> int:
         """How many trials would be trained at a time, were there workers for all: what runs, and what is left to begin.

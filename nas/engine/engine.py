@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Promote, Start
+from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Limit, Promote, Start
 from nas.engine.policy import AccuracyRule, SearchPolicy
 from nas.engine.virtual_time import next_decision_epoch
 from nas.ledger.ledger import Ledger
@@ -119,6 +119,12 @@ class Engine:
         """How many trials would be trained now, were there workers for all."""
         with self._lock:
             return self._dispatcher.most_at_a_time(self.ledger.records)
+
+    @property
+    def limit_reached(self) -> Limit | None:
+        """The limit that keeps anything new from being begun; None where none does."""
+        with self._lock:
+            return self._dispatcher.limit_reached(self.ledger.records)
 
     @property
     def has_waiting(self) -> bool:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from nas.control import main
 from nas.driver.command_line import read_command
+from nas.driver.commands import resume_command
 from nas.driver.limits_in_force import LimitsInForce
 from nas.driver.progress import ProgressView
 from nas.driver.requests import Requests, void_requests
@@ -30,7 +32,7 @@ from nas.ledger.ledger import Ledger
 from nas.ledger.location import read_ledger
 from nas.records.rest_of_search import SearchPlan
 from nas.settings.run_directory import RunDirectory, run_directory
-from nas.settings.search_settings import SearchSettings
+from nas.settings.search_settings import ClusterSettings, SearchSettings
 from tests.project.rooms import PROJECT
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
 from trainers.files import write_json_atomically
@@ -69,13 +71,15 @@ class Driver:
         facts = ledger.header.facts("one", None)
         state = SearchView(self.engine, facts, directory).state
         self.progress = ProgressView(Console(), state, plan(settings))
-        self.limits = LimitsInForce(settings, self.engine, self.should_stop, self.progress, plan, self._end)
-        self.requests = Requests(directory, self.limits.obey)
+        resume = partial(resume_command, directory, ClusterSettings(None, 0, 1))
+        self.limits = LimitsInForce(settings, self.engine, self.should_stop, self.progress, plan, self._end, resume)
+        self.requests = Requests(directory, self.limits.obey, self.limits.refuse)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._turn)
 
-    def _end(self) -> None:
-        self.ended = True
+    def _end(self) -> bool:
+        before, self.ended = self.ended, True
+        return not before
 
     def _turn(self) -> None:
         while not self._closing.wait(0.05):
@@ -176,7 +180,14 @@ def test_who_interrupts_the_command_has_asked_for_nothing(started: Started, monk
 def test_a_search_is_ended_from_elsewhere(started: Started, capsys: pytest.CaptureFixture[str]) -> None:
     with Driver(started) as driver:
         assert control(started, "--stop") == 0
-    assert driver.ended and "it is ending" in capsys.readouterr().out
+        assert driver.ended and capsys.readouterr().out.startswith("search one: it is ending: what is training")
+        # The main thread, which looked until now, waits for the trials to end.
+        driver.requests.refuse()
+        assert control(started, "--stop") == 0
+        assert "search one: it was asked to already; it is ending" in capsys.readouterr().out
+        assert control(started, "--time-budget", "none") == 2
+        error = capsys.readouterr().err
+        assert "it is ending already; once it has," in error and "--resume one --time-budget none" in error
 
 
 def test_a_search_that_does_not_run_is_not_asked(started: Started, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.driver.conclusion import print_conclusion
+from nas.driver.endings import Ending
 from nas.driver.result_files import SearchEnd
 from nas.export import print_front
 from nas.records.search_facts import SearchFacts
@@ -82,7 +83,7 @@ def test_the_terminal_lists_latency_and_gains_of_it(tmp_path: Path) -> None:
         ["1", "85.00%", "4", "ms"],
         ["2", "90.00%", "6", "ms"],
     ]
-    end = SearchEnd("name", "id", "digits", False, 1.0, 1.0)
+    end = SearchEnd("name", "id", "digits", False, Ending("--trials 8", None), 1.0, 1.0)
     directory, summary = run_directory(str(tmp_path), "name"), summarise(records, REFERENCE, ("latency_ms",))
     print_conclusion(console, directory, end, summary, [], "the way on")
     text = output.getvalue()

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from nas.driver import progress as progress_module
 from nas.driver.conclusion import print_conclusion
+from nas.driver.endings import by_signal
 from nas.driver.progress import PLAIN_INTERVAL_SECONDS, ProgressView
 from nas.driver.progress_lines import MOST_TRIALS_SHOWN, Progress, progress_line, progress_rows, running_lines
 from nas.driver.result_files import SearchEnd
@@ -86,12 +87,13 @@ def test_nothing_is_cut_in_mid_word(width: int) -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_conclusion_is_not_cut_either(width: int, terminal: bool, tmp_path: Path) -> None:
-    end = SearchEnd("name", "id", "digits", True, 1.0, 65.0)
+    end = SearchEnd("name", "id", "digits", True, by_signal("Ctrl-C"), 1.0, 65.0)
     directory = run_directory(str(tmp_path), "name")
     text = shown(
         lambda console: print_conclusion(console, directory, end, summary(), [], "the way on"), width, terminal
     )
     flowing = " ".join(words(text))
+    assert "ended by Ctrl-C; what is cut off or held goes on where it was" in flowing
     assert "2 trained to the end, 0 stopped early, 3 failed, 1 held at a rung, 2 cut off;" in flowing
     assert f"2 × diverged: {LOSS} …" in flowing
     assert "1 × failed: RuntimeError: what [bold]no markup[/bold] can say in a few words" in flowing

@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from nas.driver.conclusion import print_conclusion
+from nas.driver.endings import Ending
 from nas.driver.plan import print_plan
 from nas.driver.result_files import SearchEnd
 from nas.export import print_front
@@ -91,7 +92,7 @@ def test_the_terminal_speaks_of_both(tmp_path: Path) -> None:
     header, *rows = output.getvalue().splitlines()
     assert header.split() == ["trial", "accuracy", "FLOPs", "params", "ms", "MB"]
     assert [row.split()[0] for row in rows[:4]] == ["0", "3", "1", "2"]
-    end = SearchEnd("name", "id", "digits", False, 1.0, 1.0)
+    end = SearchEnd("name", "id", "digits", False, Ending("--trials 8", None), 1.0, 1.0)
     print_conclusion(console, run_directory(str(tmp_path), "name"), end, summarise(RECORDS, REFERENCE, COSTS), [], "on")
     text = output.getvalue()
     assert "accuracy over the logarithms of FLOPs and parameters" in text
