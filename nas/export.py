@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING
 
 from nas.records.picks import PICKS
 from nas.settings.addresses import redacted
-from nas.settings.arguments import add_search_places
-from search_spaces.arguments import ArgumentParser, path
+from nas.settings.arguments import add_search_places, existing_searches
+from search_spaces.arguments import ArgumentParser, complete_by, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import TORCH_ADDRESS_BYTES, check_address_space, prepare_temporary_directory
@@ -62,20 +62,23 @@ def argument_parser() -> argparse.ArgumentParser:
         "search NAME, or else for those that data=... names, by default ImageNet.",
         allow_abbrev=False,
     )
-    parser.add_argument("words", metavar="NAME", nargs="*", help="the search; with --paper SETTING=VALUE, too")
+    words = parser.add_argument("words", metavar="NAME", nargs="*", help="the search; with --paper SETTING=VALUE, too")
+    complete_by(words, existing_searches)
     add_search_places(parser)
     parser.add_argument("--list", action="store_true", help="show the front, and write nothing")
-    parser.add_argument(
+    pick = parser.add_argument(
         "--pick", metavar="CHOICE",
         help=f"{', '.join(PICKS).replace('%', '%%')}. knee: where the front bends; accuracy: its most accurate; "
         "within=1%%: the cheapest within a point of that; max-…: its most accurate "
         "within a budget of FLOPs, parameters, MB or milliseconds; trial: any trial that was finished or stopped",
     )  # fmt: skip
-    parser.add_argument(
+    complete_by(pick, lambda options: [one[: one.find("=") + 1] or one for one in PICKS])
+    paper = parser.add_argument(
         "--paper", metavar="MODEL",
         help=f"{', '.join(ARCHITECTURES)} (arXiv 1906.05909, table 1). SETTING=VALUE are data=NAME, data.root=DIR, "
         "recipe.epochs=N and others of trainers/train.py",
     )  # fmt: skip
+    complete_by(paper, lambda options: ARCHITECTURES)
     parser.add_argument(
         "--out", type=path, metavar="DIR", help="where to write it (default: bundles/NAME-TRIAL, bundles/MODEL)"
     )

@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
 from search_spaces.errors import UserError, unknown_name
@@ -65,8 +65,10 @@ class ArgumentParser(argparse.ArgumentParser):
     def _complete(self) -> None:
         """Ends the process with what may come next on the line that is being typed, where a shell asks for that."""
         if COMPLETING in os.environ:
-            import argcomplete
+            import argcomplete.finders
 
+            # Of others it does not take the values, as that of --runs-dir, by which others are completed.
+            argcomplete.finders.safe_actions.add(_NotEmpty)
             argcomplete.autocomplete(self)
 
     def _with_value(self, message: str) -> str:
@@ -91,6 +93,19 @@ class ArgumentParser(argparse.ArgumentParser):
             raise UserError(f"unexpected argument {argument!r} (see --help).")
         flags = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         raise unknown_name("flag", argument.partition("=")[0], flags)
+
+
+def complete_by(
+    action: argparse.Action, answers: Callable[[argparse.Namespace], Iterable[str]], *, or_files: bool = False
+) -> None:
+    """Has a shell complete an argument by `answers`, which are told what is on the line before it, `or_files`."""
+
+    def completer(prefix: str, parsed_args: argparse.Namespace, **asked: object) -> list[str]:
+        from argcomplete.completers import FilesCompleter
+
+        return [*answers(parsed_args), *(FilesCompleter()(prefix) if or_files else ())]
+
+    action.completer = completer  # type: ignore[attr-defined]
 
 
 def number(kind: type[Number], expected: str) -> Callable[[str], Number]:

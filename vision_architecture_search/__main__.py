@@ -6,7 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from search_spaces.arguments import COMPLETING, ArgumentParser
+from search_spaces.arguments import COMPLETING, ArgumentParser, complete_by
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 from search_spaces.programs import COMMAND, PROGRAMS
@@ -49,7 +49,7 @@ def argument_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     word = parser.add_argument("program", nargs="?", metavar="PROGRAM", help="one of those below; each has a --help")
-    word.completer = lambda **asked: list(PROGRAMS)  # type: ignore[attr-defined]
+    complete_by(word, lambda options: PROGRAMS)
     return parser
 
 

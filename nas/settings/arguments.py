@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, search_names
 from nas.settings.search_settings import LEDGER_VARIABLE
-from search_spaces.arguments import path
+from search_spaces.arguments import complete_by, path
 
 
 def add_runs_directory(parser: argparse.ArgumentParser) -> None:
@@ -25,13 +25,13 @@ def add_existing_search(parser: argparse.ArgumentParser, *, several: bool = Fals
         name = parser.add_argument("names", metavar="NAME", nargs="+", help="the search, or several")
     else:
         name = parser.add_argument("name", metavar="NAME", help="the search")
-    name.completer = _names  # type: ignore[attr-defined]
+    complete_by(name, existing_searches)
     add_search_places(parser)
 
 
-def _names(parsed_args: argparse.Namespace, **asked: object) -> list[str]:
+def existing_searches(options: argparse.Namespace) -> list[str]:
     """The searches that there are, for a shell that completes a line."""
-    return search_names(Path(parsed_args.runs_dir))
+    return search_names(Path(options.runs_dir))
 
 
 def add_search_places(parser: argparse.ArgumentParser) -> None:

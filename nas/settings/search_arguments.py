@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from nas.settings.arguments import add_runs_directory
-from search_spaces.arguments import ArgumentParser, at_least, count, number, or_none, path, share
+from nas.settings.arguments import add_runs_directory, existing_searches
+from search_spaces.arguments import ArgumentParser, at_least, complete_by, count, number, or_none, path, share
 from search_spaces.programs import program
 
 # Flags that are another spelling of an override.
@@ -74,9 +74,10 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
+    space = parser.add_argument(
         "--space", type=path, metavar="NAME|FILE", help=f"what to search: {', '.join(spaces)}, or a YAML file"
     )
+    complete_by(space, lambda options: spaces, or_files=True)
     _add_limits(parser)
     _add_machines(parser)
     _add_names(parser)
@@ -131,13 +132,14 @@ def _add_limits(parser: ArgumentParser) -> None:
         metavar="N",
         help="stop after so many epochs of training, all trials together",
     )
-    parser.add_argument(
+    prior = parser.add_argument(
         "--prior",
         action="append",
         metavar="NAME",
         help="inform the proposals by what this search found in the same space or a part of it, on other images, "
         "another recipe or with another seed; its results are never taken for results of this one; may be repeated",
     )
+    complete_by(prior, existing_searches)
     parser.add_argument(
         "--time-budget",
         type=or_none(str),
@@ -190,12 +192,13 @@ def _add_machines(parser: ArgumentParser) -> None:
 def _add_names(parser: ArgumentParser) -> None:
     """Which search is begun or gone on with."""
     parser.add_argument("--name", metavar="NAME", help="what to call the search (default: the space and the time)")
-    parser.add_argument(
+    resume = parser.add_argument(
         "--resume",
         metavar="NAME",
         help="go on with this search; limits such as --trials and --time-budget may be raised, or lifted, as by "
         "--time-budget none; the rest stays",
     )
+    complete_by(resume, existing_searches)
     parser.add_argument(
         "--fork",
         metavar="NEW",

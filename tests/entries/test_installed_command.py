@@ -87,14 +87,21 @@ def test_without_a_checkout_the_commands_that_are_printed_are_the_installed_ones
         ("vision-nas search --tri", {"--trials "}, set()),
         ("vision-nas status ", {"first", "second", "--json"}, {"search"}),
         ("vision-nas predict --", {"--json", "--top"}, {"--trials"}),
+        # Of a single answer the shell is told that the word is whole.
+        ("vision-nas report --runs-dir elsewhere ", {"third", "--open"}, {"first"}),
+        ("vision-nas export --runs-dir=elsewhere third --pick ", {"knee", "within=", "trial="}, {"third"}),
+        ("vision-nas search --runs-dir elsewhere --resume ", {"third "}, set()),
+        ("vision-nas search --prior ", {"first", "second"}, {"third"}),
+        ("vision-nas search --space ", {"resnet_stages", "elsewhere/"}, set()),
+        ("vision-nas status --runs-dir ", {"runs/", "elsewhere/"}, set()),
     ],
 )
 def test_a_shell_completes_programs_flags_and_searches(
     line: str, expected: set[str], others: set[str], tmp_path: Path
 ) -> None:
-    for name in ("first", "second"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "ledger.db").touch()
+    for name in ("runs/first", "runs/second", "elsewhere/third"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "ledger.db").touch()
     answer = tmp_path / "answer"
     asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
     environment = {**os.environ, **asked, "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
