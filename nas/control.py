@@ -28,6 +28,8 @@ import sys
 from collections.abc import Sequence
 
 from nas.driver.running_search import change_running
+from nas.driver.steps import step
+from nas.driver.texts import error_console
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search
 from nas.settings.run_directory import existing_run
@@ -36,7 +38,7 @@ from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
 from search_spaces.programs import program
-from search_spaces.slow_steps import SAID_AFTER_SECONDS, slow_step
+from search_spaces.slow_steps import SAID_AFTER_SECONDS
 from search_spaces.standard_streams import run_program
 
 
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             raise UserError("expected either --stop, or limits: --trials, --epochs or --time-budget (see --help).")
         directory = existing_run(options.runs_dir, options.name)
         prepare_temporary_directory()
-        with slow_step(_say, f"waiting for the driver of search {directory.name}", SAID_AFTER_SECONDS):
+        with step(error_console(), f"waiting for the driver of search {directory.name}", SAID_AFTER_SECONDS):
             said = change_running(directory, options.ledger_url, limits, stop=options.stop)
         print(f"search {directory.name}: {said}")
     except UserError as error:
@@ -90,10 +92,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: the search cannot be asked: {error}", file=sys.stderr)
         return FAILURE
     return SUCCESS
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
