@@ -8,6 +8,7 @@ from typing import Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.paper_models import ARCHITECTURES
+from search_spaces.paths import did_you_mean
 
 
 def read_architecture(name: str) -> Architecture:
@@ -45,6 +46,7 @@ def _content(name: str) -> Any:
     try:
         return json.loads(Path(name).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"file {name!r} cannot be read: {error.strerror}.") from None
+        hint = did_you_mean(name, Path.is_file)
+        raise UserError(f"file {name!r} cannot be read: {error.strerror}.{hint}") from None
     except ValueError as error:
         raise UserError(f"file {name!r} is not JSON: {error}.") from None

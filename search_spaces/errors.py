@@ -1,7 +1,8 @@
 """The one exception for a user's mistake, the sentence that helps them mend it, and any error in one line."""
 
 import difflib
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Sequence
 
 # What was supplied stands in the message, and may be a whole file.
 LONGEST_MESSAGE = 10_000
@@ -38,8 +39,11 @@ def unknown_name(kind: str, value: object, accepted: Collection[object], *, othe
     `others` are too many to be listed, and may be the nearest, too.
     """
     names = [str(name) for name in accepted]
-    written = {name.lower(): name for name in reversed([*names, *map(str, others)])}
-    nearest = [written[name] for name in difflib.get_close_matches(str(value).lower(), written, n=1, cutoff=0.5)]
+    number = _number(value)
+    if number is not None and all(isinstance(each, int | float) for each in accepted):
+        nearest = sorted(names, key=lambda name: abs(float(name) - number))[:1]
+    else:
+        nearest = near_names(value, [*names, *map(str, others)])[:1]
     if str(value) in names:
         # Such as the text '26', where numbers are accepted.
         return UserError(
@@ -50,3 +54,18 @@ def unknown_name(kind: str, value: object, accepted: Collection[object], *, othe
     if hint and len(names) > MOST_BEFORE_HINT:
         return UserError(f"unknown {kind} {str(value)!r}.{hint} Expected one of {listed}.")
     return UserError(f"unknown {kind} {str(value)!r}: expected one of {listed}.{hint}")
+
+
+def near_names(value: object, names: Sequence[str]) -> list[str]:
+    """The names that are spelled much as `value` is, the nearest first; capital letters are as good as small ones."""
+    written = {name.lower(): name for name in reversed(names)}
+    return [written[name] for name in difflib.get_close_matches(str(value).lower(), written, n=3, cutoff=0.5)]
+
+
+def _number(value: object) -> float | None:
+    """A number, or what a text says of one, as what was typed; None where it is none that is finite."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -3,11 +3,15 @@
 import errno
 import os
 import tempfile
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, near_names
 
 _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
+# So many names of a directory are looked at for one that may be meant.
+_MOST_NAMES = 10_000
 
 
 def user_path(text: str) -> str:
@@ -42,6 +46,35 @@ def user_path(text: str) -> str:
                 f"{meant!r}?"
             ) from None
     return path
+
+
+def did_you_mean(path: str | Path, is_meant: Callable[[Path], bool] = Path.exists) -> str:
+    """The sentence that names the nearest path to one that is not there, after a space; "" where there is none.
+
+    The first directory of it that is not there is taken for one beside that, in which the rest of it is. `is_meant`
+    says of a path that is there whether it is of the kind that was expected.
+    """
+    near = nearest_path(Path(path), is_meant)
+    return "" if near is None else f" Did you mean {str(near)!r}?"
+
+
+def nearest_path(path: Path, is_meant: Callable[[Path], bool] = Path.exists) -> Path | None:
+    """The path of `did_you_mean`: what is spelled much the same, and more than its suffix."""
+    missing = path
+    try:
+        while not missing.parent.is_dir() and missing != missing.parent:
+            missing = missing.parent
+        if is_meant(path) or (missing.exists() and missing != path):
+            return None
+        with os.scandir(missing.parent) as entries:
+            names = [entry.name for entry in islice(entries, _MOST_NAMES) if entry.name != missing.name]
+        hidden = missing.name.startswith(".")
+        near = near_names(missing.name, sorted(name for name in names if hidden or not name.startswith(".")))
+        beside = [missing.parent / name for name in near if near_names(missing.stem, [Path(name).stem])]
+        found = (other / path.relative_to(missing) for other in beside)
+        return next((other for other in found if is_meant(other)), None)
+    except OSError:
+        return None
 
 
 def check_can_be_directory(directory: Path, said: str) -> None:

@@ -1,5 +1,6 @@
 """YAML files of settings: a mapping, read safely, in which each key stands once."""
 
+import os
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import yaml
 
 from search_spaces.errors import UserError
+from search_spaces.paths import did_you_mean
 
 
 class KeysOnce(yaml.SafeLoader):
@@ -26,12 +28,22 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
     try:
         mapping = yaml.load(path.read_text(encoding="utf-8"), KeysOnce)
     except OSError as error:
-        raise UserError(f"{what} cannot be read: {error.strerror}.") from None
+        raise UserError(f"{what} cannot be read: {error.strerror}.{did_you_mean(path, Path.is_file)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date or a number that is none is a ValueError
         raise UserError(f"{what} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(mapping, dict):
         raise not_a_mapping(what, mapping)
     return mapping
+
+
+def files_beside(name: str) -> list[str]:
+    """The YAML files in the directory of what was named, which may be meant, written as it is."""
+    directory = os.path.dirname(name)
+    try:
+        names = os.listdir(directory or os.curdir)
+    except (OSError, ValueError):
+        return []
+    return sorted(os.path.join(directory, name) for name in names if name.endswith((".yaml", ".yml")))
 
 
 def not_a_mapping(what: str, found: object) -> UserError:

@@ -31,11 +31,11 @@ from search_spaces.arguments import ArgumentParser, number, path
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 from search_spaces.machine import TORCH_ADDRESS_BYTES, check_address_space, prepare_temporary_directory
-from search_spaces.pasted_commands import shell_word
-from search_spaces.paths import user_path
+from search_spaces.pasted_commands import python_command
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.bundle.document import read_bundle, sound_weights
+from trainers.bundle.document import is_bundle, read_bundle, sound_weights
+from trainers.bundle.given_pictures import given_picture
 from trainers.detection.document import DOCUMENT
 
 # Torch takes seconds to import: a mistake is said before.
@@ -60,6 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     directory = Path(options.bundle)
+    _check_order(options)
     if (directory / DOCUMENT).is_file():
         return _detect(directory, *_named(options.images, options.top), options)
     bundle = read_bundle(directory)
@@ -73,6 +74,17 @@ def _predict(options: argparse.Namespace) -> int:
     others = (Prediction(printable(image), problem=problem) for image, problem in problems.items())
     predictions = chain(predict(directory, bundle, named), others)
     return _print_json(predictions, options.top) if options.json else _print_text(predictions, options.top)
+
+
+def _check_order(options: argparse.Namespace) -> None:
+    """Raises UserError where a picture stands before the bundle."""
+    bundle = next((image for image in options.images if is_bundle(Path(image))), None)
+    if bundle is not None and Path(options.bundle).is_file():
+        meant = [bundle, options.bundle, *(image for image in options.images if image != bundle)]
+        raise UserError(
+            f"{options.bundle!r} is a file, and {bundle!r} a bundle: the bundle comes first. Did you mean "
+            f"{python_command('trainers/predict.py', *meant)}?"
+        )
 
 
 def _detect(directory: Path, named: Sequence[str], problems: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -122,10 +134,7 @@ def _named(images: Sequence[str], top: int | None) -> tuple[list[str], dict[str,
     for image in images:
         if not image:
             raise UserError("IMAGE is empty: expected the file of a picture.")
-        try:
-            path, problem = _looked_for(image)
-        except UserError as error:
-            path, problem = image, str(error)
+        path, problem = given_picture(image)
         if problem is None:
             paths.append(path)
         else:
@@ -133,29 +142,6 @@ def _named(images: Sequence[str], top: int | None) -> tuple[list[str], dict[str,
     if not paths:
         raise UserError(next(iter(problems.values())))
     return paths, problems
-
-
-def _looked_for(image: str) -> tuple[str, str | None]:
-    """The path of a picture as it is meant, and what is wrong with it where it is no file. Raises UserError where no
-    path can be so.
-    """
-    try:
-        image.encode()
-    except UnicodeEncodeError:
-        return image, f"image {image!r} cannot be read: its name is no text in UTF-8: rename it."
-    path = user_path(image)
-    expected = "expected the file of a picture."
-    if Path(path).is_file():
-        return path, None
-    if Path(path).is_dir():
-        return path, f"image {path!r} is a directory: {expected} Did you mean {_inside(Path(path))}?"
-    if "://" in image:
-        return path, f"image {image!r} is an address, and nothing is downloaded: {expected}"
-    if image == "-":
-        return path, f"image '-': pictures are not read from standard input: {expected}"
-    if Path(path).is_symlink():
-        return path, f"image {path!r} is a link to what is not there: {expected}"
-    return path, f"image {path!r} is {'no file' if Path(path).exists() else 'not there'}: {expected}"
 
 
 def _print_objects(detections: "Iterable[Detection]", top: int | None) -> int:
@@ -171,16 +157,6 @@ def _print_objects(detections: "Iterable[Detection]", top: int | None) -> int:
         )
         print(f"{printable(detection.image)}: {'; '.join(found) or 'nothing'}", flush=True)
     return code
-
-
-def _inside(directory: Path) -> str:
-    """What a shell makes the files in a directory of, or those in its folders where it holds no others."""
-    try:
-        has_files = any(entry.is_file() for entry in directory.iterdir())
-        has_folders = any(entry.is_dir() for entry in directory.iterdir())
-    except OSError as error:
-        raise UserError(f"image {str(directory)!r} is a directory that cannot be read: {error.strerror}.") from None
-    return f"{shell_word(str(directory))}/*{'/*' if has_folders and not has_files else ''}"
 
 
 def _print_text(predictions: "Iterable[Prediction]", top: int | None) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import field_kinds
 from search_spaces.paths import user_path
-from search_spaces.yaml_files import read_mapping
+from search_spaces.yaml_files import files_beside, read_mapping
 from trainers.recipe import Recipe
 from trainers.settings_files import found_instead
 
@@ -38,7 +38,7 @@ def named_recipe(name: str) -> Recipe:
         for file in (f"{name}.yaml", f"{name}.yml"):
             if Path(user_path(file)).is_file():
                 raise UserError(f"recipe {name!r} is none of the project's: for the file of that name, recipe={file}.")
-        raise unknown_name("recipe", name, [*recipe_names(), "a file ending in .yaml"])
+        raise unknown_name("recipe", name, [*recipe_names(), "a file ending in .yaml"], others=files_beside(name))
     return _known_recipe(name)
 
 

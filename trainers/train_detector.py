@@ -174,6 +174,7 @@ def _prepare(options: argparse.Namespace, settings: "DetectorSettings") -> "Dete
 def _backbone(name: str, init: str | None) -> "Backbone":
     from search_spaces.paper_models import ARCHITECTURES
     from search_spaces.pasted_commands import python_command
+    from search_spaces.run_files import export_instead
     from trainers.bundle.document import has_weights, read_bundle, sound_weights
     from trainers.detection.settings import PAPER_INPUT, Backbone
 
@@ -187,7 +188,9 @@ def _backbone(name: str, init: str | None) -> "Backbone":
             )
         return Backbone(ARCHITECTURES[name], **PAPER_INPUT)
     if not directory.exists() and os.sep not in name:
-        raise unknown_name("bundle or model of the paper", name, ARCHITECTURES)
+        raise UserError(
+            f"{unknown_name('bundle or model of the paper', name, ARCHITECTURES)}{export_instead(directory)}"
+        )
     bundle = read_bundle(directory)
     if init != "scratch" and not has_weights(directory):
         raise UserError(

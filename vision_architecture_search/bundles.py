@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
-from search_spaces.paths import user_path
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
+from trainers.bundle.given_pictures import given_picture
 from trainers.data.preprocessing import Preprocessing
 from vision_architecture_search.paths import absolute_path
 
@@ -66,11 +66,8 @@ class OpenBundle:
                     f"an image is of type {type(image).__name__!r}: expected the path of a file, or several; a picture "
                     "that is in memory alone is to be saved first."
                 )
-            try:
-                files.append(_picture(str(image)))
-            except UserError as error:
-                problem = f"image {str(image)!r} cannot be read: {str(error).rstrip('.')}."
-                files.append(Prediction(str(image), problem=problem))
+            path, problem = given_picture(str(image))
+            files.append(path if problem is None else Prediction(str(image), problem=problem))
         named = [file for file in files if isinstance(file, str)]
         predicted = predict(self.directory, self.contents, named)
         return [next(predicted) if isinstance(file, str) else file for file in files]
@@ -80,12 +77,3 @@ def open_bundle(directory: str | Path) -> OpenBundle:
     """The bundle in a directory. Raises UserError where there is none, or it is damaged."""
     found = absolute_path(directory)
     return OpenBundle(found, read_bundle(found))
-
-
-def _picture(image: str) -> str:
-    """The path of a picture as it is meant. Raises UserError where it can be none."""
-    path = user_path(image)
-    # To open a pipe is to wait for whoever writes into it.
-    if Path(path).exists() and not Path(path).is_file():
-        raise UserError("expected a file")
-    return path

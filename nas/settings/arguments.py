@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from nas.settings.run_directory import DEFAULT_RUNS_DIRECTORY, search_names
+from nas.settings.run_directory import search_names
 from nas.settings.search_settings import LEDGER_VARIABLE
 from search_spaces.arguments import complete_by, path
+from search_spaces.run_files import DEFAULT_RUNS_DIRECTORY
 
 
 def add_runs_directory(parser: argparse.ArgumentParser) -> None:

@@ -4,18 +4,19 @@ What its workers read and write, and what it comes to, may be at the address of 
 """
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.pasted_commands import PROJECT, stands_in_project
-from search_spaces.paths import check_can_be_directory
+from search_spaces.pasted_commands import PROJECT, shell_word, stands_in_project
+from search_spaces.paths import check_can_be_directory, did_you_mean
+from search_spaces.run_files import DEFAULT_RUNS_DIRECTORY, LEDGER, LEDGER_NOTE, holds_search
 from trainers.folders import Directory, Folder
 from trainers.storage.address import StorageAddress
 from trainers.storage.remote_folder import RemoteFolder
 
-DEFAULT_RUNS_DIRECTORY = "runs"
 # In the runs directory, beside the searches: where several are compared, and MLflow's database and files.
 COMPARISONS = "comparisons"
 _NOT_OF_SEARCHES = (COMPARISONS, "mlflow.db", "mlflow-artifacts")
@@ -38,12 +39,12 @@ class RunDirectory:
 
     @property
     def ledger(self) -> Path:
-        return self.path / "ledger.db"
+        return self.path / LEDGER
 
     @property
     def ledger_note(self) -> Path:
         """Says where the ledger is, where it is not the one in the directory."""
-        return self.path / "ledger.url"
+        return self.path / LEDGER_NOTE
 
     @property
     def has_ledger(self) -> bool:
@@ -133,6 +134,12 @@ def run_directory(runs: str, name: str) -> RunDirectory:
         raise UserError(
             f"search name {name[:LONGEST_NAME] + '…'!r} has {len(name)} characters: expected at most {LONGEST_NAME}."
         )
+    if os.sep in name and holds_search(Path(name)):
+        runs, _, meant = name.rstrip(os.sep).rpartition(os.sep)
+        raise UserError(
+            f"search name {name!r} is a path: expected a name. Did you mean "
+            f"{' '.join(map(shell_word, [meant, '--runs-dir', runs or os.sep]))}?"
+        )
     if not _NAME.fullmatch(name):
         raise UserError(
             f"search name {name!r}: expected letters, digits, '.', '_' and '-', starting with a letter or digit."
@@ -159,12 +166,30 @@ def existing_run(runs: str, name: str) -> RunDirectory:
                 f"search {name!r} is just starting, or was ended while it did: {str(directory.path)!r} holds no ledger "
                 "yet. Ask again in a moment, or start it again with the command that it was to begin with."
             )
+        _check_runs(directory)
         names = search_names(directory.runs)
         unbegun = "One that was ended before it began left nothing: start it again with its first command."
         if not names:
             raise UserError(f"unknown search {name!r}: there is none in {str(directory.runs)!r}. {unbegun}")
         raise UserError(f"{unknown_name('search', name, names)} {unbegun}")
     return directory
+
+
+def _check_runs(directory: RunDirectory) -> None:
+    """Raises UserError where the runs directory of a search is none."""
+    runs = directory.runs
+    if runs.is_dir():
+        return
+    said = f"unknown search {directory.name!r}: runs directory {str(runs)!r}"
+    if runs.exists():
+        raise UserError(f"{said} is a file, expected a directory.")
+    raise UserError(
+        f"{said} is not there: expected --runs-dir DIR, where searches are kept.{did_you_mean(runs, _keeps_searches)}"
+    )
+
+
+def _keeps_searches(runs: Path) -> bool:
+    return runs.is_dir() and bool(search_names(runs))
 
 
 def search_names(runs: Path) -> list[str]:

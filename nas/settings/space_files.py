@@ -10,7 +10,7 @@ from search_spaces.errors import unknown_name
 from search_spaces.json_fields import read_dataclass
 from search_spaces.overrides import Override
 from search_spaces.space_reading import space_from_mapping
-from search_spaces.yaml_files import read_mapping
+from search_spaces.yaml_files import files_beside, read_mapping
 
 SPACE_DIRECTORY = Path(space_module.__file__).resolve().parent
 
@@ -40,7 +40,7 @@ def space_mapping(name: str) -> tuple[str, Mapping[str, Any]]:
     """A space's short name and what its file says; `name` is one of `space_names` or the path of a YAML file."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else SPACE_DIRECTORY / f"{name}.yaml"
     if not name.endswith((".yaml", ".yml")) and name not in space_names():
-        raise unknown_name("space", name, [*space_names(), "a file ending in .yaml"])
+        raise unknown_name("space", name, [*space_names(), "a file ending in .yaml"], others=files_beside(name))
     mapping = read_mapping(path, f"space file {str(path)!r}")
     space_from_mapping(path.stem, mapping)
     return path.stem, mapping

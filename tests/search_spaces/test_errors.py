@@ -28,6 +28,18 @@ def test_the_last_line_of_an_error_is_at_hand_too() -> None:
     assert message_lines(TimeoutError())[-1] == "TimeoutError"
 
 
+@pytest.mark.parametrize(("typed", "nearest"), [("15", 14), (20, 14), (21.5, 26), ("9e9", 152), (-3, 14)])
+def test_the_nearest_of_numbers_is_the_nearest_number(typed: object, nearest: int) -> None:
+    assert str(unknown_name("space.depth", typed, (14, 26, 152))).endswith(f"Did you mean '{nearest}'?")
+
+
+@pytest.mark.parametrize("typed", ["nan", "inf", "deep"])
+def test_what_is_no_number_has_no_nearest_number(typed: str) -> None:
+    assert (
+        str(unknown_name("space.depth", typed, (14, 26))) == f"unknown space.depth {typed!r}: expected one of 14, 26."
+    )
+
+
 def test_the_nearest_of_many_names_comes_before_their_list() -> None:
     names = [f"name{number}" for number in range(40)]
     assert str(unknown_name("setting", "nam7", names)).startswith(

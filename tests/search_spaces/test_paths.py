@@ -7,7 +7,7 @@ import pytest
 
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
-from search_spaces.paths import check_can_be_directory, user_path
+from search_spaces.paths import check_can_be_directory, did_you_mean, user_path
 
 
 def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,3 +65,31 @@ def test_why_a_directory_cannot_be_is_said(tmp_path: Path) -> None:
     # No directory of the kernel's can have others in it, whoever asks.
     with pytest.raises(UserError, match=r"^--out 'x': '/proc' is not writable \(nothing can be made there\)"):
         check_can_be_directory(Path("/proc/foo"), "--out 'x'")
+
+
+def test_what_is_not_there_has_a_nearest_path(tmp_path: Path) -> None:
+    (tmp_path / "bundles" / "knee").mkdir(parents=True)
+    for name in ("ok.png", "other.png", ".config.yaml", "config.yml"):
+        (tmp_path / name).touch()
+    for typed, meant in (
+        ("okk.png", "ok.png"),
+        ("OK.PNG", "ok.png"),
+        ("config.yaml", "config.yml"),
+        ("bundels/knee", "bundles/knee"),
+        ("bundles/kne", "bundles/knee"),
+        # What has its suffix alone in common is not meant, nor what is not in the nearest directory.
+        ("picture.png", None),
+        ("bundels/best", None),
+        ("nothing/of/it", None),
+        # What is there is what is meant.
+        ("ok.png", None),
+        ("ok.png/in-it", None),
+    ):
+        assert did_you_mean(tmp_path / typed) == (f" Did you mean {str(tmp_path / meant)!r}?" if meant else "")
+    assert did_you_mean(tmp_path / "kon.png", Path.is_dir) == ""
+
+
+def test_the_nearest_path_is_written_as_the_one_that_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    assert did_you_mean("runs") == " Did you mean 'run'?"

@@ -1,6 +1,5 @@
 """bundle.json: what a bundle says of itself, checked to the bit. Imports no torch: a mistake is said at once."""
 
-import difflib
 import hashlib
 import json
 import re
@@ -11,7 +10,8 @@ from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
 from search_spaces.pasted_commands import python_command
-from search_spaces.paths import check_can_be_directory
+from search_spaces.paths import check_can_be_directory, did_you_mean
+from search_spaces.run_files import export_instead
 from trainers.bundle.contents import CONTENTS, OPTIONAL, Bundle
 from trainers.files import json_text
 
@@ -45,10 +45,11 @@ def weights_digest(directory: Path) -> str:
     """The SHA-256 that the weights of a bundle have. Raises UserError where it was written without any."""
     digest = read_document(directory)["files"].get(WEIGHTS)
     if digest is None:
-        raise UserError(
-            f"{str(directory)!r} holds no weights, as none were kept or it was never trained: "
-            f"{python_command('trainers/train.py', str(directory))} trains its network."
-        )
+        said = f"{str(directory)!r} holds no weights, as none were kept or it was never trained"
+        trained = directory.with_name(f"{directory.name}-trained") / "bundle"
+        if is_bundle(trained):
+            raise UserError(f"{said}. Did you mean {str(trained)!r}, the bundle of its training?")
+        raise UserError(f"{said}: {python_command('trainers/train.py', str(directory))} trains its network.")
     return str(digest)
 
 
@@ -91,18 +92,24 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        hint = _meant(path.parent) if path.name == DOCUMENT else ""
-        raise UserError(f"{str(path.parent)!r} is no bundle: {path.name}: {error.strerror}.{hint}") from error
+        hint, said = "", f"{path.name}: {error.strerror}."
+        if path.name == DOCUMENT:
+            hint = export_instead(path.parent) or _meant(path.parent)
+        if path.parent.is_file():
+            said = "it is a file, expected the directory that an export or a training wrote."
+        raise UserError(f"{str(path.parent)!r} is no bundle: {said}{hint}") from error
 
 
 def _meant(directory: Path) -> str:
     """Which bundle may be meant where this is none."""
     beside = directory.parent
-    if _is_bundle(directory / "bundle"):
+    if "=" in directory.name and not directory.exists():
+        return " The bundle comes before SETTING=VALUE."
+    if is_bundle(directory / "bundle"):
         return f" Did you mean {str(directory / 'bundle')!r}, the bundle of the training there?"
-    if _is_bundle(beside):
+    if is_bundle(beside):
         return f" Did you mean {str(beside)!r}, in which it lies?"
-    if _is_bundle(beside / "bundle"):
+    if is_bundle(beside / "bundle"):
         return f" Did you mean {str(beside / 'bundle')!r}, the bundle of the training there?"
     # While a training is made longer, what it had come to stands aside.
     for place in (beside, directory):
@@ -110,12 +117,11 @@ def _meant(directory: Path) -> str:
             return f" Did you mean {str(before[-1].parent)!r}, from before the training was made longer?"
     if inside := _bundles_in(directory):
         return f" Did you mean one of those in it, as {str(inside[0])!r}?"
-    named = {bundle.name: bundle for bundle in _bundles_in(beside)}
-    nearest = difflib.get_close_matches(directory.name, named, n=1)
-    return f" Did you mean {str(named[nearest[0]])!r}?" if nearest else ""
+    return did_you_mean(directory, is_bundle)
 
 
-def _is_bundle(directory: Path) -> bool:
+def is_bundle(directory: Path) -> bool:
+    """Whether a directory looks like a bundle."""
     return (directory / DOCUMENT).is_file()
 
 

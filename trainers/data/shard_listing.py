@@ -13,6 +13,7 @@ from pathlib import Path
 from search_spaces.errors import UserError, first_line
 from trainers.data.folder_layout import Layout, check_class_names, check_same_classes, split_of
 from trainers.data.folder_listing import Folder, FolderListing, MissingDirectory
+from trainers.data.nearby_folders import no_directory
 from trainers.data.shard_scan import ShardMembers, scan_shard
 from trainers.data.skipped import NO_SPLIT, Skipped
 from trainers.data.tar_members import TarMember, shard_directory
@@ -47,7 +48,7 @@ def list_shards(root: str) -> FolderListing:
             "them, or a pattern as DIR/train-{000..099}.tar."
         )
     if not Path(directory).is_dir():
-        raise MissingDirectory(f"data.root: there is no directory {directory!r}.")
+        raise MissingDirectory(f"data.root: {no_directory(directory)}")
     splits = _splits(directory, _named(root, directory, skipped), skipped)
     with ThreadPoolExecutor(READERS) as readers:
         scanned = {split: list(readers.map(scan_shard, shards)) for split, shards in splits.items()}

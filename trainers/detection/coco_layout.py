@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import UserError
+from search_spaces.paths import did_you_mean
 
 _EXPECTED = (
     "expected annotations/instances_train*.json and annotations/instances_val*.json, train/_annotations.coco.json and "
@@ -33,7 +34,10 @@ def find_instances(root: Path) -> tuple[InstancesFile, InstancesFile | None]:
     Raises UserError where there are none, or where they can be read in two ways.
     """
     if not root.is_dir():
-        raise UserError(f"data.root is {str(root)!r}: expected a directory with images and their annotations.")
+        raise UserError(
+            f"data.root is {str(root)!r}: expected a directory with images and their annotations."
+            f"{did_you_mean(root, Path.is_dir)}"
+        )
     ways = [way for way in (_published(root), _exported(root), _single(root)) if way is not None]
     if not ways:
         raise UserError(f"no annotations in {str(root)!r}: {_EXPECTED}.")

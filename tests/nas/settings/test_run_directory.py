@@ -43,6 +43,21 @@ def test_an_unknown_search_names_the_nearest(tmp_path: Path) -> None:
         existing_run(str(tmp_path), "mien")
 
 
+def test_a_runs_directory_that_is_none_is_named_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "ledger.db").touch()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"unknown search 'mine': runs .*/run' is not there: .* mean '.*/runs'\?$"):
+        existing_run(str(tmp_path / "run"), "mine")
+    with pytest.raises(UserError, match=r"unknown search 'mine': runs .*/file' is a file, expected a directory\.$"):
+        existing_run(str(tmp_path / "file"), "mine")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^search name 'runs/mine' is a path: .* Did you mean mine --runs-dir runs\?$"):
+        existing_run("runs", "runs/mine")
+
+
 def test_a_search_that_was_killed_while_it_started_has_not_begun(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "driver.lock").touch()

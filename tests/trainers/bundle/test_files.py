@@ -140,11 +140,21 @@ def test_the_bundle_that_may_be_meant_is_named(tmp_path: Path) -> None:
     shutil.copytree(kept, out / "bundle")
     (out / "checkpoints").mkdir()
     (tmp_path / "empty").mkdir()
+    (tmp_path / "picture.png").touch()
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    (tmp_path / "runs" / "first" / "ledger.db").touch()
     for named, meant in (
         (tmp_path / "bundles" / "kne", f"Did you mean {str(kept)!r}?"),
         (tmp_path / "bundles", f"Did you mean one of those in it, as {str(kept)!r}?"),
         (kept / "bundle.json", f"Did you mean {str(kept)!r}, in which it lies?"),
         (out / "checkpoints", f"Did you mean {str(out / 'bundle')!r}, the bundle of the training there?"),
+        (tmp_path / "bundle" / "knee", f"Did you mean {str(kept)!r}?"),
+        (tmp_path / "data=digits", "The bundle comes before SETTING=VALUE."),
+        (tmp_path / "picture.png", "it is a file, expected the directory that an export or a training wrote."),
+        (
+            tmp_path / "runs" / "first",
+            f"nas/export.py first --pick knee --runs-dir {tmp_path}/runs writes a bundle of it.",
+        ),
         (tmp_path / "bundles" / "other", "No such file or directory."),
         (tmp_path / "empty", "No such file or directory."),
         (tmp_path / "none" / "none", "No such file or directory."),
@@ -152,6 +162,24 @@ def test_the_bundle_that_may_be_meant_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             read_bundle(named)
         assert str(caught.value).startswith(f"{str(named)!r} is no bundle: ") and str(caught.value).endswith(meant)
+
+
+def test_a_bundle_without_weights_names_that_of_its_training(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "knee", BUNDLE, None)
+    with pytest.raises(UserError, match=r"knee' holds no weights.*trainers/train.py .*knee trains its network"):
+        read_weights(tmp_path / "knee")
+    write_bundle(tmp_path / "knee-trained" / "bundle", BUNDLE, None)
+    with pytest.raises(UserError, match=r"knee' holds no weights.* Did you mean '.*/knee-trained/bundle', the bundle"):
+        read_weights(tmp_path / "knee")
+
+
+def test_the_name_of_a_search_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    (tmp_path / "runs" / "first" / "ledger.url").touch()
+    for named in ("first", "runs/first"):
+        with pytest.raises(UserError, match=r"'first' is a search: python .*nas/export.py first --pick knee writes"):
+            read_bundle(Path(named))
 
 
 def one_line(error: pytest.ExceptionInfo[UserError]) -> None:
