@@ -11,7 +11,7 @@ from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
 from trainers.bundle.given_pictures import given_picture
 from trainers.data.preprocessing import Preprocessing
-from vision_architecture_search.paths import absolute_path
+from vision_architecture_search.given import absolute_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,5 +75,5 @@ class OpenBundle:
 
 def open_bundle(directory: str | Path) -> OpenBundle:
     """The bundle in a directory. Raises UserError where there is none, or it is damaged."""
-    found = absolute_path(directory)
+    found = absolute_path("directory", directory)
     return OpenBundle(found, read_bundle(found))

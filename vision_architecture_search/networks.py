@@ -1,7 +1,6 @@
 """Architectures as data: what they cost, and the networks that they describe."""
 
 from collections.abc import Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ from search_spaces import cost as costs
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_files import read_architecture
 from search_spaces.errors import UserError
-from search_spaces.paths import user_path
+from vision_architecture_search.given import given_count, given_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +26,12 @@ def architecture(described: Described) -> Architecture:
         return described
     if isinstance(described, Mapping):
         return Architecture.from_json(dict(described))
-    return read_architecture(user_path(str(described)))
+    if not isinstance(described, str | Path):
+        raise UserError(
+            f"architecture is {described!r}: expected an architecture, the name of a model, the path of a file, or a "
+            "mapping."
+        )
+    return read_architecture(given_path("architecture", described))
 
 
 def cost(described: Described, *, image_size: int, in_channels: int = 3, classes: int = 1000) -> costs.Cost:
@@ -35,8 +39,8 @@ def cost(described: Described, *, image_size: int, in_channels: int = 3, classes
 
     `image_size` is in pixels a side. Raises UserError.
     """
-    _check(image_size=image_size, in_channels=in_channels, classes=classes)
-    return costs.cost(architecture(described), image_size=image_size, in_channels=in_channels, classes=classes)
+    sizes = _sizes(image_size=image_size, in_channels=in_channels, classes=classes)
+    return costs.cost(architecture(described), **sizes)
 
 
 def build(described: Described, *, image_size: int, in_channels: int = 3, classes: int = 1000) -> "nn.Module":
@@ -44,14 +48,12 @@ def build(described: Described, *, image_size: int, in_channels: int = 3, classe
 
     Raises UserError.
     """
-    _check(image_size=image_size, in_channels=in_channels, classes=classes)
+    sizes = _sizes(image_size=image_size, in_channels=in_channels, classes=classes)
     from search_spaces import resnet
 
-    return resnet.build(architecture(described), image_size=image_size, in_channels=in_channels, classes=classes)
+    return resnet.build(architecture(described), **sizes)
 
 
-def _check(**numbers: object) -> None:
-    for name, number in numbers.items():
-        # NumPy's whole numbers, too, as they come out of a table.
-        if not isinstance(number, Integral) or number < 1:
-            raise UserError(f"{name} is {number!r}: expected a whole number of 1 or more.")
+def _sizes(**numbers: object) -> dict[str, int]:
+    # NumPy's whole numbers, too, as they come out of a table.
+    return {name: given_count(name, number) for name, number in numbers.items()}

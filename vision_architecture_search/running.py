@@ -93,8 +93,10 @@ def _text(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, bytes | Mapping):
+        raise UserError(f"a setting is {value!r}: expected text, a number, a truth value, None, or a list of them.")
     # A range and an array of NumPy's are lists, too.
-    if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
+    if isinstance(value, Iterable) and not isinstance(value, str):
         return f"[{','.join(map(_text, value))}]"
     return str(value)
 

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.extras import lacks_the_search
+from search_spaces.run_files import DEFAULT_RUNS_DIRECTORY
 from vision_architecture_search.bundles import OpenBundle, open_bundle
-from vision_architecture_search.paths import absolute_path
+from vision_architecture_search.given import (
+    absolute_path,
+    check_called,
+    given_count,
+    given_path,
+    given_settings,
+    given_text,
+)
 from vision_architecture_search.running import Output, Progress, run_search, words_of
 
 if TYPE_CHECKING:
@@ -22,8 +30,6 @@ if TYPE_CHECKING:
     from nas.reporting.pictures import Picture
     from nas.settings.run_directory import RunDirectory
 
-DEFAULT_RUNS = "runs"
-
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -34,7 +40,7 @@ class Search:
     """
 
     name: str
-    runs_dir: str = DEFAULT_RUNS
+    runs_dir: str = DEFAULT_RUNS_DIRECTORY
     ledger_url: str | None = None
 
     @property
@@ -95,7 +101,7 @@ class Search:
         directory, ledger = self._directory(), self._ledger()
         facts = ledger.header.facts(self.name, ledger.most_latency_ms)
         background = background_of(directory, ledger.header)
-        where = directory.report if out is None else absolute_path(out)
+        where = directory.report if out is None else absolute_path("out", out)
         return write_report(where, facts, ledger.records, background)[0]
 
     def export(self, pick: str = "knee", out: str | Path | None = None, *, onnx: bool = False) -> OpenBundle:
@@ -108,7 +114,8 @@ class Search:
         from nas.driver.texts import silent_console
 
         directory, ledger = self._directory(), self._ledger()
-        plan = plan_export(directory, ledger, pick, None if out is None else absolute_path(out), onnx=onnx)
+        picked = given_text("pick", pick)
+        plan = plan_export(directory, ledger, picked, None if out is None else absolute_path("out", out), onnx=onnx)
         export_bundle(silent_console(), plan, directory, ledger)
         return open_bundle(plan.out)
 
@@ -123,16 +130,15 @@ class Search:
 
         `settings`, `progress` and `output` are as those of `start_search`.
         """
+        check_called(progress=progress, output=output)
         ledger = {} if self.ledger_url is None else {"ledger.url": self.ledger_url}
-        words = ["--resume", self.name, "--runs-dir", self.runs_dir, *words_of({**ledger, **(settings or {})})]
+        words = ["--resume", self.name, "--runs-dir", self.runs_dir, *words_of({**ledger, **given_settings(settings)})]
         run_search(words, progress, output, self.ledger_url)
         return self
 
     def extend(self, trials: int, *, progress: Progress | None = None, output: Output | None = None) -> "Search":
         """Goes on with the search for so many more architectures than it was limited to, one or more."""
-        if trials < 1:
-            raise UserError(f"trials is {trials}: expected 1 or more, beyond those that the search was limited to.")
-        limit = self._ledger().header.search.trials + trials
+        limit = self._ledger().header.search.trials + given_count("trials", trials)
         return self.resume({"search.trials": limit}, progress=progress, output=output)
 
     def change_limits(self, **limits: Any) -> str:
@@ -153,7 +159,7 @@ class Search:
     def _directory(self) -> "RunDirectory":
         from nas.ledger.location import found_run
 
-        return found_run(self.runs_dir, self.name, self.ledger_url)
+        return found_run(self.runs_dir, given_text("name", self.name), self.ledger_url)
 
     def _ledger(self) -> "LedgerContents":
         from nas.ledger.location import read_ledger
@@ -161,12 +167,14 @@ class Search:
         return read_ledger(self._directory(), self.ledger_url)
 
 
-def open_search(name: str, runs_dir: str | Path = DEFAULT_RUNS, ledger_url: str | None = None) -> Search:
+def open_search(name: str, runs_dir: str | Path = DEFAULT_RUNS_DIRECTORY, ledger_url: str | None = None) -> Search:
     """The search `name` that is kept in `runs_dir`. Raises UserError where there is none, naming the nearest."""
     lacking = lacks_the_search("a search")
     if lacking is not None:
         raise UserError(lacking)
-    search = Search(name, str(absolute_path(runs_dir)), ledger_url)
+    if ledger_url is not None:
+        given_text("ledger_url", ledger_url)
+    search = Search(name, str(absolute_path("runs_dir", runs_dir)), ledger_url)
     search._ledger()
     return search
 
@@ -176,7 +184,7 @@ def start_search(
     settings: Mapping[str, Any] | None = None,
     *,
     name: str | None = None,
-    runs_dir: str | Path = DEFAULT_RUNS,
+    runs_dir: str | Path = DEFAULT_RUNS_DIRECTORY,
     progress: Progress | None = None,
     output: Output | None = None,
 ) -> Search:
@@ -189,10 +197,12 @@ def start_search(
 
     Raises UserError on a mistake, and SearchFailed where the search could not go on.
     """
-    named = [] if name is None else ["--name", name]
-    runs = str(absolute_path(runs_dir))
-    words = ["--space", str(space), "--runs-dir", runs, *named, *words_of(settings or {})]
-    ledger_url = (settings or {}).get("ledger.url")
+    check_called(progress=progress, output=output)
+    named = [] if name is None else ["--name", given_text("name", name)]
+    settings = given_settings(settings)
+    runs = str(absolute_path("runs_dir", runs_dir))
+    words = ["--space", given_path("space", space), "--runs-dir", runs, *named, *words_of(settings)]
+    ledger_url = settings.get("ledger.url")
     directory = run_search(words, progress, output, ledger_url)
     return Search(directory.name, runs, ledger_url)
 

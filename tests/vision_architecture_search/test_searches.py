@@ -2,11 +2,14 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +100,46 @@ def test_a_search_that_is_not_there_is_named(runs: Path) -> None:
         vas.open_search("foun", runs)
 
 
+@pytest.mark.parametrize("value", [None, 3, b"found", ["found"], object()])
+def test_what_is_of_another_type_is_named_with_what_was_expected(
+    value: Any, found: vas.Search, runs: Path, tmp_path: Path
+) -> None:
+    new = functools.partial(vas.start_search, runs_dir=tmp_path / "runs")
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: vas.open_search(value, runs), "name .* expected text"),
+        (lambda: vas.open_search("found", value), "runs_dir .* expected a path"),
+        (lambda: found.export(value), "pick .* expected text"),
+        (lambda: found.extend(value if value != 3 else 1.5), "trials .* expected a whole number of 1 or more"),
+        (lambda: new(value), "space .* expected a path"),
+        (lambda: vas.start_search(runs_dir=value), "runs_dir .* expected a path"),
+        (lambda: new(settings={"data": {"name": value}}), "a setting .* expected text, a number"),
+        (lambda: vas.open_bundle(value), "directory .* expected a path"),
+        (lambda: vas.cost(value, image_size=32), "architecture .* expected an architecture"),
+        (lambda: vas.build("resnet26", image_size=value if value != 3 else "3"), "image_size .* expected a whole"),  # type: ignore[arg-type]
+    ]
+    if value is not None:
+        calls += [
+            (lambda: vas.open_search("found", runs, value), "ledger_url .* expected text"),
+            (lambda: found.export("knee", value), "out .* expected a path"),
+            (lambda: found.report(value), "out .* expected a path"),
+            (lambda: found.resume(value), "settings .* expected a mapping"),
+            (lambda: found.resume(progress=value), "progress .* expected a function"),
+            (lambda: new(settings=value), "settings .* expected a mapping"),
+            (lambda: new(name=value), "name .* expected text"),
+            (lambda: new(output=value), "output .* expected a function"),
+        ]
+    for call, message in calls:
+        with pytest.raises(vas.UserError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("settings", ["data=digits", ["data=digits"], {3: 4}])
+def test_settings_are_a_mapping_of_names(settings: Any, tmp_path: Path) -> None:
+    with pytest.raises(vas.UserError, match=r"^(settings|the name of a setting) is .*: expected "):
+        vas.start_search(settings=settings, runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_one_that_does_not_run_is_neither_changed_nor_ended(found: vas.Search) -> None:
     with pytest.raises(vas.UserError, match="does not run"):
         found.change_limits(trials=9)
@@ -106,7 +149,7 @@ def test_one_that_does_not_run_is_neither_changed_nor_ended(found: vas.Search) -
         found.change_limits(trails=9)
     with pytest.raises(vas.UserError, match="no limit is given: expected one of trials, epochs, time_budget"):
         found.change_limits()
-    with pytest.raises(vas.UserError, match="trials is 0: expected 1 or more"):
+    with pytest.raises(vas.UserError, match="trials is 0: expected a whole number of 1 or more"):
         found.extend(0)
 
 
