@@ -31,7 +31,7 @@ from nas.driver.running_search import change_running
 from nas.driver.steps import step
 from nas.driver.texts import error_console
 from nas.settings.addresses import redacted
-from nas.settings.arguments import add_existing_search
+from nas.settings.arguments import add_existing_search, check_named
 from nas.settings.run_directory import existing_run
 from search_spaces.arguments import NONE, ArgumentParser, at_least, or_none
 from search_spaces.errors import UserError
@@ -74,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         options = argument_parser().parse_args(list(arguments))
+        check_named(options.name, options.runs_dir)
         given = {name: getattr(options, name) for name in ("trials", "epochs", "time_budget")}
         limits = {name: None if value == NONE else value for name, value in given.items() if value is not None}
         if options.stop == bool(limits):

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from nas.records.picks import PICKS
 from nas.settings.addresses import redacted
-from nas.settings.arguments import add_search_places, existing_searches
+from nas.settings.arguments import add_search_places, check_named, existing_searches
 from search_spaces.arguments import ArgumentParser, complete_by, path
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
@@ -146,8 +146,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         raise UserError(
             f"{options.settings[0]!r}: settings are for --paper; those of a training, for trainers/train.py."
         )
-    if options.name is None:
-        raise UserError("NAME is missing: the search (see --help).")
+    check_named(options.name, options.runs_dir)
     if options.list == (options.pick is not None):
         raise UserError(f"expected either --list or --pick with one of {', '.join(PICKS)}.")
     if options.list and (options.out or options.onnx or options.register is not None):

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 from nas.driver.steps import step
 from nas.driver.texts import error_console
 from nas.settings.addresses import redacted
-from nas.settings.arguments import add_existing_search
+from nas.settings.arguments import add_existing_search, check_named
 from nas.settings.run_directory import RunDirectory, existing_run
 from nas.settings.search_settings import LEDGER_VARIABLE, TrackingSettings
 from search_spaces.arguments import ArgumentParser, path, port
@@ -97,6 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, 1 where MLflow or the storage cannot be written, or 2 on a mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
+        check_named(options.names, options.runs_dir)
         directories = [_directory(options, name) for name in dict.fromkeys(options.names)]
         if options.serve:
             return _serve(directories, options)

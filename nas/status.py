@@ -32,7 +32,7 @@ from nas.driver.status_table import print_status
 from nas.driver.texts import output_console
 from nas.ledger.location import found_run, read_ledger
 from nas.settings.addresses import redacted
-from nas.settings.arguments import add_existing_search
+from nas.settings.arguments import add_existing_search, check_named
 from search_spaces.arguments import ArgumentParser
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line. The exit code: 0, or 2 on a user's mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
+        check_named(options.name, options.runs_dir)
         directory = found_run(options.runs_dir, options.name, options.ledger_url)
         prepare_temporary_directory()
         ledger = read_ledger(directory, options.ledger_url)

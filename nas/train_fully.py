@@ -31,7 +31,7 @@ from nas.driver.found_bundle import check_full_training
 from nas.driver.texts import output_console
 from nas.ledger.location import found_run, read_ledger
 from nas.settings.addresses import redacted
-from nas.settings.arguments import add_existing_search
+from nas.settings.arguments import add_existing_search, check_named
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.devices import check_device
 from search_spaces.errors import UserError
@@ -72,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
                 "trainers/train.py trains one on several GPUs, from a bundle of nas/export.py."
             )
         options = argument_parser().parse_intermixed_args(list(arguments))
+        check_named(options.name, options.runs_dir)
         check_device(options.device)
         directory = found_run(options.runs_dir, options.name, options.ledger_url)
         ledger = read_ledger(directory, options.ledger_url)

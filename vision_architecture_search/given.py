@@ -44,7 +44,7 @@ def given_settings(settings: object) -> Mapping[str, Any]:
 
 def given_count(name: str, number: object) -> int:
     """The whole number of 1 or more that was given as `name`, of NumPy's too. Raises UserError."""
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
         raise _other(name, number, "a whole number of 1 or more")
     return int(number)
 

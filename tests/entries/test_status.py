@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,18 @@ import pytest
 from nas.control import main as control
 from nas.driver.lock import driver_lock
 from nas.driver.texts import error_console, output_console
+from nas.export import main as export
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import TrialRecord
 from nas.records.whereabouts import GpuUse, Mishap, Place
+from nas.report import main as report
 from nas.search import main as go_on
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
 from nas.status import main
+from nas.train_fully import main as train_fully
 from search_spaces.errors import UserError
 from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
 
@@ -178,3 +182,22 @@ def test_a_file_is_no_terminal_whatever_the_environment_says(
     assert main(["one", "--runs-dir", str(directory.runs)]) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said and len(said.splitlines()) == len(plain)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [main, report, export, lambda words: control([*words, "--stop"]), train_fully],
+    ids=["status", "report", "export", "control", "train_fully"],
+)
+def test_without_a_name_the_searches_that_there_are_are_listed_newest_first(
+    program: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, moment in (("older", 1e9), ("newest", 1.7e9), ("oldest", 9e8)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ledger.db").touch()
+        os.utime(tmp_path / name / "ledger.db", (moment, moment))
+    assert program(["--runs-dir", str(tmp_path)]) == 2
+    output, error = capsys.readouterr()
+    assert output == "" and [line.split()[0] for line in error.splitlines()] == ["newest", "older", "oldest", "error:"]
+    assert program(["--runs-dir", str(tmp_path / "newest")]) == 2
+    assert "NAME is missing: there is no search in" in capsys.readouterr().err

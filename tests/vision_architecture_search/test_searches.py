@@ -109,7 +109,10 @@ def test_what_is_of_another_type_is_named_with_what_was_expected(
         (lambda: vas.open_search(value, runs), "name .* expected text"),
         (lambda: vas.open_search("found", value), "runs_dir .* expected a path"),
         (lambda: found.export(value), "pick .* expected text"),
-        (lambda: found.extend(value if value != 3 else 1.5), "trials .* expected a whole number of 1 or more"),
+        (
+            lambda: found.extend("3" if value == 3 else value),  # type: ignore[arg-type]
+            "trials .* expected a whole number of 1 or more",
+        ),
         (lambda: new(value), "space .* expected a path"),
         (lambda: vas.start_search(runs_dir=value), "runs_dir .* expected a path"),
         (lambda: new(settings={"data": {"name": value}}), "a setting .* expected text, a number"),
