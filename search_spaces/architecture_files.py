@@ -8,45 +8,64 @@ from typing import Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.paper_models import ARCHITECTURES
-from search_spaces.paths import did_you_mean
+from search_spaces.paths import did_you_mean, nearest_path
+
+# In the directory of a bundle.
+BUNDLE_FILE = "bundle.json"
+SIZES = ("image_size", "in_channels", "classes")
 
 
 def read_architecture(name: str) -> Architecture:
     """That of the paper's model `name`, or of a JSON file: a description, or one that holds it, as a bundle's.
 
-    Raises UserError.
+    The directory of a bundle is as good as its file. Raises UserError.
     """
-    if name in ARCHITECTURES:
-        return ARCHITECTURES[name]
-    data = _content(name)
-    # A bundle's own file holds the description under this key.
-    return Architecture.from_json(data["architecture"] if isinstance(data, dict) and "architecture" in data else data)
+    return read_described(name)[0]
 
 
-def read_image_sizes(name: str) -> dict[str, int]:
-    """`image_size`, `in_channels` and `classes` of the network that the file of a bundle describes.
+def read_described(name: str) -> tuple[Architecture, dict[str, int]]:
+    """The same, and `image_size`, `in_channels` and `classes` of the network that the file of a bundle describes.
 
     Empty where that is a paper's model or a description alone. Raises UserError.
     """
-    data = None if name in ARCHITECTURES else _content(name)
-    if not isinstance(data, dict) or "data_summary" not in data:
-        return {}
-    summary = data["data_summary"]
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name], {}
+    path, data = _content(name)
+    # A bundle's own file holds the description under this key.
+    holder = data if isinstance(data, dict) else {}
+    architecture = Architecture.from_json(holder.get("architecture", data))
+    return architecture, _sizes(path, holder["data_summary"]) if "data_summary" in holder else {}
+
+
+def _sizes(path: Path, summary: Any) -> dict[str, int]:
     try:
-        return {key: operator.index(summary[key]) for key in ("image_size", "in_channels", "classes")}
+        sizes = {key: operator.index(summary[key]) for key in SIZES}
     except (KeyError, TypeError):
+        sizes = {}
+    if not sizes or min(sizes.values()) < 1:
         raise UserError(
-            f"file {name!r}: expected data_summary with image_size, in_channels and classes, whole numbers."
-        ) from None
+            f"file {str(path)!r}: expected data_summary with image_size, in_channels and classes, whole numbers of 1 "
+            "or more."
+        )
+    return sizes
 
 
-def _content(name: str) -> Any:
-    if not name.endswith(".json"):
-        raise unknown_name("architecture", name, [*ARCHITECTURES, "a file ending in .json, as a bundle's bundle.json"])
+def _content(name: str) -> tuple[Path, Any]:
+    path = Path(name)
+    if path.is_dir():
+        path = path / BUNDLE_FILE
+    elif not name.endswith(".json"):
+        known = [*ARCHITECTURES, f"a bundle's directory, or a file ending in .json, as its {BUNDLE_FILE}"]
+        near = nearest_path(path, _is_described)
+        raise unknown_name("architecture", name, known, others=[] if near is None else [near])
     try:
-        return json.loads(Path(name).read_text(encoding="utf-8"))
+        return path, json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        hint = did_you_mean(name, Path.is_file)
-        raise UserError(f"file {name!r} cannot be read: {error.strerror}.{hint}") from None
+        hint = did_you_mean(name, _is_described)
+        raise UserError(f"file {str(path)!r} cannot be read: {error.strerror}.{hint}") from None
     except ValueError as error:
-        raise UserError(f"file {name!r} is not JSON: {error}.") from None
+        raise UserError(f"file {str(path)!r} is not JSON: {error}.") from None
+
+
+def _is_described(path: Path) -> bool:
+    return (path / BUNDLE_FILE).is_file() or (path.suffix == ".json" and path.is_file())

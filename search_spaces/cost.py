@@ -6,7 +6,7 @@ neighbours of every pixel, those beyond the border included; for the attention s
 image padded to whole blocks), the mixture of its values and the mixture's weights. Nothing element-wise (batch norm,
 activations, softmax, pooling, additions). The count does not depend on how attention is computed.
 
-    python -m search_spaces.cost NAME|FILE.json [--image-size 224] [--in-channels 3] [--classes 1000] [--json]
+    python -m search_spaces.cost NAME|FILE.json|BUNDLE [--image-size 224] [--in-channels 3] [--classes 1000] [--json]
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
@@ -38,6 +38,7 @@ from search_spaces.errors import UserError
 from search_spaces.exit_codes import MISTAKE, SUCCESS
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
+from search_spaces.units import counted
 
 CONVENTION = "2 FLOPs per multiply-add; convolutions, linear layers, projections and attention products; batch 1"
 
@@ -188,14 +189,17 @@ def main(arguments: Sequence[str]) -> int:
     )
     whole = number(int, "a whole number")
     parser.add_argument(
-        "architecture", type=path, metavar="NAME|FILE.json", help="as resnet50-attention, or a description's file"
+        "architecture",
+        type=path,
+        metavar="NAME|FILE.json|BUNDLE",
+        help="as resnet50-attention, or a description's file, or a bundle",
     )
     size, channels, classes = (f"(default: the bundle's, or else {value})" for value in IMAGENET.values())
     parser.add_argument("--image-size", type=whole, metavar="N", help=f"pixels a side {size}")
     parser.add_argument("--in-channels", type=whole, metavar="N", help=f"colours of the images {channels}")
     parser.add_argument("--classes", type=whole, metavar="N", help=f"outputs of the head {classes}")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    from search_spaces.architecture_files import read_architecture, read_image_sizes
+    from search_spaces.architecture_files import read_described
 
     try:
         options = parser.parse_args(arguments)
@@ -203,8 +207,8 @@ def main(arguments: Sequence[str]) -> int:
         for name, value in given.items():
             if value < 1:
                 raise UserError(f"--{name.replace('_', '-')} is {value}: expected at least 1.")
-        architecture = read_architecture(options.architecture)
-        sizes = {**IMAGENET, **read_image_sizes(options.architecture), **given}
+        architecture, of_bundle = read_described(options.architecture)
+        sizes = {**IMAGENET, **of_bundle, **given}
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
@@ -218,7 +222,8 @@ def _table(architecture_cost: Cost, sizes: Mapping[str, int]) -> str:
     rows = [("section", "part", "FLOPs", "params"), *rows]
     rows.append(("total", "", f"{architecture_cost.flops:,}", f"{architecture_cost.params:,}"))
     lines = [f"{section:8} {part:10} {flops:>16} {params:>12}" for section, part, flops, params in rows]
-    taken = f"{sizes['image_size']} pixels a side, {sizes['in_channels']} channels, {sizes['classes']:,} classes"
+    taken = f"{counted(sizes['image_size'], 'pixel')} a side, {counted(sizes['in_channels'], 'channel')}, "
+    taken += counted(sizes["classes"], "class", "classes")
     return "\n".join([*lines, f"({taken}; {CONVENTION})"])
 
 

@@ -157,14 +157,18 @@ def test_of_a_bundles_file_its_own_images_and_classes_are_counted(
     expected = cost(ARCHITECTURES["resnet26"], image_size=32, in_channels=1, classes=7)
     assert main([str(path)]) == 0
     printed = capsys.readouterr().out
-    assert f"{expected.flops:,}" in printed and "(32 pixels a side, 1 channels, 7 classes; " in printed
+    assert f"{expected.flops:,}" in printed and "(32 pixels a side, 1 channel, 7 classes; " in printed
+    # Its directory is as good.
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out == printed
     assert main([str(path), "--classes", "9", "--json"]) == 0
     other = json.loads(capsys.readouterr().out)
     assert other["params"] == cost(ARCHITECTURES["resnet26"], image_size=32, in_channels=1, classes=9).params
     assert (other["image_size"], other["in_channels"], other["classes"]) == (32, 1, 9)
-    path.write_text(json.dumps(content | {"data_summary": {"image_size": "32"}}), encoding="utf-8")
-    assert main([str(path)]) == 2
-    assert "expected data_summary with image_size" in capsys.readouterr().err
+    for wrong in ({"image_size": "32"}, summary | {"in_channels": 0}, None):
+        path.write_text(json.dumps(content | {"data_summary": wrong}), encoding="utf-8")
+        assert main([str(path)]) == 2
+        assert "expected data_summary with image_size" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from search_spaces.architecture_files import BUNDLE_FILE
 from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
@@ -16,7 +17,7 @@ from trainers.bundle.contents import CONTENTS, OPTIONAL, Bundle
 from trainers.files import json_text
 
 BUNDLE_FORMAT = "bundle/2"
-DOCUMENT, WEIGHTS, CARD, ONNX = "bundle.json", "weights.safetensors", "README.md", "model.onnx"
+DOCUMENT, WEIGHTS, CARD, ONNX = BUNDLE_FILE, "weights.safetensors", "README.md", "model.onnx"
 
 
 def read_bundle(directory: Path) -> Bundle:

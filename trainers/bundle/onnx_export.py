@@ -1,7 +1,7 @@
 """A network as ONNX, for runtimes that have no torch. Attention is written out by its reference implementation.
 
 The file says in its metadata, as JSON, what its outputs are called (`classes`, null where nobody knows) and what is
-done to a picture before (`preprocessing`, see `trainers.data.preprocessing`), and where it comes from.
+done to a picture before (`preprocessing`, see `trainers.data.preprocessing` and `UNSAID`), and where it comes from.
 
 Shapes: B batch, C channels, H height, W width.
 """
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 OPSET = 18
 INPUT, OUTPUT = "images", "logits"
+# What `Preprocessing` need not say in a bundle, since it is always so, to whoever has the ONNX file alone: that resizing
+# is antialiased, and from where to where values go before their mean is subtracted.
+UNSAID = {"antialias": True, "value_range": [0, 1]}
 
 
 def check_onnx() -> None:
@@ -69,7 +72,7 @@ def onnx_metadata(bundle: Bundle) -> dict[str, str]:
     """What the file says of itself, as texts: ONNX holds no others."""
     return {
         "classes": json.dumps(bundle.class_names, ensure_ascii=False),
-        "preprocessing": json.dumps(bundle.input_rule.to_json()),
+        "preprocessing": json.dumps({**bundle.input_rule.to_json(), **UNSAID}),
         "architecture": bundle.architecture.label,
         **bundle.provenance.origin,
     }
