@@ -45,6 +45,7 @@ from search_spaces.collection import collection_paused
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
+from search_spaces.paths import check_others_are_not_in
 from search_spaces.programs import program
 from search_spaces.slow_steps import LOADING_SECONDS
 from search_spaces.standard_streams import run_program
@@ -164,6 +165,10 @@ def _written(directory: RunDirectory, options: argparse.Namespace, drawing: "Dra
     if (options.trained is not None or options.tracking_uri is not None) and ledger.tracking is None:
         raise _without_store(directory)
     out = Path(options.out) if options.out else directory.report
+    if options.out:
+        from nas.reporting.style import REPORT_PAGE
+
+        check_others_are_not_in(out, REPORT_PAGE, "--out")
     try:
         with step(console, "writing the report", LOADING_SECONDS):
             from nas.driver.commands import background_of

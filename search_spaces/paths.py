@@ -77,6 +77,21 @@ def nearest_path(path: Path, is_meant: Callable[[Path], bool] = Path.exists) -> 
         return None
 
 
+def check_others_are_not_in(directory: Path, known_by: str, said: str) -> None:
+    """Raises UserError, beginning with `said`, where others have put files in a directory that is to be written to.
+
+    What was written there before is known by one of its files, `known_by`. Hidden files are no obstacle.
+    """
+    if not directory.is_dir() or (directory / known_by).is_file():
+        return
+    others = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    if others:
+        raise UserError(
+            f"{said}: {str(directory)!r} holds {others[0]!r} and no {known_by}: expected a directory that is new, or "
+            "empty, or was written so before."
+        )
+
+
 def check_can_be_directory(directory: Path, said: str) -> None:
     """Raises UserError, beginning with `said`, where a directory cannot be made or written. Leaves nothing behind."""
     existing = directory

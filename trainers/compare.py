@@ -26,7 +26,7 @@ from pathlib import Path
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
-from search_spaces.paths import check_can_be_directory
+from search_spaces.paths import check_can_be_directory, check_others_are_not_in
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
 
@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
         from trainers.comparison.tables import aligned, lines_of, rows_of
         from trainers.figures import can_draw
 
+        check_others_are_not_in(Path(options.out), TABLE, "--out")
         comparison = compare(trained)
         replaces = (Path(options.out) / TABLE).exists()
         files = write_comparison(Path(options.out), comparison)

@@ -150,6 +150,7 @@ def _print_objects(detections: "Iterable[Detection]", top: int | None) -> int:
         if detection.problem is not None:
             code = _print_problem(detection.problem)
             continue
+        _print_remark(detection.remark)
         found = (
             f"{printable(each.name)} {each.score:.2f} at {each.box[0]:.0f},{each.box[1]:.0f} "
             f"{each.box[2]:.0f}x{each.box[3]:.0f}"
@@ -165,6 +166,7 @@ def _print_text(predictions: "Iterable[Prediction]", top: int | None) -> int:
         if prediction.problem is not None:
             code = _print_problem(prediction.problem)
             continue
+        _print_remark(prediction.remark)
         guesses = (
             f"{printable(guess.name)} {guess.probability:.2%}"
             for guess in prediction.guesses[: SHOWN if top is None else top]
@@ -180,11 +182,17 @@ def _print_json(predictions: "Iterable[Prediction | Detection]", top: int | None
         if prediction.problem is None:
             several = "predictions" if "predictions" in document else "objects"
             document[several] = document[several][:top]
+            _print_remark(prediction.remark)
         else:
             code = _print_problem(prediction.problem)
         documents.append(document)
     print(json.dumps(documents, ensure_ascii=False, indent=2))
     return code
+
+
+def _print_remark(remark: str | None) -> None:
+    if remark is not None:
+        print(f"warning: {remark}", file=sys.stderr)
 
 
 def _print_problem(problem: str) -> int:

@@ -51,8 +51,9 @@ class OpenBundle:
         """What the network takes the pictures in these files for, or in this one, in their order.
 
         A `Prediction` has the `image`, its `guesses`, the most probable class first, each with `name` and
-        `probability`, and the `problem` of a picture that cannot be read, which has no guesses. Raises UserError where
-        the bundle has no weights, and for anything but paths.
+        `probability`, and the `problem` of a picture that cannot be read, which has no guesses; a `remark` says that
+        an animation's first frame was taken. Raises UserError where the bundle has no weights, and for anything but
+        paths.
         """
         from trainers.bundle.prediction import Prediction, predict
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
 from search_spaces.extras import lacks_the_search
+from search_spaces.paths import check_others_are_not_in
 from search_spaces.run_files import DEFAULT_RUNS_DIRECTORY
 from vision_architecture_search.bundles import OpenBundle, open_bundle
 from vision_architecture_search.given import (
@@ -96,12 +97,15 @@ class Search:
         Raises OSError where it cannot be written.
         """
         from nas.driver.commands import background_of
+        from nas.reporting.style import REPORT_PAGE
         from nas.reporting.write import write_report
 
         directory, ledger = self._directory(), self._ledger()
         facts = ledger.header.facts(self.name, ledger.most_latency_ms)
         background = background_of(directory, ledger.header)
         where = directory.report if out is None else absolute_path("out", out)
+        if out is not None:
+            check_others_are_not_in(where, REPORT_PAGE, "out")
         return write_report(where, facts, ledger.records, background)[0]
 
     def export(self, pick: str = "knee", out: str | Path | None = None, *, onnx: bool = False) -> OpenBundle:

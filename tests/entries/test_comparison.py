@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import os
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,12 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
+from nas.driver.lock import driver_lock
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
 from nas.report import main
+from nas.settings.run_directory import run_directory
 from nas.settings.search_settings import TrackingSettings
 from tests.support.reports import Page
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
@@ -209,3 +213,32 @@ def test_the_fronts_are_in_mlflow_at_one_address(tmp_path: Path, capsys: pytest.
     # As it always was without MLflow.
     assert report(runs, "one", "other", "--out", str(tmp_path / "out")) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out" / "comparison.html")
+
+
+def test_one_that_still_runs_is_said_to_and_how_far_its_numbers_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    make_search(runs, "ended", WORSE)
+    make_search(runs, "running", BETTER)
+    directory = run_directory(str(runs), "running")
+    Ledger.open(ledger_url(directory.ledger), "running").record_driver(socket.gethostname(), os.getpid())
+    said = "running still runs: its numbers hold up to 3 finished trials and 6 epochs"
+    with driver_lock(directory):
+        assert report(runs, "ended", "running", "--out", str(tmp_path / "out")) == 0
+    assert said in capsys.readouterr().out.splitlines()
+    assert said in (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    assert report(runs, "ended", "running", "--out", str(tmp_path / "out")) == 0
+    assert "still runs" not in capsys.readouterr().out
+
+
+def test_nothing_is_written_among_the_files_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    for name in ("a", "b"):
+        make_search(runs, name, WORSE)
+    out.mkdir()
+    (out / "front.csv").write_text("mine", encoding="utf-8")
+    for names, page in ((["a"], "front.html"), (["a", "b"], "comparison.html")):
+        assert report(runs, *names, "--out", str(out)) == 2
+        assert f"--out: '{out}' holds 'front.csv' and no {page}" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["front.csv"] and (out / "front.csv").read_text() == "mine"

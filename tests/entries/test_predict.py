@@ -104,6 +104,25 @@ def test_all_that_lies_in_a_directory_may_be_named(
     ]  # fmt: skip
 
 
+def test_an_animation_is_said_to_be_one_and_its_first_frame_taken(
+    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [Image.fromarray(np.full((20, 20, 3), 80 * number, np.uint8)) for number in range(3)]
+    frames[0].save(tmp_path / "still.png")
+    names = ["moving.gif", "moving.png", "moving.webp", "pages.tif"]
+    for name in names:
+        frames[0].save(
+            tmp_path / name, save_all=True, append_images=frames[1:], **({"lossless": True} if "webp" in name else {})
+        )
+    for flags in ([], ["--json"]):
+        assert main([str(found[0]), *(str(tmp_path / name) for name in ("still.png", *names)), *flags]) == 0
+        output, error = capsys.readouterr()
+        assert error.splitlines() == [
+            f"warning: image '{tmp_path / name}' has 3 frames or pages: the first is taken." for name in names
+        ]
+    assert len({json.dumps(answer["predictions"]) for answer in json.loads(output)}) == 1
+
+
 def test_a_picture_whose_name_is_no_text_is_named_after_the_answers_for_the_others(
     found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

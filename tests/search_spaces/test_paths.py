@@ -7,7 +7,7 @@ import pytest
 
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
-from search_spaces.paths import check_can_be_directory, did_you_mean, user_path
+from search_spaces.paths import check_can_be_directory, check_others_are_not_in, did_you_mean, user_path
 
 
 def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +93,16 @@ def test_the_nearest_path_is_written_as_the_one_that_was_typed(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     Path("run").mkdir()
     assert did_you_mean("runs") == " Did you mean 'run'?"
+
+
+def test_a_directory_is_known_by_what_was_written_there(tmp_path: Path) -> None:
+    check_others_are_not_in(tmp_path / "new", "page.html", "--out")
+    (tmp_path / ".hidden").touch()
+    check_others_are_not_in(tmp_path, "page.html", "--out")
+    (tmp_path / "mine").touch()
+    with pytest.raises(
+        UserError, match=r"^--out: '.*' holds 'mine' and no page.html: expected a directory that is new"
+    ):
+        check_others_are_not_in(tmp_path, "page.html", "--out")
+    (tmp_path / "page.html").touch()
+    check_others_are_not_in(tmp_path, "page.html", "--out")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 OPSET = 18
 INPUT, OUTPUT = "images", "logits"
-# What `Preprocessing` need not say in a bundle, since it is always so, to whoever has the ONNX file alone: that resizing
-# is antialiased, and from where to where values go before their mean is subtracted.
+# What is always so, and therefore no field of `Preprocessing`, for whoever has the ONNX file alone: that resizing is
+# antialiased, and from where to where values go before their mean is subtracted.
 UNSAID = {"antialias": True, "value_range": [0, 1]}
 
 

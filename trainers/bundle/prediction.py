@@ -14,7 +14,7 @@ import torch
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_model
-from trainers.data.decoding import read_single_image
+from trainers.data.decoding import read_single_image, remark_on_frames
 from trainers.pictures.network_input import network_input
 
 BATCH = 32
@@ -34,11 +34,15 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What was made of a picture, the most probable class first, or why it could not be read."""
+    """What was made of a picture, the most probable class first, or why it could not be read.
+
+    `remark` is what has to be said where not all of the file was taken, as of an animation.
+    """
 
     image: str
     guesses: tuple[Guess, ...] = ()
     problem: str | None = None
+    remark: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         if self.problem is not None:
@@ -62,7 +66,7 @@ def predict(directory: Path, bundle: Bundle, images: Sequence[str]) -> Iterator[
             if isinstance(found, UserError):
                 yield Prediction(image, problem=str(found))
             else:
-                yield Prediction(image, _guesses(names, of[image]))
+                yield Prediction(image, _guesses(names, of[image]), remark=remark_on_frames(image))
 
 
 def _input_or_problem(image: str, bundle: Bundle) -> "np.ndarray[Any, np.dtype[np.float32]] | UserError":

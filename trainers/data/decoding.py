@@ -3,6 +3,7 @@
 How its values become RGB is in `trainers.pictures.rgb`.
 """
 
+import contextlib
 import functools
 import io
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from trainers.pictures.opening import opened
 from trainers.pictures.rgb import UnreadablePicture, is_integer_grey, orientation_of, rgb_image
 
 T = TypeVar("T")
+# The formats of animations and of several pages.
+_OF_FRAMES = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
 
 
 def read_image(file: str, *, turned: bool = True) -> Any:
@@ -28,6 +31,24 @@ def read_image(file: str, *, turned: bool = True) -> Any:
 def read_single_image(file: str) -> Any:
     """The same of an image by itself, which is refused where a data set of such images would be."""
     return _named(file, meant_rgb_image)
+
+
+def remark_on_frames(file: str) -> str | None:
+    """What is to be said of an image that was read and has several frames or pages; None of any other.
+
+    A JPEG's are none: a second picture in a phone's is a preview.
+    """
+    # What is damaged beyond the first is not read.
+    with contextlib.suppress(UserError):
+        if (frames := _named(file, _frames)) > 1:
+            return f"image {file!r} has {frames:,} frames or pages: the first is taken."
+    return None
+
+
+def _frames(image: Any) -> int:
+    # To count them takes a pass over the file.
+    has_several = image.format in _OF_FRAMES and getattr(image, "is_animated", False)
+    return int(image.n_frames) if has_several else 1
 
 
 def size_and_orientation(file: str) -> tuple[tuple[int, int], int]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from search_spaces.errors import UserError
-from trainers.data.decoding import read_single_image
+from trainers.data.decoding import read_single_image, remark_on_frames
 from trainers.data.images import normalise
 from trainers.detection.coco_images import square_of, whole_placement
 from trainers.detection.design import DetectorDesign
@@ -40,6 +40,7 @@ class Detection:
     image: str
     objects: tuple[FoundObject, ...] = ()
     problem: str | None = None
+    remark: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         if self.problem is not None:
@@ -56,7 +57,7 @@ def detect(directory: Path, images: Sequence[str]) -> Iterator[Detection]:
         except UserError as error:
             yield Detection(image, problem=str(error))
             continue
-        yield Detection(image, _objects(design, detector, picture))
+        yield Detection(image, _objects(design, detector, picture), remark=remark_on_frames(image))
 
 
 def _objects(design: DetectorDesign, detector: torch.nn.Module, picture: Any) -> tuple[FoundObject, ...]:
