@@ -111,9 +111,7 @@ def test_an_animation_is_said_to_be_one_and_its_first_frame_taken(
     frames[0].save(tmp_path / "still.png")
     names = ["moving.gif", "moving.png", "moving.webp", "pages.tif"]
     for name in names:
-        frames[0].save(
-            tmp_path / name, save_all=True, append_images=frames[1:], **({"lossless": True} if "webp" in name else {})
-        )
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], lossless=True)
     for flags in ([], ["--json"]):
         assert main([str(found[0]), *(str(tmp_path / name) for name in ("still.png", *names)), *flags]) == 0
         output, error = capsys.readouterr()
