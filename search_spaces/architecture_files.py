@@ -52,7 +52,7 @@ def _sizes(path: Path, summary: Any) -> dict[str, int]:
 
 def _content(name: str) -> tuple[Path, Any]:
     path = Path(name)
-    if path.is_dir():
+    if (path / BUNDLE_FILE).is_file():
         path = path / BUNDLE_FILE
     elif not name.endswith(".json"):
         known = [*ARCHITECTURES, f"a bundle's directory, or a file ending in .json, as its {BUNDLE_FILE}"]

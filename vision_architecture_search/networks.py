@@ -18,7 +18,7 @@ Described = Architecture | str | Path | Mapping[str, Any]
 
 
 def architecture(described: Described) -> Architecture:
-    """The architecture of a model of the paper (`resnet50-attention`), of a JSON file or a bundle's, or of a mapping.
+    """The architecture of a model of the paper (`resnet50-attention`), of a JSON file, of a bundle, or of a mapping.
 
     Raises UserError.
     """

@@ -25,11 +25,14 @@ def test_a_cost_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_architecture_is_read_from_whatever_holds_it(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"architecture": TINY.to_json()}), encoding="utf-8")
-    for described in (TINY, TINY.to_json(), file, str(file)):
+    (tmp_path / "bundle").mkdir()
+    file.rename(tmp_path / "bundle" / "bundle.json")
+    file.write_text(json.dumps(TINY.to_json()), encoding="utf-8")
+    for described in (TINY, TINY.to_json(), file, str(file), tmp_path / "bundle"):
         assert vas.architecture(described) == TINY
     with pytest.raises(vas.UserError, match="Did you mean 'resnet26-attention'"):
         vas.architecture("resnet26-atention")
-    with pytest.raises(vas.UserError, match=r"a file ending in \.json, as a bundle's bundle\.json"):
+    with pytest.raises(vas.UserError, match=r"a bundle's directory, or a file ending in \.json"):
         vas.architecture(tmp_path)
 
 
