@@ -63,6 +63,11 @@ def begin(directory: Path, *, keep_fingerprint: bool = True) -> tuple[Path, RunD
     return images, search
 
 
+def contents(search: RunDirectory) -> dict[Path, bytes]:
+    """All but who had the lock last."""
+    return {path: path.read_bytes() for path in search.path.iterdir() if path != search.lock}
+
+
 def resume(search: RunDirectory, *arguments: str) -> int:
     return nas.search.main(["--resume", "one", "--runs-dir", str(search.runs), *arguments])
 
@@ -72,7 +77,7 @@ def test_exchanged_images_end_a_resume_with_their_names(
     tmp_path: Path, how: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     images, search = begin(tmp_path)
-    before = {path: path.read_bytes() for path in search.path.iterdir()}
+    before = contents(search)
     exchange(images)
     assert resume(search, *how) == 2
     assert capsys.readouterr().err == (
@@ -80,7 +85,7 @@ def test_exchanged_images_end_a_resume_with_their_names(
         "(what it was is now 'dog/0.png'). Results of the two cannot be compared: bring the images back, or start a "
         "new search, by --space.\n"
     )
-    assert {path: path.read_bytes() for path in search.path.iterdir()} == before and not (search.runs / "two").exists()
+    assert contents(search) == before and not (search.runs / "two").exists()
     exchange(images)
     assert resume(search, *[flag for flag in how if flag != "--plan"], "--plan") == 0
 

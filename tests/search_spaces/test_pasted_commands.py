@@ -25,6 +25,7 @@ def test_the_shell_reads_the_word_that_was_meant(text: str) -> None:
 
 def test_a_command_means_the_same_in_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "my runs?").mkdir()
     command = python_command("nas/export.py", "nothing", "--list", "--runs-dir", str(tmp_path / "my runs?"))
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", command], cwd="/", env=environment, capture_output=True, text=True, timeout=60)
