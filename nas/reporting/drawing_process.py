@@ -2,11 +2,14 @@
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from search_spaces.blocked_signals import blocked, let_through
 from search_spaces.errors import UserError
+from search_spaces.exit_codes import SIGNAL_EXIT_CODES
 
 if TYPE_CHECKING:
     from nas.records.search_facts import SearchFacts
@@ -69,6 +72,12 @@ def _forked(work: Callable[[Connection], None]) -> Iterator[Connection]:
     ours, theirs = context.Pipe()
 
     def run() -> None:
+        # Ctrl-C at a terminal is for this process, too, which has nothing to say about its end. What the one that
+        # forked it ignores, as in the background of a script, it ignores as well.
+        for number in SIGNAL_EXIT_CODES:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        let_through(SIGNAL_EXIT_CODES)
         # Without this, the end of this process would not be seen there.
         ours.close()
         # Where there is nothing to do, or nobody who waits for it any more.
@@ -76,7 +85,8 @@ def _forked(work: Callable[[Connection], None]) -> Iterator[Connection]:
             work(theirs)
 
     process = context.Process(target=run, name="pictures")
-    process.start()
+    with blocked(SIGNAL_EXIT_CODES):
+        process.start()
     theirs.close()
     try:
         yield ours

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from search_spaces.blocked_signals import blocked, let_through
 from search_spaces.errors import first_line
 from search_spaces.exit_codes import SIGNAL_EXIT_CODES
 
@@ -34,6 +35,8 @@ READ_AHEAD = 2
 SECONDS_BETWEEN_LOOKS = 0.2
 # By this signal a loader process ends in order, and so long may that take.
 END, SECONDS_TO_END = signal.SIGUSR2, 5.0
+# Those that it does not leave to torch.
+_OF_PROCESSES = (END, *SIGNAL_EXIT_CODES)
 
 # Tensors, and whatever goes with them.
 Batch = tuple[Any, ...]
@@ -123,7 +126,7 @@ class Loader:
             timeout=LONGEST_SILENCE_SECONDS,
             worker_init_fn=functools.partial(_live_with_the_reader, os.getpid()),
         )
-        with _blocked({END, *SIGNAL_EXIT_CODES}):
+        with blocked(_OF_PROCESSES):
             read = iter(loader)
         started = frozenset(set(multiprocessing.active_children()) - others)
         self._processes = _Processes(loader, read, (pin_memory, shares_memory), started)
@@ -217,16 +220,6 @@ def _end(reader: int, started: Iterable[BaseProcess]) -> None:
                 process.join()
 
 
-@contextlib.contextmanager
-def _blocked(signals: set[int]) -> Iterator[None]:
-    """Keeps these signals waiting in this thread, and in what it starts until that lets them through."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
 def _live_with_the_reader(reader: int, number: int) -> None:
     """Ends with the process that reads, not by a signal that a job system, timeout(1) or a terminal sends to all.
 
@@ -238,7 +231,7 @@ def _live_with_the_reader(reader: int, number: int) -> None:
         signal.signal(sent_to_all, signal.SIG_IGN)
     signal.signal(END, _leave)
     # Blocked since this process was started, which took torch a while.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {END, *SIGNAL_EXIT_CODES})
+    let_through(_OF_PROCESSES)
     threading.Thread(target=_end_after, args=(reader,), daemon=True).start()
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nas.reporting.drawing_process import drawing_process
@@ -96,6 +97,33 @@ def test_the_drawing_process_ends_with_a_killed_report() -> None:
     # The process that draws has the pipe, too: its end is the end of what is read.
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL and int(done.stdout) > 0
+
+
+@pytest.mark.parametrize("heeded", [True, False])
+def test_ctrl_c_at_a_terminal_ends_the_drawing_process_in_silence_where_it_is_heeded(heeded: bool) -> None:
+    program = (
+        "import multiprocessing, signal\n"
+        "from nas.reporting.drawing_process import drawing_process\n"
+        f"signal.signal(signal.SIGINT, signal.{'default_int_handler' if heeded else 'SIG_IGN'})\n"
+        "try:\n"
+        "    with drawing_process():\n"
+        "        print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "        input()\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=PROJECT, start_new_session=True, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        os.killpg(process.pid, signal.SIGINT)
+        if not heeded:
+            time.sleep(0.2)
+            assert psutil.Process(child).status() != psutil.STATUS_ZOMBIE
+        said = process.communicate("\n", timeout=60)
+    assert said == ("interrupted\n" if heeded else "", "")
 
 
 def test_what_a_killed_writer_left_is_removed_and_what_another_writes_stays(tmp_path: Path) -> None:
