@@ -11,7 +11,7 @@ from nas.records.cost_limits import CostLimits
 from nas.settings.address_checks import check_driver, with_driver
 from nas.settings.changes import check_same_images
 from nas.settings.command import Command
-from nas.settings.run_directory import RunDirectory, run_directory
+from nas.settings.run_directory import CHECKPOINTS, RunDirectory, check_ledger_is_not_lost, run_directory
 from nas.strategy.candidates import SpaceCandidates
 from nas.workers.trial_layout import trial_layout
 from search_spaces.errors import UserError
@@ -54,6 +54,9 @@ def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData |
     """
     if not command.resume and directory.has_ledger:
         raise UserError(f"a search named {command.name!r} exists already: resume it with --resume {command.name}.")
+    # A fork has checkpoints before its ledger is there, and is made anew where that was cut off.
+    if not command.resume and not (command.fork_of is not None and directory.left_without_ledger == [CHECKPOINTS]):
+        check_ledger_is_not_lost(directory)
     cluster = command.cluster
     check_local_machine(cluster)
     if data is not None:

@@ -38,8 +38,11 @@ def driver_lock(directory: RunDirectory) -> Iterator[None]:
 
 
 def leave_unbegun(directory: RunDirectory) -> None:
-    """Takes away the directory of a search into which no ledger came. Only for whoever holds its lock."""
-    if not directory.has_ledger:
+    """Takes away the directory of a search into which no ledger came. Only for whoever holds its lock.
+
+    What has lost its ledger stays as it is.
+    """
+    if not directory.has_ledger and not directory.left_without_ledger:
         with contextlib.suppress(OSError):
             directory.data_index.unlink(missing_ok=True)
             directory.lock.unlink()

@@ -19,6 +19,8 @@ from trainers.storage.remote_folder import RemoteFolder
 
 # In the runs directory, beside the searches: where several are compared, and MLflow's database and files.
 COMPARISONS = "comparisons"
+# In the directory of a search, or in its folder at the storage.
+CHECKPOINTS = "checkpoints"
 _NOT_OF_SEARCHES = (COMPARISONS, "mlflow.db", "mlflow-artifacts")
 
 LONGEST_NAME = 100
@@ -55,6 +57,12 @@ class RunDirectory:
             raise UserError(
                 f"search {self.name!r} cannot be read: {str(self.path)!r} may not be entered by this user."
             ) from None
+
+    @property
+    def left_without_ledger(self) -> list[str]:
+        """What a search has left in its directory, where its ledger is gone, as from a copy without it."""
+        left = (self.front, self.summary, self.report, self.full_trainings, self.path / CHECKPOINTS)
+        return [] if self.has_ledger else [path.name for path in left if path.exists()]
 
     @property
     def lock(self) -> Path:
@@ -110,7 +118,7 @@ class RunDirectory:
     @property
     def all_checkpoints(self) -> Folder:
         """Where the trials keep their checkpoints, each in a folder."""
-        return self.kept.inside("checkpoints")
+        return self.kept.inside(CHECKPOINTS)
 
     def checkpoints(self, number: int) -> Folder:
         """Where trial `number` keeps its checkpoints."""
@@ -161,6 +169,7 @@ def existing_run(runs: str, name: str) -> RunDirectory:
     """The directory of a search that has a ledger. Raises UserError naming the nearest where there is none."""
     directory = run_directory(runs, name)
     if not directory.has_ledger:
+        check_ledger_is_not_lost(directory)
         if directory.lock.is_file():
             raise UserError(
                 f"search {name!r} is just starting, or was ended while it did: {str(directory.path)!r} holds no ledger "
@@ -173,6 +182,17 @@ def existing_run(runs: str, name: str) -> RunDirectory:
             raise UserError(f"unknown search {name!r}: there is none in {str(directory.runs)!r}. {unbegun}")
         raise UserError(f"{unknown_name('search', name, names)} {unbegun}")
     return directory
+
+
+def check_ledger_is_not_lost(directory: RunDirectory) -> None:
+    """Raises UserError where what a search has come to is there without its ledger, which a new one would overwrite."""
+    left = directory.left_without_ledger
+    if left:
+        raise UserError(
+            f"search {directory.name!r} has lost its ledger: {str(directory.path)!r} holds {', '.join(left)} and no "
+            f"{LEDGER}. Bring that back, as from where it was copied, or fork again where that was cut off; a new "
+            "search needs another --name, or this directory gone."
+        )
 
 
 def _check_runs(directory: RunDirectory) -> None:

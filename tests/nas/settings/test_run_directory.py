@@ -71,6 +71,23 @@ def test_a_search_that_was_killed_while_it_started_has_not_begun(tmp_path: Path)
         existing_run(str(tmp_path), "other")
 
 
+@pytest.mark.parametrize("left", ["front.json", "summary.json", "report", "checkpoints", "full"])
+def test_a_search_that_has_lost_its_ledger_is_said_to_have_and_not_overwritten(
+    left: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "mine"
+    (directory / left).mkdir(parents=True)
+    for name in ("driver.lock", "data.index"):
+        (directory / name).touch()
+    with pytest.raises(UserError, match=f"'mine' has lost its ledger: '.*/mine' holds {left} and no ledger.db. Bring"):
+        existing_run(str(tmp_path), "mine")
+    for flags in ([], ["--plan"]):
+        words = ["--space", "resnet_stages", "data=digits", "--name", "mine", "--runs-dir", str(tmp_path), *flags]
+        assert search(words) == 2
+        assert "search 'mine' has lost its ledger" in capsys.readouterr().err
+    assert {path.name for path in directory.iterdir()} == {"driver.lock", "data.index", left}
+
+
 @pytest.mark.parametrize("name", ["comparisons", "Comparisons", "mlflow.db", "mlflow-artifacts"])
 @pytest.mark.parametrize("flags", [["--name"], ["--resume", "old", "--fork"]])
 def test_a_new_search_takes_no_name_of_another_part_of_the_runs_directory(
