@@ -21,6 +21,7 @@ if __name__ == "__main__":
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -79,7 +80,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _check_order(options: argparse.Namespace) -> None:
     """Raises UserError where a picture stands before the bundle."""
     bundle = next((image for image in options.images if is_bundle(Path(image))), None)
-    if bundle is not None and Path(options.bundle).is_file():
+    if bundle is not None and os.path.isfile(options.bundle):
         meant = [bundle, options.bundle, *(image for image in options.images if image != bundle)]
         raise UserError(
             f"{options.bundle!r} is a file, and {bundle!r} a bundle: the bundle comes first. Did you mean "

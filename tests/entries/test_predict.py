@@ -118,7 +118,21 @@ def test_an_animation_is_said_to_be_one_and_its_first_frame_taken(
         assert error.splitlines() == [
             f"warning: image '{tmp_path / name}' has 3 frames or pages: the first is taken." for name in names
         ]
-    assert len({json.dumps(answer["predictions"]) for answer in json.loads(output)}) == 1
+    answers = json.loads(output)
+    assert len({json.dumps(answer["predictions"]) for answer in answers}) == 1
+    said = [f"warning: {answer['remark']}" for answer in answers if "remark" in answer]
+    assert said == error.splitlines()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "x/" * 2_100 + "x.png"])
+def test_a_path_that_is_too_long_is_said_after_the_answers_for_the_others(
+    name: str, found: Found, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, images, _ = found
+    assert main([str(bundle), name, str(images[0])]) == 2
+    output, error = capsys.readouterr()
+    assert output.startswith(f"{images[0]}: ") and output.count("\n") == 1
+    assert error.startswith("error: ") and error.count("\n") == 1 and "File name too long" in error
 
 
 def test_a_picture_whose_name_is_no_text_is_named_after_the_answers_for_the_others(

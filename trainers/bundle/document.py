@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,8 @@ def _meant(directory: Path) -> str:
 
 
 def is_bundle(directory: Path) -> bool:
-    """Whether a directory looks like a bundle."""
-    return (directory / DOCUMENT).is_file()
+    """Whether a directory looks like a bundle; what cannot be the path of one does not."""
+    return os.path.isfile(directory / DOCUMENT)
 
 
 def _bundles_in(directory: Path) -> list[Path]:

@@ -49,7 +49,8 @@ class Prediction:
             return {"image": self.image, "error": self.problem}
         best = self.guesses[0]
         predictions = [guess.to_json() for guess in self.guesses]
-        return {"image": self.image, "class": best.name, "probability": best.probability, "predictions": predictions}
+        document = {"image": self.image, "class": best.name, "probability": best.probability}
+        return {**document, "predictions": predictions, **({} if self.remark is None else {"remark": self.remark})}
 
 
 def predict(directory: Path, bundle: Bundle, images: Sequence[str]) -> Iterator[Prediction]:

@@ -45,7 +45,8 @@ class Detection:
     def to_json(self) -> dict[str, Any]:
         if self.problem is not None:
             return {"image": self.image, "error": self.problem}
-        return {"image": self.image, "objects": [each.to_json() for each in self.objects]}
+        document = {"image": self.image, "objects": [each.to_json() for each in self.objects]}
+        return document if self.remark is None else {**document, "remark": self.remark}
 
 
 def detect(directory: Path, images: Sequence[str]) -> Iterator[Detection]:
