@@ -15,18 +15,11 @@ BUNDLE_FILE = "bundle.json"
 SIZES = ("image_size", "in_channels", "classes")
 
 
-def read_architecture(name: str) -> Architecture:
-    """That of the paper's model `name`, or of a JSON file: a description, or one that holds it, as a bundle's.
-
-    The directory of a bundle is as good as its file. Raises UserError.
-    """
-    return read_described(name)[0]
-
-
 def read_described(name: str) -> tuple[Architecture, dict[str, int]]:
-    """The same, and `image_size`, `in_channels` and `classes` of the network that the file of a bundle describes.
+    """The architecture of the paper's model `name`, or of a JSON file, and the image sizes that are told with it.
 
-    Empty where that is a paper's model or a description alone. Raises UserError.
+    The file is a description, or holds one, as a bundle's does, whose directory is as good; that tells `image_size`,
+    `in_channels` and `classes`, too. Raises UserError.
     """
     if name in ARCHITECTURES:
         return ARCHITECTURES[name], {}

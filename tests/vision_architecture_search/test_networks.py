@@ -53,3 +53,15 @@ def test_a_network_takes_images() -> None:
         assert network(torch.zeros(2, 1, 16, 16)).shape == (2, 7)
     params = sum(parameter.numel() for parameter in network.parameters())
     assert params == vas.cost(TINY, image_size=16, in_channels=1, classes=7).params
+
+
+def test_a_bundle_brings_its_own_sizes(tmp_path: Path) -> None:
+    own = {"image_size": 16, "in_channels": 1, "classes": 3}
+    file = tmp_path / "bundle.json"
+    file.write_text(json.dumps({"architecture": TINY.to_json(), "data_summary": own}), encoding="utf-8")
+    for given in ({}, {"classes": 7}, {"image_size": 32}):
+        expected = vas.cost(TINY, **{**own, **given})
+        assert vas.cost(tmp_path, **given) == expected
+        assert sum(parameter.numel() for parameter in vas.build(file, **given).parameters()) == expected.params
+    with pytest.raises(vas.UserError, match="image_size is missing: expected a whole number of 1 or more"):
+        vas.cost(TINY, classes=3)
