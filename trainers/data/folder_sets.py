@@ -3,6 +3,7 @@
 Imports no torch, so that a look at a data set is quick.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +64,8 @@ def _of_class_folders(config: DataConfig, listing: FolderListing) -> tuple[Part,
     train, validation = _set_apart(config, folder, rest)
     return (
         Part(folder, train, f"of the {what}, less what is set apart"),
-        Part(folder, validation, f"{config.validation_fraction:.0%} of the rest, set apart"),
-        Part(folder, test, f"{FOLDER_TEST_FRACTION:.0%} of the {what}, set apart first"),
+        Part(folder, validation, f"{_share(validation, rest)} of the rest, set apart"),
+        Part(folder, test, f"{_share(test, folder.labels)} of the {what}, set apart first"),
     )
 
 
@@ -85,8 +86,13 @@ def _of_split_folders(config: DataConfig, listing: FolderListing) -> tuple[Part,
             test,
         )
     kept, apart = _set_apart(config, train, everything)
-    share = f"{config.validation_fraction:.0%} of {layout.train}{slash}, set apart"
+    share = f"{_share(apart, everything)} of {layout.train}{slash}, set apart"
     return Part(train, kept, f"{layout.train}{slash}, less what is set apart"), Part(train, apart, share), test
+
+
+def _share(part: Sequence[int], whole: Sequence[int]) -> str:
+    # Not what was asked for: each class gives an image at least.
+    return f"{len(part) / max(1, len(whole)):.0%}"
 
 
 def _set_apart(config: DataConfig, folder: Folder, rest: list[int]) -> tuple[list[int], list[int]]:

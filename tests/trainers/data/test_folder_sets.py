@@ -246,7 +246,7 @@ def test_the_findings_are_one_small_table(tmp_path: Path) -> None:
     assert found.rows() == [
         ("classes", "2", "cat, dog"),
         ("train", "26", "of the class folders, less what is set apart"),
-        ("validation", "8", "25% of the rest, set apart"),
+        ("validation", "8", "24% of the rest, set apart"),
         ("test", "6", "15% of the class folders, set apart first"),
         ("skipped", "1", r".txt files, such as cat/notes\n[bold].txt"),
         ("looked at", "2", "the first image of each class"),
