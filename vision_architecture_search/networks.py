@@ -54,10 +54,9 @@ def _sized(described: Described, **numbers: object) -> tuple[Architecture, dict[
     # NumPy's whole numbers, too, as they come out of a table.
     given = {name: given_count(name, number) for name, number in numbers.items() if number is not None}
     found, of_bundle = _described(described)
-    sizes = {"in_channels": 3, "classes": 1000, **of_bundle, **given}
-    if "image_size" not in sizes:
+    if not of_bundle and "image_size" not in given:
         raise UserError("image_size is missing: expected a whole number of 1 or more.")
-    return found, sizes
+    return found, {**costs.IMAGENET, **of_bundle, **given}
 
 
 def _described(described: Described) -> tuple[Architecture, dict[str, int]]:

@@ -189,9 +189,9 @@ def check_ledger_is_not_lost(directory: RunDirectory) -> None:
     left = directory.left_without_ledger
     if left:
         raise UserError(
-            f"search {directory.name!r} has lost its ledger: {str(directory.path)!r} holds {', '.join(left)} and no "
-            f"{LEDGER}. Bring that back, as from where it was copied, or fork again where that was cut off; a new "
-            "search needs another --name, or this directory gone."
+            f"search {directory.name!r} has lost its ledger: {str(directory.path)!r} holds {', '.join(left)} and "
+            f"neither {LEDGER} nor {LEDGER_NOTE}. Bring that back, as from where it was copied, or fork again where "
+            "that was cut off; a new search needs another --name, or this directory gone."
         )
 
 

@@ -79,7 +79,9 @@ def test_a_search_that_has_lost_its_ledger_is_said_to_have_and_not_overwritten(
     (directory / left).mkdir(parents=True)
     for name in ("driver.lock", "data.index"):
         (directory / name).touch()
-    with pytest.raises(UserError, match=f"'mine' has lost its ledger: '.*/mine' holds {left} and no ledger.db. Bring"):
+    with pytest.raises(
+        UserError, match=f"'mine' has lost its ledger: '.*/mine' holds {left} and neither ledger.db nor"
+    ):
         existing_run(str(tmp_path), "mine")
     for flags in ([], ["--plan"]):
         words = ["--space", "resnet_stages", "data=digits", "--name", "mine", "--runs-dir", str(tmp_path), *flags]
