@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 RUNS_DIR ?= $(CURDIR)/runs
 MLFLOW_PORT ?= 5000
 
-.PHONY: help search test test-slow test-cluster test-browser faults chaos browser lint docs mlflow
+.PHONY: help search test test-slow test-cluster test-browser faults chaos browser slurm lint docs mlflow
 
 help:
 	@echo 'make search        environment, then a search on real data; settings in ARGS, as in ARGS="--trials 50"'
@@ -16,6 +16,7 @@ help:
 	@echo 'make chaos         a search on machines that fail in every way, at random, for half an hour, as root'
 	@echo 'make test-browser  the tests that drive a web page in Chromium'
 	@echo 'make browser       installs Chromium where apt-get does, as root, then runs those tests'
+	@echo 'make slurm         installs Slurm where apt-get does, as root, then runs the batch script under it'
 	@echo 'make lint          ruff and mypy'
 	@echo 'make docs          the pages of docs/ as a site, in site/'
 	@echo 'make mlflow        the runs in a browser, on 127.0.0.1; RUNS_DIR and MLFLOW_PORT choose others'
@@ -44,6 +45,12 @@ browser:
 	apt-get update -qq
 	apt-get install -y --no-install-recommends chromium chromium-driver
 	@$(MAKE) test-browser
+
+# Slurm as Debian and Ubuntu have it; the test starts daemons of its own on loopback.
+slurm: $(STAMP)
+	apt-get update -qq
+	apt-get install -y --no-install-recommends slurm-wlm munge
+	$(RUN) -m pytest -m cluster -rs tests/cluster/test_slurm.py $(ARGS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check

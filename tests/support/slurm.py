@@ -60,7 +60,7 @@ def slurm(nodes: int) -> Iterator[Slurm]:
     search_path = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))
     missing = [name for name in PROGRAMS if shutil.which(name, path=search_path) is None]
     if missing:
-        pytest.skip(f"no Slurm here ({', '.join(missing)} missing): apt-get install slurm-wlm munge")
+        pytest.skip(f"no Slurm here ({', '.join(missing)} missing): make slurm")
     if os.geteuid() != 0:
         pytest.skip("a Slurm of one's own needs root")
     # A short path, and one that munge trusts: in no directory that others may write to.
