@@ -161,7 +161,7 @@ def _row(name: str, found: NodeFindings | None) -> tuple[str, ...]:
         _word(found.storage),
         *(f"{amount / 1e9:.1f} GB" for amount in (found.disk_bytes, found.memory_bytes, found.shared_memory_bytes)),
         f"{found.clock_seconds:+.1f} s",
-        "FAIL" if found.gpus_trouble else _counted(found.gpus),
+        "FAIL" if found.gpus_trouble else _counted([gpu for gpu, _ in found.gpus]),
     )
 
 

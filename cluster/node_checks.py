@@ -19,6 +19,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cluster.gpu_memory import GpuMemory
 from cluster.node_findings import PACKAGES, NodeFindings, NodeVerdict, judged
 from search_spaces.errors import UserError, first_line, message_lines
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
@@ -37,15 +38,16 @@ _LOAD_AND_MULTIPLY = """
 import json, sys
 import torch
 import nas.workers.trial
-names, trouble = [], None
+gpus, trouble = [], None
 for place in range(torch.cuda.device_count()):
     try:
         ones = torch.ones(512, 512, device=f"cuda:{place}")
         assert bool((ones @ ones == 512).all()), "a matrix product comes out wrong"
-        names.append(torch.cuda.get_device_name(place))
+        free, total = torch.cuda.mem_get_info(place)
+        gpus.append([torch.cuda.get_device_name(place), total, free])
     except Exception as error:
         trouble = f"GPU {place} does not work: {type(error).__name__}: {error}".splitlines()[0]
-print(json.dumps([names, trouble]))
+print(json.dumps([gpus, trouble]))
 """
 
 
@@ -167,7 +169,7 @@ def _findings_here(probe: str, token: str, check: NodeCheck, gpus: int) -> tuple
     """What is found on this node, and what time it is here."""
     clock = time.time()
     storage = _storage_trouble(check.storage, probe, token)
-    code, names, trouble = _loaded(gpus)
+    code, working, trouble = _loaded(gpus)
     findings = NodeFindings(
         python=platform.python_version(),
         packages=installed(),
@@ -179,7 +181,7 @@ def _findings_here(probe: str, token: str, check: NodeCheck, gpus: int) -> tuple
         memory_bytes=free_memory(),
         shared_memory_bytes=shutil.disk_usage(SHARED_MEMORY).free if os.path.isdir(SHARED_MEMORY) else 0,
         clock_seconds=0.0,
-        gpus=names,
+        gpus=working,
         gpus_trouble=trouble,
     )
     return findings, clock
@@ -219,7 +221,7 @@ def _data_trouble(check: NodeCheck) -> str | None:
     return None
 
 
-def _loaded(gpus: int) -> tuple[str | None, tuple[str, ...], str | None]:
+def _loaded(gpus: int) -> tuple[str | None, tuple[tuple[str, GpuMemory], ...], str | None]:
     """Why the code cannot be loaded; the GPUs that multiply matrices; and what is wrong with one, of `gpus` in Ray."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
@@ -234,7 +236,7 @@ def _loaded(gpus: int) -> tuple[str | None, tuple[str, ...], str | None]:
         return f"it took more than {LOADING_SECONDS} s", (), None
     if tried.returncode != 0:
         return (tried.stderr.strip().splitlines() or [f"exit code {tried.returncode}"])[-1], (), None
-    names, trouble = json.loads(tried.stdout.splitlines()[-1])
-    if trouble is None and len(names) < gpus:
-        trouble = f"Ray offers {gpus} GPUs there, and torch sees {len(names)}"
-    return None, tuple(names), trouble
+    working, trouble = json.loads(tried.stdout.splitlines()[-1])
+    if trouble is None and len(working) < gpus:
+        trouble = f"Ray offers {gpus} GPUs there, and torch sees {len(working)}"
+    return None, tuple((name, GpuMemory(total, free)) for name, total, free in working), trouble

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster.gpu_memory import GpuMemory
 from search_spaces.errors import UserError
 
 # What a search does about nodes that cannot train: it does not start, goes without them, or only says so.
@@ -25,7 +26,7 @@ class NodeFindings:
 
     `code`, `data`, `storage` and `gpus_trouble` say what is wrong with these there, None where nothing is. `packages`
     holds the versions of those that are installed, `clock_seconds` how far its clock is ahead of the driver's, as far
-    as can be told, `gpus` the names of those that multiply matrices.
+    as can be told, `gpus` the names and the memory of those that multiply matrices.
     """
 
     python: str
@@ -37,7 +38,7 @@ class NodeFindings:
     memory_bytes: int
     shared_memory_bytes: int
     clock_seconds: float
-    gpus: tuple[str, ...]
+    gpus: tuple[tuple[str, GpuMemory], ...]
     gpus_trouble: str | None
 
 
@@ -74,6 +75,9 @@ def judged(found: NodeFindings, python: str, packages: Mapping[str, str]) -> Nod
     ):
         if amount < least:
             warnings.append(f"{name} is short: {amount / 1e9:.2f} GB are free")
+    for place, (name, memory) in enumerate(found.gpus):
+        if (held := memory.text_of_others()) is not None:
+            warnings.append(f"{held} of the memory of GPU {place} ({name})")
     if abs(found.clock_seconds) > MOST_CLOCK_SECONDS:
         direction = "ahead of" if found.clock_seconds > 0 else "behind"
         warnings.append(f"its clock is {abs(found.clock_seconds):.0f} s {direction} the one here")

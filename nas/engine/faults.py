@@ -7,15 +7,17 @@ from typing import Literal
 from nas.records.failures import failed, failure_reasons
 from nas.records.trial import Outcome, TrialRecord
 
-# What went wrong with a training: a package, the images, the accelerator, the storage, no progress, the end of its
-# worker, or anything else.
-Cause = Literal["import", "data", "device", "storage", "timeout", "death", "error"]
+# What went wrong with a training: a package, the images, the accelerator, the storage, no progress, too little memory,
+# the end of its worker, or anything else.
+Cause = Literal["import", "data", "device", "storage", "timeout", "memory", "death", "error"]
 
 # What has nothing to do with an architecture, whatever else is trained where it happened.
 SURROUNDINGS: tuple[Cause, ...] = ("import", "data", "storage")
-# What is the node's fault unless it trains others.
-NODE_CAUSES: tuple[Cause, ...] = (*SURROUNDINGS, "device", "timeout")
+# What is the node's fault unless it trains others, and may be over when the node has passed a check.
+NODE_CAUSES: tuple[Cause, ...] = (*SURROUNDINGS, "device", "timeout", "memory")
 
+# On so many nodes that train others, and a failure is the trial's: a large cluster is not tried node by node.
+NODES_UNTIL_OWN = 2
 # So many failures in a row, with no epoch trained in between, and a node is left out.
 FAILURES_UNTIL_LEFT_OUT = 3
 # So many trials that failed by themselves before any has trained an epoch. Those that a search begins with cover the
@@ -48,10 +50,18 @@ Verdict = Literal["trial", "node", "open"]
 
 
 def verdict(failure: Failure, failed_on: Collection[str], nodes: Collection[str]) -> Verdict:
-    """Whose fault a failure is, of a trial that failed on the nodes `failed_on` before, where `nodes` may train."""
-    if failure.cause not in NODE_CAUSES and not failure.first_epoch:
+    """Whose fault a failure is, of a trial that failed on the nodes `failed_on` before, where `nodes` may train.
+
+    That it had trained there before speaks for the node where Python raised an error. Where a worker died it does not
+    while others are left to be tried: a sick node may take a while to kill one. Too little memory everywhere is the
+    trial's fault.
+    """
+    if failure.cause == "error" and not failure.first_epoch:
         return "trial"
-    return "node" if set(nodes) - {*failed_on, failure.node} else "open"
+    if set(nodes) - {*failed_on, failure.node}:
+        return "node"
+    is_own = failure.cause == "memory" or (failure.cause == "death" and not failure.first_epoch)
+    return "trial" if is_own else "open"
 
 
 def hopeless(records: Sequence[TrialRecord], known: Collection[int]) -> str | None:
@@ -73,12 +83,17 @@ class Faults:
 
     def __init__(self) -> None:
         self._of_trials: dict[int, dict[str, Failure]] = {}
+        # The nodes among these that have trained another since.
+        self._stands_on: dict[int, set[str]] = {}
         self._in_a_row: dict[str, list[Failure]] = {}
+        # The nodes whose accelerators are too small for a trial.
+        self._too_small: dict[int, frozenset[str]] = {}
 
     def failed(self, failure: Failure, nodes: Collection[str]) -> Verdict:
         """Takes note of a failure, where `nodes` may train."""
         failures = self._of_trials.get(failure.number, {})
-        found = verdict(failure, failures, nodes)
+        stands = len(self._stands_on.get(failure.number, ())) >= NODES_UNTIL_OWN
+        found = "trial" if stands else verdict(failure, self._closed_to(failure.number), nodes)
         if found == "trial":
             self.forget(failure.number)
         else:
@@ -86,14 +101,23 @@ class Faults:
             self._in_a_row.setdefault(failure.node, []).append(failure)
         return found
 
+    def does_not_fit(self, number: int, alike: Collection[str], nodes: Collection[str]) -> bool:
+        """Takes note that a trial does not fit on the accelerators of the nodes `alike`; whether it may on others."""
+        self._too_small[number] = self._too_small.get(number, frozenset()) | frozenset(alike)
+        return any(self.may_run(number, node) for node in nodes)
+
     @property
     def any_open(self) -> bool:
         """Whether there are trials of whose failures it is not settled whose they are."""
         return bool(self._of_trials)
 
     def may_run(self, number: int, node: str) -> bool:
-        """Whether a trial has not failed on a node, as far as that is not settled."""
-        return node not in self._of_trials.get(number, {})
+        """Whether a trial has not failed on a node, as far as that is not settled, and may fit there."""
+        return node not in self._closed_to(number)
+
+    def _closed_to(self, number: int) -> frozenset[str]:
+        """The nodes that a trial may not go to."""
+        return frozenset(self._of_trials.get(number, ())) | self._too_small.get(number, frozenset())
 
     def has_elsewhere(self, number: int, node: str, nodes: Collection[str]) -> bool:
         """Whether there is one of `nodes`, other than `node`, on which a trial has not failed."""
@@ -105,7 +129,8 @@ class Faults:
         """Takes note of an epoch of a trial on a node, where `nodes` may train.
 
         Where that trial failed before, it was the node. The failures of others there that are their own by that, of
-        those that no other node may train. The trials in `running` are at a worker.
+        those that no other node may train, or that have failed on enough of them. The trials in `running` are at a
+        worker.
         """
         self.forget(number)
         self._in_a_row.pop(node, None)
@@ -116,7 +141,11 @@ class Faults:
                 continue
             if failure.cause in SURROUNDINGS:
                 self._unblock(other, node)
-            elif set(nodes) <= set(failures) and other not in running:
+                continue
+            stands_on = self._stands_on.setdefault(other, set())
+            stands_on.add(node)
+            nowhere = set(nodes) <= self._closed_to(other)
+            if (nowhere or len(stands_on) >= NODES_UNTIL_OWN) and other not in running:
                 self.forget(other)
                 own.append(failure)
         return own
@@ -124,6 +153,7 @@ class Faults:
     def forget(self, number: int) -> None:
         """Forgets where a trial failed."""
         self._of_trials.pop(number, None)
+        self._stands_on.pop(number, None)
 
     def in_a_row(self, node: str) -> tuple[Failure, ...]:
         """The failures on a node since it trained an epoch last."""
@@ -142,6 +172,7 @@ class Faults:
         Those whose failures stand against what the search has trained are ended; the others try again.
         """
         own = []
+        self._too_small.clear()
         for number, failures in list(self._of_trials.items()):
             last = list(failures.values())[-1]
             self.forget(number)
@@ -152,5 +183,6 @@ class Faults:
     def _unblock(self, number: int, node: str) -> None:
         left = {other: failure for other, failure in self._of_trials[number].items() if other != node}
         self._of_trials[number] = left
+        self._stands_on.get(number, set()).discard(node)
         if not left:
             self.forget(number)

@@ -50,6 +50,16 @@ class FailedTrials:
         LOGGER.warning("trial %d%s: %s; %s, and is not counted as failed", number, on, failure.reason, follows)
         self._nodes.failures_counted(failure.node)
 
+    def does_not_fit(self, number: int, node: str, reason: str) -> None:
+        """A trial takes more memory than an accelerator of a node has: it goes on with another type, or ends."""
+        kind, training = self._nodes.accelerator(node), self._nodes.training
+        alike = {other for other in training if self._nodes.accelerator(other) == kind}
+        if self._faults.does_not_fit(number, {node, *alike}, training):
+            self._engine.give_back(number)
+            LOGGER.warning("trial %d on %s: %s; it goes on with another type of GPU", number, kind, reason)
+        else:
+            self._engine.end(number, "oom", reason)
+
     def trained(self, number: int, node: str, find_running: Callable[[], frozenset[int]]) -> None:
         """A trial has been trained for an epoch on a node, by which the failures of others there are their own.
 
@@ -70,4 +80,5 @@ def end_by(engine: Engine, failure: Failure) -> None:
 
 
 def _is_death(failure: Failure) -> bool:
-    return failure.outcome == "crashed"
+    """Whether a worker died of it, or might have: the next one may have more memory."""
+    return failure.outcome in ("crashed", "oom")

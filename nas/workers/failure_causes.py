@@ -1,5 +1,6 @@
-"""What went wrong with a training, by what was raised: a package, the images, the accelerator, the storage, or else."""
+"""What went wrong with a training, by what was raised: a package, the images, the storage, memory, or else."""
 
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ _DEVICE = re.compile(
 )
 
 
+# Nor for memory that is not to be had, the machine's or what its processes share, in files that torch names so.
+_MEMORY = re.compile(r"can('t|not) allocate memory|not enough memory|shared memory object|</torch_", re.IGNORECASE)
+
+
 class DataUnusable(Exception):
     """The images of a search could not be loaded."""
 
@@ -34,6 +39,8 @@ def cause_of(error: BaseException, data_root: str | None) -> Cause:
             return "import"
         if isinstance(each, (DataUnusable, ImagesChanged, UnreadableImages)):
             return "data"
+        if isinstance(each, MemoryError) or (isinstance(each, OSError) and each.errno == errno.ENOMEM):
+            return "memory"
         if isinstance(each, (TimeoutError, LoadersStopped)):
             return "timeout"
         if isinstance(each, StorageMissing):
@@ -42,6 +49,8 @@ def cause_of(error: BaseException, data_root: str | None) -> Cause:
             return "data" if _lies_in(each.filename, data_root and shard_directory(data_root)) else "storage"
         if isinstance(each, RuntimeError) and is_lost_connection(each):
             return "death"
+        if isinstance(each, RuntimeError) and _MEMORY.search(str(each)):
+            return "memory"
         if isinstance(each, (RuntimeError, AssertionError)) and _DEVICE.search(str(each)):
             return "device"
     return "error"

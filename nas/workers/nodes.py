@@ -145,12 +145,19 @@ class Nodes:
         found = self._nodes.get(node)
         if found is None or found.standing != "trains" or len(failures) < FAILURES_UNTIL_LEFT_OUT:
             return
+        # Large networks may fill the memory of every node.
+        if all(failure.cause == "memory" for failure in failures) and self.training == {node}:
+            return
         last = failures[-1]
         self._leave_out(node, f"{len(failures)} failures in a row, the last of trial {last.number}: {last.reason}")
 
     def has_trained(self, node: str) -> None:
-        """Takes a node back that was left out and has trained an epoch of what ran there still."""
-        if node in self._nodes and self._nodes[node].standing == "left out":
+        """Takes note of an epoch: a node that was left out, and has trained what ran there still, is taken back."""
+        found = self._nodes.get(node)
+        if found is None:
+            return
+        found.wait_seconds = SECONDS_UNTIL_CHECKED
+        if found.standing == "left out":
             self._take_back(node, "trains again")
 
     def is_to_end(self, node: str) -> None:

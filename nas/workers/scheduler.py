@@ -37,6 +37,8 @@ LOGGER = logging.getLogger(__name__)
 
 # What a worker found that no trial gets past, and what the search then ends with.
 HALTS: dict[HaltCause, type[Exception]] = {"storage": StorageFull, "images": UserError}
+# How a trial ends whose own fault it is, where not as one that failed.
+OUTCOMES_BY_CAUSE: dict[Cause, Outcome] = {"death": "crashed", "memory": "oom"}
 # What it is where another node may get past it.
 NODE_CAUSE: dict[HaltCause, Cause] = {"storage": "storage", "images": "data"}
 
@@ -130,7 +132,7 @@ class EngineScheduler(FIFOScheduler):
                 return self._halted(trial, cause, reason, images)
             case TrialFailed(cause, reason, traceback):
                 self._failed.keep(number, node, traceback)
-                failure = self._failure(trial, cause, reason, "crashed" if cause == "death" else "failed")
+                failure = self._failure(trial, cause, reason, OUTCOMES_BY_CAUSE.get(cause, "failed"))
                 if cause == "device":
                     # Its worker ends by itself, and is seen to then.
                     self._doomed[number] = failure
@@ -141,6 +143,9 @@ class EngineScheduler(FIFOScheduler):
                 # Its worker ends by itself, and is seen to then.
                 self._preempted.add(number)
                 return TrialScheduler.CONTINUE
+            case TrialEnded("oom", reason):
+                self._failed.does_not_fit(number, node, reason)
+                return TrialScheduler.STOP
             case TrialEnded(outcome, reason):
                 self._engine.end(number, outcome, reason)
                 return TrialScheduler.STOP
@@ -190,13 +195,6 @@ class EngineScheduler(FIFOScheduler):
                 self._nodes.is_to_end(node)
             return
         self._failed.keep(number, node, error)
-        if death.outcome == "oom":
-            self._engine.report_mishap(number, self._nodes.name(node), death.reason)
-            self._engine.worker_died(number, death.reason, death.outcome)
-            # One that ends by it is a failed trial, which whoever shows the search says.
-            if self._engine.record(number).outcome == "running":
-                LOGGER.warning("trial %d: %s, it goes on from its checkpoint", number, death.reason)
-            return
         self._failed.failed(self._failure(trial, death.cause, death.reason, death.outcome))
 
     def _failure(self, trial: Trial, cause: Cause, reason: str, outcome: Outcome) -> Failure:

@@ -15,7 +15,7 @@ from ray import tune
 
 from nas.workers.end_requests import EndRequests, end_requests
 from nas.workers.failure_causes import DataUnusable, StorageMissing, cause_of, reason_of
-from nas.workers.gpu_use import gpu_use
+from nas.workers.gpu_use import gpu_use, taken_by_others
 from nas.workers.relative_latency import measured_latency
 from nas.workers.storage_full import StorageFull, is_full
 from nas.workers.trial_config import (
@@ -92,6 +92,9 @@ def failures_reported(
 def _failure(error: Exception, trial: TrialConfig) -> WorkerReport:
     """What is reported of a training that ended by `error`."""
     if isinstance(error, torch.cuda.OutOfMemoryError):
+        taken = taken_by_others(torch.device(trial.device), trial.gpu_memory_share)
+        if taken is not None:
+            return TrialFailed("device", taken, traceback.format_exc())
         parts = ", nor with each batch in two parts" if trial.processes == 1 else ""
         return TrialEnded("oom", f"the GPU's memory does not suffice{parts}")
     if isinstance(error, Diverged):

@@ -18,12 +18,13 @@ class WorkerDeath:
 
 
 TOLD_TO_END = WorkerDeath("its worker was told to end", None)
+SHORT_OF_MEMORY = WorkerDeath("its worker was killed: the machine was short of memory", "oom", "memory")
 
 # What Ray's error says (its text is all that tells these apart), the first that fits.
 _SIGNS = (
     ("node has died", WorkerDeath("its node was lost", None)),
-    ("memory monitor", WorkerDeath("its worker was killed: the machine was short of memory", "oom")),
-    ("low on memory", WorkerDeath("its worker was killed: the machine was short of memory", "oom")),
+    ("memory monitor", SHORT_OF_MEMORY),
+    ("low on memory", SHORT_OF_MEMORY),
     ("receives a SIGTERM", TOLD_TO_END),
 )
 CRASHED = WorkerDeath("its worker process died", "crashed")

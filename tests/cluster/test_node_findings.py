@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from cluster.gpu_memory import GpuMemory
 from cluster.node_findings import NodeFindings, judged, usable
 from search_spaces.errors import UserError
 
@@ -44,6 +45,12 @@ SOUND = NodeFindings(
         ({"disk_bytes": 10**8}, [], ["disk for temporary files is short: 0.10 GB are free"]),
         ({"memory_bytes": 5 * 10**8}, [], ["memory is short: 0.50 GB are free"]),
         ({"shared_memory_bytes": 0}, [], ["shared memory is short: 0.00 GB are free"]),
+        ({"gpus": (("A100", GpuMemory(80 * 10**9, 79 * 10**9)),)}, [], []),
+        (
+            {"gpus": (("A100", GpuMemory(80 * 10**9, 79 * 10**9)), ("A100", GpuMemory(80 * 10**9, 9 * 10**9)))},
+            [],
+            ["other programs hold 71.0 of 80.0 GB of the memory of GPU 1 (A100)"],
+        ),
         ({"clock_seconds": -61.0}, [], ["its clock is 61 s behind the one here"]),
         ({"clock_seconds": 7.4}, [], ["its clock is 7 s ahead of the one here"]),
     ],

@@ -28,14 +28,70 @@ def failure(number: int, node: str = "a", cause: Cause = "error", *, first_epoch
 @pytest.mark.parametrize("first_epoch", [True, False])
 def test_what_is_not_of_an_architecture_is_never_the_trials_at_once(cause: Cause, first_epoch: bool) -> None:
     assert verdict(failure(1, cause=cause, first_epoch=first_epoch), (), BOTH) == "node"
-    assert verdict(failure(1, cause=cause, first_epoch=first_epoch), ("b",), BOTH) == "open"
-    assert verdict(failure(1, cause=cause, first_epoch=first_epoch), (), {"a"}) == "open"
+    last = "trial" if cause == "memory" else "open"
+    assert verdict(failure(1, cause=cause, first_epoch=first_epoch), ("b",), BOTH) == last
+    assert verdict(failure(1, cause=cause, first_epoch=first_epoch), (), {"a"}) == last
 
 
 def test_an_error_after_an_epoch_on_the_node_is_the_trials() -> None:
     assert verdict(failure(1, first_epoch=False), (), BOTH) == "trial"
     assert verdict(failure(1), (), BOTH) == "node"
     assert verdict(failure(1), (), {"a"}) == "open" == verdict(failure(1), ("b",), BOTH)
+
+
+def test_a_worker_that_dies_after_an_epoch_may_have_a_sick_node() -> None:
+    assert verdict(failure(1, cause="death", first_epoch=False), (), BOTH) == "node"
+    assert verdict(failure(1, cause="death", first_epoch=False), (), {"a"}) == "trial"
+    assert verdict(failure(1, cause="death", first_epoch=False), ("b",), BOTH) == "trial"
+    assert verdict(failure(1, cause="death"), (), {"a"}) == "open"
+
+
+def test_an_error_on_two_nodes_that_train_others_is_the_trials_however_many_there_are() -> None:
+    many = frozenset("abcdefgh")
+    faults = Faults()
+    for node in "ab":
+        assert faults.failed(failure(1, node), many) == "node"
+    assert faults.trained(2, "a", many, running={1}) == [] == faults.trained(2, "a", many)
+    # It is being tried on a third one, and may train there.
+    assert faults.trained(3, "b", many, running={1}) == []
+    assert faults.failed(failure(1, "c"), many) == "trial" and faults.may_run(1, "c")
+    # One that waits ends at once.
+    for node in "ab":
+        faults.failed(failure(4, node), many)
+    assert faults.trained(5, "b", many) == [] and faults.trained(5, "a", many) == [failure(4, "a")]
+    # What was found out is not held against what it trains later.
+    faults.failed(failure(6, "a"), many)
+    faults.trained(7, "a", many)
+    faults.trained(6, "b", many)
+    for node in "cd":
+        assert faults.failed(failure(6, node), many) == "node"
+
+
+def test_what_a_node_that_is_back_was_blamed_for_stands_no_more() -> None:
+    many = frozenset("abc")
+    faults = Faults()
+    faults.failed(failure(1, "a", "memory"), many)
+    faults.trained(2, "a", many)
+    faults.node_is_back("a")
+    assert faults.may_run(1, "a")
+    faults.failed(failure(1, "b", "memory"), many)
+    assert faults.trained(2, "b", many) == []
+
+
+def test_what_is_too_large_for_one_type_of_gpu_waits_for_another() -> None:
+    three = frozenset("abc")
+    faults = Faults()
+    assert faults.does_not_fit(1, "ab", three)
+    assert [node for node in sorted(three) if faults.may_run(1, node)] == ["c"]
+    assert not faults.has_elsewhere(1, "c", three) and faults.has_elsewhere(1, "a", three)
+    # It is nobody's failure, and stands whatever is trained there.
+    assert faults.in_a_row("a") == () and faults.trained(2, "a", three) == [] and not faults.may_run(1, "a")
+    assert faults.trained(1, "c", three) == [] and not faults.may_run(1, "a")
+    assert faults.failed(failure(1, "c", "data"), three) == "open"
+    assert not faults.does_not_fit(1, "c", three)
+    # With the only node gone that could hold it, it is tried once more on those there are.
+    faults.stuck(anything_trained=True)
+    assert faults.may_run(1, "a") and not faults.does_not_fit(1, "ab", "ab")
 
 
 def test_an_error_on_every_node_is_the_trials_once_one_of_them_trains_another() -> None:

@@ -16,11 +16,15 @@ class TwoNodes:
     """Nodes without Ray."""
 
     training: frozenset[str] = frozenset({"a", "b"})
+    types: dict[str, str] = field(default_factory=dict)
     counted: list[str] = field(default_factory=list)
     trained: list[str] = field(default_factory=list)
 
     def name(self, node: str) -> str:
         return f"node {node}"
+
+    def accelerator(self, node: str) -> str | None:
+        return self.types.get(node)
 
     def failures_counted(self, node: str) -> None:
         self.counted.append(node)
@@ -59,3 +63,33 @@ def test_a_worker_that_dies_alone_is_tried_again_once(tmp_path: Path) -> None:
     assert engine.record(first.number).outcome == "running"
     failed.failed(death)
     assert engine.record(first.number).outcome == "crashed"
+
+
+def test_memory_that_others_hold_is_the_nodes_and_a_gpu_that_is_too_small_ends_it_where_there_is_no_other(
+    tmp_path: Path,
+) -> None:
+    engine, nodes = new_engine(tmp_path, trials=4), TwoNodes(types={"a": "T4", "b": "T4"})
+    failed = FailedTrials(engine, cast(Nodes, nodes), Faults(), tmp_path / "errors")
+    first, second = (engine.next_assignment() for _ in range(2))
+    assert first is not None and second is not None
+    for number in (first.number, second.number):
+        failed.failed(Failure(number, "a", "memory", "its worker was killed", "oom", False))
+        assert engine.record(number).outcome == "running"
+    assert nodes.counted == ["a", "a"]
+    failed.does_not_fit(first.number, "b", "the GPU's memory does not suffice")
+    assert engine.record(first.number).outcome == "oom"
+    assert engine.record(first.number).reason == "the GPU's memory does not suffice"
+
+
+def test_a_trial_that_one_type_of_gpu_cannot_hold_goes_on_with_another(tmp_path: Path) -> None:
+    nodes = TwoNodes(frozenset("abc"), types={"a": "T4", "b": "T4", "c": "A100"})
+    engine, faults = new_engine(tmp_path, trials=4), Faults()
+    failed = FailedTrials(engine, cast(Nodes, nodes), faults, tmp_path / "errors")
+    first = engine.next_assignment()
+    assert first is not None
+    failed.does_not_fit(first.number, "a", "the GPU's memory does not suffice")
+    assert engine.record(first.number).outcome == "running" and nodes.counted == []
+    assert [node for node in "abc" if faults.may_run(first.number, node)] == ["c"]
+    assert engine.next_assignment() == first
+    failed.does_not_fit(first.number, "c", "the GPU's memory does not suffice")
+    assert engine.record(first.number).outcome == "oom"

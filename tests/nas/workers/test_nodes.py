@@ -12,7 +12,7 @@ import pytest
 
 from cluster.node_checks import NodeCheck, NodeReport, PendingCheck
 from cluster.node_findings import NodeVerdict
-from nas.engine.faults import Faults
+from nas.engine.faults import FAILURES_UNTIL_LEFT_OUT, Cause, Failure, Faults
 from nas.records.left_out_nodes import LeftOutNode
 from nas.settings.search_settings import ClusterSettings
 from nas.workers import nodes as nodes_module
@@ -47,9 +47,9 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     return living
 
 
-def nodes_of(check: Check | None, left_out: list[LeftOutNode]) -> Nodes:
+def nodes_of(check: Check | None, left_out: list[LeftOutNode], faults: Faults | None = None) -> Nodes:
     checked = None if check is None else CheckedNodes(cast(NodeCheck, check), {}, frozenset("ab"))
-    return Nodes(ClusterSettings(None, 0, 1), Faults(), checked, left_out.extend, lambda: 0.0)
+    return Nodes(ClusterSettings(None, 0, 1), faults or Faults(), checked, left_out.extend, lambda: 0.0)
 
 
 def test_a_node_whose_worker_was_told_to_end_waits_for_a_check_and_is_not_left_out(
@@ -86,6 +86,38 @@ def test_it_is_given_trials_again_once_it_passes(
         nodes.look()
     assert nodes.training == {"a", "b"}
     assert caplog.records[-1].getMessage() == "node host-a aaaaaaaa has passed its check: it is given trials again"
+
+
+@pytest.mark.parametrize(("cause", "left"), [("memory", {"b"}), ("device", set())])
+def test_a_node_that_is_short_of_memory_is_left_out_and_the_last_one_is_not(
+    two_nodes: dict[str, dict[str, Any]], cause: Cause, left: set[str]
+) -> None:
+    faults = Faults()
+    nodes = nodes_of(Check(), [], faults)
+    for node in "ab":
+        for number in range(FAILURES_UNTIL_LEFT_OUT):
+            assert node in nodes.training
+            faults.failed(Failure(number, node, cause, "something", "oom", True), "abc")
+            nodes.failures_counted(node)
+    assert nodes.training == left
+
+
+def test_a_node_that_trains_is_checked_soon_when_it_fails_again(
+    two_nodes: dict[str, dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = Faults()
+    nodes = nodes_of(Check(), [], faults)
+
+    def fail() -> str:
+        for number in range(FAILURES_UNTIL_LEFT_OUT):
+            faults.failed(Failure(number, "a", "device", "it is hot", "failed", True), "ab")
+        nodes.failures_counted("a")
+        return caplog.records[-1].getMessage()
+
+    assert fail().endswith("it is checked again in 15 s")
+    faults.trained(9, "a", "ab")
+    nodes.has_trained("a")
+    assert nodes.training == {"a", "b"} and fail().endswith("it is checked again in 15 s")
 
 
 def test_on_this_machine_alone_trials_go_on_at_once(two_nodes: dict[str, dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from ray.train._internal.storage import StorageContext
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
@@ -26,6 +27,26 @@ class NoLoop:
 
     def get_live_trials(self) -> set[Trial]:
         return {trial for trial in self._trials if not trial.is_finished()}
+
+
+def test_a_worker_that_was_killed_for_memory_is_first_the_nodes_and_where_no_other_is_left_the_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = new_engine(tmp_path, full=SHORT, trials=4, scheduler="none")
+    storage = StorageContext(storage_path=str(tmp_path), experiment_dir_name="ray")
+    scheduler = EngineScheduler(engine, cast(Nodes, TwoNodes()), Faults(), tmp_path / "errors", lambda: False, [])
+    said = tmp_path / "error.txt"
+    said.write_text("Task was killed due to the node running low on memory.", encoding="utf-8")
+    monkeypatch.setattr(Trial, "error_file", str(said))  # Ray Tune's own place needs a running Ray.
+    outcomes = []
+    for node in "abb":
+        assert engine.next_assignment() is not None
+        trial = Trial("none", config=trial_config(number=0, node=node).to_config(), stub=True, storage=storage)
+        scheduler.on_trial_error(cast(TuneController, NoLoop(trial)), trial)
+        outcomes.append((engine.record(0).outcome, engine.record(0).deaths))
+    assert outcomes == [("running", 0), ("running", 1), ("oom", 2)]
+    assert engine.record(0).reason == "its worker was killed: the machine was short of memory"
+    assert (tmp_path / "errors" / "0000.txt").read_text(encoding="utf-8").count("running low on memory") == 3
 
 
 def test_what_ended_trials_have_reported_is_not_kept(tmp_path: Path) -> None:
