@@ -30,6 +30,7 @@ from search_spaces.errors import UserError, first_line, unknown_name
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.overrides import read_override, with_overrides
 from search_spaces.programs import program
+from search_spaces.slow_steps import slow_step
 from search_spaces.standard_streams import run_program
 from trainers.data.config import DATA_DEFAULTS, DataConfig, KnownFiles
 from trainers.data.datasets import examine_data
@@ -112,7 +113,8 @@ def _check_directory(address: str, storage: Path, data: DataConfig, bad_nodes: s
 
 
 def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> int:
-    examined = examine_data(data)
+    with slow_step(_say, "looking at the images"):
+        examined = examine_data(data)
     # Ray takes a second to be loaded: a mistake is said before.
     import ray
 
@@ -126,7 +128,8 @@ def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> i
     except Exception as error:
         raise UserError(f"no Ray cluster at {address!r}: {first_line(error)}.") from None
     try:
-        reports = list(check_nodes(NodeCheck(storage, data, examined.summary, known)).values())
+        with slow_step(_say, "checking the nodes"):
+            reports = list(check_nodes(NodeCheck(storage, data, examined.summary, known)).values())
     finally:
         ray.shutdown()
     rows = [_row(name, report.findings) for name, report in reports]
@@ -148,6 +151,10 @@ def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> i
     return SUCCESS
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def _row(name: str, found: NodeFindings | None) -> tuple[str, ...]:
     """A node's row of the table: what a word says in short stands below it in full."""
     if found is None:
@@ -157,7 +164,8 @@ def _row(name: str, found: NodeFindings | None) -> tuple[str, ...]:
         found.python,
         found.packages.get(COMPUTES, "missing"),
         _word(found.code),
-        _word(found.data or (found.storage and "not looked at")),
+        # The data are known by an index in the storage.
+        "?" if found.storage and found.data is None else _word(found.data),
         _word(found.storage),
         *(f"{amount / 1e9:.1f} GB" for amount in (found.disk_bytes, found.memory_bytes, found.shared_memory_bytes)),
         f"{found.clock_seconds:+.1f} s",

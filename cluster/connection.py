@@ -5,8 +5,10 @@ import socket
 import subprocess
 import sys
 
+from cluster.auth_token import check_token
 from search_spaces.errors import UserError, printable
 
+MOST_PORT = 65535
 CONNECT_SECONDS = 4.0
 ANSWER_SECONDS = 8.0
 
@@ -26,18 +28,22 @@ except Exception as error:
 
 def check_address(address: str) -> None:
     """Raises UserError where `address` cannot be one of a Ray cluster. Asks nobody."""
-    if "://" in address:
+    expected = f"--address is {address!r}: expected auto, or HOST:PORT of the head"
+    if address.startswith("ray://"):
         raise UserError(
-            f"--address is {address!r}: expected auto, or HOST:PORT of the head. A search does not run through Ray's "
-            "client; start it on a machine of the cluster."
+            f"{expected}. A search does not run through Ray's client; start it on a machine of the cluster."
         )
-    if address != "auto" and _HOST_AND_PORT.fullmatch(address) is None:
-        raise UserError(f"--address is {address!r}: expected auto, or HOST:PORT of the head.")
+    match = _HOST_AND_PORT.fullmatch(address)
+    if address != "auto" and match is None:
+        raise UserError(f"{expected}.")
+    if match is not None and not 1 <= int(match["port"]) <= MOST_PORT:
+        raise UserError(f"{expected}, with a port from 1 to {MOST_PORT}.")
 
 
 def check_connection(address: str) -> None:
     """Raises UserError, within 15 s, where there is no Ray cluster at `address` that can be joined."""
     check_address(address)
+    check_token()
     if match := _HOST_AND_PORT.fullmatch(address):
         _connect(address, match["host"].strip("[]"), int(match["port"]))
     problem = _answer(address)

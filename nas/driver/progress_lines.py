@@ -7,6 +7,7 @@ from nas.driver.time_left import time_left_text
 from nas.records.summary import Summary
 from nas.records.time_left import TimeLeft
 from nas.records.trial import FAILURES, Outcome, TrialRecord
+from nas.records.whereabouts import has_left
 from search_spaces.units import counted, readable_duration
 
 # So many running trials are shown one by one.
@@ -67,8 +68,15 @@ def progress_line(progress: Progress) -> str:
 def counts_text(progress: Progress) -> str:
     """How many trials are where; what never happened is left out, but for what a search is about."""
     counts = progress.summary.counts
-    shown = [outcome for outcome in _WORDS if counts[outcome] or outcome in ("running", "finished")]
-    return ", ".join(f"{counts[outcome]} {_WORDS[outcome]}" for outcome in shown)
+    waiting = sum(_waits(record) for record in progress.records)
+    shown = [
+        f"{counts[outcome] - (waiting if outcome == 'running' else 0)} {word}"
+        for outcome, word in _WORDS.items()
+        if counts[outcome] or outcome in ("running", "finished")
+    ]
+    if waiting:
+        shown.insert(1, f"{waiting} waiting for room")
+    return ", ".join(shown)
 
 
 def running_lines(progress: Progress) -> list[str]:
@@ -89,7 +97,14 @@ def time_text(progress: Progress) -> str:
 def _running(record: TrialRecord, full_epochs: int, with_node: bool) -> str:
     accuracy = "" if record.val_accuracy is None else f", {record.val_accuracy:.2%}"
     node = f"  on {record.place.node}" if with_node and record.place is not None else ""
+    if _waits(record):
+        node = "  waits for room"
     return f"{record.number}  {record.architecture.label}  epoch {len(record.epochs)} of {full_epochs}{accuracy}{node}"
+
+
+def _waits(record: TrialRecord) -> bool:
+    """Whether a trial that is not at its end is trained nowhere: what went wrong sent it away."""
+    return record.outcome == "running" and has_left(record.place, record.mishap)
 
 
 def _member(record: TrialRecord) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from nas.records.failures import failed
 from nas.records.left_out_nodes import LeftOutNode
 from nas.records.trial import Outcome, TrialRecord, counts, latest_moment
-from nas.records.whereabouts import DriverRun, GpuUse
+from nas.records.whereabouts import DriverRun, GpuUse, has_left
 
 STATUS_FORMAT = "status/1"
 
@@ -135,8 +135,8 @@ def _state(record: TrialRecord, driver_began: float | None) -> State:
     """What has become of a trial since its driver began; None where that has ended."""
     if driver_began is None:
         return "cut off"
-    place, mishap = record.place, record.mishap
-    is_there = place is not None and place.since >= driver_began and (mishap is None or mishap.at < place.since)
+    place = record.place
+    is_there = place is not None and place.since >= driver_began and not has_left(place, record.mishap)
     return "training" if is_there else "waiting"
 
 

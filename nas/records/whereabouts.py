@@ -70,6 +70,11 @@ class Mishap:
         return read_dataclass(cls, data, "mishap of a trial")
 
 
+def has_left(place: Place | None, mishap: Mishap | None) -> bool:
+    """Whether what went wrong with a trial ended its training at the place that it was given to last."""
+    return mishap is not None and (place is None or mishap.at >= place.since)
+
+
 @dataclass(frozen=True, slots=True)
 class DriverRun:
     """The last driver of a search: its machine and process, and when it began and ended in order.

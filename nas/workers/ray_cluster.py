@@ -130,11 +130,15 @@ def _no_room(cluster: ClusterSettings) -> UserError:
     found = [node["Resources"] for node in living_nodes().values()]
     types = sorted({name for resources in found if (name := accelerator_of(resources)) is not None})
     if cluster.accelerator is not None and cluster.accelerator not in types:
-        return unknown_name("--accelerator", cluster.accelerator, types or ["none in this cluster"])
+        if not types:
+            return UserError(f"--accelerator is {cluster.accelerator!r}: no node of this cluster names a type of GPU.")
+        return unknown_name("--accelerator", cluster.accelerator, types)
     nodes = " or ".join(sorted({f"{one.get('CPU', 0):g} and {one.get('GPU', 0):g}" for one in found}))
+    by_processes = cluster.processes > cluster.cpus_per_trial
+    lower = "--processes-per-trial" if by_processes and not cluster.gpus_per_trial else "--cpus-per-trial"
     return UserError(
         f"a trial takes {trial_text(cluster)} of one machine, and {'each' if len(found) > 1 else 'this'} has {nodes}: "
-        "lower --cpus-per-trial or --gpus-per-trial."
+        f"lower {lower}{' or --gpus-per-trial' if cluster.gpus_per_trial else ''}."
     )
 
 

@@ -30,7 +30,7 @@ from nas.workers.trial_config import (
     TrialPreempted,
     WorkerMessage,
 )
-from nas.workers.worker_deaths import TOLD_TO_END, death_of_worker
+from nas.workers.worker_deaths import NODE_LOST, TOLD_TO_END, death_of_worker
 from search_spaces.errors import UserError
 
 LOGGER = logging.getLogger(__name__)
@@ -107,9 +107,11 @@ class EngineScheduler(FIFOScheduler):
         """Those that had no worker yet: Ray would wait for their node for ever."""
         assert self._engine is not None and self._nodes is not None
         for trial in list(tune_controller.get_live_trials()):
-            if trial.status == Trial.PENDING and not self._nodes.is_there(TrialConfig.node_in(trial.config)):
+            number, node = TrialConfig.number_in(trial.config), TrialConfig.node_in(trial.config)
+            if trial.status == Trial.PENDING and not self._nodes.is_there(node):
                 tune_controller.stop_trial(trial)
-                self._engine.give_back(TrialConfig.number_in(trial.config))
+                self._engine.report_mishap(number, self._nodes.name(node), NODE_LOST)
+                self._engine.give_back(number)
 
     def _forget_results(self) -> None:
         """Drops what Ray Tune keeps to the end of all that ended trials have reported, which nobody asks for."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, Stopper, TuneConfig, Tuner
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 
 from nas.engine.engine import Engine
@@ -41,6 +42,13 @@ class _StopWhen(Stopper):
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_condition": None, "_has_asked": True}
+
+
+class _Silent(TrialProgressCallback):
+    """Says nothing. Ray Tune's own calls a trial completed whose node was lost before it began."""
+
+    def _print(self, msg: str) -> None:
+        pass
 
 
 def run_trials(
@@ -80,6 +88,7 @@ def run_trials(
             storage_path=str(template.directory.path),
             stop=_StopWhen(lambda: bool(halts) or should_stop()),
             verbose=0,
+            callbacks=[_Silent()],
             failure_config=FailureConfig(max_failures=0),
         ),
     )

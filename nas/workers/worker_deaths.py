@@ -17,12 +17,13 @@ class WorkerDeath:
     cause: Cause = "death"
 
 
+NODE_LOST = "its node was lost"
 TOLD_TO_END = WorkerDeath("its worker was told to end", None)
 SHORT_OF_MEMORY = WorkerDeath("its worker was killed: the machine was short of memory", "oom", "memory")
 
 # What Ray's error says (its text is all that tells these apart), the first that fits.
 _SIGNS = (
-    ("node has died", WorkerDeath("its node was lost", None)),
+    ("node has died", WorkerDeath(NODE_LOST, None)),
     ("memory monitor", SHORT_OF_MEMORY),
     ("low on memory", SHORT_OF_MEMORY),
     ("receives a SIGTERM", TOLD_TO_END),

@@ -41,7 +41,8 @@ def refused(directory: Path, address: str, capsys: pytest.CaptureFixture[str]) -
         ("https://127.0.0.1:10001", "expected auto, or HOST:PORT of the head"),
         ("somewhere", "expected auto, or HOST:PORT of the head"),
         ("127.0.0.1:1", "nobody answers there (Connection refused)"),
-        ("127.0.0.1:99999", "nobody answers there"),
+        ("127.0.0.1:99999", "expected auto, or HOST:PORT of the head, with a port from 1 to 65535"),
+        ("http://127.0.0.1:6379", "expected auto, or HOST:PORT of the head."),
         ("no.such.host.invalid:6379", "nobody answers there"),
     ],
 )
@@ -50,6 +51,22 @@ def test_addresses_that_lead_nowhere(
 ) -> None:
     line = refused(tmp_path, address, capsys)
     assert message in line and repr(address) in line
+
+
+def test_a_token_that_is_asked_for_and_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    (tmp_path / "here").mkdir()
+    line = refused(tmp_path / "here", "127.0.0.1:1", capsys)
+    assert line == (
+        f"error: RAY_AUTH_MODE is 'token', and {str(home / '.ray' / 'auth_token')!r} is not there: expected the "
+        "cluster's own token there, on one line.\n"
+    )
 
 
 def test_a_plan_refuses_what_no_cluster_can_have_as_its_address(

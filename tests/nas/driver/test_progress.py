@@ -22,7 +22,7 @@ from nas.driver.result_files import SearchEnd
 from nas.driver.steps import said, step
 from nas.records.time_left import TimeLeft
 from nas.records.trial import TrialRecord
-from nas.records.whereabouts import Place
+from nas.records.whereabouts import Mishap, Place
 from nas.settings.run_directory import run_directory
 from search_spaces.slow_steps import SAID_AFTER_SECONDS, SAID_AGAIN_SECONDS, SILENCE_SECONDS
 from tests.support.progress_moment import LOSS, PLAN, RECORDS, summary
@@ -71,6 +71,19 @@ def test_running_trials_are_shown_with_their_nodes_where_there_are_several() -> 
 
     assert [line.rpartition("%")[2] for line in lines("a", "b")] == ["  on a", "  on b"]
     assert [line.rpartition("%")[2] for line in lines("a", "a")] == ["", ""]
+
+
+def test_a_trial_whose_node_was_lost_waits_until_it_is_given_to_another() -> None:
+    def at(since: float, lost: float, node: str) -> TrialRecord:
+        return trial_record(
+            0, (0.5,), outcome="running", place=Place(node, since), mishap=Mishap("a", "its node was lost", lost)
+        )
+
+    lost, elsewhere = at(1000.0, 1010.0, "a"), at(1020.0, 1010.0, "b")
+    assert "0 running, 1 waiting for room, 0 finished" in progress_line(moment([lost]))
+    assert running_lines(moment([lost]))[0].endswith("  waits for room")
+    assert "1 running, 0 finished" in progress_line(moment([elsewhere]))
+    assert not running_lines(moment([elsewhere]))[0].endswith("  waits for room")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
