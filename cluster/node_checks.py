@@ -26,6 +26,7 @@ from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.data.datasets import examine_data
 from trainers.data.free_memory import free_memory
 from trainers.folders import Folder
+from trainers.storage.remote_folder import RemoteFolder
 
 CHECK_SECONDS = 120
 LOADING_SECONDS = 100
@@ -193,7 +194,7 @@ def _storage_trouble(storage: Folder, probe: str, token: str) -> str | None:
     except FileNotFoundError:
         seen = False
     except OSError as error:
-        return f"it cannot read the storage {str(storage)!r}: {first_line(error)}"
+        return _unusable(storage, "read", error)
     if not seen:
         return (
             f"it does not see the storage {str(storage)!r}; expected a --runs-dir on a file system that all nodes "
@@ -204,8 +205,16 @@ def _storage_trouble(storage: Folder, probe: str, token: str) -> str | None:
         storage.write(answer, b"")
         storage.delete(answer)
     except OSError as error:
-        return f"it cannot write to the storage {str(storage)!r}: {first_line(error)}"
+        return _unusable(storage, "write to", error)
     return None
+
+
+def _unusable(storage: Folder, doing: str, error: OSError) -> str:
+    if not isinstance(storage, RemoteFolder):
+        return f"it cannot {doing} the storage {str(storage)!r}: {first_line(error)}"
+    # The error names the storage.
+    own = "it takes its credentials from its own environment, as it was before `ray start`"
+    return f"it cannot {doing} the storage: {first_line(error)} ({own})"
 
 
 def _data_trouble(check: NodeCheck) -> str | None:

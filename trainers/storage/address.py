@@ -78,8 +78,12 @@ class StorageAddress:
         if not re.fullmatch(r"(\[[\da-fA-F:.]+\]|[\w.-]+)(:[1-9]\d{0,4})?", server, re.ASCII):
             raise UserError(f"{said}: expected HOST:PORT for endpoint_override, found {_SECRET.sub('***', server)!r}.")
         parts = path.rstrip("/").split("/")
-        if not all(parts) or any(part in (".", "..") for part in parts) or re.search(r"[\s#\x00-\x1f\\]", path):
+        if not all(parts) or any(part in (".", "..") for part in parts):
             raise UserError(f"{said}: expected {EXPECTED}.")
+        if refused := re.search(r"[\s#\x00-\x1f\\]", path):
+            raise UserError(
+                f"{said}, with a {refused[0]!r} in it: expected an address without white space, '#' and backslashes."
+            )
         return cls(scheme, "/".join(parts), tuple(sorted(dict(options).items())))
 
     def __str__(self) -> str:
