@@ -96,8 +96,9 @@ def started_ray(cluster: ClusterSettings) -> Iterator[Dashboard | None]:
     except Exception as error:  # Ray raises no less where one of its processes dies while it starts.
         where = f"at {cluster.address!r}" if cluster.address else "on this machine"
         raise UserError(f"no Ray cluster {where}: {first_line(error)}") from None
-    # What befalls a worker is said by the search, in a line.
+    # What befalls a worker or a node is said by the search, in a line; Ray prints a paragraph, or the node's last log.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    ray._private.worker._worker_logs_enabled = False
     try:
         if cluster.dashboard:
             with token_file(os.environ["RAY_AUTH_TOKEN"]) as path:

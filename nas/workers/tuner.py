@@ -18,6 +18,7 @@ from nas.workers.end_requests import Listening, ask_for_end
 from nas.workers.nodes import Nodes
 from nas.workers.scheduler import EngineScheduler
 from nas.workers.searcher import EngineSearcher
+from nas.workers.shipped_variables import keep_credentials
 from nas.workers.trial import train_trial
 from nas.workers.trial_config import TrialConfig, TrialTemplate
 
@@ -68,6 +69,7 @@ def run_trials(
     """
     if should_stop():
         return
+    keep_credentials()
     halts: list[Exception] = []
     faults = Faults()
     ledger = engine.ledger
