@@ -141,5 +141,13 @@ def unreadable_said(name: str, url: str) -> Iterator[None]:
 
 
 def reason(error: Exception, url: str) -> str:
-    """The first line of an error, without the secrets of the address and a full stop."""
-    return without_secrets(first_line(error), url).rstrip(". ")
+    """The first line of an error, without the secrets of the address and a full stop.
+
+    Optuna says the same of whatever a database refuses: what the database said itself is told instead.
+    """
+    said: BaseException = error
+    each: BaseException | None = error
+    while each is not None:
+        said = getattr(each, "orig", None) or said
+        each = each.__cause__
+    return without_secrets(first_line(said), url).rstrip(". ")

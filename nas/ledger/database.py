@@ -22,6 +22,8 @@ from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
 
+ANSWER_SECONDS = 10
+
 
 def ledger_url(path: Path) -> str:
     """The URL of the SQLite ledger at `path`."""
@@ -61,14 +63,36 @@ def existing_study(url: str, name: str) -> optuna.Study:
     path = sqlite_path(url)
     if path is not None:
         check_sqlite(path)
-    storage = _storage(url, create_tables=False)
+    return _loaded(_storage(url, create_tables=False), name, in_file=path is not None)
+
+
+def _loaded(storage: optuna.storages.RDBStorage, name: str, *, in_file: bool) -> optuna.Study:
     try:
         return optuna.load_study(storage=storage, study_name=name)
     except KeyError:
-        others = optuna.get_all_study_names(storage) if path is not None else []
+        others = optuna.get_all_study_names(storage) if in_file else []
         if len(others) != 1 or name in others:
             raise
         raise ValueError(another_name(others[0])) from None
+
+
+def read_database(url: str, name: str) -> StoredStudy:
+    """What a database that is no SQLite file holds of a ledger's study. No connection to it is kept.
+
+    Raises whatever a damaged database may bring about.
+    """
+    with contextlib.closing(_OpenDatabase(url)) as database:
+        return stored_study(_loaded(database.storage, name, in_file=False))
+
+
+class _OpenDatabase:
+    """A database while it is only asked something: who reads often would leave it no connections for others."""
+
+    def __init__(self, url: str) -> None:
+        self.storage = _storage(url, create_tables=False)
+
+    def close(self) -> None:
+        self.storage.engine.dispose()
 
 
 def stored_study(study: optuna.Study) -> StoredStudy:
@@ -85,7 +109,8 @@ def stored_study(study: optuna.Study) -> StoredStudy:
 def has_study(url: str, name: str) -> bool:
     """Whether a database holds the ledger of a search. Raises UserError where it cannot be asked."""
     try:
-        return name in optuna.get_all_study_names(_storage(url))
+        with contextlib.closing(_OpenDatabase(url)) as database:
+            return name in optuna.get_all_study_names(database.storage)
     except UserError:
         raise
     except Exception as error:  # Each database has errors of its own.
@@ -98,7 +123,9 @@ def claimed(url: str, name: str) -> Iterator[None]:
 
     A driver that vanishes with its machine has lost its claim within a minute. Raises UserError where another has it.
     """
-    engine = create_engine(with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = create_engine(
+        with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_answer_in_time(url)
+    )
     try:
         connection = engine.connect()
     except Exception as error:
@@ -153,7 +180,13 @@ def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStor
     url = with_driver(url)
     check_driver(url, "its address")
     # The server may have been away in the meantime.
-    return optuna.storages.RDBStorage(url, {"pool_pre_ping": True}, skip_table_creation=not create_tables)
+    options = {"pool_pre_ping": True, "connect_args": _answer_in_time(url)}
+    return optuna.storages.RDBStorage(url, options, skip_table_creation=not create_tables)
+
+
+def _answer_in_time(url: str) -> dict[str, int]:
+    """How long a server may take to answer, unless its address says so: one that never does would be waited for."""
+    return {} if "connect_timeout=" in url else {"connect_timeout": ANSWER_SECONDS}
 
 
 def _taken(name: str) -> UserError:

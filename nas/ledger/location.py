@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nas.ledger.contents import LEDGER_FORMAT, LedgerContents, ledger_format, other_format, unreadable_said
 from nas.ledger.sqlite_files import copy_sqlite, read_sqlite
+from nas.ledger.stored_trials import StoredStudy
 from nas.settings.addresses import redacted, redacted_address, whole_address
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory
@@ -68,11 +69,10 @@ def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
     if address is None:
         return existing_run(runs, name)
     from nas.ledger.database import has_study
-    from nas.ledger.ledger import Ledger
 
     if not has_study(address, name):
         return existing_run(runs, name)
-    if Ledger.open(address, name).header.storage is None:
+    if _read(directory, address).header.storage is None:
         raise UserError(
             f"search {name!r} keeps its checkpoints in a runs directory, and not in {runs!r}: name it by --runs-dir."
         )
@@ -103,20 +103,28 @@ def open_ledger(directory: RunDirectory, url: str | None) -> "Ledger":
 
 def read_ledger(directory: RunDirectory, url: str | None) -> LedgerContents:
     """What the ledger of a search holds at one moment, while a driver may be writing it. It is only to be read."""
-    existing = _existing_url(directory, url)
-    if not directory.ledger.is_file():
-        from nas.ledger.ledger import Ledger
+    return _read(directory, _existing_url(directory, url))
 
-        return Ledger.open(f"{existing}{'&' if '?' in existing else '?'}{_READ_ONLY}", directory.name)
-    with unreadable_said(directory.name, existing):
-        with tempfile.TemporaryDirectory() as scratch:
-            copy = Path(scratch) / directory.ledger.name
-            copy_sqlite(directory.ledger, copy)
-            stored = read_sqlite(copy, directory.name)
+
+def _read(directory: RunDirectory, url: str) -> LedgerContents:
+    with unreadable_said(directory.name, url):
+        if directory.ledger.is_file():
+            stored = _read_file(directory)
+        else:
+            from nas.ledger.database import read_database
+
+            stored = read_database(f"{url}{'&' if '?' in url else '?'}{_READ_ONLY}", directory.name)
         found = ledger_format(stored.attributes)
         if found == LEDGER_FORMAT:
             return LedgerContents(stored)
     raise other_format(directory.name, found)
+
+
+def _read_file(directory: RunDirectory) -> StoredStudy:
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / directory.ledger.name
+        copy_sqlite(directory.ledger, copy)
+        return read_sqlite(copy, directory.name)
 
 
 def _existing_url(directory: RunDirectory, url: str | None) -> str:

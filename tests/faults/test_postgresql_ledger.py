@@ -1,19 +1,25 @@
 """The ledger in PostgreSQL: how it is found again, what is told of its address, and a search that is killed on it."""
 
+import gc
 import signal
+import socket
 from pathlib import Path
 
 import psutil
 import pytest
 from optuna.exceptions import StorageInternalError
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from nas.driver.command_line import read_command
-from nas.ledger.database import loss_of_ledger
+from nas.ledger import database
+from nas.ledger.contents import reason
+from nas.ledger.database import has_study, loss_of_ledger
 from nas.ledger.forking import check_whole
 from nas.ledger.ledger import Ledger
-from nas.ledger.location import create_ledger, open_ledger, read_ledger
+from nas.ledger.location import _READ_ONLY, create_ledger, open_ledger, read_ledger
 from nas.records.summary import summarise
+from nas.settings.addresses import redacted
 from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory, search_names
 from nas.settings.search_settings import LEDGER_VARIABLE
@@ -61,9 +67,20 @@ def test_a_ledger_elsewhere_is_found_by_its_note_and_needs_its_whole_address(
     assert "secret" not in str(raised.value)
     monkeypatch.setenv(LEDGER_VARIABLE, NOBODY)
     for opened in (open_ledger, read_ledger):
-        with pytest.raises(UserError, match="ledger of search 'one' cannot be read") as raised:
+        with pytest.raises(UserError, match=r"of search .one. cannot be read: connection failed: .*refused") as raised:
             opened(noted, None)
         assert "secret" not in str(raised.value)
+
+
+def test_a_database_that_takes_a_connection_and_never_answers_is_not_waited_for(
+    noted: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 2)  # What libpq takes at least.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://me:secret@127.0.0.1:{silent.getsockname()[1]}/searches"
+        noted.ledger_note.write_text(f"{redacted(url)}\n", encoding="utf-8")
+        with pytest.raises(UserError, match=r"of search 'one' cannot be read: connection timeout expired"):
+            read_ledger(noted, url)
 
 
 def test_a_ledger_that_cannot_be_made_leaves_no_note(tmp_path: Path) -> None:
@@ -92,10 +109,18 @@ def interrupt(ledger: Ledger) -> None:
 def test_only_a_database_that_is_away_is_a_loss() -> None:
     away = StorageInternalError("failed")
     away.__cause__ = OperationalError("insert", {}, Exception("connection refused\nIs the server running?"))
-    assert loss_of_ledger(away) == "connection refused"
+    assert loss_of_ledger(away) == "connection refused" == reason(away, NOBODY)
     wrong = StorageInternalError("failed")
     wrong.__cause__ = IntegrityError("insert", {}, Exception("duplicate key"))
     assert loss_of_ledger(wrong) is None and loss_of_ledger(ValueError()) is None
+
+
+def connections(url: str) -> int:
+    """How many connections a database has, this question's aside."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return int(connection.scalar(text(asked)) or 0)
 
 
 @pytest.mark.slow
@@ -118,12 +143,18 @@ def test_a_ledger_is_read_from_postgresql_without_writing(tmp_path: Path) -> Non
             check_whole(open_ledger(cut_off, url))
         for found in (open_ledger(directory, url), read_ledger(directory, url)):
             assert found.records == ledger.records and found.header == ledger.header
-        read_only = read_ledger(directory, url)
-        assert isinstance(read_only, Ledger)
+        read_only = Ledger.open(f"{url}?{_READ_ONLY}", "one")
         with pytest.raises(StorageInternalError) as raised:
             add_trial(read_only, [0.4], "stopped")
         assert "read-only" in str(raised.value.__cause__)
         assert open_ledger(directory, url).records == ledger.records
+        # However often it is read, by whatever, no connection is kept.
+        del read_only
+        gc.collect()
+        before = connections(url)
+        for _ in range(3):
+            assert not isinstance(read_ledger(directory, url), Ledger) and has_study(url, "one")
+        assert connections(url) == before
 
 
 @pytest.mark.slow
@@ -185,7 +216,7 @@ def test_a_search_whose_database_is_stopped_says_so_and_goes_on_later(tmp_path: 
             server.start()
         assert process.returncode == 1, error
         assert "Traceback" not in error and PASSWORD not in output + error
-        assert error.count("the ledger of search 'one' cannot be written: ") == 1 and "--resume one\n" in error
+        assert error.count("the ledger of search 'one' cannot be written: ") == 1 and "--resume one --runs-dir" in error
         assert psutil.wait_procs(family, timeout=60)[1] == []
         before = open_ledger(run_directory(str(tmp_path / "runs"), "one"), server.url).records
         assert {record.outcome for record in before} <= {"running", "held", "finished"}
