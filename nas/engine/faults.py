@@ -166,6 +166,18 @@ class Faults:
             if node in failures and failures[node].cause in NODE_CAUSES:
                 self._unblock(number, node)
 
+    def reopen(self, node: str) -> bool:
+        """Lets those come back to a node whose workers died there; whether there are any. Nothing else is to be done.
+
+        What killed them may have been chance, and while it waits for another node it is not trained at all.
+        """
+        came_back = False
+        for number, failures in list(self._of_trials.items()):
+            if node in failures and failures[node].cause == "death":
+                self._unblock(number, node)
+                came_back = True
+        return came_back
+
     def stuck(self, *, anything_trained: bool) -> list[Failure]:
         """What to end where nothing runs and every trial that waits has failed on every node.
 

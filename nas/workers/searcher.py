@@ -6,6 +6,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from nas.engine.dispatcher import Assignment
 from nas.engine.engine import Engine
 from nas.engine.faults import EverythingFails, Faults, hopeless
 from nas.records.failures import failed
@@ -61,10 +62,9 @@ class EngineSearcher(Searcher):
         reason = hopeless(engine.records, self._failed_before)
         if reason is None:
             for node in nodes.free():
-                with engine.at_once():
-                    assignment = engine.next_assignment(functools.partial(faults.may_run, node=node))
-                    if assignment is not None:
-                        engine.report_place(assignment.number, nodes.name(node), nodes.accelerator(node))
+                assignment = self._assignment(node)
+                if assignment is None and engine.has_waiting and faults.reopen(node):
+                    assignment = self._assignment(node)
                 if assignment is not None:
                     nodes.occupy(trial_id, node)
                     return template.trial(assignment, node).to_config()
@@ -83,6 +83,16 @@ class EngineSearcher(Searcher):
             for failure in faults.stuck(anything_trained=anything):
                 end_by(engine, failure)
         return None
+
+    def _assignment(self, node: str) -> Assignment | None:
+        """What a node is to train next, and the ledger knows to be there; None where there is nothing for it."""
+        engine, nodes, faults = self._engine, self._nodes, self._faults
+        assert engine is not None and nodes is not None and faults is not None
+        with engine.at_once():
+            assignment = engine.next_assignment(functools.partial(faults.may_run, node=node))
+            if assignment is not None:
+                engine.report_place(assignment.number, nodes.name(node), nodes.accelerator(node))
+        return assignment
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The scheduler has told the engine; here its node has room again."""

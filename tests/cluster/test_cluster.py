@@ -284,3 +284,52 @@ def test_a_node_that_loses_its_data_is_left_out_and_taken_back_and_costs_nothing
     assert error.count("it goes on elsewhere, and is not counted as failed") == 3, error
     (left,) = summary(tmp_path, "lost")["nodes_left_out"]
     assert left["until"] > left["since"] and left["node"] in output and "was left out" in output
+
+
+def test_workers_that_die_again_and_again_on_one_node_cost_no_trial(tmp_path: Path) -> None:
+    """Whatever trains on the second node is killed there after two epochs, four times in all."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address)
+    raylet = psutil.Process(second.all_processes["raylet"][0].process.pid)
+    (name,) = (node_name(node) for node in ray.nodes() if node["NodeID"] == second.node_id)
+
+    def trained_there() -> dict[int, int]:
+        return {
+            record.number: len(record.epochs)
+            for record in records(tmp_path, "sick")
+            if record.outcome == "running" and record.place is not None and record.place.node == name
+        }
+
+    def has_trained(found: dict[int, int]) -> bool:
+        return any(epochs >= found.get(number, 0) + 2 for number, epochs in trained_there().items())
+
+    def kill_workers() -> None:
+        for process in raylet.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "ImplicitFunc" in process.cmdline()[0]:
+                    process.kill()
+
+    try:
+        process = start_search(
+            tmp_path, "sick", "--address", cluster.address, "--trials", "4", "training.epochs=12",
+            "search.scheduler=none",
+        )  # fmt: skip
+        try:
+            ledger = run_directory(str(tmp_path / "runs"), "sick").ledger
+            for _ in range(4):
+                wait_for(lambda: ledger.exists() and bool(trained_there()), process)
+                found = trained_there()
+                wait_for(lambda found=found: has_trained(found), process)  # type: ignore[misc]
+                kill_workers()
+            output, error = output_of(process, 400)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert process.returncode == 0 and "the front:" in output, error
+    assert error.count("its worker process died; it goes on elsewhere, and is not counted as failed") == 4, error
+    ended = [(record.outcome, record.deaths, len(record.epochs)) for record in records(tmp_path, "sick")]
+    assert [found for found in ended if found[0] not in ("duplicate", "rejected")] == [("finished", 0, 12)] * 4

@@ -46,6 +46,16 @@ def test_a_worker_that_dies_after_an_epoch_may_have_a_sick_node() -> None:
     assert verdict(failure(1, cause="death"), (), {"a"}) == "open"
 
 
+def test_a_node_with_nothing_else_to_do_takes_those_back_whose_workers_died_there() -> None:
+    faults = Faults()
+    faults.failed(failure(1, "a", "death"), BOTH)
+    faults.failed(failure(2, "a"), BOTH)
+    assert not faults.reopen("b") and faults.reopen("a")
+    assert faults.may_run(1, "a") and not faults.may_run(2, "a") and not faults.reopen("a")
+    # It counts on, so that a node on which everything dies is left out still.
+    assert len(faults.in_a_row("a")) == 2
+
+
 def test_an_error_on_two_nodes_that_train_others_is_the_trials_however_many_there_are() -> None:
     many = frozenset("abcdefgh")
     faults = Faults()
