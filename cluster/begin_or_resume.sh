@@ -12,7 +12,12 @@ shift 2
 case " $* " in
   *" --config"[\ =]*) fail "--config is not for a search that may have to go on: give the settings as flags." ;;
 esac
+case $runs in
+  /*) ;;
+  *) runs=$PWD/$runs ;;
+esac
 cd "$(dirname "$0")/.." || exit 1
+[ -x .venv/bin/python ] || fail "no .venv in $PWD: make it there with make lint or make test."
 begin=--name
 if [ -e "$runs/$name/ledger.db" ] || [ -e "$runs/$name/ledger.url" ]; then begin=--resume
 # One whose checkpoints are at a storage may have been begun on another machine, and its ledger is in the database.

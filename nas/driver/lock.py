@@ -51,13 +51,37 @@ def leave_unbegun(directory: RunDirectory) -> None:
 
 def living_holder(directory: RunDirectory) -> DriverRun | None:
     """The process of this machine that the lock's file names, if it lives. Takes no lock, which would be in its way."""
+    found = _last_holder(directory)
+    return found if found is not None and _is_here(found) and process_drives(directory, found.process) else None
+
+
+def listens_here(directory: RunDirectory, driver: DriverRun) -> bool:
+    """Whether a driver may see what is asked of it in a directory.
+
+    It does not where another machine's runs directory, or another one of this machine, is that of a search whose
+    checkpoints are at a storage: what led to the directory here is a note of where its ledger is.
+    """
+    if directory.ledger.is_file():
+        return True
+    holder = _last_holder(directory)
+    if holder is None:
+        return False
+    is_driver = (holder.host, holder.process) == (driver.host, driver.process)
+    return is_driver or not _is_here(holder) or process_drives(directory, holder.process)
+
+
+def _last_holder(directory: RunDirectory) -> DriverRun | None:
+    """Who has the lock, or had it last, as its file says; None where nobody had it, or is just about to write it."""
     try:
         holder = json.loads(directory.lock.read_bytes())
         since = datetime.datetime.strptime(holder["since"], _SINCE).timestamp()
-        found = DriverRun(str(holder["host"]), int(holder["pid"]), since, None)
+        return DriverRun(str(holder["host"]), int(holder["pid"]), since, None)
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # Nobody had it, or whoever has is just about to write it.
-    return found if found.host == socket.gethostname() and process_drives(directory, found.process) else None
+        return None
+
+
+def _is_here(driver: DriverRun) -> bool:
+    return driver.host == socket.gethostname()
 
 
 def process_drives(directory: RunDirectory, process: int) -> bool:

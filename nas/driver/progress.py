@@ -43,7 +43,7 @@ class ProgressView:
         self._plan = plan
         self._interval_seconds = interval_seconds
         self._watch = TimeLeftWatch(plan)
-        self._started = time.monotonic()
+        self._started, self._began = time.monotonic(), time.time()
         self._said = {record.number for record in failed(state()[0])}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
@@ -93,7 +93,7 @@ class ProgressView:
                 print_text(self._console, failure_text(record))
         elapsed = time.monotonic() - self._started
         left = self._watch.look(records, elapsed)
-        return Progress(summary, records, self._plan.trials, self._plan.full_epochs, elapsed, left)
+        return Progress(summary, records, self._plan.trials, self._plan.full_epochs, elapsed, left, self._began)
 
     def _table(self) -> Group:
         table = Table.grid(padding=(0, 2))

@@ -25,7 +25,10 @@ _WORDS: dict[Outcome, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A moment of a search of up to `trials` architectures, of `full_epochs` epochs each."""
+    """A moment of a search of up to `trials` architectures, of `full_epochs` epochs each.
+
+    Its driver began at `began`, in seconds since 1970.
+    """
 
     summary: Summary
     records: Sequence[TrialRecord]
@@ -33,6 +36,7 @@ class Progress:
     full_epochs: int
     elapsed_seconds: float
     left: TimeLeft | None
+    began: float
 
 
 def progress_rows(progress: Progress) -> list[tuple[str, str]]:
@@ -68,7 +72,7 @@ def progress_line(progress: Progress) -> str:
 def counts_text(progress: Progress) -> str:
     """How many trials are where; what never happened is left out, but for what a search is about."""
     counts = progress.summary.counts
-    waiting = sum(_waits(record) for record in progress.records)
+    waiting = sum(_waits(record, progress.began) for record in progress.records)
     shown = [
         f"{counts[outcome] - (waiting if outcome == 'running' else 0)} {word}"
         for outcome, word in _WORDS.items()
@@ -83,7 +87,7 @@ def running_lines(progress: Progress) -> list[str]:
     """A line for each of the trials that run, with its node where there are several, the latest of many left out."""
     running = [record for record in progress.records if record.outcome == "running"]
     several = len({record.place.node for record in running if record.place is not None}) > 1
-    lines = [_running(record, progress.full_epochs, several) for record in running[:MOST_TRIALS_SHOWN]]
+    lines = [_running(record, progress, several) for record in running[:MOST_TRIALS_SHOWN]]
     more = len(running) - len(lines)
     return [*lines, f"and {more} more"] if more else lines
 
@@ -94,17 +98,20 @@ def time_text(progress: Progress) -> str:
     return readable_duration(progress.elapsed_seconds) + left
 
 
-def _running(record: TrialRecord, full_epochs: int, with_node: bool) -> str:
+def _running(record: TrialRecord, progress: Progress, with_node: bool) -> str:
     accuracy = "" if record.val_accuracy is None else f", {record.val_accuracy:.2%}"
     node = f"  on {record.place.node}" if with_node and record.place is not None else ""
-    if _waits(record):
+    if _waits(record, progress.began):
         node = "  waits for room"
-    return f"{record.number}  {record.architecture.label}  epoch {len(record.epochs)} of {full_epochs}{accuracy}{node}"
+    epochs = f"epoch {len(record.epochs)} of {progress.full_epochs}"
+    return f"{record.number}  {record.architecture.label}  {epochs}{accuracy}{node}"
 
 
-def _waits(record: TrialRecord) -> bool:
-    """Whether a trial that is not at its end is trained nowhere: what went wrong sent it away."""
-    return record.outcome == "running" and has_left(record.place, record.mishap)
+def _waits(record: TrialRecord, began: float) -> bool:
+    """Whether a trial that is not at its end is trained nowhere: an earlier driver left it, or what went wrong did."""
+    if record.outcome != "running" or record.place is None:
+        return False
+    return record.place.since < began or has_left(record.place, record.mishap)
 
 
 def _member(record: TrialRecord) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.driver.commands import limit_flags, limits_command
-from nas.driver.lock import living_holder, process_drives
+from nas.driver.lock import listens_here, living_holder, process_drives
 from nas.driver.requests import LIMITS, Request, ask, check_limits
 from nas.ledger.contents import LedgerContents
 from nas.ledger.location import read_ledger
@@ -29,8 +29,14 @@ def change_running(
         raise UserError(f"no limit is given: expected one of {', '.join(LIMITS)}.")
     ledger = read_ledger(directory, ledger_url)
     SearchSettings.from_json({**ledger.header.search.to_json(), **limits})
-    if not may_run(directory, driver_of(directory, ledger)):
+    driver = driver_of(directory, ledger)
+    if driver is None or not may_run(directory, driver):
         raise UserError(f"search {directory.name!r} does not run: {_instead(directory, limits)}")
+    if not listens_here(directory, driver):
+        raise UserError(
+            f"the driver of search {directory.name!r}, process {driver.process} on {driver.host}, does not look into "
+            f"{str(directory.runs)!r}: expected the --runs-dir that it was started with."
+        )
     said = ask(directory, Request(dict(limits), stop))
     if said is None:
         raise UserError(

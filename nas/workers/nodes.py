@@ -52,14 +52,17 @@ class Nodes:
     ) -> None:
         """`checked` are the nodes that were checked already; None where there is but this machine.
 
-        `record` writes the nodes that were left out, `left_out` those of before, at the times of `clock`.
+        `record` writes the nodes that were left out, `left_out` those of before, at the times of `clock`: what an
+        earlier driver left out is, or is not, left out anew.
         """
         self._cluster = cluster
         self._faults = faults
         self._check = None if checked is None else checked.check
         self._record = record
         self._clock = clock
-        self._left_out = list(left_out)
+        self._left_out = [self._over(left) for left in left_out]
+        if self._left_out != list(left_out):
+            record(tuple(self._left_out))
         self._nodes: dict[str, _Node] = {}
         self._at: dict[str, str] = {}
         # How many of them are at each node: asked at every turn of Ray Tune's loop, where a thousand may be running.
@@ -243,12 +246,12 @@ class Nodes:
             return
         LOGGER.warning("node %s %s%s", found.name, why, "" if is_new else ": it is given trials again")
         if was_left_out:
-            now = self._clock()
-            self._left_out = [
-                replace(left, until=now) if left.node == found.name and left.until is None else left
-                for left in self._left_out
-            ]
+            self._left_out = [self._over(left) if left.node == found.name else left for left in self._left_out]
             self._record(tuple(self._left_out))
+
+    def _over(self, left: LeftOutNode) -> LeftOutNode:
+        """The same node, left out until now at the latest."""
+        return left if left.until is not None else replace(left, until=self._clock())
 
 
 def _drop_check(found: _Node) -> None:

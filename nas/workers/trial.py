@@ -55,7 +55,8 @@ def train_trial(config: Mapping[str, Any]) -> None:
     A trial that cannot go on leaves its worker alive for the next one, but after an error of its device, which may
     stay with the process, and where the worker was told to end. With every report goes what the training has warned of.
     """
-    warnings_so_far()
+    # What the trial before warned of when it had reported all is not this one's.
+    warnings_so_far().clear()
     trial, requests = TrialConfig.from_config(config), end_requests()
     with failures_reported(trial, requests, _report):
         if trial.latency_reference is not None:

@@ -14,8 +14,8 @@ from nas.settings.search_arguments import argument_parser
 SCRIPT = Path(__file__).resolve().parents[2] / "cluster" / "begin_or_resume.sh"
 
 
-def run_with(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([checkout / "cluster" / SCRIPT.name, *arguments], capture_output=True, text=True)
+def run_with(checkout: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([checkout / "cluster" / SCRIPT.name, *arguments], cwd=cwd, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -52,6 +52,15 @@ def test_a_search_is_begun_once_and_then_gone_on_with(checkout: Path) -> None:
         if ledger is not None:
             ledger.unlink()
     assert found == [("one", None), (None, "one"), (None, "one")]
+
+
+def test_the_runs_are_where_the_command_was_typed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    done = run_with(checkout, "one", "runs", "--space", "resnet_stages", cwd=elsewhere)
+    assert done.stdout.splitlines()[-1] == str(elsewhere / "runs")
+    (checkout / ".venv" / "bin" / "python").unlink()
+    missing = run_with(checkout, "one", "runs", cwd=elsewhere)
+    assert missing.returncode == 2 and missing.stderr.startswith(f"error: no .venv in {checkout}: make it there")
 
 
 def test_one_that_was_begun_on_another_machine_is_gone_on_with(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ WIDTHS = (60, 80, 120)
 
 
 def moment(records: Sequence[TrialRecord] = RECORDS, left: TimeLeft | None = None) -> Progress:
-    return Progress(summary(records), records, 12, 9, 62.0, left)
+    return Progress(summary(records), records, 12, 9, 62.0, left, began=1000.0)
 
 
 def shown(show: Callable[[Console], object], width: int, terminal: bool = True) -> str:
@@ -79,9 +79,10 @@ def test_a_trial_whose_node_was_lost_waits_until_it_is_given_to_another() -> Non
             0, (0.5,), outcome="running", place=Place(node, since), mishap=Mishap("a", "its node was lost", lost)
         )
 
-    lost, elsewhere = at(1000.0, 1010.0, "a"), at(1020.0, 1010.0, "b")
+    lost, elsewhere, of_before = at(1000.0, 1010.0, "a"), at(1020.0, 1010.0, "b"), at(999.0, 990.0, "a")
     assert "0 running, 1 waiting for room, 0 finished" in progress_line(moment([lost]))
-    assert running_lines(moment([lost]))[0].endswith("  waits for room")
+    for waiting in (lost, of_before):
+        assert running_lines(moment([waiting]))[0].endswith("  waits for room")
     assert "1 running, 0 finished" in progress_line(moment([elsewhere]))
     assert not running_lines(moment([elsewhere]))[0].endswith("  waits for room")
 

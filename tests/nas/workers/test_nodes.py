@@ -102,6 +102,16 @@ def test_a_node_that_is_short_of_memory_is_left_out_and_the_last_one_is_not(
     assert nodes.training == left
 
 
+def test_what_an_earlier_driver_left_out_is_not_left_out_by_this_one(two_nodes: dict[str, dict[str, Any]]) -> None:
+    before = (LeftOutNode("host-a aaaaaaaa", "it was hot", 1.0, 2.0), LeftOutNode("gone", "no data", 3.0, None))
+    kept: list[tuple[LeftOutNode, ...]] = []
+    checked = CheckedNodes(cast(NodeCheck, Check()), {}, frozenset("ab"))
+    Nodes(ClusterSettings(None, 0, 1), Faults(), checked, kept.append, lambda: 9.0, before)
+    assert kept == [(before[0], LeftOutNode("gone", "no data", 3.0, 9.0))]
+    Nodes(ClusterSettings(None, 0, 1), Faults(), checked, kept.append, lambda: 9.5, kept[0])
+    assert len(kept) == 1
+
+
 def test_a_node_that_trains_is_checked_soon_when_it_fails_again(
     two_nodes: dict[str, dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 import nas.workers.end_requests
 import nas.workers.trial
 from nas.workers.end_requests import SIGNALS, EndRequests, end_asked_for
-from nas.workers.trial import failures_reported, train_trial, trained_epochs
+from nas.workers.trial import failures_reported, train_trial, trained_epochs, warnings_so_far
 from nas.workers.trial_config import (
     EpochReport,
     TrialConfig,
@@ -116,8 +116,10 @@ def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, mon
     assert failed == [256, 128]
     reports: list[dict[str, Any]] = []
     monkeypatch.setattr(tune, "report", reports.append)
+    warnings_so_far().append("what its worker warned of when the trial before had reported all")
     train_trial(trial(tmp_path).to_config())
     (message,) = map(WorkerMessage.from_result, reports)
+    assert all("the trial before" not in warning for warning in message.warnings)
     assert isinstance(message.report, TrialEnded) and message.report.outcome == "oom"
     assert "each batch in two parts" in message.report.reason
 
