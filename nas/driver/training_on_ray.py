@@ -13,7 +13,7 @@ from nas.workers.ray_watch import watched_ray
 from nas.workers.training_hosts import follow_training, start_training, training_hosts
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS, TERMINATED
 from search_spaces.units import counted
-from trainers.stopping import StopSignals
+from trainers.stopping import EndedEarly, StopSignals
 
 
 def verdict(codes: Sequence[int]) -> int | None:
@@ -52,9 +52,13 @@ def train_on_ray(options: argparse.Namespace, training: Sequence[str], cluster: 
             return signal.SIGINT if signals.exit_code == INTERRUPTED else signal.SIGTERM
 
         for restarts_left in range(options.max_restarts, -1, -1):
-            with training_hosts(options.processes, options.cpus_per_process, options.gpus_per_process) as hosts:
-                start_training(hosts, training, command, on_gpus=options.gpus_per_process > 0)
-                codes = follow_training(hosts, requested)
+            try:
+                with training_hosts(options.processes, cluster, signals.requested) as hosts:
+                    start_training(hosts, training, command, on_gpus=options.gpus_per_process > 0)
+                    codes = follow_training(hosts, requested)
+            except EndedEarly:
+                print(f"\ninterrupted; to go on: {command}", file=sys.stderr)
+                return signals.exit_code
             code = verdict(codes)
             if code is not None:
                 # What a terminal that is closed says, its processes hear as SIGTERM.

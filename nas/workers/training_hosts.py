@@ -13,13 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from nas.settings.search_settings import ClusterSettings
+from nas.workers.autoscaler import autoscaler_of
+from nas.workers.node_resources import living_nodes, slots_on, trial_resources, trial_text
 from nas.workers.training_host import TrainingHost
 from nas.workers.trial_processes import LOOPBACK
 from search_spaces.errors import UserError
 from search_spaces.pasted_commands import COMMAND_VARIABLE
+from search_spaces.slow_steps import slow_step
+from search_spaces.units import counted
+from trainers.stopping import EndedEarly
 
 LOOK_SECONDS = 0.2
 # A search may still hold what they need; Ray itself would wait for ever.
@@ -31,19 +37,24 @@ LOST = -int(signal.SIGKILL)
 
 
 @contextlib.contextmanager
-def training_hosts(processes: int, cpus: float, gpus: float) -> Iterator[list[Any]]:
+def training_hosts(processes: int, cluster: ClusterSettings, should_end: Callable[[], bool]) -> Iterator[list[Any]]:
     """So many hosts, those on one node beside each other, for as long as the context lasts.
 
-    Raises UserError where the cluster has no room for them.
+    Each takes of its node what a trial of `cluster` does. Raises UserError where the cluster has no room for them, and
+    EndedEarly once `should_end()` while they are waited for.
     """
-    needs = {"CPU": cpus, **({"GPU": gpus} if gpus else {})}
+    needs = trial_resources(cluster)
+    has_room = sum(slots_on(node["Resources"], cluster) for node in living_nodes().values())
+    if has_room < processes and autoscaler_of(cluster) is None:
+        raise UserError(
+            f"--processes is {processes}, each of {trial_text(cluster)}: "
+            f"{'the cluster' if cluster.address else 'this machine'} has room for {has_room}."
+        )
     group = placement_group([needs] * processes, strategy="PACK")
     try:
-        if not group.wait(LONGEST_WAIT_SECONDS):
-            raise UserError(
-                f"the cluster has no room for {processes} processes of {cpus:g} CPUs and {gpus:g} GPUs, for "
-                f"{LONGEST_WAIT_SECONDS:g} s: lower --processes, --cpus-per-process or --gpus-per-process."
-            )
+        with slow_step(_say, f"waiting for room for {counted(processes, 'process', 'processes')}"):
+            _wait_for_room(group, processes, cluster, should_end)
+        cpus, gpus = cluster.trial_cpus, cluster.gpus_per_trial
         remote: Any = ray.remote(TrainingHost)
         hosts = [
             remote.options(
@@ -55,6 +66,24 @@ def training_hosts(processes: int, cpus: float, gpus: float) -> Iterator[list[An
         yield [host for _, host in sorted(zip(nodes, hosts, strict=True), key=lambda pair: pair[0])]
     finally:
         remove_placement_group(group)
+
+
+def _wait_for_room(
+    group: PlacementGroup, processes: int, cluster: ClusterSettings, should_end: Callable[[], bool]
+) -> None:
+    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+    while not group.wait(LOOK_SECONDS):
+        if should_end():
+            raise EndedEarly
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"the cluster has had no room for {processes} processes, each of {trial_text(cluster)}, for "
+                f"{LONGEST_WAIT_SECONDS:g} s: lower --processes, or try again once what runs there has ended."
+            )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def start_training(hosts: Sequence[Any], arguments: Sequence[str], command: str, *, on_gpus: bool) -> None:

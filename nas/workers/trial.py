@@ -159,7 +159,7 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
     if processes.device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(trial.gpu_memory_share)
     make = functools.partial(_training, trial, processes)
-    follow = functools.partial(_all_epochs, requests, Pauses(trial.checkpoint_seconds, requests.requested))
+    follow = functools.partial(_all_epochs, known, requests, Pauses(trial.checkpoint_seconds, requests.requested))
     try:
         for result in train_resumably(make, checkpoints, processes, follow):
             if result.epoch > known:
@@ -197,8 +197,15 @@ def _training(trial: TrialConfig, processes: Processes) -> Training:
     )
 
 
-def _all_epochs(requests: EndRequests, pauses: Pauses, resumed: ResumableTraining) -> Iterator[EpochResult]:
+def _all_epochs(
+    recorded: int, requests: EndRequests, pauses: Pauses, resumed: ResumableTraining
+) -> Iterator[EpochResult]:
     """Every epoch from the first, those that the checkpoint holds taken from there."""
+    if len(resumed.results) < recorded:
+        warnings_so_far().append(
+            f"its checkpoints end with epoch {len(resumed.results)} of the {recorded} that are recorded: "
+            "those since were trained again"
+        )
     yield from resumed.results
     with requests.heeded():
         yield from resumed.epochs(pauses)

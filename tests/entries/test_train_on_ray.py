@@ -12,11 +12,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 import torch
 
 from nas.driver.training_on_ray import verdict
+from nas.settings.search_settings import ClusterSettings
 from nas.train_on_ray import main
 from nas.workers.training_host import TrainingHost
+from nas.workers.training_hosts import training_hosts
+from search_spaces.errors import UserError
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS, TERMINATED
 from tests.support.bundles import provenance
 from tests.support.tiny_training import DATA, RECIPE, TINY
@@ -24,6 +28,7 @@ from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_weights, write_bundle
 from trainers.data.datasets import check_data
 from trainers.model import seeded_model
+from trainers.stopping import EndedEarly
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -168,3 +173,26 @@ def test_a_mistake_is_named_before_ray_starts(
 ) -> None:
     assert main(["bundle", *arguments]) == MISTAKE
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_room_that_is_not_there_is_said_and_room_that_is_taken_is_waited_for() -> None:
+    """Until a signal comes; what was asked of Ray is taken back."""
+    cluster = ClusterSettings(None, 0, 1)
+    asked = iter((False, True))
+    ray.init(address="local", num_cpus=1, include_dashboard=False)
+    try:
+        with (
+            pytest.raises(UserError, match=r"is 2, each of 1 CPUs and 0 GPUs: this machine has room for 1\."),
+            training_hosts(2, cluster, lambda: False),
+        ):
+            pass
+        taken = ray.util.placement_group([{"CPU": 1}])
+        assert taken.wait(30)
+        with pytest.raises(EndedEarly), training_hosts(1, cluster, lambda: next(asked)):
+            pass
+        ray.util.remove_placement_group(taken)
+        with training_hosts(1, cluster, lambda: False) as hosts:
+            assert len(hosts) == 1
+    finally:
+        ray.shutdown()

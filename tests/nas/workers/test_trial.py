@@ -108,6 +108,21 @@ def test_a_trial_that_was_split_goes_on_split(tmp_path: Path, monkeypatch: pytes
     assert failed == []
 
 
+def test_a_trial_whose_checkpoints_are_gone_says_that_it_was_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", reports.append)
+    train_trial(trial(tmp_path, recorded_epochs=2).to_config())
+    (message,) = map(WorkerMessage.from_result, reports)
+    assert isinstance(message.report, EpochReport) and message.report.result.epoch == 3
+    assert message.warnings == (
+        "its checkpoints end with epoch 0 of the 2 that are recorded: those since were trained again",
+    )
+    train_trial(trial(tmp_path, recorded_epochs=2).to_config())
+    assert WorkerMessage.from_result(reports[1]).warnings == ()
+
+
 def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make, failed = short_of_memory(0)
     monkeypatch.setattr(nas.workers.trial, "seeded_model", make)
