@@ -16,17 +16,28 @@ from search_spaces.units import counted
 from trainers.stopping import EndedEarly, StopSignals
 
 
-def verdict(codes: Sequence[int]) -> int | None:
+def verdict(codes: Sequence[int], *, requested: bool) -> int | None:
     """The exit code of a training whose processes have ended with these; None where it may go on by itself.
 
-    It may where one was killed, as by the machine or with its node; the others then end by what they lose with it.
+    It may where one was killed, as by the machine or with its node; the others then end by what they lose with it. Nor
+    has a training ended where its processes were told to end and this one, which is to tell them (`requested`), was
+    not: so they are where Ray's process above them dies, or before their machine is taken away.
     """
     if not any(codes):
         return SUCCESS
-    for code in (MISTAKE, INTERRUPTED, TERMINATED):
+    for code in (MISTAKE, INTERRUPTED):
         if code in codes:
             return code
+    if TERMINATED in codes:
+        return TERMINATED if requested else None
     return None if min(codes) < 0 else FAILURE
+
+
+def what_ended(codes: Sequence[int]) -> str:
+    """Which process ended a training that may go on by itself, in words."""
+    killed = [rank for rank, code in enumerate(codes) if code < 0]
+    rank = killed[0] if killed else list(codes).index(TERMINATED)
+    return f"process {rank + 1} of {len(codes)} was {'killed' if killed else 'told to end'}"
 
 
 def train_on_ray(options: argparse.Namespace, training: Sequence[str], cluster: ClusterSettings, command: str) -> int:
@@ -59,12 +70,11 @@ def train_on_ray(options: argparse.Namespace, training: Sequence[str], cluster: 
             except EndedEarly:
                 print(f"\ninterrupted; to go on: {command}", file=sys.stderr)
                 return signals.exit_code
-            code = verdict(codes)
+            code = verdict(codes, requested=signals.requested())
             if code is not None:
                 # What a terminal that is closed says, its processes hear as SIGTERM.
                 return signals.exit_code if code == TERMINATED else code
-            killed = [rank for rank, ended in enumerate(codes) if ended < 0]
-            said = f"process {killed[0] + 1} of {len(codes)} was killed"
+            said = what_ended(codes)
             if signals.requested():
                 print(f"error: {said}; to go on: {command}", file=sys.stderr)
                 return signals.exit_code

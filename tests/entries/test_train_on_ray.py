@@ -15,7 +15,7 @@ import pytest
 import ray
 import torch
 
-from nas.driver.training_on_ray import verdict
+from nas.driver.training_on_ray import verdict, what_ended
 from nas.settings.search_settings import ClusterSettings
 from nas.train_on_ray import main
 from nas.workers.training_host import TrainingHost
@@ -23,6 +23,7 @@ from nas.workers.training_hosts import training_hosts
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS, TERMINATED
 from tests.support.bundles import provenance
+from tests.support.present import present
 from tests.support.tiny_training import DATA, RECIPE, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import read_weights, write_bundle
@@ -80,13 +81,14 @@ def assert_same_weights(out: Path, expected: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("killed", ["process", "Ray's process above it"])
 def test_when_a_process_is_killed_all_go_on_to_what_torchrun_comes_to(
-    bundle: Path, by_torchrun: dict[str, torch.Tensor], tmp_path: Path
+    bundle: Path, by_torchrun: dict[str, torch.Tensor], tmp_path: Path, killed: str
 ) -> None:
     out = tmp_path / "out"
     with started(bundle, out) as launcher:
         members = wait_for_the_second_epoch(launcher, out)
-        members[1].kill()
+        (members[1] if killed == "process" else present(members[1].parent())).kill()
         words, errors = launcher.communicate(timeout=300)
     assert launcher.returncode == SUCCESS, errors
     assert re.search(r"warning: process [12] of 2 was killed: goes on from its checkpoint", errors)
@@ -154,7 +156,14 @@ def test_what_a_host_starts_hears_ctrl_c_though_ray_has_it_blocked() -> None:
     ],
 )  # fmt: skip
 def test_what_processes_end_with_says_what_becomes_of_the_training(codes: tuple[int, int], code: int | None) -> None:
-    assert verdict(codes) == code
+    assert verdict(codes, requested=True) == code
+    # Nobody asked for it here, as where Ray's process above one of them dies, or its machine is taken away.
+    assert verdict(codes, requested=False) == (None if 143 in codes else code)
+
+
+def test_what_ended_them_is_said() -> None:
+    assert what_ended((143, -9)) == "process 2 of 2 was killed"
+    assert what_ended((1, 143)) == "process 2 of 2 was told to end"
 
 
 @pytest.mark.parametrize(
