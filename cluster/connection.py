@@ -18,9 +18,10 @@ _ASK = """
 import sys
 from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import GcsClient
-print("loaded", flush=True)
 try:
-    GcsClient(address=canonicalize_bootstrap_address(sys.argv[1]))
+    address = canonicalize_bootstrap_address(sys.argv[1])
+    print(address, flush=True)
+    GcsClient(address=address)
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}".splitlines()[0])
 """
@@ -63,19 +64,25 @@ def _connect(address: str, host: str, port: int) -> None:
 
 
 def _answer(address: str) -> str | None:
-    """What is in the way of joining a cluster, or None."""
+    """What is in the way of joining a cluster, or None. Raises UserError where nobody answers where one was."""
     asking = subprocess.Popen(
         [sys.executable, "-c", _ASK, address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with asking:
         # How long Ray takes to be loaded says nothing of the cluster.
         assert asking.stdout is not None
-        asking.stdout.readline()
+        found = asking.stdout.readline().strip()
         try:
+            if address == "auto" and (match := _HOST_AND_PORT.fullmatch(found)):
+                # RAY_ADDRESS names it, or a file of the last Ray that was started on this machine.
+                _connect(f"auto, which is {found}", match["host"].strip("[]"), int(match["port"]))
             _, error = asking.communicate(timeout=ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
             asking.kill()
             return f"what listens there does not answer as Ray's head does within {ANSWER_SECONDS:g} s"
+        except UserError:
+            asking.kill()
+            raise
     if asking.returncode == 0:
         return None
     said = (error.strip().splitlines() or ["no reason is known"])[-1]

@@ -1,6 +1,7 @@
 """A cluster that cannot be joined: one line that says why, within seconds, and nothing is begun."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -76,6 +77,15 @@ def test_a_plan_refuses_what_no_cluster_can_have_as_its_address(
     assert nas.search.main([*plan, "--address", "autoo"]) == 2
     assert "--address is 'autoo': expected auto, or HOST:PORT of the head" in capsys.readouterr().err
     assert nas.search.main([*plan, "--address", "head.example:6379"]) == 0
+
+
+def test_auto_is_the_address_that_the_environment_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    line = refused(tmp_path, "auto", capsys)
+    # Ray calls this machine by its address in the network.
+    assert re.search(r"no Ray cluster at 'auto, which is \S+:1': nobody answers there \(Connection refused\)", line)
 
 
 @pytest.mark.slow
