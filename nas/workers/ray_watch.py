@@ -1,6 +1,7 @@
 """Watches the Ray that a search runs on: without one that lives the search would wait for ever."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ import ray
 
 from nas.settings.search_settings import ClusterSettings
 from search_spaces.exit_codes import FAILURE
+
+LOGGER = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.5
 # The processes without which no trial can be trained. The workers end with the second.
@@ -21,6 +24,8 @@ ANSWER_SECONDS = 3
 # Silent for longer, it is taken for dead. After 60 s Ray ends this process without a word of use; a head that others
 # start again in the meantime (with a GCS that keeps its state) is found again.
 MOST_SILENT_SECONDS = 50.0
+# Where another head without that state answers in its place, Ray ends this process with a stack trace and nothing else.
+SAID_AFTER_SECONDS = 6.0
 
 
 @contextlib.contextmanager
@@ -62,14 +67,24 @@ def _silence_of_head() -> Callable[[], str | None]:
     client = worker.gcs_client
     address, heard = ray.get_runtime_context().gcs_address, time.monotonic()
 
+    said = False
+
     def find() -> str | None:
-        nonlocal heard
+        nonlocal heard, said
         try:
             client.internal_kv_exists(b"gcs_pid", None, timeout=ANSWER_SECONDS)
         except Exception:  # Ray has several for no answer.
             silent = time.monotonic() - heard
+            if silent >= SAID_AFTER_SECONDS and not said:
+                said = True
+                LOGGER.warning(
+                    "Ray's head at %s gives no answer; it is waited for, for %.0f s. Where a new one takes its place, "
+                    "this may end without a word: what is finished is kept, and --resume goes on.",
+                    address,
+                    MOST_SILENT_SECONDS,
+                )
             return None if silent < MOST_SILENT_SECONDS else f"Ray's head at {address} is silent for {silent:.0f} s"
-        heard = time.monotonic()
+        heard, said = time.monotonic(), False
         return None
 
     return find

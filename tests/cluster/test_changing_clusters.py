@@ -144,6 +144,7 @@ def test_a_node_that_starts_again_is_used_and_a_dead_head_ends_the_search_with_t
     error = "".join(said)
     assert process.returncode == 1, error
     assert re.fullmatch(r"error: Ray's head at \S+ is silent for 5\d s; what is finished is kept\.", said[-1].strip())
+    assert error.count("gives no answer; it is waited for, for 50 s") == 1, error
     assert "nas/search.py --resume head" in output.splitlines()[-1], output
 
 
