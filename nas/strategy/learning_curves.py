@@ -1,9 +1,12 @@
 """Where a learning curve will end: final log errors from those at rungs. Pure functions.
 
 From each rung to the next the fall of the log error is a Bayesian linear regression on the log error so far and on log
-FLOPs (Bishop 2006, section 3.3), learned from the trials that went that way; the steps are chained to the last epoch.
+FLOPs with its conjugate prior (Bishop 2006, exercise 3.12), learned from the trials that went that way; the steps
+are chained to the last epoch. How much log errors scatter in a unit of log time is learned over all steps at once, and
+each step begins with that: of a late step few trials tell, and of an early one many.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +19,12 @@ Array = NDArray[np.float64]
 # Prior deviations: of the mean fall over a step, and of what a unit of log error, and of log FLOPs, changes in it.
 FALL_SPREAD = 1.0
 SLOPE_SPREADS = (0.3, 0.2)
-# The residual deviation that is assumed as if so many trials had shown it.
+# The residual deviation for a unit of log time is assumed as if so many trials had shown it; that of a step, which is
+# what all steps show, as if so many had.
 RESIDUAL, RESIDUAL_TRIALS = 0.3, 3.0
+STEP_TRIALS = 3.0
+# The scatter and the regressions depend on each other; a few rounds settle both.
+ROUNDS = 3
 # A step has three coefficients: of more curves than this, it is learned from some.
 MOST_CURVES = 1000
 
@@ -48,38 +55,52 @@ class Step:
         return mean + fall, slope * variance + spread + self.residual_variance
 
 
-def learn_step(before: Sequence[tuple[float, float]], after: Sequence[float]) -> Step:
-    """The regression from `before`, (log error, log FLOPs) of trials at a level, to their log errors at the next."""
-    if not before:
+def learn_step(points: Array, falls: Array, scatter: float) -> tuple[Step, float]:
+    """The regression of [N] falls over a step on [N, 2] log errors and log FLOPs before it, and the squares it leaves.
+
+    `scatter` is the residual variance that is assumed.
+    """
+    # The mean of what it may be, by its inverse gamma distribution.
+    degrees = STEP_TRIALS + len(falls) - 2
+    if not len(falls):
         # About no centre there is no slope to speak of: what is unknown is the fall alone, whatever the unit of FLOPs.
-        return Step(np.zeros(2), np.zeros(3), np.diag([FALL_SPREAD**2, 0.0, 0.0]), RESIDUAL**2)
-    points = np.array(before, dtype=np.float64)
-    falls = np.array(after, dtype=np.float64) - points[:, 0]
+        prior = np.diag([FALL_SPREAD**2, 0.0, 0.0])
+        return Step(np.zeros(2), np.zeros(3), prior, STEP_TRIALS * scatter / degrees), 0.0
     centre = points.mean(axis=0)
     rows = np.column_stack([np.ones(len(points)), points - centre])
-    prior = np.diag([FALL_SPREAD**-2, *(spread**-2 for spread in SLOPE_SPREADS)])
-    variance = RESIDUAL**2
-    # The residual variance and the coefficients depend on each other; a few rounds settle both.
-    for _ in range(5):
-        covariance = np.linalg.inv(prior + rows.T @ rows / variance)
-        coefficients = covariance @ rows.T @ falls / variance
-        residuals = falls - rows @ coefficients
-        variance = (RESIDUAL_TRIALS * RESIDUAL**2 + float(residuals @ residuals)) / (RESIDUAL_TRIALS + len(falls))
-    return Step(centre, coefficients, covariance, variance)
+    precision = scatter * np.diag([FALL_SPREAD**-2, *(spread**-2 for spread in SLOPE_SPREADS)])
+    unscaled = np.linalg.inv(precision + rows.T @ rows)
+    coefficients = unscaled @ rows.T @ falls
+    residuals = falls - rows @ coefficients
+    squares = float(residuals @ residuals + coefficients @ precision @ coefficients)
+    variance = (STEP_TRIALS * scatter + squares) / degrees
+    return Step(centre, coefficients, variance * unscaled, variance), squares
 
 
-def learn_steps(curves: Sequence[Curve], levels: int) -> list[Step]:
+def learn_steps(curves: Sequence[Curve], epochs: Sequence[int]) -> list[Step]:
     """The step from each level but the last to the next, learned from the curves that have both.
 
-    Of more than `MOST_CURVES` every other one is taken, or every third and so on, in the order in which they come.
+    `epochs` are those of the levels. Of more curves than `MOST_CURVES` every other one is taken, or every third and so
+    on, in the order in which they come.
     """
-    steps = []
-    for level in range(levels - 1):
-        known = [curve for curve in curves if len(curve.log_errors) > level + 1]
-        known = known[:: max(1, math.ceil(len(known) / MOST_CURVES))]
-        before = [(curve.log_errors[level], curve.log_flops) for curve in known]
-        steps.append(learn_step(before, [curve.log_errors[level + 1] for curve in known]))
+    known = [_known(curves, level) for level in range(len(epochs) - 1)]
+    times = [math.log(after / before) for before, after in itertools.pairwise(epochs)]
+    scatter, steps = RESIDUAL**2, list[Step]()
+    for _ in range(ROUNDS):
+        learned = [learn_step(*of, scatter * time) for of, time in zip(known, times, strict=True)]
+        steps = [step for step, _ in learned]
+        squares = sum(left / time for (_, left), time in zip(learned, times, strict=True))
+        trials = sum(len(falls) for _, falls in known)
+        scatter = (RESIDUAL_TRIALS * RESIDUAL**2 + squares) / (RESIDUAL_TRIALS + trials)
     return steps
+
+
+def _known(curves: Sequence[Curve], level: int) -> tuple[Array, Array]:
+    """[N, 2] log errors at a level and log FLOPs of the curves that came to the next, and [N] how far they fell."""
+    known = [curve for curve in curves if len(curve.log_errors) > level + 1]
+    known = known[:: max(1, math.ceil(len(known) / MOST_CURVES))]
+    found = np.array([(*curve.log_errors[level : level + 2], curve.log_flops) for curve in known]).reshape(-1, 3)
+    return found[:, [0, 2]], found[:, 1] - found[:, 0]
 
 
 def final_log_error(curve: Curve, steps: Sequence[Step]) -> tuple[float, float]:

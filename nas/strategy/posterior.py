@@ -256,7 +256,7 @@ def observations(
             before = seen[trial.number] = trial, _curve(trial, levels, objective)
         curves.append((trial.candidate, before[1]))
     curves.sort(key=lambda item: (item[1].log_errors, item[0].key))
-    steps = learn_steps([curve for _, curve in curves], len(levels))
+    steps = learn_steps([curve for _, curve in curves], levels)
     merged: dict[str, list[tuple[Candidate, float, float]]] = {}
     for candidate, curve in curves:
         merged.setdefault(candidate.key, []).append((candidate, *final_log_error(curve, steps)))

@@ -9,7 +9,6 @@ Without FILE, of made-up curves: lines in log time that wander, with other expon
 """
 
 import argparse
-import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -37,8 +36,6 @@ from trainers.data.datasets import check_data
 
 Array = NDArray[np.float64]
 Model = Callable[[Sequence[Curve], Sequence[int]], list[Step]]
-# Of a step, what all steps show of the scatter is assumed as if so many trials had shown it.
-STEP_TRIALS = 3.0
 INTERVAL = 1.6449
 
 
@@ -80,48 +77,32 @@ def known_curves(
     return curves
 
 
-def present(curves: Sequence[Curve], levels: Sequence[int]) -> list[Step]:
-    return learn_steps(curves, len(levels))
+def each_step_alone(curves: Sequence[Curve], levels: Sequence[int]) -> list[Step]:
+    """Regressions whose residual variance each step learns for itself, from the same prior whatever time it takes."""
+    return [
+        _step_alone([c for c in curves if len(c.log_errors) > level + 1], level) for level in range(len(levels) - 1)
+    ]
 
 
-def scale_learned(curves: Sequence[Curve], levels: Sequence[int]) -> list[Step]:
-    """Conjugate regressions, whose residual variance for a unit of log time is learned over all steps at once."""
-    pairs = list(enumerate(itertools.pairwise(levels)))
-    scale = RESIDUAL**2
-    steps: list[Step] = []
-    for _ in range(3):
-        steps, squares, trials = [], RESIDUAL_TRIALS * RESIDUAL**2, RESIDUAL_TRIALS
-        for level, (before, after) in pairs:
-            time = math.log(after / before)
-            step, left, count = _conjugate_step(
-                [c for c in curves if len(c.log_errors) > level + 1], level, scale * time
-            )
-            steps.append(step)
-            squares, trials = squares + left / time, trials + count
-        scale = squares / trials
-    return steps
-
-
-def _conjugate_step(curves: Sequence[Curve], level: int, assumed: float) -> tuple[Step, float, int]:
-    """The step, the squares that are left, and of how many trials."""
-    degrees = STEP_TRIALS + len(curves) - 2
+def _step_alone(curves: Sequence[Curve], level: int) -> Step:
+    variance = RESIDUAL**2
     if not curves:
-        variance = STEP_TRIALS * assumed / degrees
-        return Step(np.zeros(2), np.zeros(3), np.diag([FALL_SPREAD**2, 0.0, 0.0]), variance), 0.0, 0
+        return Step(np.zeros(2), np.zeros(3), np.diag([FALL_SPREAD**2, 0.0, 0.0]), variance)
     points = np.array([(curve.log_errors[level], curve.log_flops) for curve in curves])
     falls = np.array([curve.log_errors[level + 1] for curve in curves]) - points[:, 0]
     centre = points.mean(axis=0)
     rows = np.column_stack([np.ones(len(points)), points - centre])
-    prior = assumed * np.diag([FALL_SPREAD**-2, *(spread**-2 for spread in SLOPE_SPREADS)])
-    unscaled = np.linalg.inv(prior + rows.T @ rows)
-    coefficients = unscaled @ rows.T @ falls
-    residuals = falls - rows @ coefficients
-    left = float(residuals @ residuals + coefficients @ prior @ coefficients)
-    variance = (STEP_TRIALS * assumed + left) / degrees
-    return Step(centre, coefficients, variance * unscaled, variance), left, len(curves)
+    prior = np.diag([FALL_SPREAD**-2, *(spread**-2 for spread in SLOPE_SPREADS)])
+    # The residual variance and the coefficients depend on each other; a few rounds settle both.
+    for _ in range(5):
+        covariance = np.linalg.inv(prior + rows.T @ rows / variance)
+        coefficients = covariance @ rows.T @ falls / variance
+        residuals = falls - rows @ coefficients
+        variance = (RESIDUAL_TRIALS * RESIDUAL**2 + float(residuals @ residuals)) / (RESIDUAL_TRIALS + len(falls))
+    return Step(centre, coefficients, covariance, variance)
 
 
-MODELS: dict[str, Model] = {"present": present, "scale learned": scale_learned}
+MODELS: dict[str, Model] = {"of the search": learn_steps, "each step alone": each_step_alone}
 
 
 def forecasts(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from nas.strategy.learning_curves import Curve, final_log_error
-from tests.benchmarks.curve_forecasts import forecasts, known_curves, made_curves, scale_learned
+from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
+from tests.benchmarks.curve_forecasts import forecasts, known_curves, made_curves
 from tests.benchmarks.forecasts import normal_crps
 
 
@@ -31,11 +31,11 @@ def test_forecasts_with_a_learned_scale_are_calibrated_on_curves_that_scatter_as
         log_errors, log_flops = made_curves(np.random.default_rng(seed))
         found = forecasts(log_errors, log_flops, [2, 6, 18, 27], 20, seed)
         assert all(np.isfinite(values).all() for values in found.values())
-        covered += [values[1].mean() for (name, _), values in found.items() if name == "scale learned"]
+        covered += [values[1].mean() for (name, _), values in found.items() if name == "of the search"]
     assert 0.85 <= np.mean(covered) <= 0.97
 
 
 @pytest.mark.parametrize("curves", [[], [Curve((-0.5, -1.0), 15.0)], [Curve((-7.0, -7.0), 15.0)] * 5])
 def test_few_or_equal_curves_give_finite_forecasts(curves: list[Curve]) -> None:
-    mean, variance = final_log_error(Curve((-0.5,), 15.0), scale_learned(curves, [2, 6]))
+    mean, variance = final_log_error(Curve((-0.5,), 15.0), learn_steps(curves, [2, 6]))
     assert np.isfinite(mean) and 0 < variance < 100
