@@ -205,7 +205,7 @@ def test_nodes_that_share_no_folder_go_on_with_each_others_trials_from_a_storage
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, error
     # Whether the worker's end or the node's is heard of first is chance.
-    assert error.count(", it goes on from its checkpoint") >= 1, error
+    assert ", it goes on from its checkpoint" in error or "; it goes on elsewhere, and is not counted" in error, error
     ended = [record for record in records(tmp_path, "lost") if record.trained]
     assert [(record.outcome, len(record.epochs)) for record in ended] == [("finished", 16)] * 3
     # With their seconds: an epoch that was trained again would have others.
