@@ -56,7 +56,7 @@ class FailedTrials:
         alike = {other for other in training if self._nodes.accelerator(other) == kind}
         if self._faults.does_not_fit(number, {node, *alike}, training):
             self._engine.give_back(number)
-            LOGGER.warning("trial %d on %s: %s; it goes on with another type of GPU", number, kind, reason)
+            LOGGER.warning("trial %d on %s: %s; it goes on elsewhere", number, self._nodes.name(node), reason)
         else:
             self._engine.end(number, "oom", reason)
 

@@ -95,8 +95,8 @@ class Nodes:
         return self._nodes[node].name if node in self._nodes else f"{node[:8]}, which is gone"
 
     def accelerator(self, node: str) -> str | None:
-        """The type of the GPUs that trials train on there; None on CPUs."""
-        return self._nodes[node].accelerator
+        """The type of the GPUs that trials train on there; None on CPUs, and of a node that is gone."""
+        return self._nodes[node].accelerator if node in self._nodes else None
 
     @property
     def training(self) -> frozenset[str]:

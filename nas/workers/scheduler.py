@@ -209,5 +209,6 @@ class EngineScheduler(FIFOScheduler):
 
 
 def _numbers(tune_controller: TuneController) -> frozenset[int]:
-    """The trials that are at a worker, or wait for one of Ray Tune's."""
-    return frozenset(TrialConfig.number_in(trial.config) for trial in tune_controller.get_live_trials())
+    """The trials that are at a worker, or wait for one of Ray Tune's, which keeps those that failed for some time."""
+    live = (trial for trial in tune_controller.get_live_trials() if not trial.is_finished())
+    return frozenset(TrialConfig.number_in(trial.config) for trial in live)
