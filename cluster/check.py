@@ -30,7 +30,7 @@ from search_spaces.errors import UserError, first_line, unknown_name
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.overrides import read_override, with_overrides
 from search_spaces.programs import program
-from search_spaces.slow_steps import slow_step
+from search_spaces.slow_steps import on_standard_error, slow_step
 from search_spaces.standard_streams import run_program
 from trainers.data.config import DATA_DEFAULTS, DataConfig, KnownFiles
 from trainers.data.datasets import examine_data
@@ -113,7 +113,7 @@ def _check_directory(address: str, storage: Path, data: DataConfig, bad_nodes: s
 
 
 def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> int:
-    with slow_step(_say, "looking at the images"):
+    with slow_step(on_standard_error, "looking at the images"):
         examined = examine_data(data)
     # Ray takes a second to be loaded: a mistake is said before.
     import ray
@@ -128,7 +128,7 @@ def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> i
     except Exception as error:
         raise UserError(f"no Ray cluster at {address!r}: {first_line(error)}.") from None
     try:
-        with slow_step(_say, "checking the nodes"):
+        with slow_step(on_standard_error, "checking the nodes"):
             reports = list(check_nodes(NodeCheck(storage, data, examined.summary, known)).values())
     finally:
         ray.shutdown()
@@ -149,10 +149,6 @@ def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> i
     except UserError:
         return FAILURE
     return SUCCESS
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _row(name: str, found: NodeFindings | None) -> tuple[str, ...]:

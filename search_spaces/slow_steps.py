@@ -1,6 +1,7 @@
 """Says what a program is doing while it does something slow, so that its terminal is never silent for long."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,11 @@ SAID_AGAIN_SECONDS = 7.0
 SILENCE_SECONDS = 15.0
 # Loading takes some seconds everywhere, and a mistake that is found right after it is all that shall be said then.
 LOADING_SECONDS = 8.0
+
+
+def on_standard_error(text: str) -> None:
+    """Says something where it is in nobody's way who reads the output."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -81,18 +81,18 @@ def read_database(url: str, name: str) -> StoredStudy:
 
     Raises whatever a damaged database may bring about.
     """
-    with contextlib.closing(_OpenDatabase(url)) as database:
-        return stored_study(_loaded(database.storage, name, in_file=False))
+    with _asked(url) as storage:
+        return stored_study(_loaded(storage, name, in_file=False))
 
 
-class _OpenDatabase:
-    """A database while it is only asked something: who reads often would leave it no connections for others."""
-
-    def __init__(self, url: str) -> None:
-        self.storage = _storage(url, create_tables=False)
-
-    def close(self) -> None:
-        self.storage.engine.dispose()
+@contextlib.contextmanager
+def _asked(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """A database that is only asked something: who reads often would leave it no connections for others."""
+    storage = _storage(url, create_tables=False)
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
 
 
 def stored_study(study: optuna.Study) -> StoredStudy:
@@ -109,8 +109,8 @@ def stored_study(study: optuna.Study) -> StoredStudy:
 def has_study(url: str, name: str) -> bool:
     """Whether a database holds the ledger of a search. Raises UserError where it cannot be asked."""
     try:
-        with contextlib.closing(_OpenDatabase(url)) as database:
-            return name in optuna.get_all_study_names(database.storage)
+        with _asked(url) as storage:
+            return name in optuna.get_all_study_names(storage)
     except UserError:
         raise
     except Exception as error:  # Each database has errors of its own.

@@ -85,12 +85,12 @@ def learn_steps(curves: Sequence[Curve], epochs: Sequence[int]) -> list[Step]:
     """
     known = [_known(curves, level) for level in range(len(epochs) - 1)]
     times = [math.log(after / before) for before, after in itertools.pairwise(epochs)]
+    trials = sum(len(falls) for _, falls in known)
     scatter, steps = RESIDUAL**2, list[Step]()
     for _ in range(ROUNDS):
         learned = [learn_step(*of, scatter * time) for of, time in zip(known, times, strict=True)]
         steps = [step for step, _ in learned]
         squares = sum(left / time for (_, left), time in zip(learned, times, strict=True))
-        trials = sum(len(falls) for _, falls in known)
         scatter = (RESIDUAL_TRIALS * RESIDUAL**2 + squares) / (RESIDUAL_TRIALS + trials)
     return steps
 

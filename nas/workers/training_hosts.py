@@ -23,7 +23,7 @@ from nas.workers.training_host import TrainingHost
 from nas.workers.trial_processes import LOOPBACK
 from search_spaces.errors import UserError
 from search_spaces.pasted_commands import COMMAND_VARIABLE
-from search_spaces.slow_steps import slow_step
+from search_spaces.slow_steps import on_standard_error, slow_step
 from search_spaces.units import counted
 from trainers.stopping import EndedEarly
 
@@ -52,7 +52,7 @@ def training_hosts(processes: int, cluster: ClusterSettings, should_end: Callabl
         )
     group = placement_group([needs] * processes, strategy="PACK")
     try:
-        with slow_step(_say, f"waiting for room for {counted(processes, 'process', 'processes')}"):
+        with slow_step(on_standard_error, f"waiting for room for {counted(processes, 'process', 'processes')}"):
             _wait_for_room(group, processes, cluster, should_end)
         cpus, gpus = cluster.trial_cpus, cluster.gpus_per_trial
         remote: Any = ray.remote(TrainingHost)
@@ -80,10 +80,6 @@ def _wait_for_room(
                 f"the cluster has had no room for {processes} processes, each of {trial_text(cluster)}, for "
                 f"{LONGEST_WAIT_SECONDS:g} s: lower --processes, or try again once what runs there has ended."
             )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def start_training(hosts: Sequence[Any], arguments: Sequence[str], command: str, *, on_gpus: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
-from search_spaces.slow_steps import LOADING_SECONDS, slow_step
+from search_spaces.slow_steps import LOADING_SECONDS, on_standard_error, slow_step
 from trainers.stopping import EndedEarly, StopSignals
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def begun(prepare: Callable[[], T | None], carry_out: Callable[[T, StopSignals],
 
 def _say(text: str) -> None:
     if is_first_process():
-        print(text, file=sys.stderr, flush=True)
+        on_standard_error(text)
 
 
 def is_first_process() -> bool:

@@ -161,12 +161,16 @@ def test_fewer_trials_at_a_rung_than_the_factor_stop_nobody(factor: int) -> None
     assert fates(trials, asked) and all(fates(trials, asked).values())
 
 
-@pytest.mark.parametrize("seed", [5, 6, 8, 9])
+# In the history of seed 7 the process takes it for luck, and it is held.
+@pytest.mark.parametrize("seed", [4, 5, 6, 8, 9, 10, 11])
 def test_what_is_best_where_it_stands_goes_on_and_what_is_hopeless_does_not(seed: int) -> None:
     trials = history(seed, finished=8, held=0, running=2)
     asked = decisions()
     by_flops = sorted((trial.candidate for trial in trials), key=lambda candidate: candidate.flops)
-    rest = [replace(t, candidate=c) for t, c in zip(trials[:-2], by_flops[1:-1], strict=True)]
+    # Poor as they are, nothing that is fresh promises more.
+    worse = [tuple(accuracy / 2 for accuracy in trial.accuracies) for trial in trials[:-2]]
+    known = zip(trials[:-2], by_flops[1:-1], worse, strict=True)
+    rest = [replace(trial, candidate=candidate, accuracies=found) for trial, candidate, found in known]
     good = replace(trials[-2], candidate=by_flops[0], accuracies=(0.9, 0.95, 0.97))
     poor = replace(trials[-1], candidate=by_flops[-1], accuracies=(0.05, 0.05, 0.05))
     assert fates([*rest, good, poor], asked) == {good.number: True, poor.number: False}
