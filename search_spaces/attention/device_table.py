@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,7 @@ from search_spaces.attention.triton_tiles import (
     TileCase,
     TileChoice,
     committed_key,
-    divisions,
-    most_warps,
-    power_of_two,
+    is_possible,
 )
 from search_spaces.canonical_json import canonical_json
 from search_spaces.errors import UserError
@@ -122,15 +120,7 @@ def _tile(row: Mapping[str, Any], what: str) -> tuple[TileCase, TileChoice]:
     names = list(field_kinds(TileCase))
     case = read_dataclass(TileCase, {name: row[name] for name in row if name in names}, f"{what}: tile")
     choice = read_dataclass(TileChoice, {name: row[name] for name in row if name not in names}, f"{what}: tile")
-    possible = (
-        committed_key(case) in COMMITTED
-        and all(number > 0 and number == power_of_two(number) for number in (choice.strips, choice.warps))
-        and choice.warps <= most_warps(choice.strips)
-        and choice.stages > 0
-        and choice
-        in (replace(choice, multiplied=multiplied, written=written) for multiplied, written in divisions(case))
-    )
-    if not possible:
+    if committed_key(case) not in COMMITTED or not is_possible(choice):
         raise UserError(f"{what}: no kernel has the tile {dict(row)}.")
     return case, choice
 

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from search_spaces.attention.dispatch import local_attention
 from search_spaces.attention.first_derivatives import first_derivatives_only
-from search_spaces.attention.inputs import Inputs, present
+from search_spaces.attention.inputs import present
+from search_spaces.attention.operators import device_of
 
 KernelBackend = Literal["numba", "triton"]
 
@@ -59,7 +60,7 @@ class _ProjectedAttention(torch.autograd.Function):
         input_BHWC, weight, row, column, ctx.spatial_extent, ctx.backend, *ctx.shape = inputs
         kind = input_BHWC.device.type
         ctx.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
-        query, *key, value = _projected(input_BHWC, weight, *ctx.shape)
+        query, *key, value = _apart(F.linear(input_BHWC, weight), *ctx.shape)
         features = (query, key[0] if key else None, value, row, column)
         output: Tensor
         if ctx.backend == "triton":
@@ -81,35 +82,73 @@ class _ProjectedAttention(torch.autograd.Function):
         input_BHWC, weight, row, column = needed
         assert input_BHWC is not None and weight is not None
         with torch.enable_grad(), torch.autocast(kind, dtype=dtype, enabled=is_enabled):
-            query, *key, value = _projected(input_BHWC, weight, *ctx.shape)
-            features = (query, key[0] if key else None, value, row, column)
-            # What the kernels take: the halves of those on CUDA, whose embeddings are what they are, or float32.
-            if ctx.backend == "triton":
-                kept = list(features)
-            else:
-                precision = torch.promote_types(query.dtype, torch.float32)
-                kept = [None if tensor is None else tensor.to(precision) for tensor in features]
-        attended: Any = tuple(None if tensor is None else tensor.detach() for tensor in kept)
-        found = _gradients(gradient, attended, ctx.saved_tensors[4:], ctx.spatial_extent)
-        pairs = [(tensor, each) for tensor, each in zip(present(kept), found, strict=True) if tensor.requires_grad]
-        outputs, of_outputs = zip(*pairs, strict=True)
-        wanted = [tensor for tensor in present(needed) if tensor.requires_grad]
-        gradients = iter(torch.autograd.grad(outputs, wanted, of_outputs))
-        each = (next(gradients) if tensor is not None and tensor.requires_grad else None for tensor in needed)
-        return *each, None, None, None, None
+            projected = F.linear(input_BHWC, weight)
+        gradients = _triton_gradients if ctx.backend == "triton" else _numba_gradients
+        d_projected, *d_embeddings = gradients(
+            gradient, projected.detach(), row, column, ctx.saved_tensors[4:], ctx.spatial_extent, *ctx.shape
+        )
+        wanted = [tensor for tensor in (input_BHWC, weight) if tensor.requires_grad]
+        found = iter(torch.autograd.grad(projected, wanted, d_projected) if wanted else ())
+        each = (next(found) if tensor.requires_grad else None for tensor in (input_BHWC, weight))
+        return *each, *(d_embeddings or (None, None)), None, None, None, None
 
 
-def _gradients(gradient: Tensor, features: Inputs, results: Sequence[Tensor], spatial_extent: int) -> list[Tensor]:
-    """Those of the kernels: on CUDA from what came out before."""
-    if results:
-        backward = torch.ops.local_attention.triton_backward.default
-        found: list[Tensor] = backward(gradient, *features, *results, spatial_extent)
-        return found
+def _triton_gradients(
+    gradient: Tensor,
+    projected_BHWC: Tensor,
+    row: Tensor | None,
+    column: Tensor | None,
+    results: Sequence[Tensor],
+    spatial_extent: int,
+    projections: int,
+    heads: int,
+) -> list[Tensor]:
+    """Those of the projections, written to where they lie beside each other, and of the embeddings, if these are there;
+    from what came out before."""
+    # Imported where Triton is.
+    from search_spaces.attention.triton_attention import triton_backward_into
+
+    d_projected = projected_BHWC.new_empty(projected_BHWC.shape)
+    each = _apart(d_projected, projections, heads)
+    d_embeddings = [embedding.new_empty(embedding.shape) for embedding in present((row, column))]
+    query, *key, value = _apart(projected_BHWC, projections, heads)
+    features = (query, key[0] if key else None, value, _as_numbers(row), _as_numbers(column))
+    output, log_sum = results
+    with device_of(gradient):
+        triton_backward_into([*each, *d_embeddings], gradient, features, output, log_sum, spatial_extent)
+    return [d_projected, *d_embeddings]
+
+
+def _numba_gradients(
+    gradient: Tensor,
+    projected_BHWC: Tensor,
+    row: Tensor | None,
+    column: Tensor | None,
+    _: Sequence[Tensor],
+    spatial_extent: int,
+    projections: int,
+    heads: int,
+) -> list[Tensor]:
+    """The same in float32, which is what these kernels take."""
     from search_spaces.attention.compiled import numba_backward
 
-    return numba_backward(gradient.to(features[0].dtype), features, spatial_extent)
+    precision = torch.promote_types(projected_BHWC.dtype, torch.float32)
+    query, *key, value = _apart(projected_BHWC.to(precision), projections, heads)
+    embeddings = _as_numbers(row, precision), _as_numbers(column, precision)
+    features = (query, key[0] if key else None, value, *embeddings)
+    found = numba_backward(gradient.to(precision), features, spatial_extent)
+    d_projected = torch.stack(found[:projections], 3).flatten(-3).to(projected_BHWC.dtype)
+    d_embeddings = [
+        each.to(embedding.dtype) for each, embedding in zip(found[projections:], present((row, column)), strict=True)
+    ]
+    return [d_projected, *d_embeddings]
 
 
-def _projected(input_BHWC: Tensor, weight: Tensor, projections: int, heads: int) -> tuple[Tensor, ...]:
+def _as_numbers(tensor: Tensor | None, dtype: torch.dtype | None = None) -> Tensor | None:
+    """Without its history."""
+    return None if tensor is None else tensor.detach().to(dtype or tensor.dtype)
+
+
+def _apart(projected_BHWC: Tensor, projections: int, heads: int) -> tuple[Tensor, ...]:
     """Queries, keys, unless there are none, and values, (B, H, W, N, D) each."""
-    return F.linear(input_BHWC, weight).unflatten(-1, (projections, heads, -1)).unbind(3)
+    return projected_BHWC.unflatten(-1, (projections, heads, -1)).unbind(3)

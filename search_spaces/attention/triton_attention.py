@@ -3,6 +3,7 @@
 Shapes: B batch, H height, W width, N heads, D channels a head, K spatial extent.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from search_spaces.attention import triton_kernels
 from search_spaces.attention.inputs import Inputs, empty_output, new_gradients, spread
 from search_spaces.attention.measurements import device_table
-from search_spaces.attention.triton_tiles import Choices, LocalPass, Tile, tile_for
+from search_spaces.attention.triton_tiles import SIDE, Choices, LocalPass, Tile, power_of_two, tile_for
 
 
 def triton_forward(inputs: Inputs, spatial_extent: int, tuned: Choices | None = None) -> tuple[Tensor, Tensor]:
@@ -27,10 +28,10 @@ def triton_forward(inputs: Inputs, spatial_extent: int, tuned: Choices | None = 
     output, log_sum = empty_output(query)
     if not query.numel():
         return output, log_sum
-    images, height, width, heads, channels = query.shape
+    images, height, width = query.shape[:3]
     tile = tile_of("forward", query, spatial_extent, tuned)
-    triton_kernels.attend[tile.tiles(height, width) * images, tile.groups(heads) * tile.parts](
-        *_passed(tensors), output, log_sum, *_strides(tensors), height, width, heads, channels,
+    triton_kernels.attend[_grid(tile, query)](
+        *_passed(tensors), output, log_sum, *_strides(tensors), height, width, images,
         **_constants(tile, tensors, spatial_extent),
     )  # fmt: skip
     return output, log_sum
@@ -45,55 +46,54 @@ def triton_backward(
     tuned: Choices | None = None,
 ) -> list[Tensor]:
     """The gradients of the inputs that are there. The same bits every time."""
+    gradients = new_gradients(inputs)
+    triton_backward_into(gradients, gradient, inputs, output, log_sum, spatial_extent, tuned)
+    return gradients
+
+
+def triton_backward_into(
+    gradients: Sequence[Tensor],
+    gradient: Tensor,
+    inputs: Inputs,
+    output: Tensor,
+    log_sum: Tensor,
+    spatial_extent: int,
+    tuned: Choices | None = None,
+) -> None:
+    """Writes the gradients of the inputs that are there, of queries, keys and values to where each pixel's numbers lie
+    beside each other."""
     tensors = _whole(inputs)
     query = tensors[0]
-    gradients = new_gradients(inputs)
     if not query.numel():
-        return [tensor.zero_() for tensor in gradients]
+        for tensor in gradients:
+            tensor.zero_()
+        return
     d_query, d_key, d_value, d_row, d_column = spread(gradients, inputs)
-    images, height, width, heads, channels = query.shape
+    images, height, width, _, channels = query.shape
     gradient = gradient.contiguous()
     tile, keys_tile = (tile_of("queries", query, spatial_extent, tuned), tile_of("keys", query, spatial_extent, tuned))
-    sizes = (*_strides(tensors), height, width, heads, channels)
+    sizes = (height, width, images)
     delta = torch.empty_like(log_sum)
-    grid = (
-        tile.tiles(height, width),
-        tile.groups(heads) * tile.parts,
-        tile.image_programs(height, width, heads, images),
-    )
+    grid = _grid(tile, query)
     parts = None
     if tensors[3] is not None:
-        parts = log_sum.new_empty(grid[0] * grid[2], heads, spatial_extent, channels)
+        parts = log_sum.new_empty(grid[0] * grid[2], query.shape[3], spatial_extent, channels)
+    assert d_query is not None and d_value is not None
     triton_kernels.attend_backward_queries[grid](
-        *_passed(tensors),
-        output,
-        log_sum,
-        gradient,
-        d_query,
-        delta,
-        parts,
-        *sizes,
-        images,
+        *_passed(tensors), output, log_sum, gradient, d_query, delta, parts,
+        *_strides(tensors), d_query.stride()[:3], *sizes,
         **_constants(tile, tensors, spatial_extent),
-    )
-    triton_kernels.attend_backward_keys[
-        keys_tile.tiles(height, width) * images, keys_tile.groups(heads) * keys_tile.parts
-    ](
-        *_passed(tensors),
-        log_sum,
-        gradient,
-        delta,
-        d_key,
-        d_value,
-        *sizes,
-        **_constants(keys_tile, tensors, spatial_extent),
-    )
+    )  # fmt: skip
+    triton_kernels.attend_backward_keys[_grid(keys_tile, query)](
+        *_passed(tensors), log_sum, gradient, delta, d_key, d_value,
+        *_strides(tensors), (d_value if d_key is None else d_key).stride()[:3], d_value.stride()[:3], *sizes,
+        **_constants(keys_tile, tensors, spatial_extent), **_key_constants(keys_tile, spatial_extent),
+    )  # fmt: skip
     if parts is not None and d_row is not None and d_column is not None:
         # One order of summation, and so the same bits every time.
         total = parts.sum(0)
         d_row.copy_(total[..., : channels // 2])
         d_column.copy_(total[..., channels // 2 :])
-    return gradients
 
 
 def tuned_choices(features: Tensor) -> Choices:
@@ -108,21 +108,28 @@ def dtype_name(features: Tensor) -> str:
 
 def tile_of(part: LocalPass, query_BHWND: Tensor, spatial_extent: int, tuned: Choices | None) -> Tile:
     """The tile of a pass for such queries."""
-    width, heads, channels = query_BHWND.shape[2:]
+    _, height, width, heads, channels = query_BHWND.shape
     tuned = tuned_choices(query_BHWND) if tuned is None else tuned
-    return tile_for(part, width, heads, channels, spatial_extent, dtype_name(query_BHWND), tuned)
+    return tile_for(part, height, width, heads, channels, spatial_extent, dtype_name(query_BHWND), tuned)
+
+
+def _grid(tile: Tile, query: Tensor) -> tuple[int, int, int]:
+    """Blocks of an image, groups of heads, and programs that share the images."""
+    images, height, width, heads, _ = query.shape
+    return tile.blocks(height, width), tile.groups(heads), tile.image_programs(height, width, heads, images)
 
 
 def _whole(inputs: Inputs) -> Inputs:
-    """The same inputs, embeddings in one piece and each pixel's channels beside each other."""
+    """The same inputs, embeddings in one piece and each pixel's numbers beside each other."""
     query, key, value, row, column = inputs
-    query, value = _channels_together(query), _channels_together(value)
-    key = None if key is None else _channels_together(key)
+    query, value = _beside_each_other(query), _beside_each_other(value)
+    key = None if key is None else _beside_each_other(key)
     return query, key, value, None if row is None else row.contiguous(), None if column is None else column.contiguous()
 
 
-def _channels_together(features: Tensor) -> Tensor:
-    return features if features.stride(-1) == 1 else features.contiguous()
+def _beside_each_other(features: Tensor) -> Tensor:
+    channels = features.shape[-1]
+    return features if features.stride()[3:] == (channels, 1) else features.contiguous()
 
 
 def _passed(inputs: Inputs) -> tuple[Tensor | None, ...]:
@@ -132,16 +139,31 @@ def _passed(inputs: Inputs) -> tuple[Tensor | None, ...]:
 
 
 def _strides(inputs: Inputs) -> tuple[tuple[int, ...], ...]:
-    """Of query, key and value: of an image, a row, a column and a head."""
+    """Of query, key and value: of an image, a row and a column."""
     query, key, value = inputs[:3]
-    return query.stride()[:4], (value if key is None else key).stride()[:4], value.stride()[:4]
+    return query.stride()[:3], (value if key is None else key).stride()[:3], value.stride()[:3]
 
 
 def _constants(tile: Tile, inputs: Inputs, spatial_extent: int) -> dict[str, Any]:
     """What the kernels are compiled for."""
-    query, key, _, row, _ = inputs
-    of_inputs = {"EXTENT": spatial_extent, "HAS_KEY": key is not None, "HAS_POSITIONS": row is not None}
+    query, key, value, row, _ = inputs
+    of_inputs = {
+        "heads": query.shape[3],
+        "CHANNELS": query.shape[4],
+        "EXTENT": spatial_extent,
+        "HAS_KEY": key is not None,
+        "HAS_POSITIONS": row is not None,
+        "WIDE": max(map(_reach_of_image, (query, value if key is None else key, value))) >= 2**31,
+    }
     return tile_constants(tile) | precision_constants(query.dtype) | of_inputs
+
+
+def _reach_of_image(features: Tensor) -> int:
+    """One more than where in an image the farthest number lies that a window may ask for, inside or not, here or in the
+    output, which is in one piece."""
+    _, height, width, heads, channels = features.shape
+    strides = (max(features.stride(1), width * heads * channels), max(features.stride(2), heads * channels))
+    return (height + 2 * SIDE) * strides[0] + (width + 2 * SIDE) * strides[1]
 
 
 def precision_constants(dtype: torch.dtype) -> dict[str, Any]:
@@ -157,14 +179,25 @@ def precision_constants(dtype: torch.dtype) -> dict[str, Any]:
 def tile_constants(tile: Tile) -> dict[str, Any]:
     """The tile under the names of the kernels."""
     return {
-        "TILE_HEADS": tile.heads,
-        "TILE_ROWS": tile.rows,
-        "STRIP": tile.strip,
+        "HEADS": tile.heads,
+        "PIXELS": tile.pixels,
+        "ROWS": tile.rows,
+        "COLUMNS": tile.columns,
+        "WINDOW_ROWS": tile.window_rows,
+        "WINDOW_COLUMNS": tile.window_columns,
+        "WHOLE_WIDTH": tile.whole_width,
+        "SIDE": tile.side,
         "P": tile.window,
-        "WHOLE": tile.whole,
+        "UNROLLED": tile.parts if tile.unrolled else 1,
         "D": tile.channels,
-        "C": tile.multiplied,
-        "W": tile.written,
         "num_warps": tile.warps,
         "num_stages": tile.stages,
+        "maxnreg": tile.registers or None,
     }
+
+
+def _key_constants(tile: Tile, spatial_extent: int) -> dict[str, int]:
+    """What the pass over keys is compiled for beside that."""
+    least = SIDE // tile.heads
+    offsets = SIDE // 2 if spatial_extent <= SIDE // 2 else SIDE
+    return {"OFFSETS": max(offsets, least // 2), "TERMS": max(least, power_of_two(tile.rows + tile.columns))}

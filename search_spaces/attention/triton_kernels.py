@@ -1,88 +1,118 @@
 """Local attention on a GPU: forward and backward kernels in Triton, fused, with nothing of K² size in memory.
 
-A program computes a group of strips: G pairs of a head and an image row, each with up to 16 pixels of that row. For
-each of the K row offsets a strip of queries meets a window of P keys of one row, all strips of the group in one batched
-matrix product on tensor cores. The term of the row embedding is added to the keys. That of the column embedding is the
-same for every row offset: a product of the query with all K columns, from which each pair takes the one of its offset.
-Logits count in powers of two, and what is out of reach or outside the image is masked.
+A program has a block of pixels, in a few heads beside each other, and takes one image after another. Queries of all its
+heads are the rows of one matrix, Q × C, in which each row has its own head's channels and zeros in those of the others;
+so one product with the window of keys around the block, P × C, as they lie in memory, gives the logits of every head,
+and nothing is filled up where heads have few channels.
 
-The gradient of the queries and embeddings is a pass over queries, that of keys and values one over keys, so that every
-number is summed by one program, in one order: no atomics, and the same bits every time.
+Positions and borders cost products alone. A query has a table of T terms: for each row of the window what the row
+embedding at that offset adds to a logit, and for each column the same; where a row or column is out of its reach, or
+outside the image, a number so low that no weight is left. The table times a matrix of ones, which says what row and
+what column each pixel of the window is in, adds them to the logits. Logits count in powers of two.
 
-Shapes: G strips of a group, M pixels of a strip, P keys or queries of a window, D channels a head, filled up, d = D/2
-of them for rows, C of them multiplied at a time and W written by a program, K spatial extent, J = 16 ≥ K.
+The gradient of the queries and embeddings is a pass over blocks of queries, that of keys and values one over blocks of
+keys with the queries around them, so that every number is summed by one program, in one order: no atomics, and the same
+bits every time.
+
+Shapes: Q rows of a block, pixels of all its heads, C their channels, P pixels of a window at a time, D channels a head,
+filled up, K spatial extent, T = 2 · SIDE terms of a table, rows first.
 """
 
 import triton
 import triton.language as tl
 
 LOG2E = tl.constexpr(1.4426950408889634)
-# A logit that no neighbour has; finite, so that strips beyond the image stay finite too.
+# What a pair that is no pair of neighbours has for a logit; finite, so that rows beyond the image stay finite too.
 MASKED = tl.constexpr(-1e30)
-OFFSETS = tl.constexpr(16)
+# Less than that along both axes.
+LOWEST = tl.constexpr(-1e31)
+# What masks in float16, whose largest number is 65,504: the product of the two.
+LEAST_HALF = tl.constexpr(-6e4)
+LARGEST_HALF = tl.constexpr(6e4)
 
 
 @triton.jit
-def _places(
-    TILE_HEADS: tl.constexpr, TILE_ROWS: tl.constexpr, STRIP: tl.constexpr, D: tl.constexpr, W: tl.constexpr,
-    height, width,
+def _block(
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, WINDOW_ROWS: tl.constexpr, WHOLE_WIDTH: tl.constexpr,
+    EXTENT: tl.constexpr, width,
 ):  # fmt: skip
-    """Of this program: its image, its first head, the head and the row of each strip, the first row and the first
-    column, and the first of the channels that it writes.
-
-    The grid's first axis, the only one that is long enough, counts tiles, image after image; the second one groups of
-    heads, and of each the parts of its channels. Heads and rows are in 64 bits, and so is every place that is made of
-    them.
-    """
-    strips = tl.cdiv(width, STRIP)
-    tiles = strips * tl.cdiv(height, TILE_ROWS)
-    tile = tl.program_id(0) % tiles
-    strip_G = tl.arange(0, TILE_HEADS * TILE_ROWS)
-    first_head = tl.program_id(1) // (D // W) * TILE_HEADS
-    head_G = first_head + strip_G % TILE_HEADS
-    first_row = tile // strips * TILE_ROWS
-    row_G = (first_row + strip_G // TILE_HEADS).to(tl.int64)
-    image = (tl.program_id(0) // tiles).to(tl.int64)
-    first_channel = tl.program_id(1) % (D // W) * W
-    return image, first_head, head_G.to(tl.int64), row_G, first_row, tile % strips * STRIP, first_channel
+    """The first row and column of this program's block, and of its window, which is the whole image along an axis on
+    which it is no longer than that."""
+    across = tl.cdiv(width, COLUMNS)
+    first_row = tl.program_id(0) // across * ROWS
+    first_column = tl.program_id(0) % across * COLUMNS
+    window_row = first_row - EXTENT // 2
+    window_column = first_column - EXTENT // 2
+    # Zeros of the same type, which a constant has not.
+    if WINDOW_ROWS < ROWS + EXTENT - 1:
+        window_row = first_row * 0
+    if WHOLE_WIDTH:
+        window_column = first_column * 0
+    return first_row, first_column, window_row, window_column
 
 
 @triton.jit
-def _inside(head_G, row_G, column_P, height, width, heads):
-    inside_G = (head_G < heads) & (row_G >= 0) & (row_G < height)
-    return inside_G[:, None] & ((column_P >= 0) & (column_P < width))[None, :]
+def _rows(
+    first_row, first_column, height, width, heads,
+    HEADS: tl.constexpr, PIXELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Of the matrix's rows: the head within the program, the image's row and column, and whether there is such."""
+    place_Q = tl.arange(0, HEADS * PIXELS)
+    pixel_Q = place_Q % PIXELS
+    head_Q = place_Q // PIXELS
+    row_Q = first_row + pixel_Q // COLUMNS
+    column_Q = first_column + pixel_Q % COLUMNS
+    inside_Q = (pixel_Q < ROWS * COLUMNS) & (row_Q < height) & (column_Q < width)
+    return head_Q, row_Q, column_Q, inside_Q & (tl.program_id(1) * HEADS + head_Q < heads)
 
 
 @triton.jit
-def _load(image, strides, head_G, row_G, column_P, inside_GP, first_channel, channels, D: tl.constexpr):
-    """D of the features of these pixels, (G, P, D), zero outside the image and beyond the head's channels."""
-    channel_D = first_channel + tl.arange(0, D)
-    strip_G = head_G * strides[3] + row_G * strides[1]
-    column_GP = strip_G[:, None] + (column_P.to(tl.int64) * strides[2])[None, :]
-    places = column_GP[:, :, None] + channel_D[None, None, :]
-    return tl.load(image + places, mask=inside_GP[:, :, None] & (channel_D < channels)[None, None, :], other=0.0)
+def _pixels(first_row, first_column, height, width, PIXELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Of the block's pixels: the row, the column, and whether there is such."""
+    pixel_M = tl.arange(0, PIXELS)
+    row_M = first_row + pixel_M // COLUMNS
+    column_M = first_column + pixel_M % COLUMNS
+    return row_M, column_M, (pixel_M < ROWS * COLUMNS) & (row_M < height) & (column_M < width)
 
 
 @triton.jit
-def _row_embedding(row_NKd, head_G, row_offset, heads, first_channel, channels, EXTENT: tl.constexpr, D: tl.constexpr):
-    """(G, 1, D): the embedding of one row offset in the first half of the channels."""
-    channel_D = first_channel + tl.arange(0, D)
-    half = channels // 2
-    places = (head_G * EXTENT + row_offset)[:, None] * half + channel_D[None, :]
-    mask = (head_G < heads)[:, None] & (channel_D < half)[None, :]
-    return tl.load(row_NKd + places, mask=mask, other=0.0)[:, None, :]
+def _channels(heads, HEADS: tl.constexpr, CHANNELS: tl.constexpr, D: tl.constexpr):
+    """Of the matrix's columns: the head within the program, the place among a pixel's channels, and whether there is
+    such."""
+    column_C = tl.arange(0, HEADS * D)
+    head_C = column_C // D
+    first_head = tl.program_id(1) * HEADS
+    if CHANNELS == D:
+        # Said so that loads are as wide as they may be.
+        place_C = first_head * CHANNELS + column_C
+        known_C = place_C < heads * CHANNELS
+    else:
+        place_C = (first_head + head_C) * CHANNELS + column_C % D
+        known_C = (first_head + head_C < heads) & (column_C % D < CHANNELS)
+    return head_C, place_C, known_C
 
 
 @triton.jit
-def _column_embeddings(column_NKd, head_G, heads, first_channel, channels, EXTENT: tl.constexpr, D: tl.constexpr):
-    """(G, J, D): the embeddings of all column offsets in the second half of the channels."""
-    channel_D = first_channel + tl.arange(0, D)
-    offset_J = tl.arange(0, OFFSETS)
-    half = channels // 2
-    places = (head_G[:, None] * EXTENT + offset_J[None, :])[:, :, None] * half + (channel_D - half)[None, None, :]
-    inside_GJ = (head_G < heads)[:, None] & (offset_J < EXTENT)[None, :]
-    in_half = (channel_D >= half) & (channel_D < channels)
-    return tl.load(column_NKd + places, mask=inside_GJ[:, :, None] & in_half[None, None, :], other=0.0)
+def _offsets(row, column, row_stride, column_stride, WIDE: tl.constexpr):
+    """Where pixels lie in an image, in 64 bits where 32 do not suffice."""
+    if WIDE:
+        return row.to(tl.int64) * row_stride + column.to(tl.int64) * column_stride
+    return row * row_stride + column * column_stride
+
+
+@triton.jit
+def _window(
+    first, window_row, window_column, height, width,
+    WINDOW_ROWS: tl.constexpr, WINDOW_COLUMNS: tl.constexpr, REACHED: tl.constexpr, P: tl.constexpr,
+):  # fmt: skip
+    """Of P pixels of the window: which, its row and column in the image, and whether there is such, among the REACHED
+    columns. Rows of the window are filled up to a power of two."""
+    place_P = first + tl.arange(0, P)
+    row_P = window_row + place_P // WINDOW_COLUMNS
+    column_P = window_column + place_P % WINDOW_COLUMNS
+    inside_P = (place_P < WINDOW_ROWS * WINDOW_COLUMNS) & (row_P >= 0) & (row_P < height)
+    inside_P = inside_P & (place_P % WINDOW_COLUMNS < REACHED) & (column_P >= 0) & (column_P < width)
+    return place_P, row_P, column_P, inside_P
 
 
 @triton.jit
@@ -91,396 +121,409 @@ def _dot(left, right, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def _keys(
-    key_image, strides, row_NKd, head_G, row_G, column_P, row_offset, height, width, heads, first_channel, channels,
-    DTYPE: tl.constexpr, HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr, EXTENT: tl.constexpr, D: tl.constexpr,
-    P: tl.constexpr,
+def _embeddings(
+    row_NKd, column_NKd, head_C, channel_C, heads, offset_J, is_row_J,
+    HEADS: tl.constexpr, CHANNELS: tl.constexpr, EXTENT: tl.constexpr,
 ):  # fmt: skip
-    """(G, P, D): k + r of one row offset, where r is of the row alone; either may be missing."""
-    key_GPD = tl.zeros([head_G.shape[0], P, D], DTYPE)
+    """(C, J): the embeddings at these offsets, of rows in the first half of a head's channels, of columns in the
+    second; zero elsewhere."""
+    HALF: tl.constexpr = CHANNELS // 2
+    head_C = tl.program_id(1) * HEADS + head_C
+    place_CJ = (head_C[:, None] * EXTENT + offset_J[None, :]) * HALF + channel_C[:, None]
+    known_CJ = (head_C < heads)[:, None] & ((offset_J >= 0) & (offset_J < EXTENT))[None, :]
+    of_rows_CJ = known_CJ & is_row_J[None, :] & (channel_C < HALF)[:, None]
+    of_columns_CJ = known_CJ & ~is_row_J[None, :] & ((channel_C >= HALF) & (channel_C < CHANNELS))[:, None]
+    row_CJ = tl.load(row_NKd + place_CJ, mask=of_rows_CJ, other=0.0)
+    return row_CJ + tl.load(column_NKd + place_CJ - HALF, mask=of_columns_CJ, other=0.0)
+
+
+@triton.jit
+def _marks(place_P, WINDOW_COLUMNS: tl.constexpr, SIDE: tl.constexpr, DTYPE: tl.constexpr):
+    """(T, P): ones at the row and at the column of each pixel of the window."""
+    term_T = tl.arange(0, 2 * SIDE)
+    own_P = place_P[None, :]
+    marked_TP = tl.where(
+        (term_T < SIDE)[:, None],
+        own_P // WINDOW_COLUMNS == term_T[:, None],
+        own_P % WINDOW_COLUMNS == (term_T - SIDE)[:, None],
+    )
+    return marked_TP.to(tl.int32).to(DTYPE)
+
+
+@triton.jit
+def _terms(row_Q, column_Q, window_row, window_column, height, width, EXTENT: tl.constexpr, SIDE: tl.constexpr):
+    """(Q, T): the offset of each row and column of the window from each query, and whether it is within its reach."""
+    term_T = tl.arange(0, 2 * SIDE)
+    is_row_T = term_T < SIDE
+    at_T = tl.where(is_row_T, window_row + term_T, window_column + term_T - SIDE)
+    limit_T = tl.where(is_row_T, height, width)
+    offset_QT = at_T[None, :] - tl.where(is_row_T[None, :], row_Q[:, None], column_Q[:, None]) + EXTENT // 2
+    near_QT = (offset_QT >= 0) & (offset_QT < EXTENT) & ((at_T >= 0) & (at_T < limit_T))[None, :]
+    return offset_QT, near_QT
+
+
+@triton.jit
+def _table(
+    query_QC, embedding_CT, index_QT, near_QT,
+    HAS_POSITIONS: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """(Q, T): what each row and column of the window adds to a query's logits."""
+    if HAS_POSITIONS:
+        products_QT = _dot(query_QC, embedding_CT, ACCUMULATOR, PRECISION).to(query_QC.dtype)
+        terms_QT = tl.gather(products_QT, index_QT, 1)
+    else:
+        terms_QT = tl.zeros(near_QT.shape, query_QC.dtype)
+    return terms_QT
+
+
+@triton.jit
+def _logits(
+    query_QC, key_PC, table_QT, mask_QT, mark_TP, place_P,
+    HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr, LAST: tl.constexpr, NEEDED: tl.constexpr,
+    WINDOW_COLUMNS: tl.constexpr, SIDE: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """(Q, P): q·k and what is in the table."""
+    logits_QP = tl.zeros([mask_QT.shape[0], mark_TP.shape[1]], ACCUMULATOR)
     if HAS_KEY:
-        inside_GP = _inside(head_G, row_G, column_P, height, width, heads)
-        key_GPD = _load(key_image, strides, head_G, row_G, column_P, inside_GP, first_channel, channels, D)
-    if HAS_POSITIONS:
-        embedding_G1D = _row_embedding(row_NKd, head_G, row_offset, heads, first_channel, channels, EXTENT, D)
-        key_GPD = (key_GPD + embedding_G1D).to(DTYPE)
-    return key_GPD
-
-
-@triton.jit
-def _column_products(
-    image_query, strides, column_NKd, head_G, row_G, column_M, inside_GM, heads, channels,
-    EXTENT: tl.constexpr, D: tl.constexpr, C: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """(G, M, J): the queries times the embeddings of all column offsets, loaded C channels at a time."""
-    products_GMJ = tl.zeros([head_G.shape[0], column_M.shape[0], OFFSETS], ACCUMULATOR)
-    for first in range(0, D, C):
-        query_GMC = _load(image_query, strides, head_G, row_G, column_M, inside_GM, first, channels, C)
-        column_GJC = _column_embeddings(column_NKd, head_G, heads, first, channels, EXTENT, C).to(query_GMC.dtype)
-        products_GMJ += _dot(query_GMC, tl.permute(column_GJC, 0, 2, 1), ACCUMULATOR, PRECISION)
-    return products_GMJ
-
-
-@triton.jit
-def _query_keys(
-    image_query, query_strides, image_key, key_strides, row_NKd, head_G, row_G, column_M, inside_GM, other_G, column_P,
-    row_offset, height, width, heads, channels, HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr,
-    EXTENT: tl.constexpr, D: tl.constexpr, C: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """(G, M, P): the queries times k + r of one row offset, loaded C channels at a time."""
-    P: tl.constexpr = column_P.shape[0]
-    products_GMP = tl.zeros([head_G.shape[0], column_M.shape[0], P], ACCUMULATOR)
-    for first in range(0, D, C):
-        query_GMC = _load(image_query, query_strides, head_G, row_G, column_M, inside_GM, first, channels, C)
-        key_GPC = _keys(
-            image_key, key_strides, row_NKd, head_G, other_G, column_P, row_offset, height, width, heads, first,
-            channels, query_GMC.dtype, HAS_KEY, HAS_POSITIONS, EXTENT, C, P,
-        )  # fmt: skip
-        products_GMP += _dot(query_GMC, tl.permute(key_GPC, 0, 2, 1), ACCUMULATOR, PRECISION)
-    return products_GMP
-
-
-@triton.jit
-def _products(
-    image_left, left_strides, row_G, column_M, inside_GM, image_right, right_strides, other_G, column_P, inside_GP,
-    head_G, channels, D: tl.constexpr, C: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """(G, M, P): features of these pixels times those of others, loaded C channels at a time."""
-    products_GMP = tl.zeros([head_G.shape[0], column_M.shape[0], column_P.shape[0]], ACCUMULATOR)
-    for first in range(0, D, C):
-        left_GMC = _load(image_left, left_strides, head_G, row_G, column_M, inside_GM, first, channels, C)
-        right_GPC = _load(image_right, right_strides, head_G, other_G, column_P, inside_GP, first, channels, C)
-        products_GMP += _dot(left_GMC, tl.permute(right_GPC, 0, 2, 1), ACCUMULATOR, PRECISION)
-    return products_GMP
-
-
-@triton.jit
-def _column_terms(products_GMJ, offset_MP, near_MP, HAS_POSITIONS: tl.constexpr):
-    """(G, M, P): what the column offset of each pair adds to its logit; masked where the pair is out of reach."""
-    G: tl.constexpr = products_GMJ.shape[0]
-    M: tl.constexpr = offset_MP.shape[0]
-    P: tl.constexpr = offset_MP.shape[1]
-    terms_GMP = tl.zeros([G, M, P], products_GMJ.dtype)
-    if HAS_POSITIONS:
-        index_MP = tl.minimum(tl.maximum(offset_MP, 0), OFFSETS - 1)
-        terms_GMP = tl.gather(products_GMJ, tl.broadcast_to(index_MP[None, :, :], [G, M, P]), 2) * LOG2E
-    return tl.where(near_MP[None, :, :], terms_GMP, MASKED)
+        logits_QP = _dot(query_QC, tl.trans(key_PC), ACCUMULATOR, PRECISION)
+    if query_QC.dtype == tl.float16:
+        logits_QP += _dot(mask_QT, (mark_TP * LARGEST_HALF).to(tl.float16), ACCUMULATOR, PRECISION)
+        if HAS_POSITIONS:
+            logits_QP += _dot(table_QT, mark_TP, ACCUMULATOR, PRECISION)
+    else:
+        logits_QP += _dot(table_QT, mark_TP, ACCUMULATOR, PRECISION)
+    if LAST > SIDE * WINDOW_COLUMNS:
+        # No row of the table is that of pixels so far beyond the window.
+        logits_QP = tl.where((place_P < NEEDED)[None, :], logits_QP, MASKED)
+    return logits_QP
 
 
 @triton.jit
 def attend(
     query, key, value, row_NKd, column_NKd, output, log_sum,
-    query_strides, key_strides, value_strides, height, width, heads, channels,
-    EXTENT: tl.constexpr, HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr,
-    TILE_HEADS: tl.constexpr, TILE_ROWS: tl.constexpr, STRIP: tl.constexpr, P: tl.constexpr, WHOLE: tl.constexpr,
-    D: tl.constexpr, C: tl.constexpr, W: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    query_strides, key_strides, value_strides, height, width, images,
+    heads: tl.constexpr, CHANNELS: tl.constexpr, EXTENT: tl.constexpr,
+    HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr,
+    HEADS: tl.constexpr, PIXELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    WINDOW_ROWS: tl.constexpr, WINDOW_COLUMNS: tl.constexpr, WHOLE_WIDTH: tl.constexpr, SIDE: tl.constexpr,
+    P: tl.constexpr, UNROLLED: tl.constexpr, D: tl.constexpr,
+    WIDE: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Writes the output, (B, H, W, N, D), and the logarithm of each softmax's sum, (B, H, W, N)."""
-    REACH: tl.constexpr = EXTENT // 2
-    G: tl.constexpr = TILE_HEADS * TILE_ROWS
-    M: tl.constexpr = 16
-    image, _, head_G, row_G, first_row, first_column, first_channel = _places(
-        TILE_HEADS, TILE_ROWS, STRIP, D, W, height, width
+    DTYPE: tl.constexpr = query.dtype.element_ty
+    IS_FLOAT16: tl.constexpr = query.dtype.element_ty == tl.float16
+    NEEDED: tl.constexpr = WINDOW_ROWS * WINDOW_COLUMNS
+    CHUNKS: tl.constexpr = (NEEDED + P - 1) // P
+    REACHED: tl.constexpr = WINDOW_COLUMNS if WHOLE_WIDTH else COLUMNS + EXTENT - 1
+    first_row, first_column, window_row, window_column = _block(ROWS, COLUMNS, WINDOW_ROWS, WHOLE_WIDTH, EXTENT, width)
+    head_Q, row_Q, column_Q, inside_Q = _rows(
+        first_row, first_column, height, width, heads, HEADS, PIXELS, ROWS, COLUMNS
     )
-    pixel_M = tl.arange(0, M)
-    column_M = first_column + pixel_M
-    column_P = tl.arange(0, P) + (0 if WHOLE else first_column - REACH)
-    inside_GM = _inside(head_G, row_G, column_M, height, width, heads) & (pixel_M < STRIP)[None, :]
-    image_query = query + image * query_strides[0]
-    image_key = key + image * key_strides[0]
-    offset_MP = column_P[None, :] - column_M[:, None] + REACH
-    near_MP = (offset_MP >= 0) & (offset_MP < EXTENT) & ((column_P >= 0) & (column_P < width))[None, :]
-    products_GMJ = tl.zeros([G, M, OFFSETS], ACCUMULATOR)
-    if C == D:
-        query_GMD = _load(image_query, query_strides, head_G, row_G, column_M, inside_GM, 0, channels, D)
-        if HAS_POSITIONS:
-            column_GJD = _column_embeddings(column_NKd, head_G, heads, 0, channels, EXTENT, D).to(query_GMD.dtype)
-            products_GMJ = _dot(query_GMD, tl.permute(column_GJD, 0, 2, 1), ACCUMULATOR, PRECISION)
-    elif HAS_POSITIONS:
-        products_GMJ = _column_products(
-            image_query, query_strides, column_NKd, head_G, row_G, column_M, inside_GM, heads, channels,
-            EXTENT, D, C, ACCUMULATOR, PRECISION,
-        )  # fmt: skip
-    terms_GMP = _column_terms(products_GMJ, offset_MP, near_MP, HAS_POSITIONS)
-
-    largest_GM = tl.full([G, M], MASKED, ACCUMULATOR)
-    sum_GM = tl.zeros([G, M], ACCUMULATOR)
-    mean_GMW = tl.zeros([G, M, W], ACCUMULATOR)
-    first = tl.maximum(0, REACH - first_row - TILE_ROWS + 1)
-    last = tl.minimum(EXTENT, height + REACH - first_row)
-    for row_offset in range(first, last):
-        other_G = row_G + row_offset - REACH
-        inside_GP = _inside(head_G, other_G, column_P, height, width, heads)
-        if C == D:
-            key_GPD = _keys(
-                image_key, key_strides, row_NKd, head_G, other_G, column_P, row_offset, height, width, heads, 0,
-                channels, query_GMD.dtype, HAS_KEY, HAS_POSITIONS, EXTENT, D, P,
+    head_C, place_C, known_C = _channels(heads, HEADS, CHANNELS, D)
+    own_QC = (head_Q[:, None] == head_C[None, :]) & inside_Q[:, None] & known_C[None, :]
+    query_offset_QC = _offsets(row_Q, column_Q, query_strides[1], query_strides[2], WIDE)[:, None] + place_C[None, :]
+    pixel_Q = _offsets(row_Q, column_Q, width, 1, WIDE)
+    output_offset_QC = (pixel_Q * (heads * CHANNELS))[:, None] + place_C[None, :]
+    offset_QT, near_QT = _terms(row_Q, column_Q, window_row, window_column, height, width, EXTENT, SIDE)
+    is_row_T = tl.arange(0, 2 * SIDE) < SIDE
+    index_QT = tl.where(is_row_T, 0, SIDE)[None, :] + (offset_QT & (SIDE - 1))
+    embedding_CT = tl.zeros([HEADS * D, 2 * SIDE], DTYPE)
+    if HAS_POSITIONS:
+        embedding_CT = _embeddings(
+            row_NKd, column_NKd, head_C, tl.arange(0, HEADS * D) % D, heads, tl.arange(0, 2 * SIDE) % SIDE, is_row_T,
+            HEADS, CHANNELS, EXTENT,
+        ).to(DTYPE)  # fmt: skip
+    mask_QT = tl.where(near_QT, 0.0, LEAST_HALF).to(DTYPE)
+    for image_index in range(tl.program_id(2), images, tl.num_programs(2)):
+        image = tl.cast(image_index, tl.int64)
+        query_QC = tl.load(query + image * query_strides[0] + query_offset_QC, mask=own_QC, other=0.0)
+        terms_QT = _table(query_QC, embedding_CT, index_QT, near_QT, HAS_POSITIONS, ACCUMULATOR, PRECISION)
+        table_QT = tl.where(near_QT, terms_QT, 0.0 if IS_FLOAT16 else MASKED).to(DTYPE)
+        largest_Q = tl.full([HEADS * PIXELS], LOWEST, ACCUMULATOR)
+        sum_Q = tl.zeros([HEADS * PIXELS], ACCUMULATOR)
+        mean_QC = tl.zeros([HEADS * PIXELS, HEADS * D], ACCUMULATOR)
+        for chunk in tl.range(0, CHUNKS, loop_unroll_factor=UNROLLED):
+            place_P, row_P, column_P, inside_P = _window(
+                chunk * P, window_row, window_column, height, width, WINDOW_ROWS, WINDOW_COLUMNS, REACHED, P
+            )
+            there_PC = inside_P[:, None] & known_C[None, :]
+            mark_TP = _marks(place_P, WINDOW_COLUMNS, SIDE, DTYPE)
+            value_offset_P = _offsets(row_P, column_P, value_strides[1], value_strides[2], WIDE)
+            value_PC = tl.load(
+                value + image * value_strides[0] + value_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
+            )
+            key_PC = value_PC
+            if HAS_KEY:
+                key_offset_P = _offsets(row_P, column_P, key_strides[1], key_strides[2], WIDE)
+                key_PC = tl.load(
+                    key + image * key_strides[0] + key_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
+                )
+            logits_QP = _logits(
+                query_QC, key_PC, table_QT, mask_QT, mark_TP, place_P, HAS_KEY, HAS_POSITIONS,
+                CHUNKS * P, NEEDED, WINDOW_COLUMNS, SIDE, ACCUMULATOR, PRECISION,
             )  # fmt: skip
-            products_GMP = _dot(query_GMD, tl.permute(key_GPD, 0, 2, 1), ACCUMULATOR, PRECISION)
-        else:
-            products_GMP = _query_keys(
-                image_query, query_strides, image_key, key_strides, row_NKd, head_G, row_G, column_M, inside_GM,
-                other_G, column_P, row_offset, height, width, heads, channels, HAS_KEY, HAS_POSITIONS,
-                EXTENT, D, C, ACCUMULATOR, PRECISION,
-            )  # fmt: skip
-        value_GPW = _load(
-            value + image * value_strides[0], value_strides, head_G, other_G, column_P, inside_GP, first_channel,
-            channels, W,
-        )  # fmt: skip
-        logits_GMP = products_GMP * LOG2E + terms_GMP
-        if TILE_ROWS > 1:
-            logits_GMP = tl.where(((other_G >= 0) & (other_G < height))[:, None, None], logits_GMP, MASKED)
-        larger_GM = tl.maximum(largest_GM, tl.max(logits_GMP, 2))
-        weights_GMP = tl.exp2(logits_GMP - larger_GM[:, :, None])
-        shrink_GM = tl.exp2(largest_GM - larger_GM)
-        sum_GM = sum_GM * shrink_GM + tl.sum(weights_GMP, 2)
-        mean_GMW = mean_GMW * shrink_GM[:, :, None]
-        mean_GMW += _dot(weights_GMP.to(value_GPW.dtype), value_GPW, ACCUMULATOR, PRECISION)
-        largest_GM = larger_GM
-
-    pixels_GM = (((image * height + row_G)[:, None] * width + column_M[None, :]) * heads) + head_G[:, None]
-    channel_W = first_channel + tl.arange(0, W)
-    tl.store(log_sum + pixels_GM, largest_GM + tl.log2(sum_GM), mask=inside_GM & (first_channel == 0))
-    tl.store(
-        output + pixels_GM[:, :, None] * channels + channel_W[None, None, :],
-        mean_GMW / sum_GM[:, :, None],
-        mask=inside_GM[:, :, None] & (channel_W < channels)[None, None, :],
-    )
+            larger_Q = tl.max(logits_QP, 1) * LOG2E
+            if CHUNKS > 1:
+                larger_Q = tl.maximum(largest_Q, larger_Q)
+                shrink_Q = tl.exp2(largest_Q - larger_Q)
+                sum_Q = sum_Q * shrink_Q
+                mean_QC = mean_QC * shrink_Q[:, None]
+            weights_QP = tl.exp2(logits_QP * LOG2E - larger_Q[:, None])
+            sum_Q += tl.sum(weights_QP, 1)
+            mean_QC += _dot(weights_QP.to(DTYPE), value_PC, ACCUMULATOR, PRECISION)
+            largest_Q = larger_Q
+        log_sum_Q = largest_Q + tl.log2(sum_Q)
+        image_pixels = image * height * width * heads
+        place_Q = image_pixels + pixel_Q * heads + tl.program_id(1) * HEADS + head_Q
+        tl.store(log_sum + place_Q, log_sum_Q, mask=inside_Q)
+        tl.store(output + image_pixels * CHANNELS + output_offset_QC, mean_QC * (1.0 / sum_Q)[:, None], mask=own_QC)
 
 
 @triton.jit
 def attend_backward_queries(
     query, key, value, row_NKd, column_NKd, output, log_sum, gradient, d_query, delta, parts,
-    query_strides, key_strides, value_strides, height, width, heads, channels, images,
-    EXTENT: tl.constexpr, HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr,
-    TILE_HEADS: tl.constexpr, TILE_ROWS: tl.constexpr, STRIP: tl.constexpr, P: tl.constexpr, WHOLE: tl.constexpr,
-    D: tl.constexpr, C: tl.constexpr, W: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    query_strides, key_strides, value_strides, d_query_strides, height, width, images,
+    heads: tl.constexpr, CHANNELS: tl.constexpr, EXTENT: tl.constexpr,
+    HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr,
+    HEADS: tl.constexpr, PIXELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    WINDOW_ROWS: tl.constexpr, WINDOW_COLUMNS: tl.constexpr, WHOLE_WIDTH: tl.constexpr, SIDE: tl.constexpr,
+    P: tl.constexpr, UNROLLED: tl.constexpr, D: tl.constexpr,
+    WIDE: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Writes the queries' gradient, each output's product with its gradient, and this program's part of those of the
     embeddings, (programs, N, K, D): rows in the first half of the channels, columns in the second."""
-    REACH: tl.constexpr = EXTENT // 2
-    G: tl.constexpr = TILE_HEADS * TILE_ROWS
-    M: tl.constexpr = 16
-    _, first_head, head_G, row_G, first_row, first_column, first_channel = _places(
-        TILE_HEADS, TILE_ROWS, STRIP, D, W, height, width
+    DTYPE: tl.constexpr = query.dtype.element_ty
+    IS_FLOAT16: tl.constexpr = query.dtype.element_ty == tl.float16
+    NEEDED: tl.constexpr = WINDOW_ROWS * WINDOW_COLUMNS
+    CHUNKS: tl.constexpr = (NEEDED + P - 1) // P
+    REACHED: tl.constexpr = WINDOW_COLUMNS if WHOLE_WIDTH else COLUMNS + EXTENT - 1
+    first_row, first_column, window_row, window_column = _block(ROWS, COLUMNS, WINDOW_ROWS, WHOLE_WIDTH, EXTENT, width)
+    head_Q, row_Q, column_Q, inside_Q = _rows(
+        first_row, first_column, height, width, heads, HEADS, PIXELS, ROWS, COLUMNS
     )
-    pixel_M = tl.arange(0, M)
-    column_M = first_column + pixel_M
-    column_P = tl.arange(0, P) + (0 if WHOLE else first_column - REACH)
-    channel_W = first_channel + tl.arange(0, W)
-    offset_J = tl.arange(0, OFFSETS)
-    inside_GM = _inside(head_G, row_G, column_M, height, width, heads) & (pixel_M < STRIP)[None, :]
-    offset_MP = column_P[None, :] - column_M[:, None] + REACH
-    near_MP = (offset_MP >= 0) & (offset_MP < EXTENT) & ((column_P >= 0) & (column_P < width))[None, :]
-    # Of the pixels of a window, the one that lies at each offset from a pixel of the strip.
-    window_MJ = offset_J[None, :] + (column_M[:, None] if WHOLE else pixel_M[:, None]) - (REACH if WHOLE else 0)
-    reached_MJ = (window_MJ >= 0) & (window_MJ < P) & (offset_J < EXTENT)[None, :]
-    window_MJ = tl.minimum(tl.maximum(window_MJ, 0), P - 1)
-    of_rows_W = channel_W < channels // 2
-    # This program's own place among the parts, to which it adds image after image; small numbers from there on.
-    head_H = first_head + tl.arange(0, TILE_HEADS)
-    program = (tl.program_id(2) * tl.num_programs(0) + tl.program_id(0)).to(tl.int64)
-    program_parts = parts
+    head_C, place_C, known_C = _channels(heads, HEADS, CHANNELS, D)
+    own_QC = (head_Q[:, None] == head_C[None, :]) & inside_Q[:, None] & known_C[None, :]
+    row_M, column_M, inside_M = _pixels(first_row, first_column, height, width, PIXELS, ROWS, COLUMNS)
+    there_MC = inside_M[:, None] & known_C[None, :]
+    query_offset_QC = _offsets(row_Q, column_Q, query_strides[1], query_strides[2], WIDE)[:, None] + place_C[None, :]
+    d_query_offset_Q = _offsets(row_Q, column_Q, d_query_strides[1], d_query_strides[2], WIDE)
+    pixel_Q = _offsets(row_Q, column_Q, width, 1, WIDE)
+    output_offset_QC = (pixel_Q * (heads * CHANNELS))[:, None] + place_C[None, :]
+    pixel_M = _offsets(row_M, column_M, width, 1, WIDE)
+    output_offset_MC = (pixel_M * (heads * CHANNELS))[:, None] + place_C[None, :]
+    head_N = tl.program_id(1) * HEADS + tl.arange(0, HEADS)
+    place_MN = (pixel_M * heads)[:, None] + head_N[None, :]
+    there_MN = inside_M[:, None] & (head_N < heads)[None, :]
+    offset_QT, near_QT = _terms(row_Q, column_Q, window_row, window_column, height, width, EXTENT, SIDE)
+    term_T = tl.arange(0, 2 * SIDE)
+    is_row_T = term_T < SIDE
+    index_QT = tl.where(is_row_T, 0, SIDE)[None, :] + (offset_QT & (SIDE - 1))
+    # Of the rows and columns of a window, the one that lies at each offset from a query.
+    window_QT = (
+        (term_T % SIDE)[None, :]
+        - EXTENT // 2
+        + tl.where(is_row_T[None, :], (row_Q - window_row)[:, None], (column_Q - window_column)[:, None])
+    )
+    reached_QT = (window_QT >= 0) & (window_QT < SIDE) & (term_T % SIDE < EXTENT)[None, :]
+    window_QT = tl.where(is_row_T, 0, SIDE)[None, :] + (window_QT & (SIDE - 1))
+    embedding_CT = tl.zeros([HEADS * D, 2 * SIDE], DTYPE)
     if HAS_POSITIONS:
-        program_parts += program * heads * EXTENT * channels
-    inside_HJ = (head_H < heads)[:, None] & (offset_J < EXTENT)[None, :]
-    # Output and gradient lie in one piece.
-    whole_strides = (0, width * heads * channels, heads * channels, channels)
-    first = tl.maximum(0, REACH - first_row - TILE_ROWS + 1)
-    last = tl.minimum(EXTENT, height + REACH - first_row)
+        embedding_CT = _embeddings(
+            row_NKd, column_NKd, head_C, tl.arange(0, HEADS * D) % D, heads, term_T % SIDE, is_row_T,
+            HEADS, CHANNELS, EXTENT,
+        ).to(DTYPE)  # fmt: skip
+    mask_QT = tl.where(near_QT, 0.0, LEAST_HALF).to(DTYPE)
+    d_embedding_TC = tl.zeros([2 * SIDE, HEADS * D], ACCUMULATOR)
     for image_index in range(tl.program_id(2), images, tl.num_programs(2)):
         image = tl.cast(image_index, tl.int64)
-        pixels_GM = (((image * height + row_G)[:, None] * width + column_M[None, :]) * heads) + head_G[:, None]
-        image_query = query + image * query_strides[0]
-        image_key = key + image * key_strides[0]
-        image_value = value + image * value_strides[0]
-        image_gradient = gradient + image * height * width * heads * channels
-        image_output = output + image * height * width * heads * channels
-        log_sum_GM = tl.load(log_sum + pixels_GM, mask=inside_GM, other=0.0)
-        products_GMJ = tl.zeros([G, M, OFFSETS], ACCUMULATOR)
-        if C == D:
-            query_GMW = _load(image_query, query_strides, head_G, row_G, column_M, inside_GM, 0, channels, D)
-            gradient_GMW = _load(image_gradient, whole_strides, head_G, row_G, column_M, inside_GM, 0, channels, D)
-            output_GMW = _load(image_output, whole_strides, head_G, row_G, column_M, inside_GM, 0, channels, D)
-            delta_GM = tl.sum(output_GMW.to(ACCUMULATOR) * gradient_GMW.to(ACCUMULATOR), 2)
-            if HAS_POSITIONS:
-                column_GJW = _column_embeddings(column_NKd, head_G, heads, 0, channels, EXTENT, D).to(query_GMW.dtype)
-                products_GMJ = _dot(query_GMW, tl.permute(column_GJW, 0, 2, 1), ACCUMULATOR, PRECISION)
-        else:
-            delta_GM = tl.zeros([G, M], ACCUMULATOR)
-            for channel in range(0, D, C):
-                gradient_GMC = _load(
-                    image_gradient, whole_strides, head_G, row_G, column_M, inside_GM, channel, channels, C
-                )
-                output_GMC = _load(
-                    image_output, whole_strides, head_G, row_G, column_M, inside_GM, channel, channels, C
-                )
-                delta_GM += tl.sum(output_GMC.to(ACCUMULATOR) * gradient_GMC.to(ACCUMULATOR), 2)
-            if HAS_POSITIONS:
-                products_GMJ = _column_products(
-                    image_query, query_strides, column_NKd, head_G, row_G, column_M, inside_GM, heads, channels,
-                    EXTENT, D, C, ACCUMULATOR, PRECISION,
-                )  # fmt: skip
-        tl.store(delta + pixels_GM, delta_GM, mask=inside_GM & (first_channel == 0))
-        terms_GMP = _column_terms(products_GMJ, offset_MP, near_MP, HAS_POSITIONS)
-        d_query_GMW = tl.zeros([G, M, W], ACCUMULATOR)
-        d_terms_GMP = tl.zeros([G, M, P], ACCUMULATOR)
-        d_rows_GMJ = tl.zeros([G, M, OFFSETS], ACCUMULATOR)
-        for row_offset in range(first, last):
-            other_G = row_G + row_offset - REACH
-            inside_GP = _inside(head_G, other_G, column_P, height, width, heads)
-            key_GPW = _keys(
-                image_key, key_strides, row_NKd, head_G, other_G, column_P, row_offset, height, width, heads,
-                first_channel, channels, query.dtype.element_ty, HAS_KEY, HAS_POSITIONS, EXTENT, W, P,
-            )  # fmt: skip
-            if C == D:
-                value_GPD = _load(image_value, value_strides, head_G, other_G, column_P, inside_GP, 0, channels, D)
-                products_GMP = _dot(query_GMW, tl.permute(key_GPW, 0, 2, 1), ACCUMULATOR, PRECISION)
-                d_weights_GMP = _dot(gradient_GMW, tl.permute(value_GPD, 0, 2, 1), ACCUMULATOR, PRECISION)
-            else:
-                products_GMP = _query_keys(
-                    image_query, query_strides, image_key, key_strides, row_NKd, head_G, row_G, column_M, inside_GM,
-                    other_G, column_P, row_offset, height, width, heads, channels, HAS_KEY, HAS_POSITIONS,
-                    EXTENT, D, C, ACCUMULATOR, PRECISION,
-                )  # fmt: skip
-                d_weights_GMP = _products(
-                    image_gradient, whole_strides, row_G, column_M, inside_GM, image_value, value_strides,
-                    other_G, column_P, inside_GP, head_G, channels, D, C, ACCUMULATOR, PRECISION,
-                )  # fmt: skip
-            logits_GMP = products_GMP * LOG2E + terms_GMP
-            if TILE_ROWS > 1:
-                logits_GMP = tl.where(((other_G >= 0) & (other_G < height))[:, None, None], logits_GMP, MASKED)
-            weights_GMP = tl.exp2(logits_GMP - log_sum_GM[:, :, None])
-            d_logits_GMP = weights_GMP * (d_weights_GMP - delta_GM[:, :, None])
-            d_query_GMW += _dot(d_logits_GMP.to(key_GPW.dtype), key_GPW, ACCUMULATOR, PRECISION)
-            if HAS_POSITIONS:
-                d_terms_GMP += d_logits_GMP
-                at_offset_J = offset_J == row_offset
-                d_rows_GMJ += tl.where(at_offset_J[None, None, :], tl.sum(d_logits_GMP, 2)[:, :, None], 0.0)
-        if HAS_POSITIONS:
-            index_GMJ = tl.broadcast_to(window_MJ[None, :, :], [G, M, OFFSETS])
-            d_columns_GMJ = tl.where(reached_MJ[None, :, :], tl.gather(d_terms_GMP, index_GMJ, 2), 0.0)
-            if C < D:
-                query_GMW = _load(
-                    image_query, query_strides, head_G, row_G, column_M, inside_GM, first_channel, channels, W
-                )
-                column_GJW = _column_embeddings(column_NKd, head_G, heads, first_channel, channels, EXTENT, W).to(
-                    query_GMW.dtype
-                )
-            d_columns_GMJ = d_columns_GMJ.to(query_GMW.dtype)
-            d_query_GMW += _dot(d_columns_GMJ, column_GJW, ACCUMULATOR, PRECISION)
-            d_rows_GJM = tl.permute(d_rows_GMJ.to(query_GMW.dtype), 0, 2, 1)
-            part_GJW = tl.where(
-                of_rows_W[None, None, :],
-                _dot(d_rows_GJM, query_GMW, ACCUMULATOR, PRECISION),
-                _dot(tl.permute(d_columns_GMJ, 0, 2, 1), query_GMW, ACCUMULATOR, PRECISION),
+        image_pixels = image * height * width * heads
+        place_Q = image_pixels + pixel_Q * heads + tl.program_id(1) * HEADS + head_Q
+        query_QC = tl.load(query + image * query_strides[0] + query_offset_QC, mask=own_QC, other=0.0)
+        gradient_QC = tl.load(gradient + image_pixels * CHANNELS + output_offset_QC, mask=own_QC, other=0.0)
+        log_sum_Q = tl.load(log_sum + place_Q, mask=inside_Q, other=0.0)
+        output_MC = tl.load(output + image_pixels * CHANNELS + output_offset_MC, mask=there_MC, other=0.0)
+        gradient_MC = tl.load(gradient + image_pixels * CHANNELS + output_offset_MC, mask=there_MC, other=0.0)
+        products_MC = output_MC.to(ACCUMULATOR) * gradient_MC.to(ACCUMULATOR)
+        delta_MN = tl.sum(tl.reshape(products_MC, [PIXELS, HEADS, D]), 2)
+        tl.store(delta + image_pixels + place_MN, delta_MN, mask=there_MN)
+        delta_Q = tl.reshape(tl.trans(delta_MN), [HEADS * PIXELS])
+        terms_QT = _table(query_QC, embedding_CT, index_QT, near_QT, HAS_POSITIONS, ACCUMULATOR, PRECISION)
+        table_QT = tl.where(near_QT, terms_QT, 0.0 if IS_FLOAT16 else MASKED).to(DTYPE)
+        d_query_QC = tl.zeros([HEADS * PIXELS, HEADS * D], ACCUMULATOR)
+        d_table_QT = tl.zeros([HEADS * PIXELS, 2 * SIDE], ACCUMULATOR)
+        for chunk in tl.range(0, CHUNKS, loop_unroll_factor=UNROLLED):
+            place_P, row_P, column_P, inside_P = _window(
+                chunk * P, window_row, window_column, height, width, WINDOW_ROWS, WINDOW_COLUMNS, REACHED, P
             )
-            part_HJW = tl.sum(tl.reshape(part_GJW, [TILE_ROWS, TILE_HEADS, OFFSETS, W]), 0)
-            places_HJ = head_H[:, None] * EXTENT + offset_J[None, :]
-            inside_HJW = inside_HJ[:, :, None] & (channel_W < channels)[None, None, :]
-            place_HJW = program_parts + (places_HJ[:, :, None] * channels + channel_W[None, None, :])
-            part_HJW += tl.load(place_HJW, mask=inside_HJW & (image_index >= tl.num_programs(2)), other=0.0)
-            tl.store(place_HJW, part_HJW, mask=inside_HJW)
-            # The next image's sum is read by whichever threads.
-            tl.debug_barrier()
-        places_GMW = pixels_GM[:, :, None] * channels + channel_W[None, None, :]
-        inside_GMW = inside_GM[:, :, None] & (channel_W < channels)[None, None, :]
-        tl.store(d_query + places_GMW, d_query_GMW, mask=inside_GMW)
+            there_PC = inside_P[:, None] & known_C[None, :]
+            mark_TP = _marks(place_P, WINDOW_COLUMNS, SIDE, DTYPE)
+            value_offset_P = _offsets(row_P, column_P, value_strides[1], value_strides[2], WIDE)
+            value_PC = tl.load(
+                value + image * value_strides[0] + value_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
+            )
+            key_PC = value_PC
+            if HAS_KEY:
+                key_offset_P = _offsets(row_P, column_P, key_strides[1], key_strides[2], WIDE)
+                key_PC = tl.load(
+                    key + image * key_strides[0] + key_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
+                )
+            logits_QP = _logits(
+                query_QC, key_PC, table_QT, mask_QT, mark_TP, place_P, HAS_KEY, HAS_POSITIONS,
+                CHUNKS * P, NEEDED, WINDOW_COLUMNS, SIDE, ACCUMULATOR, PRECISION,
+            )  # fmt: skip
+            weights_QP = tl.exp2(logits_QP * LOG2E - log_sum_Q[:, None])
+            d_weights_QP = _dot(gradient_QC, tl.trans(value_PC), ACCUMULATOR, PRECISION)
+            d_logits_QP = (weights_QP * (d_weights_QP - delta_Q[:, None])).to(DTYPE)
+            if HAS_KEY:
+                d_query_QC += _dot(d_logits_QP, key_PC, ACCUMULATOR, PRECISION)
+            if HAS_POSITIONS:
+                d_table_QT += _dot(d_logits_QP, tl.trans(mark_TP), ACCUMULATOR, PRECISION)
+        if HAS_POSITIONS:
+            d_products_QT = tl.where(reached_QT, tl.gather(d_table_QT.to(DTYPE), window_QT, 1), 0.0).to(DTYPE)
+            d_query_QC += _dot(d_products_QT, tl.trans(embedding_CT), ACCUMULATOR, PRECISION)
+            d_embedding_TC += _dot(tl.trans(d_products_QT), query_QC, ACCUMULATOR, PRECISION)
+        tl.store(
+            d_query + image * d_query_strides[0] + d_query_offset_Q[:, None] + place_C[None, :],
+            d_query_QC,
+            mask=own_QC,
+        )
+    if HAS_POSITIONS:
+        program = (tl.program_id(2) * tl.num_programs(0) + tl.program_id(0)).to(tl.int64)
+        channel_C = tl.arange(0, HEADS * D) % D
+        of_half_TC = is_row_T[:, None] == (channel_C < CHANNELS // 2)[None, :]
+        known_TC = (term_T % SIDE < EXTENT)[:, None] & known_C[None, :] & of_half_TC
+        place_TC = (
+            ((tl.program_id(1) * HEADS + head_C) * EXTENT)[None, :] + (term_T % SIDE)[:, None]
+        ) * CHANNELS + channel_C[None, :]
+        tl.store(parts + program * heads * EXTENT * CHANNELS + place_TC, d_embedding_TC, mask=known_TC)
 
 
 @triton.jit
 def attend_backward_keys(
     query, key, value, row_NKd, column_NKd, log_sum, gradient, delta, d_key, d_value,
-    query_strides, key_strides, value_strides, height, width, heads, channels,
-    EXTENT: tl.constexpr, HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr,
-    TILE_HEADS: tl.constexpr, TILE_ROWS: tl.constexpr, STRIP: tl.constexpr, P: tl.constexpr, WHOLE: tl.constexpr,
-    D: tl.constexpr, C: tl.constexpr, W: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    query_strides, key_strides, value_strides, d_key_strides, d_value_strides, height, width, images,
+    heads: tl.constexpr, CHANNELS: tl.constexpr, EXTENT: tl.constexpr,
+    HAS_KEY: tl.constexpr, HAS_POSITIONS: tl.constexpr,
+    HEADS: tl.constexpr, PIXELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    WINDOW_ROWS: tl.constexpr, WINDOW_COLUMNS: tl.constexpr, WHOLE_WIDTH: tl.constexpr, SIDE: tl.constexpr,
+    P: tl.constexpr, UNROLLED: tl.constexpr, D: tl.constexpr,
+    OFFSETS: tl.constexpr, TERMS: tl.constexpr,
+    WIDE: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Writes the gradients of keys and values: each strip of keys meets the queries that see it, row by row."""
+    """Writes the gradients of keys and values. A block of keys meets the queries of the window around it, which are the
+    rows here: (P, Q) are the pairs. Of a table of each query (TERMS for each head) these keys' rows and columns are.
+    """
+    DTYPE: tl.constexpr = query.dtype.element_ty
+    IS_FLOAT16: tl.constexpr = query.dtype.element_ty == tl.float16
     REACH: tl.constexpr = EXTENT // 2
-    G: tl.constexpr = TILE_HEADS * TILE_ROWS
-    M: tl.constexpr = 16
-    image, _, head_G, row_G, first_row, first_column, first_channel = _places(
-        TILE_HEADS, TILE_ROWS, STRIP, D, W, height, width
+    NEEDED: tl.constexpr = WINDOW_ROWS * WINDOW_COLUMNS
+    CHUNKS: tl.constexpr = (NEEDED + P - 1) // P
+    REACHED: tl.constexpr = WINDOW_COLUMNS if WHOLE_WIDTH else COLUMNS + EXTENT - 1
+    Q: tl.constexpr = HEADS * PIXELS
+    first_row, first_column, window_row, window_column = _block(ROWS, COLUMNS, WINDOW_ROWS, WHOLE_WIDTH, EXTENT, width)
+    head_Q, row_Q, column_Q, inside_Q = _rows(
+        first_row, first_column, height, width, heads, HEADS, PIXELS, ROWS, COLUMNS
     )
-    pixel_M = tl.arange(0, M)
-    column_M = first_column + pixel_M
-    column_P = tl.arange(0, P) + (0 if WHOLE else first_column - REACH)
-    channel_W = first_channel + tl.arange(0, W)
-    inside_GM = _inside(head_G, row_G, column_M, height, width, heads) & (pixel_M < STRIP)[None, :]
-    image_query = query + image * query_strides[0]
-    image_key = key + image * key_strides[0]
-    image_value = value + image * value_strides[0]
-    # The gradient lies in one piece.
-    image_gradient = gradient + image * height * width * heads * channels
-    gradient_strides = (0, width * heads * channels, heads * channels, channels)
-    offset_MP = column_M[:, None] - column_P[None, :] + REACH
-    near_MP = (offset_MP >= 0) & (offset_MP < EXTENT) & ((column_P >= 0) & (column_P < width))[None, :]
-    index_MP = tl.minimum(tl.maximum(offset_MP, 0), OFFSETS - 1)
-    if C == D:
-        value_GMD = _load(image_value, value_strides, head_G, row_G, column_M, inside_GM, 0, channels, D)
-        if HAS_POSITIONS:
-            column_GJD = _column_embeddings(column_NKd, head_G, heads, 0, channels, EXTENT, D).to(value_GMD.dtype)
-    d_key_GMW = tl.zeros([G, M, W], ACCUMULATOR)
-    d_value_GMW = tl.zeros([G, M, W], ACCUMULATOR)
-    first = tl.maximum(0, first_row + REACH - height + 1)
-    last = tl.minimum(EXTENT, first_row + TILE_ROWS + REACH)
-    for row_offset in range(first, last):
-        # Queries beyond the image count nothing: they, their gradient and their delta are loaded as zeros.
-        other_G = row_G - row_offset + REACH
-        inside_GP = _inside(head_G, other_G, column_P, height, width, heads)
-        pixels_GP = (((image * height + other_G)[:, None] * width + column_P[None, :]) * heads) + head_G[:, None]
-        log_sum_GP = tl.load(log_sum + pixels_GP, mask=inside_GP, other=0.0)
-        delta_GP = tl.load(delta + pixels_GP, mask=inside_GP, other=0.0)
-        products_GJP = tl.zeros([G, OFFSETS, P], ACCUMULATOR)
-        products_GMP = tl.zeros([G, M, P], ACCUMULATOR)
-        d_weights_GMP = tl.zeros([G, M, P], ACCUMULATOR)
-        if C < D:
-            for channel in range(0, D, C):
-                query_GPC = _load(
-                    image_query, query_strides, head_G, other_G, column_P, inside_GP, channel, channels, C
-                )
-                key_GMC = _keys(
-                    image_key, key_strides, row_NKd, head_G, row_G, column_M, row_offset, height, width, heads,
-                    channel, channels, query_GPC.dtype, HAS_KEY, HAS_POSITIONS, EXTENT, C, M,
-                )  # fmt: skip
-                query_GCP = tl.permute(query_GPC, 0, 2, 1)
-                products_GMP += _dot(key_GMC, query_GCP, ACCUMULATOR, PRECISION)
-                if HAS_POSITIONS:
-                    column_GJC = _column_embeddings(column_NKd, head_G, heads, channel, channels, EXTENT, C)
-                    products_GJP += _dot(column_GJC.to(query_GPC.dtype), query_GCP, ACCUMULATOR, PRECISION)
-            if HAS_KEY:
-                d_weights_GMP = _products(
-                    image_value, value_strides, row_G, column_M, inside_GM, image_gradient, gradient_strides,
-                    other_G, column_P, inside_GP, head_G, channels, D, C, ACCUMULATOR, PRECISION,
-                )  # fmt: skip
-        query_GPW = _load(image_query, query_strides, head_G, other_G, column_P, inside_GP, first_channel, channels, W)
-        gradient_GPW = _load(
-            image_gradient, gradient_strides, head_G, other_G, column_P, inside_GP, first_channel, channels, W
+    head_C, place_C, known_C = _channels(heads, HEADS, CHANNELS, D)
+    own_QC = (head_Q[:, None] == head_C[None, :]) & inside_Q[:, None] & known_C[None, :]
+    key_offset_Q = _offsets(row_Q, column_Q, key_strides[1], key_strides[2], WIDE)
+    value_offset_Q = _offsets(row_Q, column_Q, value_strides[1], value_strides[2], WIDE)
+    # The products of a query with its heads' embeddings, of a head those of rows before those of columns.
+    product_J = tl.arange(0, HEADS * 2 * OFFSETS)
+    embedding_CJ = tl.zeros([HEADS * D, HEADS * 2 * OFFSETS], DTYPE)
+    if HAS_POSITIONS:
+        embedding_CJ = _embeddings(
+            row_NKd, column_NKd, head_C, tl.arange(0, HEADS * D) % D, heads,
+            product_J % OFFSETS, product_J % (2 * OFFSETS) < OFFSETS, HEADS, CHANNELS, EXTENT,
+        ).to(DTYPE)  # fmt: skip
+        own_CJ = head_C[:, None] == (product_J // (2 * OFFSETS))[None, :]
+        embedding_CJ = tl.where(own_CJ, embedding_CJ, 0.0).to(DTYPE)
+    # The terms of a query: for each head the block's rows, and then its columns.
+    term_T = tl.arange(0, HEADS * TERMS)
+    own_T = term_T % TERMS
+    is_row_T = own_T < ROWS
+    at_T = tl.where(is_row_T, first_row + own_T, first_column + own_T - ROWS)
+    pixel_Q = tl.arange(0, Q) % PIXELS
+    marked_QT = head_Q[:, None] == (term_T // TERMS)[None, :]
+    marked_QT = marked_QT & tl.where(
+        is_row_T[None, :],
+        (pixel_Q // COLUMNS)[:, None] == own_T[None, :],
+        (pixel_Q % COLUMNS)[:, None] == (own_T - ROWS)[None, :],
+    )
+    mark_QT = marked_QT.to(tl.int32).to(DTYPE)
+    sum_head = tl.program_id(1) * HEADS + tl.arange(0, HEADS)
+    for image_index in range(tl.program_id(2), images, tl.num_programs(2)):
+        image = tl.cast(image_index, tl.int64)
+        image_pixels = image * height * width * heads
+        value_QC = tl.load(
+            value + image * value_strides[0] + value_offset_Q[:, None] + place_C[None, :], mask=own_QC, other=0.0
         )
-        if C == D:
-            key_GMD = _keys(
-                image_key, key_strides, row_NKd, head_G, row_G, column_M, row_offset, height, width, heads, 0,
-                channels, query_GPW.dtype, HAS_KEY, HAS_POSITIONS, EXTENT, D, M,
-            )  # fmt: skip
-            query_GWP = tl.permute(query_GPW, 0, 2, 1)
-            products_GMP = _dot(key_GMD, query_GWP, ACCUMULATOR, PRECISION)
-            if HAS_POSITIONS:
-                products_GJP = _dot(column_GJD, query_GWP, ACCUMULATOR, PRECISION)
-            if HAS_KEY:
-                d_weights_GMP = _dot(value_GMD, tl.permute(gradient_GPW, 0, 2, 1), ACCUMULATOR, PRECISION)
-        terms_GMP = tl.zeros([G, M, P], ACCUMULATOR)
-        if HAS_POSITIONS:
-            terms_GMP = tl.gather(products_GJP, tl.broadcast_to(index_MP[None, :, :], [G, M, P]), 1) * LOG2E
-        logits_GMP = products_GMP * LOG2E + tl.where(near_MP[None, :, :], terms_GMP, MASKED)
-        weights_GMP = tl.exp2(logits_GMP - log_sum_GP[:, None, :])
-        d_value_GMW += _dot(weights_GMP.to(query_GPW.dtype), gradient_GPW, ACCUMULATOR, PRECISION)
+        key_QC = value_QC
         if HAS_KEY:
-            d_logits_GMP = weights_GMP * (d_weights_GMP - delta_GP[:, None, :])
-            d_key_GMW += _dot(d_logits_GMP.to(query_GPW.dtype), query_GPW, ACCUMULATOR, PRECISION)
-    pixels_GM = (((image * height + row_G)[:, None] * width + column_M[None, :]) * heads) + head_G[:, None]
-    places_GMW = pixels_GM[:, :, None] * channels + channel_W[None, None, :]
-    inside_GMW = inside_GM[:, :, None] & (channel_W < channels)[None, None, :]
-    tl.store(d_value + places_GMW, d_value_GMW, mask=inside_GMW)
-    if HAS_KEY:
-        tl.store(d_key + places_GMW, d_key_GMW, mask=inside_GMW)
+            key_QC = tl.load(
+                key + image * key_strides[0] + key_offset_Q[:, None] + place_C[None, :], mask=own_QC, other=0.0
+            )
+        d_key_QC = tl.zeros([Q, HEADS * D], ACCUMULATOR)
+        d_value_QC = tl.zeros([Q, HEADS * D], ACCUMULATOR)
+        for chunk in tl.range(0, CHUNKS, loop_unroll_factor=UNROLLED):
+            # Queries beyond the image count nothing: they, their gradient and their delta are loaded as zeros.
+            _, row_P, column_P, inside_P = _window(
+                chunk * P, window_row, window_column, height, width, WINDOW_ROWS, WINDOW_COLUMNS, REACHED, P
+            )
+            there_PC = inside_P[:, None] & known_C[None, :]
+            pixel_P = _offsets(row_P, column_P, width, 1, WIDE)
+            query_offset_P = _offsets(row_P, column_P, query_strides[1], query_strides[2], WIDE)
+            query_PC = tl.load(
+                query + image * query_strides[0] + query_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
+            )
+            gradient_offset_PC = (pixel_P * (heads * CHANNELS))[:, None] + place_C[None, :]
+            gradient_PC = tl.load(gradient + image_pixels * CHANNELS + gradient_offset_PC, mask=there_PC, other=0.0)
+            sum_place_PN = image_pixels + (pixel_P * heads)[:, None] + sum_head[None, :]
+            there_PN = inside_P[:, None] & (sum_head < heads)[None, :]
+            log_sum_NP = tl.trans(tl.load(log_sum + sum_place_PN, mask=there_PN, other=0.0))
+            delta_NP = tl.trans(tl.load(delta + sum_place_PN, mask=there_PN, other=0.0))
+
+            offset_PT = at_T[None, :] - tl.where(is_row_T[None, :], row_P[:, None], column_P[:, None]) + REACH
+            near_PT = (offset_PT >= 0) & (offset_PT < EXTENT)
+            table_PT = tl.zeros([P, HEADS * TERMS], DTYPE)
+            if HAS_POSITIONS:
+                products_PJ = _dot(query_PC, embedding_CJ, ACCUMULATOR, PRECISION).to(DTYPE)
+                index_PT = tl.where(is_row_T, 0, OFFSETS)[None, :]
+                index_PT += offset_PT & (OFFSETS - 1)
+                terms = tl.gather(
+                    tl.reshape(products_PJ, [P * HEADS, 2 * OFFSETS]), tl.reshape(index_PT, [P * HEADS, TERMS]), 1
+                )
+                table_PT = tl.reshape(terms, [P, HEADS * TERMS])
+            logits_QP = tl.zeros([Q, P], ACCUMULATOR)
+            if HAS_KEY:
+                logits_QP = _dot(key_QC, tl.trans(query_PC), ACCUMULATOR, PRECISION)
+            if IS_FLOAT16:
+                mask_PT = tl.where(near_PT, 0.0, LEAST_HALF).to(DTYPE)
+                logits_QP += _dot((mark_QT * LARGEST_HALF).to(DTYPE), tl.trans(mask_PT), ACCUMULATOR, PRECISION)
+                if HAS_POSITIONS:
+                    table_PT = tl.where(near_PT, table_PT, 0.0).to(DTYPE)
+                    logits_QP += _dot(mark_QT, tl.trans(table_PT), ACCUMULATOR, PRECISION)
+            else:
+                table_PT = tl.where(near_PT, table_PT, MASKED).to(DTYPE)
+                logits_QP += _dot(mark_QT, tl.trans(table_PT), ACCUMULATOR, PRECISION)
+            log_sum_QP = tl.reshape(tl.broadcast_to(log_sum_NP[:, None, :], [HEADS, PIXELS, P]), [Q, P])
+            weights_QP = tl.exp2(logits_QP * LOG2E - log_sum_QP)
+            d_value_QC += _dot(weights_QP.to(DTYPE), gradient_PC, ACCUMULATOR, PRECISION)
+            if HAS_KEY:
+                delta_QP = tl.reshape(tl.broadcast_to(delta_NP[:, None, :], [HEADS, PIXELS, P]), [Q, P])
+                d_weights_QP = _dot(value_QC, tl.trans(gradient_PC), ACCUMULATOR, PRECISION)
+                d_logits_QP = (weights_QP * (d_weights_QP - delta_QP)).to(DTYPE)
+                d_key_QC += _dot(d_logits_QP, query_PC, ACCUMULATOR, PRECISION)
+        d_value_offset_Q = _offsets(row_Q, column_Q, d_value_strides[1], d_value_strides[2], WIDE)
+        tl.store(
+            d_value + image * d_value_strides[0] + d_value_offset_Q[:, None] + place_C[None, :],
+            d_value_QC,
+            mask=own_QC,
+        )
+        if HAS_KEY:
+            d_key_offset_Q = _offsets(row_Q, column_Q, d_key_strides[1], d_key_strides[2], WIDE)
+            tl.store(
+                d_key + image * d_key_strides[0] + d_key_offset_Q[:, None] + place_C[None, :],
+                d_key_QC,
+                mask=own_QC,
+            )

@@ -1,11 +1,14 @@
 """How attention is cut into tiles for a GPU: by what was tuned on the device, else by `tiles.json`. Needs no Triton."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
+
+from search_spaces.architecture import STEM_WINDOW
 
 LocalPass = Literal["forward", "queries", "keys"]
 StemPass = Literal["stem forward", "stem backward"]
@@ -21,41 +24,39 @@ MOST_COLOURS = 8
 
 # Tensor cores multiply 16×16 by 16×16 at the least.
 SIDE = 16
-# Up to this extent a window of 16 keys leaves room for several queries.
-LARGEST_EXTENT_OF_16_KEYS = 7
-
-# Each program of the queries' backward pass goes through the images in steps, so that the parts of the embeddings'
-# gradients stay few: so many programs for a tile, and more where these are too few to fill a device.
+# Each program goes through the images in steps, since what it knows of its block holds for all of them, and so that the
+# parts of the embeddings' gradients stay few: so many programs for a block, and more where these are too few to fill a
+# device.
 IMAGE_PROGRAMS = 8
 WANTED_PROGRAMS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class TileCase:
-    """What a choice is made for: the pass, the dtype as torch names it, the channels of a head, filled up, the keys of
-    a window, and whether that is a whole row. The stem's windows are its blocks."""
+    """What a choice is made for: the pass, the dtype as torch names it, the channels of a head, filled up, the spatial
+    extent, and whether the window is the whole image. The stem's windows are its blocks."""
 
     part: str
     dtype: str
     channels: int
-    window: int
+    extent: int
     whole: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TileChoice:
-    """`strips` of a program (of the stem: pairs of a head and a block), its `warps`, and `stages` of loads, where more
-    than one are ahead of their use.
+    """Of a program: its `heads`, the `pixels` of its block, the pixels of its `window` that it takes at a time, its
+    `warps`, and `stages` of loads, where more than one are ahead of their use. It may take the window `unrolled` rather
+    than in a loop, and fewer `registers` a thread than it would like, so that more programs run beside each other; 0 is
+    as many as it likes. Of the stem `pixels` are blocks, and the last two and the window are not chosen."""
 
-    Of wide heads `multiplied` channels are loaded and multiplied at a time, and a program writes `written`, so that
-    they fit into registers; 0 is all of them.
-    """
-
-    strips: int
+    heads: int
+    pixels: int
+    window: int
     warps: int
     stages: int
-    multiplied: int = 0
-    written: int = 0
+    unrolled: bool = False
+    registers: int = 0
 
 
 Choices = Mapping[TileCase, TileChoice]
@@ -65,62 +66,61 @@ Choices = Mapping[TileCase, TileChoice]
 HALVES = ("bfloat16", "float16")
 
 
-def _committed() -> dict[tuple[str, bool, int, str], TileChoice]:
+def _committed() -> dict[tuple[str, bool, int, bool], TileChoice]:
     content = json.loads(Path(__file__).with_name("tiles.json").read_text(encoding="utf-8"))
     return {
-        (part, halves, int(filled), window): TileChoice(*choice)
+        (part, halves, int(filled), extents == "larger"): TileChoice(*choice)
         for halves, name in ((True, "halves"), (False, "float32"))
         for part in (*LOCAL_PASSES, *STEM_PASSES)
-        for window, choices in content[name][part].items()
+        for extents, choices in content[name][part].items()
         for filled, choice in choices.items()
     }
 
 
-# By the pass, whether numbers are halves, the channels of a head, filled up, and the window, as the file names it.
+# Windows of larger extents, and their tables, take more registers.
+LARGEST_SMALL_EXTENT = 7
+
+# By the pass, whether numbers are halves, the channels of a head, filled up, and whether the extent is a larger one.
 COMMITTED = _committed()
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What one program computes: `heads` × `rows` strips, each of some pixels of one row against a window of keys.
-
-    `strip` of the 16 pixels are used; a window holds `window` keys, and is the `whole` row where that fits. `channels`
-    are those of a head, filled up with zeros to a power of two, of which `multiplied` are multiplied at a time, and
-    `written` are a program's own.
-    """
+    """What one program computes: a block of `rows` × `columns` of `pixels`, in each of `heads`, against a window of
+    `window_rows` × `window_columns`, `window` pixels at a time, of the `whole_width` of the image or not. Tables have
+    `side` terms along each axis. `channels` are those of a head, filled up."""
 
     heads: int
+    pixels: int
     rows: int
-    strip: int
+    columns: int
+    window_rows: int
+    window_columns: int
+    whole_width: bool
+    side: int
     window: int
-    whole: bool
     channels: int
-    multiplied: int
-    written: int
     warps: int
     stages: int
+    unrolled: bool
+    registers: int
 
     @property
     def parts(self) -> int:
-        """The programs that share the channels of a group's heads."""
-        return self.channels // self.written
+        """The parts in which a window is taken."""
+        return -(-self.window_rows * self.window_columns // self.window)
 
-    @property
-    def group(self) -> int:
-        """The strips of a program, a batch of matrix products."""
-        return self.heads * self.rows
-
-    def tiles(self, height: int, width: int) -> int:
-        """The tiles that cover one image, for each group of heads."""
-        return -(-width // self.strip) * -(-height // self.rows)
+    def blocks(self, height: int, width: int) -> int:
+        """The blocks that cover one image, for each group of heads."""
+        return -(-height // self.rows) * -(-width // self.columns)
 
     def groups(self, heads: int) -> int:
         """The groups of heads."""
         return -(-heads // self.heads)
 
     def image_programs(self, height: int, width: int, heads: int, images: int) -> int:
-        """The programs that share the images in the queries' backward pass, for each tile and group of heads."""
-        others = self.tiles(height, width) * self.groups(heads)
+        """The programs that share the images, for each block and group of heads."""
+        others = self.blocks(height, width) * self.groups(heads)
         return min(images, max(IMAGE_PROGRAMS, WANTED_PROGRAMS // others))
 
 
@@ -136,53 +136,92 @@ class BlockTile:
 
 
 def tile_for(
-    part: LocalPass, width: int, heads: int, channels: int, spatial_extent: int, dtype: str, tuned: Choices
+    part: LocalPass,
+    height: int,
+    width: int,
+    heads: int,
+    channels: int,
+    spatial_extent: int,
+    dtype: str,
+    tuned: Choices,
 ) -> Tile:
-    """The tile of a shape. Heads come first into a group: where they have few channels they share lines of memory."""
-    case = case_for(part, width, channels, spatial_extent, dtype)
+    """The tile of a shape."""
+    case = case_for(part, height, width, channels, spatial_extent, dtype)
     choice = choice_for(case, tuned)
-    # Strips of equal width, as wide as the window allows.
-    most = SIDE if case.whole else min(SIDE, case.window - spatial_extent + 1)
-    strip = -(-width // -(-width // most))
-    together = min(choice.strips, power_of_two(heads))
-    channels = case.channels
+    together = min(choice.heads, power_of_two(heads))
+    pixels = max(choice.pixels, SIDE // together)
+    rows, columns = block_of(height, width, spatial_extent, pixels, choice.window)
+    window_rows, window_columns = _window_of(height, width, spatial_extent, rows, columns)
     return Tile(
         heads=together,
-        rows=choice.strips // together,
-        strip=strip,
-        window=case.window,
-        whole=case.whole,
-        channels=channels,
-        multiplied=choice.multiplied or channels,
-        written=choice.written or channels,
+        pixels=pixels,
+        rows=rows,
+        columns=columns,
+        window_rows=window_rows,
+        window_columns=window_columns,
+        whole_width=width < columns + spatial_extent - 1,
+        side=SIDE // 2 if max(window_rows, window_columns, spatial_extent) <= SIDE // 2 else SIDE,
+        window=choice.window,
+        channels=max(case.channels, SIDE // together),
         warps=choice.warps,
         stages=choice.stages,
+        unrolled=choice.unrolled,
+        registers=choice.registers,
     )
 
 
-def case_for(part: LocalPass, width: int, channels: int, spatial_extent: int, dtype: str) -> TileCase:
+@cache
+def block_of(height: int, width: int, spatial_extent: int, pixels: int, window: int) -> tuple[int, int]:
+    """The rows and columns of a block of so many pixels with which the fewest pairs are computed, and of these the
+    widest, whose pixels lie beside each other. A window has at most SIDE rows and columns."""
+
+    def pairs(block: tuple[int, int]) -> tuple[int, int]:
+        blocks = -(-height // block[0]) * -(-width // block[1])
+        needed = math.prod(_window_of(height, width, spatial_extent, *block))
+        return blocks * -(-needed // window) * window, -block[1]
+
+    possible = (
+        (rows, columns)
+        for rows in _lengths(height, spatial_extent)
+        for columns in _lengths(width, spatial_extent)
+        if rows * columns <= pixels
+    )
+    return min(possible, key=pairs)
+
+
+def _window_of(height: int, width: int, spatial_extent: int, rows: int, columns: int) -> tuple[int, int]:
+    """The rows and columns of the window around a block, which is the whole image along an axis on which it is no
+    longer than that. Columns are filled up to a power of two, so that the place of a pixel is told by its bits."""
+    return min(height, rows + spatial_extent - 1), power_of_two(min(width, columns + spatial_extent - 1))
+
+
+def _lengths(side: int, spatial_extent: int) -> range:
+    """Those that a block may have along an axis."""
+    return range(1, (min(side, SIDE) if side <= SIDE else SIDE - spatial_extent + 1) + 1)
+
+
+def case_for(part: LocalPass, height: int, width: int, channels: int, spatial_extent: int, dtype: str) -> TileCase:
     """The case that a shape of local attention is one of."""
-    whole = width <= SIDE
-    window = SIDE if whole or spatial_extent <= LARGEST_EXTENT_OF_16_KEYS else 2 * SIDE
-    return TileCase(part, dtype, _filled(channels), window, whole)
+    whole = max(height, width) <= max(8, spatial_extent)
+    return TileCase(part, dtype, power_of_two(channels), spatial_extent, whole)
 
 
 def block_tile_for(part: StemPass, heads: int, channels: int, dtype: str, tuned: Choices) -> BlockTile:
-    """The tile of the stem."""
+    """The tile of the stem: where heads are fewer than chosen, of more blocks."""
     case = stem_case_for(part, channels, dtype)
     choice = choice_for(case, tuned)
-    together = min(choice.strips, power_of_two(heads))
-    return BlockTile(together, choice.strips // together, case.channels, choice.warps, choice.stages)
+    together = min(choice.heads, power_of_two(heads))
+    return BlockTile(together, choice.heads // together * choice.pixels, case.channels, choice.warps, choice.stages)
 
 
 def stem_case_for(part: StemPass, channels: int, dtype: str) -> TileCase:
     """The case that a stem is one of."""
-    return TileCase(part, dtype, _filled(channels), SIDE, True)
+    return TileCase(part, dtype, max(SIDE, power_of_two(channels)), STEM_WINDOW, True)
 
 
-def committed_key(case: TileCase) -> tuple[str, bool, int, str]:
+def committed_key(case: TileCase) -> tuple[str, bool, int, bool]:
     """What is committed for a case is known by this."""
-    return case.part, case.dtype in HALVES, case.channels, "whole" if case.whole else str(case.window)
+    return case.part, case.dtype in HALVES, case.channels, case.extent > LARGEST_SMALL_EXTENT
 
 
 def choice_for(case: TileCase, tuned: Choices) -> TileChoice:
@@ -190,22 +229,11 @@ def choice_for(case: TileCase, tuned: Choices) -> TileChoice:
     return tuned.get(case) or COMMITTED[committed_key(case)]
 
 
-def divisions(case: TileCase) -> tuple[tuple[int, int], ...]:
-    """The numbers of channels that may be multiplied at a time, with those that a program may write; 0 is all."""
-    if case.part in STEM_PASSES:
-        return ((0, 0),)
-    sizes = [size for size in (16, 32, 64) if size < case.channels]
-    # Where all are multiplied at once, what was loaded for that is what is written, too.
-    return ((0, 0), *product(sizes, (0, *sizes)))
-
-
-def most_warps(strips: int) -> int:
-    """Of as many strips: with more threads than a strip has pairs, Triton's compiler breaks off at `gather`."""
-    return min(32, 8 * strips)
-
-
-def _filled(channels: int) -> int:
-    return max(SIDE, power_of_two(channels))
+def is_possible(choice: TileChoice) -> bool:
+    """Whether there may be a kernel of this choice: all its numbers are powers of two, but the stages."""
+    numbers = (choice.heads, choice.pixels, choice.window, choice.warps)
+    others = choice.stages > 0 and choice.registers >= 0 and choice.window >= SIDE
+    return others and all(one > 0 and one == power_of_two(one) for one in numbers)
 
 
 def power_of_two(least: int) -> int:

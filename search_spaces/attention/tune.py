@@ -3,7 +3,7 @@
     python -m search_spaces.attention.tune [--dtypes bfloat16] [--extents 7] [--batch 32]
 
 What it finds is kept for this kind of device in the folder of Triton's own cache, which it names, and is what networks
-take from then on wherever that folder is seen. It takes some 10 minutes for each dtype and extent.
+take from then on wherever that folder is seen. It takes some 20 minutes for each dtype and extent.
 """
 
 from search_spaces.ctrl_c import end_on_ctrl_c
@@ -75,7 +75,7 @@ def _tune(options: argparse.Namespace) -> int:
     if problem is not None:
         print(f"error: the Triton kernels {problem}.", file=sys.stderr)
         return FAILURE
-    tuning = Tuning("cuda", options.batch, SHAPES, STEM_SHAPE, tuple(candidates()), median_ms, print)
+    tuning = Tuning("cuda", options.batch, SHAPES, STEM_SHAPE, candidates, median_ms, print)
     key = device_key(None)
     return keep_tuned(tuning, [getattr(torch, name) for name in options.dtypes], options.extents, key, cache_file(key))
 

@@ -7,9 +7,8 @@ Shapes: B batch, H height, W width, N heads, D channels a head, K spatial extent
 """
 
 import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
@@ -23,13 +22,14 @@ from search_spaces.attention.inputs import Inputs
 from search_spaces.attention.stem import AttentionStem
 from search_spaces.attention.triton_tiles import (
     LOCAL_PASSES,
+    SIDE,
+    STEM_PASSES,
     Choices,
+    LocalPass,
     TileCase,
     TileChoice,
     case_for,
     choice_for,
-    divisions,
-    most_warps,
     stem_case_for,
 )
 from search_spaces.errors import first_line
@@ -38,9 +38,14 @@ HEADS = 8
 WARM_UP_RUNS, RUNS = 3, 11
 # How far a tile's results may lie from another's, by the largest of them: sums are rounded in another order.
 TOLERANCE = {"float32": 1e-4, "float16": 0.01, "bfloat16": 0.05, "float64": 1e-9}
-# Of heads of so many channels parts are tried: so many multiplied at a time, and so many that a program writes.
-WIDE_HEAD = 64
-PARTS_OF_WIDE_HEADS = ((32, 0), (32, 64), (32, 32))
+# Matrices of 8192 × 8192, whose product takes a GPU one to four milliseconds.
+MULTIPLIED_MEANWHILE, SIDE_OF_MATRIX = 4, 8192
+# What is tried of local attention: heads and pixels of a program, which has a warp for each 16 of their pairs; how much
+# of the window at a time; and stages of loads, with the window unrolled or in a loop, and registers.
+HEADS_AND_PIXELS = ((4, 16), (2, 16), (2, 32), (1, 64))
+WINDOWS = (64, 128)
+STAGES_FORWARD = ((3, True, 0), (2, True, 0), (2, False, 0))
+STAGES_BACKWARD = (*STAGES_FORWARD, (1, False, 0), (1, False, 128))
 
 Run = Callable[[], Sequence[Tensor]]
 Clock = Callable[[Run], float]
@@ -59,20 +64,21 @@ SHAPES = (Shape(56, 8), Shape(28, 16), Shape(14, 32), Shape(7, 64), Shape(32, 8)
 STEM_SHAPE = Shape(224, 16)
 
 
-def candidates() -> Iterator[TileChoice]:
+def candidates(case: TileCase) -> Iterator[TileChoice]:
     """The tiles that are tried."""
-    for strips, warps, stages in product((1, 2, 4, 8), (2, 4, 8), (1, 2)):
-        if warps <= most_warps(strips):
-            yield TileChoice(strips, warps, stages)
-
-
-def in_parts(choices: Iterable[TileChoice], case: TileCase) -> Iterator[TileChoice]:
-    """The choices with all channels of a head at once, and, where these are many, in parts."""
-    for choice in choices:
-        yield choice
-        for multiplied, written in PARTS_OF_WIDE_HEADS:
-            if (multiplied, written) in divisions(case) and case.channels >= WIDE_HEAD:
-                yield replace(choice, multiplied=multiplied, written=written)
+    if case.part in STEM_PASSES:
+        for (heads, blocks), warps, stages in product(((1, 1), (2, 1), (4, 1), (4, 2)), (2, 4, 8), (1, 2)):
+            # With more threads than a pair of a head and a block has pixels, Triton's compiler breaks off.
+            if warps <= 8 * heads * blocks:
+                yield TileChoice(heads, blocks, SIDE, warps, stages)
+        return
+    for heads, pixels in HEADS_AND_PIXELS:
+        warps = heads * pixels // 16
+        forward = case.part == "forward"
+        for window, choices in product(
+            WINDOWS if forward else WINDOWS[:1], STAGES_FORWARD if forward else STAGES_BACKWARD
+        ):
+            yield TileChoice(heads, pixels, window, warps, *choices)
 
 
 def best_choice(
@@ -86,16 +92,22 @@ def best_choice(
     return best
 
 
-def median_ms(run: Run) -> float:
-    """The median time of a run after some that do not count, in milliseconds."""
+def median_ms(run: Callable[[], object], runs: int = RUNS) -> float:
+    """The median time of a run on the current CUDA device after some that do not count, in milliseconds: the GPU's own,
+    which multiplies matrices while the run is put into its queue, since most launches take the CPU longer than what is
+    launched takes the GPU."""
+    matrix = torch.ones(SIDE_OF_MATRIX, SIDE_OF_MATRIX, device="cuda", dtype=torch.bfloat16)
     times = []
-    for index in range(WARM_UP_RUNS + RUNS):
-        _wait()
-        started = time.perf_counter()
+    for index in range(WARM_UP_RUNS + runs):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        for _ in range(MULTIPLIED_MEANWHILE):
+            matrix @ matrix
+        start.record()
         run()
-        _wait()
+        end.record()
+        torch.cuda.synchronize()
         if index >= WARM_UP_RUNS:
-            times.append(1e3 * (time.perf_counter() - started))
+            times.append(start.elapsed_time(end))
     return statistics.median(times)
 
 
@@ -106,23 +118,25 @@ def _wait() -> None:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a device is tuned: where, on how many images, for which shapes, which tiles are tried, what times a run, and
-    who is told."""
+    """How a device is tuned: where, on how many images, for which shapes, which tiles are tried for a case, what times
+    a run, and who is told."""
 
     device: str
     batch: int
     shapes: tuple[Shape, ...]
     stem_shape: Shape
-    choices: tuple[TileChoice, ...]
+    candidates: Callable[[TileCase], Iterable[TileChoice]]
     clock: Clock
     say: Callable[[str], None]
 
     def tiles(self, dtype: torch.dtype, extents: Sequence[int], tuned: Choices) -> Choices:
-        """The fastest tiles of all shapes, begun with what is `tuned` already."""
-        found = dict(tuned)
+        """The fastest tiles of all shapes, begun with what is `tuned` already; of shapes that are one case, those of
+        the first."""
+        found: dict[TileCase, TileChoice] = {}
         for shape, extent in product(self.shapes, extents):
-            found |= self.local_tiles(shape, extent, dtype, found)
-        return found | self.stem_tiles(self.stem_shape, dtype, found)
+            if _case("forward", shape, extent, dtype) not in found:
+                found |= self.local_tiles(shape, extent, dtype, {**tuned, **found})
+        return {**tuned, **found, **self.stem_tiles(self.stem_shape, dtype, tuned)}
 
     def measurements(self, dtype: torch.dtype, extents: Sequence[int]) -> tuple[Measurement, ...]:
         """Whether the kernels beat plain torch, for all shapes."""
@@ -138,7 +152,7 @@ class Tuning:
         output, log_sum = triton_forward(inputs, extent, tuned)
         found: dict[TileCase, TileChoice] = {}
         for part in LOCAL_PASSES:
-            case = case_for(part, shape.side, shape.channels, extent, _name(dtype))
+            case = _case(part, shape, extent, dtype)
 
             def run(choice: TileChoice, case: TileCase = case) -> Sequence[Tensor]:
                 choices = {**tuned, **found, case: choice}
@@ -184,7 +198,7 @@ class Tuning:
                 return float("inf")
             return self.clock(lambda: run(choice))
 
-        best = best_choice(first, in_parts(self.choices, case), milliseconds)
+        best = best_choice(first, self.candidates(case), milliseconds)
         self.say(f"{_said(case, best)}, {'the committed one' if best == first else f'instead of {first}'}")
         return best
 
@@ -240,13 +254,17 @@ def merged(old: DeviceTable, new: DeviceTable) -> DeviceTable:
     return DeviceTable({**old.tiles, **new.tiles}, tuple(measurements.values()))
 
 
+def _case(part: LocalPass, shape: Shape, extent: int, dtype: torch.dtype) -> TileCase:
+    return case_for(part, shape.side, shape.side, shape.channels, extent, _name(dtype))
+
+
 def _is_close(found: Tensor, right: Tensor, tolerance: float) -> bool:
     return bool(((found.double() - right).abs().max() <= tolerance * right.abs().max().clamp(min=1)).item())
 
 
 def _said(case: TileCase, choice: TileChoice) -> str:
-    window = f"{'whole rows of ' if case.whole else ''}{case.window} keys"
-    return f"{case.part}, {case.dtype}, {case.channels} channels, {window}: {choice}"
+    window = ", whole images" if case.whole else ""
+    return f"{case.part}, {case.dtype}, {case.channels} channels, extent {case.extent}{window}: {choice}"
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -49,11 +49,11 @@ DEVICES = (
     Device("A100 80GB", 2.04e12, 312e12, 108 * 16 * 1.41e9, 108 * 128 * 1.41e9),
     Device("H100 SXM 80GB", 3.35e12, 989e12, 132 * 16 * 1.755e9, 132 * 128 * 1.755e9),
 )
-# Of each pair of query and key a pass has so many products over the channels, which every program of a head's parts
-# computes, and so many of which it computes its own channels alone; and about so many other float32 instructions.
-PRODUCTS_OVER_CHANNELS: dict[LocalPass, int] = {"forward": 1, "queries": 2, "keys": 3}
-PRODUCTS_OF_CHANNELS: dict[LocalPass, int] = {"forward": 1, "queries": 1, "keys": 2}
-INSTRUCTIONS: dict[LocalPass, int] = {"forward": 7, "queries": 8, "keys": 9}
+# Of each pair that a program computes a pass has so many products over the channels of all its heads, so many over the
+# terms of a table, and about so many other float32 instructions.
+PRODUCTS_OVER_CHANNELS: dict[LocalPass, int] = {"forward": 2, "queries": 3, "keys": 4}
+PRODUCTS_OVER_TERMS: dict[LocalPass, int] = {"forward": 1, "queries": 2, "keys": 1}
+INSTRUCTIONS: dict[LocalPass, int] = {"forward": 5, "queries": 6, "keys": 6}
 # The same of both passes of the stem, whose pairs are a block's: for 3 projections, logits, embeddings and the weighted
 # sum, and for the gradients of these, with most of them computed again.
 STEM_PRODUCTS, STEM_INSTRUCTIONS = 6 + 15, 20
@@ -133,12 +133,10 @@ def floor_of(shape: str, extent: int, batch: int) -> Floor:
     sum_bytes = 4.0 * pixels * HEADS
     operations = exponentials = instructions = 0.0
     for part in PASSES:
-        tile = tile_for(part, side, HEADS, channels, extent, "bfloat16", {})
-        # Each strip's products are those of one warp: where there are more warps they compute the same.
-        pairs = float(pairs_of(tile, side, extent)) * batch * max(1, tile.warps / tile.group)
-        products = PRODUCTS_OVER_CHANNELS[part] * tile.parts + PRODUCTS_OF_CHANNELS[part]
-        operations += 2 * products * pairs * tile.channels
-        pairs *= tile.parts
+        tile = tile_for(part, side, side, HEADS, channels, extent, "bfloat16", {})
+        pairs = float(pairs_of(tile, side)) * batch
+        products = PRODUCTS_OVER_CHANNELS[part] * tile.heads * tile.channels + PRODUCTS_OVER_TERMS[part] * 2 * tile.side
+        operations += 2 * products * pairs
         exponentials += pairs
         instructions += INSTRUCTIONS[part] * pairs
     return Floor(
@@ -172,11 +170,9 @@ def stem_floor(batch: int) -> Floor:
     )
 
 
-def pairs_of(tile: Tile, side: int, extent: int) -> int:
+def pairs_of(tile: Tile, side: int) -> int:
     """The pairs of a query and a key that all programs of an image compute, those that are masked among them."""
-    # Rows beyond the image are left out where a program has one row.
-    offsets = sum(min(extent // 2, row) + min(extent // 2, side - 1 - row) + 1 for row in range(side)) / side
-    return round(tile.tiles(side, side) * tile.groups(HEADS) * tile.group * offsets * 16 * tile.window)
+    return tile.blocks(side, side) * tile.groups(HEADS) * tile.heads * tile.pixels * tile.parts * tile.window
 
 
 def resources(shape: str, extent: int, capability: int, dtype: str) -> list[dict[str, Any]]:

@@ -24,21 +24,20 @@ from search_spaces.attention.triton_tiles import (
     TileChoice,
     block_tile_for,
     committed_key,
-    divisions,
-    most_warps,
+    is_possible,
     stem_case_for,
     tile_for,
 )
 from search_spaces.errors import UserError
 
 KEY = DeviceKey("NVIDIA A100-SXM4-80GB", "8.0", "3.7.1", "2.13.0+cu130", "0123456789ab")
-CASE = TileCase("queries", "bfloat16", 16, 16, False)
-WIDE = TileCase("keys", "float16", 128, 32, False)
+CASE = TileCase("queries", "bfloat16", 8, 7, False)
+WIDE = TileCase("keys", "float16", 128, 13, True)
 TABLE = DeviceTable(
     {
-        CASE: TileChoice(8, 8, 2),
-        WIDE: TileChoice(4, 4, 1, 32, 64),
-        stem_case_for("stem forward", 16, "float32"): TileChoice(2, 2, 1),
+        CASE: TileChoice(8, 16, 32, 8, 2),
+        WIDE: TileChoice(1, 32, 64, 4, 1, True, 128),
+        stem_case_for("stem forward", 16, "float32"): TileChoice(2, 1, 16, 2, 1),
     },
     (Measurement("local", "bfloat16", 8, 7, 56, 1.5, 4.5),),
 )
@@ -58,11 +57,12 @@ def test_what_was_tuned_is_found_again_and_used() -> None:
     write_table(cache_file(KEY), KEY, TABLE)
     assert measurements.device_table(0) == TABLE
     tiles = measurements.device_table(0).tiles
-    tuned, plain = (tile_for("queries", 56, 8, 8, 7, "bfloat16", choices) for choices in (tiles, {}))
-    assert (tuned.group, tuned.warps, tuned.stages) == (8, 8, 2) != (plain.group, plain.warps, plain.stages)
-    # Of another dtype, another window, and another pass nothing was tuned.
+    tuned, plain = (tile_for("queries", 56, 56, 8, 8, 7, "bfloat16", choices) for choices in (tiles, {}))
+    assert (tuned.heads, tuned.pixels, tuned.window, tuned.warps, tuned.stages) == (8, 16, 32, 8, 2) and tuned != plain
+    # Of another dtype, another extent, and another pass nothing was tuned.
     for part, extent, dtype in (("queries", 7, "float16"), ("queries", 13, "bfloat16"), ("keys", 7, "bfloat16")):
-        assert tile_for(part, 56, 8, 8, extent, dtype, tiles) == tile_for(part, 56, 8, 8, extent, dtype, {})  # type: ignore[arg-type]
+        found, committed = (tile_for(part, 56, 56, 8, 8, extent, dtype, choices) for choices in (tiles, {}))  # type: ignore[arg-type]
+        assert found == committed
     stem = block_tile_for("stem forward", 4, 16, "float32", tiles)
     assert (stem.heads, stem.blocks, stem.warps) == (2, 1, 2)
 
@@ -91,7 +91,7 @@ def test_a_file_for_each_device_and_version() -> None:
 def test_without_a_file_what_is_committed_holds(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert measurements.MEASURED == {}
+    assert KEY.name not in measurements.MEASURED
     assert measurements.device_table(0) == DeviceTable()
     measurements.device_table.cache_clear()
     monkeypatch.setitem(measurements.MEASURED, KEY.name, table_to_json(TABLE))
@@ -128,16 +128,16 @@ def test_a_damaged_file_is_said_once_and_left(damage: str, caplog: pytest.LogCap
 def test_tiles_that_no_kernel_has_are_refused() -> None:
     content = table_to_json(TABLE)
     wrong = {
-        "strips": 3, "warps": 0, "stages": 0, "channels": 24, "part": "sideways", "window": 8, "multiplied": 16,
-        "written": 16,
+        "heads": 3, "pixels": 0, "warps": 0, "stages": 0, "channels": 24, "part": "sideways", "window": 8,
+        "registers": -1,
     }  # fmt: skip
     for name, value in wrong.items():
         changed = json.loads(json.dumps(content))
         changed["tiles"][0][name] = value
         with pytest.raises(UserError, match="no kernel has the tile"):
             table_from_json(changed, "a table")
-    with pytest.raises(UserError, match=r"strips is '4'"):
-        table_from_json({**content, "tiles": [{**content["tiles"][0], "strips": "4"}]}, "a table")
+    with pytest.raises(UserError, match=r"heads is '4'"):
+        table_from_json({**content, "tiles": [{**content["tiles"][0], "heads": "4"}]}, "a table")
     with pytest.raises(UserError, match="no list of objects"):
         table_from_json({**content, "tiles": {}}, "a table")
 
@@ -156,11 +156,13 @@ def test_writing_leaves_all_or_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-def test_the_committed_tiles_are_such_as_compile() -> None:
-    for (part, _, channels, window), choice in COMMITTED.items():
-        assert choice.warps <= most_warps(choice.strips) and choice.stages == 1
-        case = TileCase(part, "float32", channels, 16 if window == "whole" else int(window), window == "whole")
-        assert committed_key(case) == (part, False, channels, window)
-        assert (choice.multiplied, choice.written) in divisions(case)
-    # Of three local passes with windows of 16, of whole rows and of 32, and of two of the stem.
-    assert len(COMMITTED) == 2 * (3 * 3 + 2) * 4
+def test_the_committed_tiles_are_such_as_there_are_kernels_of() -> None:
+    for (part, _, channels, larger), choice in COMMITTED.items():
+        assert is_possible(choice)
+        for whole in (True, False):
+            case = TileCase(part, "float32", channels, 9 if larger else 7, whole)
+            assert committed_key(case) == (part, False, channels, larger)
+    # Of three local passes with smaller and larger extents, from one channel to 128, and of two of the stem.
+    assert len(COMMITTED) == 2 * (3 * 2 * 8 + 2 * 4)
+    for name, table in measurements.MEASURED.items():
+        assert all(map(is_possible, table_from_json(table, name).tiles.values()))

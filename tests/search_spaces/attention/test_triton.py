@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from search_spaces.attention.dispatch import local_attention
-from search_spaces.attention.triton_tiles import LOCAL_PASSES, TileChoice, case_for, tile_for
+from search_spaces.attention.triton_tiles import LOCAL_PASSES, TileChoice, block_of, case_for, tile_for
 from tests.support.attention import Inputs, output_and_gradients, random_inputs
 
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
 # Imported where Triton is.
+from search_spaces.attention import triton_attention
 from search_spaces.attention.triton_attention import precision_constants, triton_backward, triton_forward
 
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="compiled for the GPU that is here")
@@ -87,20 +88,38 @@ def test_precisions_in_the_interpreter(dtype: torch.dtype) -> None:
     check("cpu", dtype, CASES[0])
 
 
+# Several heads of a program, which do not fill the last; windows in one part and in several; blocks of few pixels.
+TILES = [TileChoice(4, 16, 32, 4, 1), TileChoice(2, 8, 16, 4, 2), TileChoice(1, 64, 128, 4, 1, unrolled=True)]
+
+
 @needs_interpreter
-@pytest.mark.parametrize("encoding", ["relative", "none"])
-def test_heads_whose_channels_are_taken_in_parts(encoding: str) -> None:
-    """As those of 128 are, which take long here: 16 at a time, and two programs that write 32 each, of which 34 are."""
-    inputs = random_inputs((1, 2, 2, 1, 34), 3, encoding, torch.float64, "slice")
-    in_parts = TileChoice(1, 1, 1, multiplied=16, written=32)
-    tuned = {case_for(part, 2, 34, 3, "float64"): in_parts for part in LOCAL_PASSES}
-    expected = output_and_gradients(inputs, 3, "reference")
+@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_tiles_of_every_kind_in_the_interpreter(tile: TileChoice, dtype: torch.dtype) -> None:
+    inputs = random_inputs((1, 5, 9, 3, 6), 5, "relative", dtype, "slice")
+    tuned = {case_for(part, 5, 9, 6, 5, str(dtype).removeprefix("torch.")): tile for part in LOCAL_PASSES}
+    doubles = (
+        on("cpu", inputs, torch.float64)
+        if dtype == torch.float64
+        else tuple(tensor.detach().double().requires_grad_() for tensor in inputs if tensor is not None)
+    )
+    query, key, value, row, column = doubles
+    assert query is not None and value is not None
+    expected = output_and_gradients((query, key, value, row, column), 5, "reference")
     with torch.no_grad():
-        output, log_sum = triton_forward(inputs, 3, tuned)
+        output, log_sum = triton_forward(inputs, 5, tuned)
         gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(0)).to(output)
-        found = [output, *triton_backward(gradient, inputs, output, log_sum, 3, tuned)]
+        found = [output, *triton_backward(gradient, inputs, output, log_sum, 5, tuned)]
     for number, right in zip(found, expected, strict=True):
-        torch.testing.assert_close(number, right, rtol=0, atol=1e-11)
+        torch.testing.assert_close(
+            number.double(), right, rtol=0, atol=TOLERANCE[dtype] * max(1.0, float(right.abs().max()))
+        )
+
+
+@needs_interpreter
+def test_places_in_64_bits_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_attention, "_reach_of_image", lambda features: 2**31)
+    check("cpu", torch.float64, CASES[0])
 
 
 @needs_interpreter
@@ -177,18 +196,34 @@ def test_an_empty_batch() -> None:
     assert not gradients[3].any()
 
 
-def test_tiles_cover_the_image_and_windows_hold_what_is_reached() -> None:
-    for width in range(1, 120):
+def test_blocks_cover_the_image_and_windows_hold_what_is_reached() -> None:
+    for height, width in [(1, 1), (2, 40), (7, 7), (14, 14), (16, 9), (17, 3), (56, 56), (119, 31)]:
         for extent in range(1, 14, 2):
-            tile = tile_for("queries", width, 3, 20, extent, "bfloat16", {})
-            assert tile.whole == (width <= 16)
-            assert 1 <= tile.strip <= 16
-            assert tile.window >= (width if tile.whole else tile.strip + extent - 1)
-            assert (tile.rows, tile.channels) == (1, 32) and tile.heads in (2, 4)
-            assert (tile.tiles(5, width), tile.groups(3)) == (-(-width // tile.strip) * 5, -(-3 // tile.heads))
-            assert tile.image_programs(5, width, 3, 7) == 7
-            assert 8 <= tile.image_programs(5, width, 3, 1000) <= 1024 // 5
-    assert tile_for("queries", 56, 1, 8, 7, "bfloat16", {}).rows == 4
+            for pixels, window in ((16, 64), (32, 64), (64, 32)):
+                choices = {case_for("keys", height, width, 20, extent, "bfloat16"): TileChoice(2, pixels, window, 4, 1)}
+                tile = tile_for("keys", height, width, 3, 20, extent, "bfloat16", choices)
+                assert 1 <= tile.rows * tile.columns <= tile.pixels == pixels
+                assert tile.window_rows >= min(height, tile.rows + extent - 1)
+                assert tile.window_columns >= min(width, tile.columns + extent - 1)
+                # A table has a term for each row and each column of a window, and for each offset.
+                assert max(tile.window_rows, tile.window_columns, extent) <= tile.side <= 16
+                assert tile.parts * tile.window >= tile.window_rows * tile.window_columns
+                assert tile.whole_width == (width < tile.columns + extent - 1)
+                assert tile.blocks(height, width) == -(-height // tile.rows) * -(-width // tile.columns)
+                assert (tile.heads, tile.channels, tile.groups(3)) == (2, 32, 2)
+                assert tile.image_programs(height, width, 3, 7) == 7
+                assert 8 <= tile.image_programs(height, width, 3, 1000) <= 1000
+    # Of one head there are no more, and its few channels are filled up to what is multiplied at a time.
+    tile = tile_for("forward", 56, 56, 1, 4, 7, "bfloat16", {})
+    assert (tile.heads, tile.channels) == (1, 16)
+
+
+def test_of_all_blocks_the_one_with_the_fewest_pairs_is_taken() -> None:
+    # 2 × 8 pixels see 8 × 14, filled up to 128, and 4 × 4 see 10 × 10, filled up to 160 in rows of 16.
+    assert block_of(56, 56, 7, 16, 64) == (2, 8)
+    # Along a side of 14 two blocks of 8 would be one of 16.
+    assert block_of(14, 14, 7, 16, 64) == (1, 14)
+    assert block_of(7, 7, 7, 64, 64) == (7, 7)
 
 
 @pytest.mark.gpu
@@ -233,3 +268,16 @@ def test_the_same_bits_every_time_on_a_gpu() -> None:
     first = once()
     for _ in range(5):
         assert all(map(torch.equal, first, once()))
+
+
+@pytest.mark.gpu
+def test_images_of_more_numbers_than_32_bits_count_on_a_gpu() -> None:
+    """The last rows and columns, whose places 32 bits do not hold, by themselves and as a part of the whole."""
+    side = 11_600
+    features = torch.randn(1, side, side, 1, 16, device="cuda", dtype=torch.bfloat16)
+    row, column = torch.randn(2, 1, 3, 8, device="cuda")
+    with torch.no_grad():
+        whole = local_attention(features, features, features, row, column, spatial_extent=3, backend="triton")
+        corner = features[:, -9:, -9:].contiguous()
+        expected = local_attention(corner, corner, corner, row, column, spatial_extent=3, backend="triton")
+    torch.testing.assert_close(whole[:, -8:, -8:], expected[:, -8:, -8:], rtol=0, atol=0.02)

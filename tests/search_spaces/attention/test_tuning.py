@@ -18,14 +18,14 @@ from search_spaces.attention.device_table import (
     read_table,
     write_table,
 )
-from search_spaces.attention.triton_tiles import TileChoice, case_for, most_warps, stem_case_for
-from search_spaces.attention.tuning import Run, Shape, Tuning, best_choice, candidates, in_parts
+from search_spaces.attention.triton_tiles import LOCAL_PASSES, TileChoice, case_for, is_possible, stem_case_for
+from search_spaces.attention.tuning import Run, Shape, Tuning, best_choice, candidates
 
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
 needs_interpreter = pytest.mark.skipif(torch.cuda.is_available(), reason="compiled for the GPU that is here")
 KEY = DeviceKey("A GPU", "9.0", "3.7.1", "2.13.0", "0123456789ab")
-FASTER, BROKEN = TileChoice(2, 4, 1), TileChoice(3, 4, 1)
+FASTER, BROKEN = TileChoice(1, 16, 16, 4, 1), TileChoice(0, 16, 16, 4, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +43,13 @@ def tuning(said: list[str]) -> Tuning:
     def clock(run: Run) -> float:
         return next(times)
 
-    return Tuning("cpu", 1, (Shape(1, 2),), Shape(1, 2), (FASTER, BROKEN), clock, said.append)
+    return Tuning("cpu", 1, (Shape(1, 2),), Shape(1, 2), lambda case: (FASTER, BROKEN), clock, said.append)
 
 
 @needs_interpreter
 def test_what_is_found_is_added_to_what_was_known(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = DeviceTable(
-        {case_for("keys", 56, 8, 7, "bfloat16"): FASTER}, (Measurement("local", "bfloat16", 8, 7, 56, 1.0, 2.0),)
+        {case_for("keys", 56, 56, 8, 7, "bfloat16"): FASTER}, (Measurement("local", "bfloat16", 8, 7, 56, 1.0, 2.0),)
     )
     write_table(cache, KEY, before)
     said: list[str] = []
@@ -57,11 +57,11 @@ def test_what_is_found_is_added_to_what_was_known(cache: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[-1] == f"kept in {cache}"
     table = read_table(cache, KEY)
     assert table is not None
-    case = case_for("queries", 1, 2, 3, "float32")
+    case = case_for("queries", 1, 1, 2, 3, "float32")
     assert table.tiles[case] == table.tiles[stem_case_for("stem backward", 2, "float32")] == FASTER
     assert len(table.tiles) == 1 + 5 and before.tiles.items() <= table.tiles.items()
-    # Three strips are no batch of products: that is said, and the others are tried all the same.
-    assert sum("strips=3" in line for line in said) == 5
+    # There are no programs of no heads: that is said, and the others are tried all the same.
+    assert sum("heads=0" in line for line in said) == 5
     assert [(one.operation, one.dtype, one.extent) for one in table.measurements] == [
         ("local", "bfloat16", 7),
         ("local", "float32", 3),
@@ -80,27 +80,31 @@ def test_where_nothing_can_be_kept_it_is_printed(tmp_path: Path, capsys: pytest.
 
 
 def test_another_tile_has_to_be_clearly_faster() -> None:
-    first, *others = (TileChoice(1, warps, 1) for warps in (1, 2, 4))
+    first, *others = (TileChoice(1, 16, 16, warps, 1) for warps in (1, 2, 4))
     times = dict(zip([first, *others], (1.0, 0.985, float("inf")), strict=True))
     assert best_choice(first, others, times.__getitem__) == first
     times[others[1]] = 0.9
     assert best_choice(first, [first, *others], times.__getitem__) == others[1]
 
 
-def test_wide_heads_are_tried_in_parts() -> None:
-    choice = TileChoice(4, 4, 1)
-    assert list(in_parts([choice], case_for("keys", 56, 32, 7, "bfloat16"))) == [choice]
-    assert list(in_parts([choice], case_for("keys", 56, 64, 7, "bfloat16"))) == [
-        choice,
-        TileChoice(4, 4, 1, 32, 0),
-        TileChoice(4, 4, 1, 32, 32),
-    ]
-    assert list(in_parts([choice], stem_case_for("stem forward", 64, "bfloat16"))) == [choice]
+def test_shapes_that_are_one_case_are_tuned_once() -> None:
+    shapes = (Shape(56, 8), Shape(32, 8))
+    cases = {
+        case_for(part, shape.side, shape.side, shape.channels, 7, "bfloat16")
+        for shape in shapes
+        for part in LOCAL_PASSES
+    }
+    assert len(cases) == len(LOCAL_PASSES)
 
 
-def test_candidates_are_such_as_compile() -> None:
-    assert all(choice.warps <= most_warps(choice.strips) for choice in candidates())
-    assert len(set(candidates())) == 24
+def test_candidates_are_such_as_there_are_kernels_of() -> None:
+    for case, number in (
+        (case_for("forward", 56, 56, 8, 7, "bfloat16"), 24),
+        (case_for("keys", 56, 56, 8, 7, "bfloat16"), 20),
+        (stem_case_for("stem backward", 16, "bfloat16"), 24),
+    ):
+        found = list(candidates(case))
+        assert all(map(is_possible, found)) and len(set(found)) == len(found) == number
 
 
 def test_mistakes_and_a_machine_without_a_gpu_are_said(
