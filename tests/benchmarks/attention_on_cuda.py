@@ -19,6 +19,7 @@ from search_spaces.architecture import STEM_WINDOW, Attention
 from search_spaces.attention.dispatch import Backend, StemBackend, local_attention
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.attention.stem import AttentionStem
+from search_spaces.attention.tuning import median_ms
 from search_spaces.paper_models import architecture_named
 from search_spaces.resnet import build
 from tests.benchmarks.attention_resources import (
@@ -32,7 +33,9 @@ from tests.benchmarks.attention_resources import (
     floor_of,
 )
 
-WARM_UP_RUNS, RUNS = 5, 20
+RUNS = 20
+# Which form is compared with which, over the stages.
+COMPARED = (("layer", "conv 3×3"), ("unfold", "triton"), ("blocks", "triton"), ("flex", "triton"), ("triton", "natten"))
 Form = Callable[[], Tensor]
 
 
@@ -45,7 +48,8 @@ def print_table(batch: int, extents: list[int]) -> list[dict[str, Any]]:
         print("NATTEN is not installed.")
     else:
         print("NATTEN is without the relative terms, which it lacks, and shifts its windows at the border.")
-    print("`× blocks` is blocks' time over the form's, of forward and backward; `floor` the floor's share of it")
+    print("`× blocks` is blocks' time over the form's, of forward and backward; `floor` the floor's share of it;")
+    print("times are the GPU's own: runs wait in its queue, so that what launches cost the CPU is not in them")
     print(f"{'k':>2} {'shape':>15} {'form':>12} {'forward':>8} {'both ms':>8} {'MB':>8} {'× blocks':>8} {'floor':>6}")
     rows = []
     for extent, shape in [*product(extents, SHAPES), (STEM_WINDOW, STEM)]:
@@ -61,7 +65,22 @@ def print_table(batch: int, extents: list[int]) -> list[dict[str, Any]]:
             rows.append(row)
             print(f"{extent:>2} {shape:>15} {form:>12} {row['forward_ms']:8.3f} {row['both_ms']:8.3f}"
                       f" {row['megabytes']:8.0f} {row['times_blocks']:8.2f} {share}", flush=True)  # fmt: skip
+    print_means(rows)
     return rows
+
+
+def print_means(rows: list[dict[str, Any]]) -> None:
+    """The geometric means over the stages, of what fitted into memory in all of them."""
+    of_form = {(row["extent"], row["form"], row["shape"]): row for row in rows if row["shape"] != STEM}
+    for extent in sorted({row["extent"] for row in rows if row["shape"] != STEM}):
+        for one, other in COMPARED:
+            pairs = [(of_form.get((extent, one, shape)), of_form.get((extent, other, shape))) for shape in SHAPES]
+            ratios = [(left["both_ms"] / right["both_ms"], left["megabytes"] / right["megabytes"])
+                      for left, right in pairs if left is not None and right is not None]  # fmt: skip
+            if len(ratios) == len(SHAPES):
+                times, memory = (statistics.geometric_mean(each) for each in zip(*ratios, strict=True))
+                print(f"k = {extent}, geometric means over the stages: {one} takes {times:.2f} × the time of {other},"
+                      f" and {memory:.2f} × its memory")  # fmt: skip
 
 
 def measure(shape: str, extent: int, batch: int) -> dict[str, dict[str, float]]:
@@ -111,8 +130,8 @@ def figures_of(forms: dict[str, tuple[Form, list[Tensor]]], shape: str) -> dict[
         both = partial(gradients, form, differentiated)
         try:
             found[name] = {
-                "forward_ms": median_ms(form),
-                "both_ms": median_ms(both),
+                "forward_ms": median_ms(form, RUNS),
+                "both_ms": median_ms(both, RUNS),
                 "megabytes": peak_megabytes(both),
             }
         except torch.cuda.OutOfMemoryError:
@@ -190,20 +209,6 @@ def gradients(form: Form, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(output, inputs, torch.ones_like(output), allow_unused=True)
 
 
-def median_ms(run: Callable[[], object]) -> float:
-    """The median time of a run on the GPU, in milliseconds, after some that do not count."""
-    times = []
-    for index in range(WARM_UP_RUNS + RUNS):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        run()
-        end.record()
-        torch.cuda.synchronize()
-        if index >= WARM_UP_RUNS:
-            times.append(start.elapsed_time(end))
-    return statistics.median(times)
-
-
 def peak_megabytes(run: Callable[[], object]) -> float:
     """What a run takes at its peak beyond what is held before it."""
     torch.cuda.synchronize()
@@ -238,6 +243,6 @@ def print_training_steps(batch: int) -> None:
             loss.backward()
             optimizer.step()
 
-        found[name] = median_ms(step)
+        found[name] = median_ms(step, RUNS)
         print(f"a step of {name}, {batch} images: {found[name]:.1f} ms, {peak_megabytes(step):.0f} MB", flush=True)
     print(f"attention takes {found['resnet50-attention'] / found['resnet50']:.2f} times as long")
