@@ -42,11 +42,19 @@ def given_settings(settings: object) -> Mapping[str, Any]:
     return settings
 
 
-def given_count(name: str, number: object) -> int:
-    """The whole number of 1 or more that was given as `name`, of NumPy's too. Raises UserError."""
-    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
-        raise _other(name, number, "a whole number of 1 or more")
+def given_count(name: str, number: object, least: int = 1) -> int:
+    """The whole number of `least` or more that was given as `name`, of NumPy's too. Raises UserError."""
+    # True is a number to Python, and 1.0 is found where 1 is looked for.
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
+        raise _other(name, number, f"a whole number of {least} or more")
     return int(number)
+
+
+def given_truth(name: str, value: object) -> bool:
+    """The True or False that was given as `name`; the text 'no' would be true. Raises UserError."""
+    if not isinstance(value, bool):
+        raise _other(name, value, "True or False")
+    return value
 
 
 def check_called(**functions: object) -> None:

@@ -18,6 +18,7 @@ from vision_architecture_search.given import (
     given_path,
     given_settings,
     given_text,
+    given_truth,
 )
 from vision_architecture_search.running import Output, Progress, run_search, words_of
 
@@ -64,11 +65,13 @@ class Search:
         return _table(members, members)
 
     def architecture(self, trial: int) -> Architecture:
-        """The architecture of a trial. Raises UserError where there is no such trial."""
+        """The architecture of a trial, by its number. Raises UserError where there is no such trial."""
+        number = given_count("trial", trial, least=0)
         records = {record.number: record for record in self._ledger().records}
-        if trial not in records:
-            raise UserError(f"search {self.name!r} has no trial {trial!r}: expected 0 to {len(records) - 1}.")
-        return records[trial].architecture
+        if number not in records:
+            expected = f"expected 0 to {max(records)}" if records else "it has begun none yet"
+            raise UserError(f"search {self.name!r} has no trial {number}: {expected}.")
+        return records[number].architecture
 
     def draw_front(self) -> "Picture":
         """The front among all trials, as a Matplotlib figure, which a notebook shows."""
@@ -118,7 +121,7 @@ class Search:
         from nas.driver.texts import silent_console
 
         directory, ledger = self._directory(), self._ledger()
-        picked = given_text("pick", pick)
+        picked, onnx = given_text("pick", pick), given_truth("onnx", onnx)
         plan = plan_export(directory, ledger, picked, None if out is None else absolute_path("out", out), onnx=onnx)
         export_bundle(silent_console(), plan, directory, ledger)
         return open_bundle(plan.out)

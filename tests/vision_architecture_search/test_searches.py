@@ -90,9 +90,16 @@ def test_a_member_is_exported_and_its_network_built(found: vas.Search, tmp_path:
     assert not bundle.network().training and (found.directory / "ledger.db").is_file()
     with pytest.raises(vas.UserError, match="exists already"):
         found.export("accuracy", tmp_path / "best")
-    for trial in (9, "3", None):
-        with pytest.raises(vas.UserError, match=f"has no trial {trial!r}: expected 0 to 3"):
-            found.architecture(trial)  # type: ignore[arg-type]
+    with pytest.raises(vas.UserError, match="has no trial 9: expected 0 to 3"):
+        found.architecture(9)
+    assert found.architecture(np.int64(1)) == found.architecture(1)  # type: ignore[arg-type]
+    other: Any
+    for other in (True, 1.0, -1, "3", None, [1]):
+        with pytest.raises(vas.UserError, match=r"^trial is .*: expected a whole number of 0 or more\.$"):
+            found.architecture(other)
+    for other in ("no", 1, None):
+        with pytest.raises(vas.UserError, match=r"^onnx is .*: expected True or False\.$"):
+            found.export("knee", tmp_path / "not there", onnx=other)
 
 
 def test_a_search_that_is_not_there_is_named(runs: Path) -> None:
