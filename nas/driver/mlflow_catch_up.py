@@ -16,12 +16,17 @@ from nas.tracking.store import bring_up_to_date
 from nas.tracking.store_address import store_uri
 from nas.tracking.writer_thread import reason_of
 from search_spaces.errors import UserError
+from search_spaces.units import counted
 from trainers.bundle.provenance import Provenance
 from trainers.bundle.trained import Trained, read_trained
+from trainers.data.fingerprint import summary_differences
 from trainers.detection.trained import TrainedDetector, holds_detector, read_trained_detector
 from trainers.full.plan import RESULT
 
 logger = logging.getLogger(__name__)
+
+# The settings of a data set that say which of its images are those of validation.
+_SPLIT = ("split_seed", "validation_fraction")
 
 
 def catch_up(
@@ -52,8 +57,9 @@ def trainings_of(
 ) -> list[Trained | TrainedDetector]:
     """The full trainings in the search's own directory that have ended, and those that are named, detectors among them.
 
-    One of its own that cannot be read is passed over with a warning. Raises UserError where one that is named cannot,
-    or is none of this search.
+    One of its own that cannot be read is passed over with a warning, and one that is named is warned of where it was
+    done on other images than the search. Raises UserError where one that is named cannot be read, or is none of this
+    search.
     """
     found: list[Trained | TrainedDetector] = []
     for result in sorted(directory.full_trainings.glob(f"*/{RESULT}")):
@@ -61,7 +67,34 @@ def trainings_of(
             found.append(_of_search(result.parent, ledger))
         except UserError as error:
             logger.warning("%s It is left out.", error)
-    return [*found, *(_of_search(Path(name), ledger) for name in others)]
+    named = [_of_search(Path(name), ledger) for name in others]
+    for trained in named:
+        # A detector is trained on other images always.
+        if isinstance(trained, Trained) and (differing := _other_images(trained, ledger)):
+            logger.warning(
+                "%r was trained on other images than the search: %s. What it reached is not to be held against the "
+                "accuracies of the trials.",
+                trained.directory,
+                differing,
+            )
+    return [*found, *named]
+
+
+def _other_images(trained: Trained, ledger: LedgerContents) -> str | None:
+    """What a full training and its search were done on, where that differs; other sizes of the images do not."""
+    on, searched = trained.bundle.data_summary, ledger.header.data_summary
+    if (on.name, on.classes) != (searched.name, searched.classes):
+        classes = counted(on.classes, "class", "classes")
+        return f"{on.name} of {classes}, the search on {searched.name} of {searched.classes}"
+    before, after = ledger.header.data_fingerprint, trained.bundle.data_fingerprint
+    if before is not None and after is not None and before != after:
+        return "; ".join(summary_differences(before, after)) or "their order differs"
+    differing = [
+        f"{name} is {own}, in the search {its}"
+        for name in _SPLIT
+        if (own := getattr(trained.bundle.data, name)) != (its := getattr(ledger.header.data, name))
+    ]
+    return "; ".join(differing) or None
 
 
 def _of_search(path: Path, ledger: LedgerContents) -> Trained | TrainedDetector:
