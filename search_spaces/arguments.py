@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
-from search_spaces.errors import UserError, unknown_name
+from search_spaces.errors import UserError, did_you_mean_text, unknown_name
 from search_spaces.paths import user_path
-from search_spaces.units import count_of
+from search_spaces.units import count_of, near_count
 from search_spaces.version import DISTRIBUTION, version
 
 # Set by a shell that asks how a line may go on, to the place of the program in it, counted from 1.
@@ -158,7 +158,9 @@ def count(text: str) -> float:
     try:
         return count_of(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"is {text!r}: expected a number, as 2M, 1.5G or 3e6") from None
+        near = near_count(text)
+        hint = "" if near is None else f".{did_you_mean_text(near)}"
+        raise argparse.ArgumentTypeError(f"is {text!r}: expected a number, as 2M, 1.5G or 3e6{hint}") from None
 
 
 def or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:

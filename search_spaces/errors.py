@@ -49,11 +49,16 @@ def unknown_name(kind: str, value: object, accepted: Collection[object], *, othe
         return UserError(
             f"{kind} is {value!r}, a {type(value).__name__}: expected one of {', '.join(map(repr, accepted))}."
         )
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    hint = did_you_mean_text(nearest[0] if nearest else None)
     listed = ", ".join(names)
     if hint and len(names) > MOST_BEFORE_HINT:
         return UserError(f"unknown {kind} {str(value)!r}.{hint} Expected one of {listed}.")
     return UserError(f"unknown {kind} {str(value)!r}: expected one of {listed}.{hint}")
+
+
+def did_you_mean_text(nearest: str | None) -> str:
+    """What follows the sentence of a mistake: the text that may be meant, or nothing."""
+    return "" if nearest is None else f" Did you mean {nearest!r}?"
 
 
 def near_names(value: object, names: Sequence[str]) -> list[str]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args
 
-from search_spaces.errors import UserError, unknown_name
+from search_spaces.errors import UserError, did_you_mean_text, unknown_name
 from search_spaces.json_fields import KINDS, field_kinds
 from search_spaces.paths import user_path
-from search_spaces.units import count_of
+from search_spaces.units import count_of, near_count
 
 # The metadata of a dataclass field that holds a path.
 PATH = {"is_path": True}
@@ -92,8 +92,10 @@ def field_value(cls: type, name: str, override: Override) -> Any:
     try:
         return count_of(text) if field.metadata.get("is_count") else _READERS[kind](text)
     except ValueError:
-        form = ", as [a,b]" if kind == tuple[str, ...] else ""
-        raise UserError(f"{override.key} is {text!r}: expected {KINDS[field_kinds(cls)[name]]}{form}.") from None
+        is_count = field.metadata.get("is_count")
+        form = ", as [a,b]" if kind == tuple[str, ...] else ", as 2M, 1.5G or 3e6" if is_count else ""
+        hint = did_you_mean_text(near_count(text) if is_count else None)
+        raise UserError(f"{override.key} is {text!r}: expected {KINDS[field_kinds(cls)[name]]}{form}.{hint}") from None
 
 
 def plain_value(override: Override) -> Any:

@@ -1,5 +1,7 @@
 """Counts and durations in the unit that fits, for people."""
 
+import re
+
 _UNITS = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -7,6 +9,16 @@ def count_of(text: str) -> float:
     """The number that a count stands for: `2M`, `1.5G`, `3e6`. Raises ValueError."""
     size = _UNITS.get(text[-1:], 1.0)
     return float(text[:-1] if text[-1:] in _UNITS else text) * size
+
+
+def near_count(text: str) -> str | None:
+    """The count that may be meant by a text that is none, as `2M` by `2m`, `2 MFLOPs` and `2MB`; None without one."""
+    form = r"(\d+\.?\d*|\.\d+)\s*([kmgt])(b|flops?|params?|illion)?"
+    found = re.fullmatch(form, text, re.ASCII | re.IGNORECASE)
+    if found is None:
+        return None
+    unit = found[2].lower()
+    return found[1] + (unit if unit in _UNITS else unit.upper())
 
 
 def readable_count(number: float) -> str:

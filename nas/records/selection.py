@@ -3,42 +3,53 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nas.records.front import cheapest_within, front_of
 from nas.records.latency_choice import LatencyChoice, choose_within, measured_latency
 from nas.records.pareto import knee
 from nas.records.picks import PICKS
 from nas.records.trial import TrialRecord
-from search_spaces.errors import UserError, unknown_name
-from search_spaces.units import count_of, readable_flops
+from search_spaces.errors import UserError, did_you_mean_text, unknown_name
+from search_spaces.units import count_of, near_count, readable_flops
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A cost that `--pick` can limit, and what reads a limit. `cost` is None where it was not measured."""
+    """A cost that `--pick` can limit, and what reads a limit. `cost` is None where it was not measured.
+
+    `near` is what may be meant by a text that is no limit, or None.
+    """
 
     cost: Callable[[TrialRecord], float | None]
     read: Callable[[str], float]
+    near: Callable[[str], str | None]
     expected: str
     readable: Callable[[float], str]
 
 
+def _without(unit: str, text: str) -> str | None:
+    """The number in a text that has the unit behind it."""
+    number = text[: -len(unit)].strip()
+    return number if text.lower().endswith(unit) and number.replace(".", "", 1).isdecimal() else None
+
+
 LIMITS = {
     "max-flops": Limit(
-        lambda record: record.flops, count_of, "a number of FLOPs, as in max-flops=2M",
+        lambda record: record.flops, count_of, near_count, "a number of FLOPs, as in max-flops=2M",
         lambda value: f"{value:.0f} ({readable_flops(value)})",
     ),
     "max-params": Limit(
-        lambda record: record.params, count_of, "a number of parameters, as in max-params=5M",
+        lambda record: record.params, count_of, near_count, "a number of parameters, as in max-params=5M",
         lambda value: f"{value:,.0f} parameters",
     ),
     "max-memory": Limit(
         lambda record: None if record.inference is None else record.inference.peak_memory_mb,
-        float, "MB of peak memory, as in max-memory=200", lambda value: f"{value:.3g} MB",
+        float, partial(_without, "mb"), "MB of peak memory, as in max-memory=200", lambda value: f"{value:.3g} MB",
     ),
     "max-latency": Limit(
         lambda record: latency.middle if (latency := measured_latency(record)) else None,
-        float, "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
+        float, partial(_without, "ms"), "milliseconds, as in max-latency=10", lambda value: f"{value:.3g} ms",
     ),
 }  # fmt: skip
 
@@ -135,6 +146,8 @@ def _number(text: str, limit: Limit, choice: str) -> float:
         value = limit.read(text)
     except ValueError:
         value = math.nan
-    if not value > 0:
-        raise UserError(f"--pick {choice}: expected {limit.expected}.")
+    if not 0 < value < math.inf:
+        kind, near = choice.partition("=")[0], limit.near(text)
+        hint = did_you_mean_text(None if near is None else f"{kind}={near}")
+        raise UserError(f"--pick {choice}: expected {limit.expected}.{hint}")
     return value

@@ -85,7 +85,18 @@ def test_secrets_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("space: {stem: [convolution]}", [], "space: expected a name"),
         ("recipe: {epochs: 3}", [], "all settings of a full training, in sections, which trainers/train.py takes"),
         ("search: {trials: 3}", ["--resume", "x"], "leave"),
-        ("search: {}", ["--max-flops", "2X"], "expected a number, as 2M, 1.5G or 3e6"),
+        ("search: {}", ["--max-flops", "2X"], "expected a number, as 2M, 1.5G or 3e6 (see --help)."),
+        (
+            "search: {}",
+            ["--max-params", "2m"],
+            "expected a number, as 2M, 1.5G or 3e6. Did you mean '2M'? (see --help).",
+        ),
+        ("search: {}", ["search.max_flops=1.5g"], "a number or null, as 2M, 1.5G or 3e6. Did you mean '1.5G'?"),
+        *(
+            ("search: {}", [word.format(number)], f"search.max_{word[6:11].strip('-=.')}")
+            for word in ("--max-flops={}", "--max-params={}")
+            for number in ("inf", "nan", "-1", "1e400", "0")
+        ),
     ],
 )
 def test_a_mistake_is_one_line(

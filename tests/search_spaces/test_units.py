@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces.units import counted, readable_count, readable_duration, readable_flops
+from search_spaces.units import count_of, counted, near_count, readable_count, readable_duration, readable_flops
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,16 @@ def test_a_duration_is_short(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0 epochs"), (1, "1 epoch"), (2, "2 epochs"), (1200, "1,200 epochs")])
 def test_one_is_not_many(number: int, text: str) -> None:
     assert counted(number, "epoch") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("2m", "2M"), ("1.5g", "1.5G"), ("3t", "3T"), ("20 M", "20M"), ("2MB", "2M"), ("2 gflops", "2G"),
+        (".5m", ".5M"), ("5million", "5M"), ("5mM", None), ("few", None), ("", None), ("m", None), ("-2m", None),
+        ("2x", None), ("inf", None), ("1e400", None), ("2,000", None), ("\u0662m", None),
+    ],
+)  # fmt: skip
+def test_the_nearest_count_is_a_count(text: str, near: str | None) -> None:
+    assert near_count(text) == near
+    assert near is None or count_of(near) > 0

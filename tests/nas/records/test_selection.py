@@ -52,6 +52,16 @@ def test_picks(choice: str, number: int) -> None:
         ("max-flops", "expected a number of FLOPs"),
         ("max-params=nan", "expected a number of parameters"),
         ("max-latency=-1", "expected milliseconds"),
+        *[
+            (f"{kind}={text}", rf"--pick {kind}=\S+: expected .*, as in {kind}=\d+M?\.$")
+            for kind in ("max-flops", "max-params", "max-memory", "max-latency")
+            for text in ("inf", "-inf", "1e400", "nan", "0", "-5", "-5M", "5x", "M")
+        ],
+        ("max-flops=20m", r"as in max-flops=2M\. Did you mean 'max-flops=20M'\?$"),
+        ("max-flops=1.5gflops", r"Did you mean 'max-flops=1\.5G'\?$"),
+        ("max-params=2 MB", r"Did you mean 'max-params=2M'\?$"),
+        ("max-memory=200MB", r"Did you mean 'max-memory=200'\?$"),
+        ("max-latency=1.5 ms", r"Did you mean 'max-latency=1\.5'\?$"),
         ("within=-1%", "expected points of accuracy from 0 to 100, as in within=1%"),
         ("within=few", "expected points of accuracy"),
         ("within", "expected points of accuracy"),
