@@ -50,7 +50,7 @@ def progress_rows(progress: Progress) -> list[tuple[str, str]]:
             ("cheapest within 1 %", _member(summary.cheapest_near_best)),
         ]
     rows += [
-        ("trials", f"{summary.architectures_trained} of {progress.trials} architectures: {counts_text(progress)}"),
+        ("trials", f"{architectures_text(progress)}: {counts_text(progress)}"),
         ("not trained", f"{counts['duplicate']} duplicate, {counts['rejected']} rejected"),
     ]
     training = running_lines(progress)
@@ -64,9 +64,14 @@ def progress_line(progress: Progress) -> str:
     summary = progress.summary
     best = f", best {summary.best.point[0]:.2%}" if summary.best else ""
     return (
-        f"{summary.architectures_trained}/{progress.trials} architectures: {counts_text(progress)}; "
+        f"{architectures_text(progress)}: {counts_text(progress)}; "
         f"front {len(summary.front)}{best}; {time_text(progress)}"
     )
+
+
+def architectures_text(progress: Progress) -> str:
+    """How many architectures were trained, for an epoch at least, and how many there may be at most."""
+    return f"{progress.summary.architectures_trained} of at most {progress.trials} architectures trained"
 
 
 def counts_text(progress: Progress) -> str:

@@ -185,7 +185,9 @@ def test_no_terminal_gets_whole_lines() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, check=True)
     lines = done.stdout.splitlines()
     assert "\x1b" not in done.stdout and done.stderr == "" and lines[-1] == "over"
-    assert lines[0].startswith("6/12 architectures: 2 running, 2 finished, 1 held, 2 diverged, 1 failed; front 2")
+    assert lines[0].startswith(
+        "6 of at most 12 architectures trained: 2 running, 2 finished, 1 held, 2 diverged, 1 failed; front 2"
+    )
 
 
 def test_no_silence_is_longer_than_promised() -> None:
