@@ -27,12 +27,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nas.driver.running_search import change_running
+from nas.driver.running_search import begun_run, change_running
 from nas.driver.steps import step
 from nas.driver.texts import error_console
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search, check_named
-from nas.settings.run_directory import existing_run
 from search_spaces.arguments import NONE, ArgumentParser, at_least, or_none
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
@@ -79,9 +78,9 @@ def main(arguments: Sequence[str]) -> int:
         limits = {name: None if value == NONE else value for name, value in given.items() if value is not None}
         if options.stop == bool(limits):
             raise UserError("expected either --stop, or limits: --trials, --epochs or --time-budget (see --help).")
-        directory = existing_run(options.runs_dir, options.name)
         prepare_temporary_directory()
-        with step(error_console(), f"waiting for the driver of search {directory.name}", SAID_AFTER_SECONDS):
+        with step(error_console(), f"waiting for the driver of search {options.name}", SAID_AFTER_SECONDS):
+            directory = begun_run(options.runs_dir, options.name)
             said = change_running(directory, options.ledger_url, limits, stop=options.stop)
         print(f"search {directory.name}: {said}")
     except UserError as error:

@@ -55,6 +55,14 @@ def living_holder(directory: RunDirectory) -> DriverRun | None:
     return found if found is not None and _is_here(found) and process_drives(directory, found.process) else None
 
 
+def may_be_starting(directory: RunDirectory) -> bool:
+    """Whether a driver may be on its way to the ledger of a new search: one of another machine nobody here can tell."""
+    if directory.has_ledger:
+        return False
+    holder = _last_holder(directory)
+    return holder is not None and (not _is_here(holder) or process_drives(directory, holder.process))
+
+
 def listens_here(directory: RunDirectory, driver: DriverRun) -> bool:
     """Whether a driver may see what is asked of it in a directory.
 

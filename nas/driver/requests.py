@@ -31,7 +31,7 @@ LOGGER = logging.getLogger(__name__)
 # The driver looks so often; a proposal or a slow ledger may keep it from that for some time.
 LOOK_SECONDS = 1.0
 WAIT_SECONDS = 60.0
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def _answer(path: Path, name: str) -> dict[str, Any] | None:
     answer = path.with_suffix(".answer")
     deadline, is_taken = time.monotonic() + WAIT_SECONDS, False
     while not answer.exists():
-        time.sleep(_POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
         if time.monotonic() > deadline:
             if _withdrawn(path):
                 return None

@@ -177,7 +177,10 @@ def existing_run(runs: str, name: str) -> RunDirectory:
             )
         _check_runs(directory)
         names = search_names(directory.runs)
-        unbegun = "One that was ended before it began left nothing: start it again with its first command."
+        unbegun = (
+            "One that was ended before it began left nothing: start it again with its first command. One that was just "
+            "started is known in a moment."
+        )
         if not names:
             raise UserError(f"unknown search {name!r}: there is none in {str(directory.runs)!r}. {unbegun}")
         raise UserError(f"{unknown_name('search', name, names)} {unbegun}")
@@ -204,7 +207,8 @@ def _check_runs(directory: RunDirectory) -> None:
     if runs.exists():
         raise UserError(f"{said} is a file, expected a directory.")
     raise UserError(
-        f"{said} is not there: expected --runs-dir DIR, where searches are kept.{did_you_mean(runs, _keeps_searches)}"
+        f"{said} is not there: expected --runs-dir DIR, where searches are kept; the first makes it, a moment after it "
+        f"was started.{did_you_mean(runs, _keeps_searches)}"
     )
 
 

@@ -21,6 +21,7 @@ from nas.control import main
 from nas.driver.command_line import read_command
 from nas.driver.commands import resume_command
 from nas.driver.limits_in_force import LimitsInForce
+from nas.driver.lock import driver_lock
 from nas.driver.progress import ProgressView
 from nas.driver.requests import Requests, void_requests
 from nas.driver.search_view import SearchView
@@ -49,10 +50,14 @@ def started(tmp_path: Path) -> Started:
 def _search(directory: Path, **settings: object) -> Started:
     run = run_directory(str(directory / "runs"), "one")
     run.path.mkdir(parents=True)
+    return run, _begun(run, **settings)
+
+
+def _begun(run: RunDirectory, **settings: object) -> Ledger:
     header = search_header(search=search_settings(**settings), space=tiny_space())
     ledger = Ledger.create(ledger_url(run.ledger), "one", header)
     ledger.record_driver(socket.gethostname(), os.getpid())
-    return run, ledger
+    return ledger
 
 
 class Driver:
@@ -246,6 +251,35 @@ def test_what_is_asked_while_a_driver_starts_is_obeyed(
             assert asked.result(timeout=30) == 0
     assert ledger.header.search.trials == 5
     assert "waiting for the driver of search one …" in capsys.readouterr().err
+
+
+def test_a_search_that_is_on_its_way_to_its_ledger_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new search has its directory seconds before its ledger, as it starts Ray in between."""
+    directory = run_directory(str(tmp_path / "runs"), "one")
+    stop = ["one", "--stop", "--runs-dir", str(directory.runs)]
+    with ThreadPoolExecutor(1) as pool:
+        with driver_lock(directory):
+            asked = pool.submit(main, stop)
+            time.sleep(0.5)
+            assert not asked.done()
+            with Driver((directory, _begun(directory, trials=3))) as driver:
+                assert asked.result(timeout=30) == 0 and driver.ended
+        assert capsys.readouterr().out.startswith("search one: it is ending")
+        # It goes away where that was ended, and is not waited for where its process is gone.
+        other = run_directory(str(tmp_path / "runs"), "other")
+        with driver_lock(other):
+            asked = pool.submit(main, ["other", *stop[1:]])
+            time.sleep(0.3)
+            assert not asked.done()
+        assert asked.result(timeout=30) == 2 and "unknown search 'other'" in capsys.readouterr().err
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    other.path.mkdir()
+    holder = {"host": socket.gethostname(), "pid": ended.pid, "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+    other.lock.write_text(json.dumps(holder), encoding="utf-8")
+    assert main(["other", *stop[1:]]) == 2 and "or was ended while it did" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
