@@ -19,6 +19,7 @@ from nas.reporting.style import search_styles
 from nas.settings.sqlite_addresses import sqlite_path
 from nas.tracking.environment import check_store, remove_mistaken_directory
 from nas.tracking.moved_store import ARTIFACTS, bring_artifacts_home
+from nas.tracking.new_store import make_store
 from nas.tracking.run_fields import MetricPoint, architecture_params, cost_metrics
 from nas.tracking.tracker import NOTE, existing_experiment
 from nas.tracking.views import compared_links, compared_path, compared_tag, experiment_note
@@ -47,6 +48,7 @@ def log_comparison(
     Returns where they are in the MLflow UI, from the server's address on. `created_ms` is in milliseconds since 1970.
     Raises where MLflow cannot be written.
     """
+    make_store(uri)
     check_store(uri)
     store = sqlite_path(uri)
     if store is not None:

@@ -22,6 +22,7 @@ from nas.records.summary import Summary
 from nas.records.trial import FAILURES, TrialRecord
 from nas.settings.run_directory import error_file
 from nas.tracking.environment import check_store, remove_mistaken_directory
+from nas.tracking.new_store import make_store
 from nas.tracking.run_fields import (
     architecture_params,
     changing_tags,
@@ -94,6 +95,7 @@ class Tracker:
         errors: Path | None = None,
         export: Callable[[int], str] | None = None,
     ) -> None:
+        make_store(uri)
         check_store(uri)
         self._client = MlflowClient(tracking_uri=uri)
         remove_mistaken_directory(uri)
