@@ -11,6 +11,7 @@ import torch
 from torch._C._distributed_c10d import FileStore, PrefixStore, Store, TCPStore
 
 from search_spaces.errors import UserError, first_line
+from trainers.storage.remote_folder import StorageLost
 
 T = TypeVar("T")
 _Error = UserError | OSError
@@ -193,5 +194,7 @@ def _attempt(compute: Callable[[], T]) -> tuple[T | None, _Error | None]:
         # Of what is derived from it another process would need more than its message.
         return None, UserError(str(error))
     except OSError as error:
-        known = (error.errno, error.strerror, error.filename)
-        return None, OSError(str(error)) if error.errno is None else OSError(*known)
+        if error.errno is not None:
+            return None, OSError(error.errno, error.strerror, error.filename)
+        # Whoever hears of it has to know that it was the storage.
+        return None, (StorageLost if isinstance(error, StorageLost) else OSError)(str(error))

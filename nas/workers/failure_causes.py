@@ -12,7 +12,6 @@ from trainers.data.loader_processes import LoadersStopped
 from trainers.data.tar_members import is_there, shard_directory
 from trainers.data.unreadable import UnreadableImages
 from trainers.distributed import is_lost_connection
-from trainers.storage.remote_folder import StorageLost
 
 # torch has no exception of its own for most of what an accelerator may do wrong.
 _DEVICE = re.compile(
@@ -62,7 +61,7 @@ def reason_of(error: BaseException) -> str:
         gone = [file for file in error.files if not is_there(file)]
         if gone:
             return f"images are gone: {len(gone)} of those that were to be read, such as {gone[0]!r}"
-    if isinstance(error, (DataUnusable, StorageMissing, StorageLost, UserError)):
+    if isinstance(error, (DataUnusable, StorageMissing, UserError)):
         return first_line(error).rstrip(".")
     return f"{type(error).__name__}: {first_line(error)}"
 

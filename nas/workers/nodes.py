@@ -33,6 +33,8 @@ class _Node:
     accelerator: str | None
     standing: Standing
     reason: str = ""
+    # What was said of the storage, where that is why it is left out.
+    said_of_storage: str | None = None
     check: PendingCheck | None = None
     checked_from: float = 0.0
     wait_seconds: float = SECONDS_UNTIL_CHECKED
@@ -111,6 +113,10 @@ class Nodes:
         if self._check is None:
             (only,) = self._nodes.values()
             return f"{only.reason}; none of them is counted as failed"
+        # A storage that is away is away for all of them.
+        of_storage = [found.said_of_storage for found in self._nodes.values()]
+        if None not in of_storage:
+            return f"no node can use the storage, and no trial is counted as failed: {of_storage[0]}"
         reasons = "; ".join(f"{found.name}: {found.reason}" for found in self._nodes.values())
         return f"every node is left out and no trial is counted as failed: {reasons}"
 
@@ -152,6 +158,7 @@ class Nodes:
         if all(failure.cause == "memory" for failure in failures) and self.training == {node}:
             return
         last = failures[-1]
+        found.said_of_storage = last.reason if last.cause == "storage" else None
         self._leave_out(node, f"{len(failures)} failures in a row, the last of trial {last.number}: {last.reason}")
 
     def has_trained(self, node: str) -> None:

@@ -32,15 +32,20 @@ from nas.workers.trial_config import (
 )
 from nas.workers.worker_deaths import NODE_LOST, TOLD_TO_END, death_of_worker
 from search_spaces.errors import UserError
+from trainers.storage.remote_folder import StorageLost
 
 LOGGER = logging.getLogger(__name__)
 
 # What a worker found that no trial gets past, and what the search then ends with.
-HALTS: dict[HaltCause, type[Exception]] = {"storage": StorageFull, "images": UserError}
+HALTS: dict[HaltCause, type[Exception]] = {
+    "storage": StorageFull,
+    "lost storage": StorageLost,
+    "images": UserError,
+}
 # How a trial ends whose own fault it is, where not as one that failed.
 OUTCOMES_BY_CAUSE: dict[Cause, Outcome] = {"death": "crashed", "memory": "oom"}
 # What it is where another node may get past it.
-NODE_CAUSE: dict[HaltCause, Cause] = {"storage": "storage", "images": "data"}
+NODE_CAUSE: dict[HaltCause, Cause] = {"storage": "storage", "lost storage": "storage", "images": "data"}
 
 
 class EngineScheduler(FIFOScheduler):

@@ -111,6 +111,8 @@ def _failure(error: Exception, trial: TrialConfig) -> WorkerReport:
         return SearchHalted("images", str(error))
     if isinstance(error, StorageFull):
         return SearchHalted("storage", str(error))
+    if isinstance(error, StorageLost):
+        return SearchHalted("lost storage", str(error))
     return TrialFailed(cause_of(error, trial.data.root), reason_of(error), traceback.format_exc())
 
 

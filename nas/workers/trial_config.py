@@ -26,9 +26,9 @@ from trainers.recipe import Recipe
 RESULT_KEY = "message"
 CONFIG_KEY = "trial"
 
-# What keeps every trial from going on, where no other node can: the storage is full, or images cannot be read or have
-# changed.
-HaltCause = Literal["storage", "images"]
+# What keeps every trial from going on, where no other node can: the storage is full, or its address does not answer, or
+# images cannot be read or have changed.
+HaltCause = Literal["storage", "lost storage", "images"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "search_spaces": frozenset({"search_spaces.attention"}),
     "trainers.pictures": frozenset(),
     "trainers.data": frozenset({"search_spaces", "trainers.pictures"}),
-    "trainers": frozenset({"search_spaces", "search_spaces.attention", "trainers.data"}),
+    # What one process has lost of a storage all of them hear of.
+    "trainers": frozenset({"search_spaces", "search_spaces.attention", "trainers.data", "trainers.storage"}),
     "trainers.storage": frozenset({"search_spaces"}),
     "trainers.bundle": frozenset({"search_spaces", "trainers.pictures", "trainers.data", "trainers"}),
     "trainers.full": frozenset({"search_spaces", "trainers.data", "trainers", "trainers.bundle"}),

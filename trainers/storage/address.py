@@ -91,6 +91,11 @@ class StorageAddress:
         return f"{self.scheme}://{self.path}{f'?{query}' if query else ''}"
 
     @property
+    def storage(self) -> "StorageAddress":
+        """The storage that it is at: its bucket, or its server."""
+        return replace(self, path=self.path.partition("/")[0])
+
+    @property
     def parent(self) -> "StorageAddress":
         """What this one is in."""
         return replace(self, path=self.path.rpartition("/")[0])

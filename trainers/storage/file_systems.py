@@ -19,8 +19,7 @@ def is_object_store(address: StorageAddress) -> bool:
 
 def file_system(address: StorageAddress) -> Any:
     """The pyarrow.fs.FileSystem of an address, on which `path_in` is a path. Raises whatever goes wrong there."""
-    host = address.path.partition("/")[0]
-    return _file_system(StorageAddress(address.scheme, host, address.options))
+    return _file_system(address.storage)
 
 
 def path_in(address: StorageAddress) -> str:

@@ -1,6 +1,7 @@
 """A folder at the address of a storage. What is out of reach is waited for, as a server is that is started again."""
 
 import contextlib
+import functools
 import logging
 import re
 import time
@@ -19,7 +20,8 @@ PATIENCE_SECONDS = 120.0
 _LONGEST_PAUSE_SECONDS = 5.0
 # What is added that differs each time, says what was about to be done, or says all of it again.
 _NOISE = re.compile(
-    r"\s*\(Request ID: [^)]*\)|^When [^:]*: (?=AWS Error)| error_info=\{.*|^google::cloud::Status\((?=[A-Z])|\.$"
+    r"\s*\(Request ID: [^)]*\)|^When [^:]*: (?=AWS Error)|; Details: .*| error_info=\{.*"
+    r"|^google::cloud::Status\((?=[A-Z])|\.$"
 )
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,8 @@ class StorageLost(OSError):
 class RemoteFolder:
     """A folder at an address, of which nothing is there before the first file is. A `Folder`.
 
-    Raises StorageLost where the storage has not answered, or has refused, for `patience_seconds`.
+    Raises StorageLost where the storage has not answered, or has refused, for `patience_seconds`; until it does again,
+    this process does not wait for it once more.
     """
 
     address: StorageAddress
@@ -91,22 +94,35 @@ class RemoteFolder:
 
     def _patiently(self, done: str, what: Callable[[], T]) -> T:
         """What `what` returns, tried until it does."""
-        deadline, pause, waited = time.monotonic() + self.patience_seconds, 1.0, False
+        given_up, storage = _given_up(), self.address.storage
+        patience_seconds = 0.0 if storage in given_up else self.patience_seconds
+        deadline, pause, waited = time.monotonic() + patience_seconds, 1.0, False
         while True:
             try:
-                return what()
+                found = what()
+                given_up.discard(storage)
+                return found
             except FileNotFoundError:
+                given_up.discard(storage)
                 raise
             except Exception as error:  # fsspec's storages have errors of their own.
                 if time.monotonic() + pause > deadline:
+                    if waited:
+                        given_up.add(storage)
                     raise StorageLost(f"{self} cannot be {done}: {_reason(error)}") from error
                 if not waited:
                     logger.warning(
-                        "%s cannot be %s, tried again for %.0f s: %s", self, done, self.patience_seconds, _reason(error)
+                        "%s cannot be %s, tried again for %.0f s: %s", self, done, patience_seconds, _reason(error)
                     )
                     waited = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+@functools.lru_cache(maxsize=1)
+def _given_up() -> set[StorageAddress]:
+    """The storages that this process has waited for in vain, and has not heard of since."""
+    return set()
 
 
 def _put(system: Any, path: str, content: bytes) -> None:

@@ -102,6 +102,18 @@ def test_a_node_that_is_short_of_memory_is_left_out_and_the_last_one_is_not(
     assert nodes.training == left
 
 
+def test_a_storage_that_is_away_is_said_once_for_all_nodes(two_nodes: dict[str, dict[str, Any]]) -> None:
+    faults = Faults()
+    nodes = nodes_of(Check(), [], faults)
+    for node in "ab":
+        assert nodes.why_none_trains is None
+        for number in range(FAILURES_UNTIL_LEFT_OUT):
+            faults.failed(Failure(number, node, "storage", "s3://b/one cannot be read: gone", "failed", True), "ab")
+            nodes.failures_counted(node)
+    said = "no node can use the storage, and no trial is counted as failed: s3://b/one cannot be read: gone"
+    assert nodes.why_none_trains == said
+
+
 def test_what_an_earlier_driver_left_out_is_not_left_out_by_this_one(two_nodes: dict[str, dict[str, Any]]) -> None:
     before = (LeftOutNode("host-a aaaaaaaa", "it was hot", 1.0, 2.0), LeftOutNode("gone", "no data", 3.0, None))
     kept: list[tuple[LeftOutNode, ...]] = []

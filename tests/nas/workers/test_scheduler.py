@@ -12,11 +12,12 @@ from nas.engine.faults import Faults
 from nas.records.whereabouts import GpuUse
 from nas.workers.nodes import Nodes
 from nas.workers.scheduler import EngineScheduler
-from nas.workers.trial_config import EpochReport, WorkerMessage
+from nas.workers.trial_config import EpochReport, SearchHalted, WorkerMessage
 from tests.nas.workers.test_failed_trials import TwoNodes
 from tests.support.engines import SHORT, new_engine
 from tests.support.searches import epoch_result
 from tests.support.trials import trial_config
+from trainers.storage.remote_folder import StorageLost
 
 
 class NoLoop:
@@ -47,6 +48,20 @@ def test_a_worker_that_was_killed_for_memory_is_first_the_nodes_and_where_no_oth
     assert outcomes == [("running", 0), ("running", 1), ("oom", 2)]
     assert engine.record(0).reason == "its worker was killed: the machine was short of memory"
     assert (tmp_path / "errors" / "0000.txt").read_text(encoding="utf-8").count("running low on memory") == 3
+
+
+def test_a_storage_that_is_away_is_tried_from_elsewhere_and_then_ends_the_search(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path, full=SHORT, trials=4, scheduler="none")
+    storage = StorageContext(storage_path=str(tmp_path), experiment_dir_name="ray")
+    halts: list[Exception] = []
+    scheduler = EngineScheduler(engine, cast(Nodes, TwoNodes()), Faults(), tmp_path / "errors", lambda: False, halts)
+    result = WorkerMessage(SearchHalted("lost storage", "s3://b/one cannot be read: gone")).to_result()
+    for node, found in (("a", []), ("b", [StorageLost("s3://b/one cannot be read: gone")])):
+        assert engine.next_assignment() is not None
+        trial = Trial("none", config=trial_config(number=0, node=node).to_config(), stub=True, storage=storage)
+        assert scheduler.on_trial_result(cast(TuneController, NoLoop(trial)), trial, result) == "STOP"
+        assert list(map(repr, halts)) == list(map(repr, found))
+    assert engine.record(0).outcome == "running"
 
 
 def test_what_ended_trials_have_reported_is_not_kept(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from nas.workers.end_requests import SIGNALS, EndRequests, end_asked_for
 from nas.workers.trial import failures_reported, train_trial, trained_epochs, warnings_so_far
 from nas.workers.trial_config import (
     EpochReport,
+    SearchHalted,
     TrialConfig,
     TrialEnded,
-    TrialFailed,
     TrialPreempted,
     WorkerMessage,
     WorkerReport,
@@ -279,5 +279,5 @@ def test_a_trial_goes_on_from_a_storage_and_is_no_failure_of_its_own_where_that_
         monkeypatch.setattr(nas.workers.trial, "RemoteFolder", impatient)
         server.stop()
         (report,) = reports_of(at(folder.inside("0001"), index), EndRequests(lambda: False))
-        assert isinstance(report, TrialFailed) and report.cause == "storage"
+        assert isinstance(report, SearchHalted) and report.cause == "lost storage"
         assert f"{folder.inside('0001')} cannot be listed: AWS Error NETWORK_CONNECTION" in report.reason

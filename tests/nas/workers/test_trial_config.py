@@ -33,6 +33,7 @@ REPORTS = [
     TrialFailed("data", "images are gone", "Traceback\n  …"),
     TrialPreempted(),
     SearchHalted("storage", "No space left on device"),
+    SearchHalted("lost storage", "s3://bucket/one cannot be read: gone"),
 ]
 
 

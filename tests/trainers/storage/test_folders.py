@@ -15,6 +15,7 @@ from tests.support.present import present
 from tests.support.s3_server import S3Server, s3_server
 from trainers.checkpoint import newest_epoch, newest_sound_checkpoint, save_checkpoint
 from trainers.folders import Directory, Folder
+from trainers.storage import remote_folder
 from trainers.storage.address import StorageAddress
 from trainers.storage.remote_folder import RemoteFolder, StorageLost
 
@@ -173,3 +174,28 @@ def test_one_that_does_not_is_an_error_in_one_line(server: S3Server, remote: Rem
     assert str(caught.value).startswith(f"{remote} cannot be {done}: AWS Error NETWORK_CONNECTION")
     assert "\n" not in str(caught.value) and "Request ID" not in str(caught.value)
     assert remote.read("a") == b"1"
+
+
+def test_one_that_was_waited_for_in_vain_is_not_waited_for_again_before_it_answers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[list[str] | None] = []
+
+    def listing(address: StorageAddress, *, of_files: bool) -> list[str]:
+        found = answers.pop(0) if answers else None
+        if found is None:
+            raise OSError("AWS Error NETWORK_CONNECTION: Could not connect; Details: Could not connect to port 1")
+        return found
+
+    monkeypatch.setattr(remote_folder, "listing", listing)
+    folder = RemoteFolder(StorageAddress.of("s3://waited-for-in-vain/one"), 1.5)
+    waits = []
+    for _ in range(2):
+        for each in (folder, folder.inside("other")):
+            caplog.clear()
+            with pytest.raises(StorageLost, match=r"cannot be listed: AWS .*: Could not connect$"):
+                each.names()
+            waits.append("tried again for" in caplog.text)
+        answers.append(["a"])
+        assert folder.names() == ["a"]
+    assert waits == [True, False] * 2
