@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             raise UserError("expected either --stop, or limits: --trials, --epochs or --time-budget (see --help).")
         prepare_temporary_directory()
         with step(error_console(), f"waiting for the driver of search {options.name}", SAID_AFTER_SECONDS):
-            directory = begun_run(options.runs_dir, options.name)
+            directory = begun_run(options.runs_dir, options.name, options.ledger_url)
             said = change_running(directory, options.ledger_url, limits, stop=options.stop)
         print(f"search {directory.name}: {said}")
     except UserError as error:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.reporting.background import Background, NextCommand
+from nas.settings.addresses import HIDDEN
 from nas.settings.config_file import header_text
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, runs_flag
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.search_settings import LEDGER_VARIABLE, ClusterSettings
 from search_spaces.pasted_commands import python_command
 
 
@@ -45,6 +46,21 @@ def background_of(directory: RunDirectory, header: SearchHeader) -> Background:
             NextCommand("going on with the search, on this machine", limits_command(directory, [])),
         ),
     )
+
+
+def status_command(directory: RunDirectory) -> str:
+    """The command that says what a search is doing, from any machine that may."""
+    noted = directory.noted_ledger
+    ledger = [] if noted is None or HIDDEN in noted else ["--ledger-url", noted]
+    return python_command("nas/status.py", directory.name, *ledger, "--runs-dir", str(directory.runs))
+
+
+def status_lines(directory: RunDirectory) -> list[str]:
+    """Where a search can be looked at while it runs, and by what command."""
+    noted = directory.noted_ledger
+    seen = "" if noted is not None and directory.storage is not None else f" that sees {str(directory.runs)!r}"
+    secret = f", with {LEDGER_VARIABLE} in its environment" if noted is not None and HIDDEN in noted else ""
+    return [f"what it is doing is said, on any machine{seen}{secret}, by", f"  {status_command(directory)}"]
 
 
 def report_command(directory: RunDirectory) -> str:

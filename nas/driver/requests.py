@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.driver.commands import status_command
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
@@ -156,7 +157,7 @@ def ask(directory: RunDirectory, request: Request) -> str | None:
     """
     path = _posted(directory, request)
     try:
-        said = _answer(path, directory.name)
+        said = _answer(path, directory)
     except BaseException:
         _withdrawn(path)
         raise
@@ -177,7 +178,7 @@ def _posted(directory: RunDirectory, request: Request) -> Path:
             continue  # Whoever asked before has just been answered, and has taken the empty directory away.
 
 
-def _answer(path: Path, name: str) -> dict[str, Any] | None:
+def _answer(path: Path, directory: RunDirectory) -> dict[str, Any] | None:
     """The answer to the request at `path`; None where no driver took it in time."""
     answer = path.with_suffix(".answer")
     deadline, is_taken = time.monotonic() + WAIT_SECONDS, False
@@ -188,8 +189,8 @@ def _answer(path: Path, name: str) -> dict[str, Any] | None:
                 return None
             if is_taken:
                 raise UserError(
-                    f"the driver of search {name!r} took the request and has not answered: nas/status.py "
-                    "says whether it still runs."
+                    f"the driver of search {directory.name!r} took the request and has not answered: this says whether "
+                    f"it still runs: {status_command(directory)}"
                 )
             deadline, is_taken = deadline + WAIT_SECONDS, True
     said: dict[str, Any] = json.loads(answer.read_bytes())

@@ -9,15 +9,15 @@ from nas.driver.commands import limit_flags, limits_command
 from nas.driver.lock import listens_here, living_holder, may_be_starting, process_drives
 from nas.driver.requests import LIMITS, POLL_SECONDS, WAIT_SECONDS, Request, ask, check_limits
 from nas.ledger.contents import LedgerContents
-from nas.ledger.location import read_ledger
+from nas.ledger.location import found_run, read_ledger
 from nas.records.search_status import DriverState, SearchStatus, latest_driver, search_status
 from nas.records.whereabouts import DriverRun
-from nas.settings.run_directory import RunDirectory, existing_run, run_directory
+from nas.settings.run_directory import RunDirectory, run_directory
 from nas.settings.search_settings import SearchSettings
 from search_spaces.errors import UserError
 
 
-def begun_run(runs: str, name: str) -> RunDirectory:
+def begun_run(runs: str, name: str, ledger_url: str | None) -> RunDirectory:
     """The directory of a search that has a ledger, which a new one may be on its way to, as it starts Ray before that.
 
     It is waited for as long as a driver to answer is. Raises UserError where there is none.
@@ -25,7 +25,7 @@ def begun_run(runs: str, name: str) -> RunDirectory:
     directory, deadline = run_directory(runs, name), time.monotonic() + WAIT_SECONDS
     while may_be_starting(directory) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    return existing_run(runs, name)
+    return found_run(runs, name, ledger_url)
 
 
 def change_running(

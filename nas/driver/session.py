@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from rich.console import Console
 
-from nas.driver.commands import report_command, resume_command
+from nas.driver.commands import report_command, resume_command, status_lines
 from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.endings import Ending, by_limit, by_signal, by_time
 from nas.driver.findings_table import print_findings
@@ -24,7 +24,7 @@ from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
 from nas.driver.stop_rule import StopRule
 from nas.driver.stored_files import store_files
-from nas.driver.texts import print_text
+from nas.driver.texts import print_pasted, print_text
 from nas.driver.time_left import search_plan
 from nas.engine.engine import Engine
 from nas.engine.policy import AccuracyRule
@@ -117,6 +117,9 @@ def _search(
         if on_latency:
             known = ledger.latency_reference
             cluster = of_one_type(cluster, None if known is None else known.accelerator)
+        if command.cluster.address is not None:
+            for line in status_lines(directory):
+                print_pasted(console, line)
         ledger.record_driver(socket.gethostname(), os.getpid())
         at_end.callback(ledger.record_end_of_driver)
         resume = functools.partial(resume_command, directory, command.cluster)

@@ -49,6 +49,13 @@ class RunDirectory:
         return self.path / LEDGER_NOTE
 
     @property
+    def noted_ledger(self) -> str | None:
+        """The address of the ledger, without user and password; None where that is in the directory."""
+        if self.ledger.is_file() or not self.ledger_note.is_file():
+            return None
+        return self.ledger_note.read_text(encoding="utf-8").strip()
+
+    @property
     def has_ledger(self) -> bool:
         """Raises UserError where whoever asks may not look into the directory."""
         try:

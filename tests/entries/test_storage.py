@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.control import main as control
 from nas.driver.command_line import read_command
 from nas.driver.open_ledger import search_ledger
 from nas.driver.outages import outage
@@ -160,13 +161,16 @@ def test_with_its_ledger_in_a_database_it_is_found_from_another_machine(
         monkeypatch.setenv(LEDGER_VARIABLE, url)
         for name, storage in (("one", ["--storage", f"s3://{bucket}"]), ("two", [])):
             command = read_command([*begin, "--name", name, *storage])
-            search_ledger(command, run_directory(command.runs_dir, name), examine_data(command.data), 1)
+            ledger = search_ledger(command, run_directory(command.runs_dir, name), examine_data(command.data), 1)
+            ledger.record_driver("another-machine", 1)
         there = ["--runs-dir", str(tmp_path / "there")]
         assert export(["oen", *there, "--list"]) == 2
         assert "unknown search 'oen'" in capsys.readouterr().err
         assert status(["two", *there]) == 2
         assert "'two' keeps its checkpoints in a runs directory, and not in" in capsys.readouterr().err
         assert not (tmp_path / "there").exists()
+        assert control(["one", *there, "--stop"]) == 2
+        assert "process 1 on another-machine, does not look into" in capsys.readouterr().err
         assert status(["one", *there]) == 0 and report(["one", *there, "--open"]) == 0
         resumed = read_command(["--resume", "one", *there])
         assert resumed.storage.address == f"s3://{bucket}" and resumed.previous is not None
