@@ -47,8 +47,9 @@ class TileCase:
 class TileChoice:
     """Of a program: its `heads`, the `pixels` of its block, the pixels of its `window` that it takes at a time, its
     `warps`, and `stages` of loads, where more than one are ahead of their use. It may take the window `unrolled` rather
-    than in a loop, and fewer `registers` a thread than it would like, so that more programs run beside each other; 0 is
-    as many as it likes. Of the stem `pixels` are blocks, and the last two and the window are not chosen."""
+    than in a loop, and so many `registers` a thread at the most: few, so that more programs run beside each other, or
+    all 255, so that the assembler does not spill some for that; 0 leaves it to the assembler. Of the stem `pixels` are
+    blocks, and the last two and the window are not chosen."""
 
     heads: int
     pixels: int
