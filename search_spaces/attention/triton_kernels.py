@@ -14,8 +14,9 @@ The gradient of the queries and embeddings is a pass over blocks of queries, tha
 keys with the queries around them, so that every number is summed by one program, in one order: no atomics, and the same
 bits every time.
 
-Shapes: Q rows of a block, pixels of all its heads, C their channels, P pixels of a window at a time, D channels a head,
-filled up, K spatial extent, T = 2 · SIDE terms of a table, rows first.
+Shapes: Q rows of a block, its M pixels in each of its N heads, C their channels, P pixels of a window at a time, D
+channels a head, filled up, K spatial extent, J offsets at which an embedding is asked for, T terms of a table, rows of
+the window before its columns, SIDE each.
 """
 
 import triton
@@ -52,27 +53,23 @@ def _block(
 
 
 @triton.jit
+def _pixels(pixel, first_row, first_column, height, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Of these pixels of the block: the image's row and column, and whether there is such."""
+    row = first_row + pixel // COLUMNS
+    column = first_column + pixel % COLUMNS
+    return row, column, (pixel < ROWS * COLUMNS) & (row < height) & (column < width)
+
+
+@triton.jit
 def _rows(
     first_row, first_column, height, width, heads,
     HEADS: tl.constexpr, PIXELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """Of the matrix's rows: the head within the program, the image's row and column, and whether there is such."""
     place_Q = tl.arange(0, HEADS * PIXELS)
-    pixel_Q = place_Q % PIXELS
     head_Q = place_Q // PIXELS
-    row_Q = first_row + pixel_Q // COLUMNS
-    column_Q = first_column + pixel_Q % COLUMNS
-    inside_Q = (pixel_Q < ROWS * COLUMNS) & (row_Q < height) & (column_Q < width)
+    row_Q, column_Q, inside_Q = _pixels(place_Q % PIXELS, first_row, first_column, height, width, ROWS, COLUMNS)
     return head_Q, row_Q, column_Q, inside_Q & (tl.program_id(1) * HEADS + head_Q < heads)
-
-
-@triton.jit
-def _pixels(first_row, first_column, height, width, PIXELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Of the block's pixels: the row, the column, and whether there is such."""
-    pixel_M = tl.arange(0, PIXELS)
-    row_M = first_row + pixel_M // COLUMNS
-    column_M = first_column + pixel_M % COLUMNS
-    return row_M, column_M, (pixel_M < ROWS * COLUMNS) & (row_M < height) & (column_M < width)
 
 
 @triton.jit
@@ -98,6 +95,14 @@ def _offsets(row, column, row_stride, column_stride, WIDE: tl.constexpr):
     if WIDE:
         return row.to(tl.int64) * row_stride + column.to(tl.int64) * column_stride
     return row * row_stride + column * column_stride
+
+
+@triton.jit
+def _features(features, strides, image, row_P, column_P, inside_P, place_C, known_C, WIDE: tl.constexpr):
+    """(P, C): the channels of these pixels of an image, zeros where there is no such pixel or channel."""
+    offset_P = _offsets(row_P, column_P, strides[1], strides[2], WIDE)
+    there_PC = inside_P[:, None] & known_C[None, :]
+    return tl.load(features + image * strides[0] + offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0)
 
 
 @triton.jit
@@ -246,18 +251,11 @@ def attend(
             place_P, row_P, column_P, inside_P = _window(
                 chunk * P, window_row, window_column, height, width, WINDOW_ROWS, WINDOW_COLUMNS, REACHED, P
             )
-            there_PC = inside_P[:, None] & known_C[None, :]
             mark_TP = _marks(place_P, WINDOW_COLUMNS, SIDE, DTYPE)
-            value_offset_P = _offsets(row_P, column_P, value_strides[1], value_strides[2], WIDE)
-            value_PC = tl.load(
-                value + image * value_strides[0] + value_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
-            )
+            value_PC = _features(value, value_strides, image, row_P, column_P, inside_P, place_C, known_C, WIDE)
             key_PC = value_PC
             if HAS_KEY:
-                key_offset_P = _offsets(row_P, column_P, key_strides[1], key_strides[2], WIDE)
-                key_PC = tl.load(
-                    key + image * key_strides[0] + key_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
-                )
+                key_PC = _features(key, key_strides, image, row_P, column_P, inside_P, place_C, known_C, WIDE)
             logits_QP = _logits(
                 query_QC, key_PC, table_QT, mask_QT, mark_TP, place_P, HAS_KEY, HAS_POSITIONS,
                 CHUNKS * P, NEEDED, WINDOW_COLUMNS, SIDE, ACCUMULATOR, PRECISION,
@@ -303,7 +301,7 @@ def attend_backward_queries(
     )
     head_C, place_C, known_C = _channels(heads, HEADS, CHANNELS, D)
     own_QC = (head_Q[:, None] == head_C[None, :]) & inside_Q[:, None] & known_C[None, :]
-    row_M, column_M, inside_M = _pixels(first_row, first_column, height, width, PIXELS, ROWS, COLUMNS)
+    row_M, column_M, inside_M = _pixels(tl.arange(0, PIXELS), first_row, first_column, height, width, ROWS, COLUMNS)
     there_MC = inside_M[:, None] & known_C[None, :]
     query_offset_QC = _offsets(row_Q, column_Q, query_strides[1], query_strides[2], WIDE)[:, None] + place_C[None, :]
     d_query_offset_Q = _offsets(row_Q, column_Q, d_query_strides[1], d_query_strides[2], WIDE)
@@ -355,18 +353,11 @@ def attend_backward_queries(
             place_P, row_P, column_P, inside_P = _window(
                 chunk * P, window_row, window_column, height, width, WINDOW_ROWS, WINDOW_COLUMNS, REACHED, P
             )
-            there_PC = inside_P[:, None] & known_C[None, :]
             mark_TP = _marks(place_P, WINDOW_COLUMNS, SIDE, DTYPE)
-            value_offset_P = _offsets(row_P, column_P, value_strides[1], value_strides[2], WIDE)
-            value_PC = tl.load(
-                value + image * value_strides[0] + value_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
-            )
+            value_PC = _features(value, value_strides, image, row_P, column_P, inside_P, place_C, known_C, WIDE)
             key_PC = value_PC
             if HAS_KEY:
-                key_offset_P = _offsets(row_P, column_P, key_strides[1], key_strides[2], WIDE)
-                key_PC = tl.load(
-                    key + image * key_strides[0] + key_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
-                )
+                key_PC = _features(key, key_strides, image, row_P, column_P, inside_P, place_C, known_C, WIDE)
             logits_QP = _logits(
                 query_QC, key_PC, table_QT, mask_QT, mark_TP, place_P, HAS_KEY, HAS_POSITIONS,
                 CHUNKS * P, NEEDED, WINDOW_COLUMNS, SIDE, ACCUMULATOR, PRECISION,
@@ -472,10 +463,7 @@ def attend_backward_keys(
             )
             there_PC = inside_P[:, None] & known_C[None, :]
             pixel_P = _offsets(row_P, column_P, width, 1, WIDE)
-            query_offset_P = _offsets(row_P, column_P, query_strides[1], query_strides[2], WIDE)
-            query_PC = tl.load(
-                query + image * query_strides[0] + query_offset_P[:, None] + place_C[None, :], mask=there_PC, other=0.0
-            )
+            query_PC = _features(query, query_strides, image, row_P, column_P, inside_P, place_C, known_C, WIDE)
             gradient_offset_PC = (pixel_P * (heads * CHANNELS))[:, None] + place_C[None, :]
             gradient_PC = tl.load(gradient + image_pixels * CHANNELS + gradient_offset_PC, mask=there_PC, other=0.0)
             sum_place_PN = image_pixels + (pixel_P * heads)[:, None] + sum_head[None, :]
