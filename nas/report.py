@@ -39,7 +39,7 @@ from nas.driver.texts import error_console
 from nas.settings.addresses import redacted
 from nas.settings.arguments import add_existing_search, check_named
 from nas.settings.run_directory import RunDirectory, existing_run
-from nas.settings.search_settings import LEDGER_VARIABLE, TrackingSettings
+from nas.settings.store_settings import LEDGER_VARIABLE, TrackingSettings
 from search_spaces.arguments import ArgumentParser, path, port
 from search_spaces.collection import collection_paused
 from search_spaces.errors import UserError

@@ -26,7 +26,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.ray_environment import check_cluster, set_ray_environment
 from search_spaces.arguments import ArgumentParser, number
 from search_spaces.errors import UserError

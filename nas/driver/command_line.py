@@ -11,21 +11,17 @@ from nas.driver.steps import step
 from nas.driver.texts import error_console
 from nas.settings.address_checks import check_tracking_uri
 from nas.settings.changes import check_forkable, check_resumable, shared_stages
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.command import Command
 from nas.settings.compose import compose_settings, override_of
 from nas.settings.config_file import read_config
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import check_new_name
 from nas.settings.search_arguments import FLAG_OVERRIDES, argument_parser
-from nas.settings.search_settings import (
-    ClusterSettings,
-    LedgerSettings,
-    SearchSettings,
-    StorageSettings,
-    TrackingSettings,
-)
+from nas.settings.search_settings import SearchSettings
 from nas.settings.space_files import SpaceFile, space_file_of, space_mapping, space_names
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
+from nas.settings.store_settings import LedgerSettings, StorageSettings, TrackingSettings
 from search_spaces.errors import UserError
 from search_spaces.overrides import Override, field_value
 from search_spaces.paths import user_path

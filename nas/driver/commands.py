@@ -5,10 +5,11 @@ from typing import Any
 
 from nas.reporting.background import Background, NextCommand
 from nas.settings.addresses import HIDDEN
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.config_file import header_text
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, runs_flag
-from nas.settings.search_settings import LEDGER_VARIABLE, ClusterSettings
+from nas.settings.store_settings import LEDGER_VARIABLE
 from search_spaces.pasted_commands import python_command
 
 

@@ -5,7 +5,7 @@ import time
 from nas.driver.compared_searches import Comparison
 from nas.driver.conclusion import shown_at
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.store_settings import TrackingSettings
 from nas.tracking.compared_fronts import log_comparison
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.store_address import store_uri

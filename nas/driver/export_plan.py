@@ -7,7 +7,7 @@ from nas.ledger.contents import LedgerContents
 from nas.records.selection import pick
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.store_settings import TrackingSettings
 from nas.tracking.registered_names import DEFAULT_ALIAS, check_names
 from nas.tracking.store_address import check_there, store_uri
 from search_spaces.errors import UserError

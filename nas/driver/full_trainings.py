@@ -18,7 +18,7 @@ from nas.ledger.contents import LedgerContents
 from nas.records.front import best_of, finished, front_of
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.store_settings import TrackingSettings
 from search_spaces.errors import UserError, printable
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, SUCCESS
 from search_spaces.machine import prepare_machine

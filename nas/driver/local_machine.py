@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.dashboard import check_dashboard
 from search_spaces.errors import UserError
 

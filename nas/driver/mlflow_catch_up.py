@@ -10,7 +10,7 @@ from nas.driver.conclusion import mlflow_lines
 from nas.driver.lock import driver_lock
 from nas.ledger.contents import LedgerContents
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.store_settings import TrackingSettings
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.store import bring_up_to_date
 from nas.tracking.store_address import store_uri

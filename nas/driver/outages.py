@@ -3,8 +3,8 @@
 from nas.driver.commands import resume_command
 from nas.engine.faults import EverythingFails
 from nas.ledger.database import loss_of_ledger
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import ClusterSettings
 from nas.workers.storage_full import is_full
 from trainers.storage.remote_folder import StorageLost
 

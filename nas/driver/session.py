@@ -33,9 +33,10 @@ from nas.ledger.forking import beyond_imports
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import sole_driver
 from nas.records.search_facts import SearchFacts
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import ClusterSettings, SearchSettings
+from nas.settings.search_settings import SearchSettings
 from nas.strategy.proposals import slow_architectures
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.store import described_tracker, note

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from nas.driver.interruption import kill_descendants
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.ray_cluster import started_ray
 from nas.workers.ray_watch import watched_ray
 from nas.workers.training_hosts import follow_training, start_training, training_hosts

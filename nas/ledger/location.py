@@ -17,8 +17,8 @@ from nas.ledger.stored_trials import StoredStudy
 from nas.settings.addresses import redacted, redacted_address, whole_address
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory
-from nas.settings.search_settings import LEDGER_VARIABLE, LedgerSettings
 from nas.settings.sqlite_addresses import sqlite_url
+from nas.settings.store_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:

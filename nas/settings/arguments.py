@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from nas.settings.run_directory import RunDirectory, search_names
-from nas.settings.search_settings import LEDGER_VARIABLE
+from nas.settings.store_settings import LEDGER_VARIABLE
 from search_spaces.arguments import complete_by, path
 from search_spaces.errors import UserError
 from search_spaces.run_files import DEFAULT_RUNS_DIRECTORY

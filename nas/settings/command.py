@@ -3,15 +3,11 @@
 from dataclasses import dataclass
 
 from nas.records.earlier_search import EarlierSearch
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.header import ForkOrigin, SearchHeader
-from nas.settings.search_settings import (
-    ClusterSettings,
-    LedgerSettings,
-    SearchSettings,
-    StorageSettings,
-    TrackingSettings,
-)
+from nas.settings.search_settings import SearchSettings
 from nas.settings.space_files import SpaceFile
+from nas.settings.store_settings import LedgerSettings, StorageSettings, TrackingSettings
 from search_spaces.space import Space
 from trainers.data.config import DataConfig, DataSummary
 from trainers.data.fingerprint import DataFingerprint

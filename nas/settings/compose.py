@@ -5,13 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.settings.search_settings import (
-    ClusterSettings,
-    LedgerSettings,
-    SearchSettings,
-    StorageSettings,
-    TrackingSettings,
-)
+from nas.settings.cluster_settings import ClusterSettings
+from nas.settings.search_settings import SearchSettings
+from nas.settings.store_settings import LedgerSettings, StorageSettings, TrackingSettings
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.overrides import Override, read_override, with_overrides
 from trainers.data.config import DATA_DEFAULTS, DataConfig

@@ -1,34 +1,21 @@
-"""How to search and on what machines: the frozen settings, checked, without any framework."""
+"""What to search for, how, and when to stop: frozen settings, checked, without any framework."""
 
 import dataclasses
 import math
-import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.connection import check_address
-from cluster.node_findings import BAD_NODES
 from nas.records.cost_limits import CostLimits
 from nas.records.objectives import ACCURACY, COSTS, CostName, costs_of
-from nas.settings.address_checks import check_ledger_url, check_tracking_uri
-from nas.settings.addresses import MLFLOW_VARIABLE, redacted, whole_address
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 from search_spaces.overrides import COUNT
 from trainers.data.config import MOST_SEEDS
-from trainers.storage.address import StorageAddress
 
 SAMPLERS = ("ehvi", "tpe", "nsga2", "random")
 SCHEDULERS = ("pareto", "asha", "none")
-# More than that is a slip of the finger.
-MOST_PROCESSES = 1024
 KEPT_CHECKPOINTS = ("front", "all", "none")
-
-# MLflow's own limit.
-LONGEST_EXPERIMENT = 500
-# Holds the address of the ledger where the command line shall not.
-LEDGER_VARIABLE = "NAS_LEDGER_URL"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -165,176 +152,6 @@ class SearchSettings:
     def from_json(cls, data: object) -> "SearchSettings":
         """The settings that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
         return read_dataclass(cls, data, "search")
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSettings:
-    """Where trials run and what each takes. `address`: None starts Ray here, "auto" joins the one there is.
-
-    `bad_nodes` says what is done about nodes of a cluster that do not pass their check: the search is refused, goes
-    without them ("leave-out"), or says so and uses them ("warn"). `processes_per_trial` train a trial together; None is
-    one for each of its GPUs, and one without any. `accelerator` is the one type of GPU that trials run on, as Ray names
-    it; None takes them as they come. `dashboard`: whether Ray's dashboard is started with a Ray that is started here.
-    """
-
-    address: str | None
-    gpus_per_trial: float
-    cpus_per_trial: float
-    bad_nodes: str = BAD_NODES[0]
-    processes_per_trial: int | None = None
-    accelerator: str | None = None
-    dashboard: bool = False
-
-    def __post_init__(self) -> None:
-        if self.address is not None:
-            check_address(self.address)
-        if not 0 <= self.gpus_per_trial < math.inf or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
-            raise UserError(
-                f"--gpus-per-trial is {self.gpus_per_trial:g}: expected 0, a share of one GPU, or a whole number."
-            )
-        if not 0 < self.cpus_per_trial < math.inf:
-            raise UserError(f"--cpus-per-trial is {self.cpus_per_trial:g}: expected a number above 0.")
-        if self.bad_nodes not in BAD_NODES:
-            raise unknown_name("--bad-nodes", self.bad_nodes, BAD_NODES)
-        if self.processes_per_trial is not None and not 1 <= self.processes_per_trial <= MOST_PROCESSES:
-            raise UserError(
-                f"--processes-per-trial is {self.processes_per_trial}: expected a whole number from 1 to "
-                f"{MOST_PROCESSES}."
-            )
-        if self.gpus_per_trial and self.processes != max(1, int(self.gpus_per_trial)):
-            raise UserError(
-                f"--processes-per-trial is {self.processes}: expected {max(1, int(self.gpus_per_trial))}, one for each "
-                f"GPU of --gpus-per-trial {self.gpus_per_trial:g}, or to be left out."
-            )
-        if self.accelerator is not None and not self.gpus_per_trial:
-            raise UserError(f"--accelerator is {self.accelerator!r}: expected --gpus-per-trial above 0 with it.")
-        if self.dashboard and self.address is not None:
-            raise UserError(
-                f"--dashboard is for the Ray of one machine, which a search starts itself, and --address is "
-                f"{self.address!r}: the dashboard of a cluster is started with its head (cluster/README.md)."
-            )
-
-    @property
-    def processes(self) -> int:
-        """How many processes train a trial."""
-        return max(1, int(self.gpus_per_trial)) if self.processes_per_trial is None else self.processes_per_trial
-
-    @property
-    def trial_cpus(self) -> float:
-        """The CPUs that a trial takes: of several processes each takes one at least."""
-        return self.cpus_per_trial if self.processes == 1 else max(self.cpus_per_trial, self.processes)
-
-    @property
-    def process_threads(self) -> int:
-        """How many threads each process of a trial computes with on CPUs."""
-        return max(1, int(self.trial_cpus / self.processes))
-
-    @property
-    def gpu_memory_share(self) -> float:
-        """How much of the memory of its GPU a process may take, of 1."""
-        return min(1.0, self.gpus_per_trial) or 1.0
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: object) -> "ClusterSettings":
-        """The settings that `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "cluster")
-
-
-@dataclass(frozen=True, slots=True)
-class StorageSettings:
-    """Where a search keeps its checkpoints and results; `address` None is the runs directory.
-
-    Raises UserError on what is no address of a storage, or has secrets.
-    """
-
-    address: str | None
-
-    def __post_init__(self) -> None:
-        if self.address is not None:
-            StorageAddress.of(self.address, "storage.address")
-
-    @classmethod
-    def from_json(cls, data: object) -> "StorageSettings":
-        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "storage")
-
-
-@dataclass(frozen=True, slots=True)
-class TrackingSettings:
-    """Which MLflow store a search is written to; `uri` None is a SQLite store in the runs directory.
-
-    Raises UserError on an experiment whose name is longer than MLflow takes.
-    """
-
-    uri: str | None
-    experiment: str
-
-    def __post_init__(self) -> None:
-        if len(self.experiment) > LONGEST_EXPERIMENT:
-            raise UserError(
-                f"tracking.experiment has {len(self.experiment)} characters: MLflow takes at most {LONGEST_EXPERIMENT}."
-            )
-
-    @classmethod
-    def from_json(cls, data: object) -> "TrackingSettings":
-        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "tracking")
-
-    def without_secrets(self) -> dict[str, Any]:
-        """The store as a search's ledger keeps it."""
-        return {"uri": None if self.uri is None else redacted(self.uri), "experiment": self.experiment}
-
-    @classmethod
-    def from_kept(cls, kept: object, uri: str | None, how: str) -> "TrackingSettings":
-        """The store that `without_secrets` wrote, or that at `uri` where one is given.
-
-        Raises UserError where its secrets are not known; `how` says how to give `uri`.
-        """
-        written = cls.from_json(kept)
-        if uri is None and written.uri is not None:
-            uri = whole_address(written.uri, None, MLFLOW_VARIABLE)
-            if uri is None:
-                raise UserError(
-                    f"the MLflow store of the search is {written.uri!r}, kept without its password: "
-                    f"give it whole by {how} or in {MLFLOW_VARIABLE}."
-                )
-        if uri is not None:
-            check_tracking_uri(uri, how.partition("=")[0].partition(" ")[0])
-        return cls(uri, written.experiment)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerSettings:
-    """The database of the ledger; `url` None is SQLite in the directory of the search.
-
-    Raises UserError on an address of another kind.
-    """
-
-    url: str | None = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if self.url is not None:
-            check_ledger_url(self.url, "ledger.url")
-
-    def of_new_search(self) -> "LedgerSettings":
-        """Where the ledger of a search that begins is: here, or where the environment says.
-
-        Raises UserError where that is no address of a ledger.
-        """
-        url, name = self.url, "ledger.url"
-        if url is None:
-            url, name = os.environ.get(LEDGER_VARIABLE) or None, LEDGER_VARIABLE
-        if url is not None:
-            check_ledger_url(url, name)
-        return LedgerSettings(url)
-
-    @classmethod
-    def from_json(cls, data: object) -> "LedgerSettings":
-        """The settings of a configuration. Anything unknown, missing or of another type raises UserError."""
-        return read_dataclass(cls, data, "ledger")
 
 
 def duration_seconds(text: str, name: str = "time budget") -> float:

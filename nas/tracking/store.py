@@ -10,8 +10,8 @@ from nas.records.search_facts import SearchFacts
 from nas.records.summary import Summary, summarise
 from nas.records.trial import latest_moment
 from nas.settings.run_directory import RunDirectory, runs_flag
-from nas.settings.search_settings import TrackingSettings
 from nas.settings.sqlite_addresses import sqlite_path
+from nas.settings.store_settings import TrackingSettings
 from nas.strategy.halving import rung_epochs
 from nas.tracking.moved_store import ARTIFACTS, bring_artifacts_home
 from nas.tracking.store_address import store_uri

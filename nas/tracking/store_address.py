@@ -1,8 +1,8 @@
 """Where the MLflow store of a search is, and whether it is there. Imports no MLflow."""
 
 from nas.settings.run_directory import RunDirectory
-from nas.settings.search_settings import TrackingSettings
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
+from nas.settings.store_settings import TrackingSettings
 from search_spaces.errors import UserError
 
 

@@ -10,7 +10,7 @@ from ray.autoscaler.sdk import request_resources
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.experimental import internal_kv
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.node_resources import trial_resources
 
 SECONDS_BETWEEN_REQUESTS = 5.0

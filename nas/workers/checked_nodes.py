@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from cluster.node_checks import NodeCheck, check_nodes
 from cluster.node_findings import usable
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.trial_config import TrialTemplate
 from trainers.storage.remote_folder import RemoteFolder
 

@@ -16,7 +16,7 @@ import torch
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
 from nas.records.latency_reference import LatencyReference
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.latency_devices import most_common_type
 from nas.workers.node_resources import accelerator_share
 from nas.workers.trial_config import TrialTemplate

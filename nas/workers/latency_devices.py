@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.node_resources import accelerator_of, living_nodes, slots_on
 from search_spaces.errors import UserError
 

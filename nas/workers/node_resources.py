@@ -5,7 +5,7 @@ from typing import Any
 
 import ray
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 
 # Ray has a resource of this name, followed by the type, on a node with accelerators.
 ACCELERATOR_PREFIX = "accelerator_type:"

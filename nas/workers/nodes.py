@@ -10,7 +10,7 @@ from typing import Any, Literal
 from cluster.node_checks import NodeCheck, PendingCheck, node_name
 from nas.engine.faults import FAILURES_UNTIL_LEFT_OUT, Faults
 from nas.records.left_out_nodes import LeftOutNode
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.checked_nodes import CheckedNodes
 from nas.workers.node_resources import accelerator_of, living_nodes, slots_on, trial_text
 from search_spaces.units import readable_duration

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from cluster.shipped_code import shipped_code
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.autoscaler import Autoscaler, autoscaler_of
 from nas.workers.dashboard import HOST, Dashboard, token_file
 from nas.workers.node_resources import accelerator_of, living_nodes, slots_on, trial_text

@@ -4,7 +4,7 @@ import os
 import secrets
 
 from cluster.connection import check_connection
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 
 # Ray takes this machine's outward address for its processes, and then listens on every interface. Its switch for
 # systems whose firewalls ask at every port keeps it to the loopback interface.

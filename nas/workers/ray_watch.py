@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from search_spaces.exit_codes import FAILURE
 
 LOGGER = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.autoscaler import autoscaler_of
 from nas.workers.node_resources import living_nodes, slots_on, trial_resources, trial_text
 from nas.workers.training_host import TrainingHost

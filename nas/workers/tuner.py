@@ -11,7 +11,7 @@ from ray.util.placement_group import NODE_ID_LABEL_KEY
 
 from nas.engine.engine import Engine
 from nas.engine.faults import Faults
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.autoscaler import Autoscaler
 from nas.workers.checked_nodes import CheckedNodes
 from nas.workers.end_requests import Listening, ask_for_end

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import psutil
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.ray_environment import set_ray_environment
 
 if __name__ == "__main__":

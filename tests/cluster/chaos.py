@@ -18,7 +18,7 @@ from pathlib import Path
 from nas.ledger.location import read_ledger
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import LEDGER_VARIABLE
+from nas.settings.store_settings import LEDGER_VARIABLE
 from search_spaces.exit_codes import MISTAKE
 from tests.entries.test_search import PROJECT
 from tests.faults.searches import counted_seconds

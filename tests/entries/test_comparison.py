@@ -18,7 +18,7 @@ from nas.ledger.ledger import Ledger
 from nas.records.trial import TrialRecord
 from nas.report import main
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.store_settings import TrackingSettings
 from tests.support.reports import Page
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
 from trainers.data.config import DATA_DEFAULTS

@@ -32,8 +32,9 @@ from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import read_ledger
 from nas.records.rest_of_search import SearchPlan
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import RunDirectory, run_directory
-from nas.settings.search_settings import ClusterSettings, SearchSettings
+from nas.settings.search_settings import SearchSettings
 from tests.project.rooms import PROJECT
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
 from trainers.files import write_json_atomically

@@ -17,8 +17,9 @@ from nas.records.cost_limits import NO_LIMITS
 from nas.report import main as report
 from nas.search import main as search
 from nas.settings import run_directory as run_directory_module
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import LEDGER_VARIABLE, ClusterSettings
+from nas.settings.store_settings import LEDGER_VARIABLE
 from nas.status import main as status
 from search_spaces.errors import UserError
 from tests.support.exported_search import finished_search

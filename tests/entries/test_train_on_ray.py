@@ -16,7 +16,7 @@ import ray
 import torch
 
 from nas.driver.training_on_ray import verdict, what_ended
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.train_on_ray import main
 from nas.workers.training_host import TrainingHost
 from nas.workers.training_hosts import training_hosts

@@ -21,7 +21,7 @@ from nas.records.summary import Summary, summarise
 from nas.records.trial import TrialRecord
 from nas.report import main
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.store_settings import TrackingSettings
 from nas.tracking import writer_thread
 from nas.tracking.environment import quiet_mlflow
 from nas.tracking.tracker import Tracker

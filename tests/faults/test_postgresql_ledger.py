@@ -22,7 +22,7 @@ from nas.records.summary import summarise
 from nas.settings.addresses import redacted
 from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory, search_names
-from nas.settings.search_settings import LEDGER_VARIABLE
+from nas.settings.store_settings import LEDGER_VARIABLE
 from search_spaces.errors import UserError
 from tests.entries.test_report import HEADER, add_trial
 from tests.entries.test_search import run

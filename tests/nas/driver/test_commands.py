@@ -14,8 +14,8 @@ from nas.driver.commands import (
     status_lines,
     train_fully_command,
 )
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import ClusterSettings
 from nas.status import argument_parser
 from search_spaces.errors import UserError
 

@@ -13,8 +13,8 @@ from nas.engine.faults import EverythingFails
 from nas.engine.start import start_engine
 from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import ClusterSettings
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
 
 

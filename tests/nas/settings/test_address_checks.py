@@ -9,7 +9,7 @@ import pytest
 from nas.driver.command_line import read_command
 from nas.search import main as search
 from nas.settings.address_checks import check_driver, check_ledger_url, check_tracking_uri
-from nas.settings.search_settings import TrackingSettings
+from nas.settings.store_settings import TrackingSettings
 from search_spaces.errors import UserError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nas.engine.faults import Cause
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.failure_causes import DataUnusable, StorageMissing, cause_of, reason_of
 from nas.workers.node_resources import slots_on
 from search_spaces.errors import UserError

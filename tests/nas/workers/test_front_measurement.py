@@ -12,8 +12,8 @@ from nas.ledger.database import ledger_url
 from nas.ledger.ledger import Ledger
 from nas.records.front import front_of
 from nas.records.trial import TrialRecord
+from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import run_directory
-from nas.settings.search_settings import ClusterSettings
 from nas.workers.front_measurement import measure_front, measured
 from nas.workers.ray_cluster import ray_cluster
 from nas.workers.trial_config import TrialTemplate

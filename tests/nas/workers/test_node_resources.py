@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers import autoscaler as autoscaler_module
 from nas.workers import latency_devices, ray_cluster
 from nas.workers.autoscaler import Autoscaler, autoscaler_of

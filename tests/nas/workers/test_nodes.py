@@ -14,7 +14,7 @@ from cluster.node_checks import NodeCheck, NodeReport, PendingCheck
 from cluster.node_findings import NodeVerdict
 from nas.engine.faults import FAILURES_UNTIL_LEFT_OUT, Cause, Failure, Faults
 from nas.records.left_out_nodes import LeftOutNode
-from nas.settings.search_settings import ClusterSettings
+from nas.settings.cluster_settings import ClusterSettings
 from nas.workers import nodes as nodes_module
 from nas.workers.checked_nodes import CheckedNodes
 from nas.workers.nodes import Nodes
