@@ -16,12 +16,17 @@ MOST_PROCESSES = 1024
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """Where trials run and what each takes. `address`: None starts Ray here, "auto" joins the one there is.
+    """Where trials run and what each takes.
 
-    `bad_nodes` says what is done about nodes of a cluster that do not pass their check: the search is refused, goes
-    without them ("leave-out"), or says so and uses them ("warn"). `processes_per_trial` train a trial together; None is
-    one for each of its GPUs, and one without any. `accelerator` is the one type of GPU that trials run on, as Ray names
-    it; None takes them as they come. `dashboard`: whether Ray's dashboard is started with a Ray that is started here.
+    - `address` is that of the Ray that is joined, "auto" the one there is; None starts Ray here.
+    - `gpus_per_trial` and `cpus_per_trial` are what a trial takes. `processes_per_trial` train it together; None is one
+      for each of its GPUs, and one without any.
+    - `bad_nodes` says what is done about nodes of a cluster that do not pass their check: the search is refused, goes
+      without them ("leave-out"), or says so and uses them ("warn").
+    - `accelerator` is the one type of GPU that trials run on, as Ray names it; None takes them as they come.
+    - `dashboard` is whether Ray's dashboard is started with a Ray that is started here.
+
+    Raises UserError where a value is out of range.
     """
 
     address: str | None

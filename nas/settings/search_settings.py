@@ -23,19 +23,26 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """What to search for and when to stop. Raises UserError where a value is out of range.
+    """What to search for and when to stop.
 
-    `objectives` are accuracy and what it is weighed against: FLOPs, latency, parameters, or several of them. `trials`
-    counts the architectures trained, `epochs` those of all trials together; `minimum_epochs` and `reduction_factor`
-    place the rungs of successive halving; nothing of more than `max_flops` (of one image) or `max_params` is trained,
-    `min_accuracy` and `max_latency_ms` are what counts as a result; `time_budget` is a duration as `90s`, `30m`, `12h`
-    or `2d`; `stagnation` ends a search after so many architectures that brought nothing. `replicates` trains every
-    architecture that is trained to the end so often, `confirm_front` the members of the front. A trial that makes no
-    progress for the duration `hung_after` is hung (None: many times what its epochs take), and a training is
-    checkpointed every `checkpoint_minutes` within an epoch. `inference_batch` is the number of images at which latency
-    and memory are measured. `keep_checkpoints` says of which trials that have ended the weights stay once the search
-    has: those of the front, all, or none. `prior` names the earlier searches whose results inform the proposals.
-    `deterministic` has decisions depend on nothing but results: not on who is faster, nor on interruptions.
+    - `trials` is the number of architectures that are trained, `epochs` that of the epochs of all trials together, and
+      `time_budget` a duration as `90s`, `30m`, `12h` or `2d`: whichever comes first ends the search. `stagnation` ends
+      it after so many architectures that brought nothing.
+    - `sampler` is what proposes architectures, `prior` the earlier searches whose results inform it.
+    - `scheduler` is what stops and promotes trials: at `minimum_epochs`, the first rung, and at rungs each
+      `reduction_factor` times as far.
+    - `objectives` are accuracy and then what it is weighed against: FLOPs, latency, parameters, or several of them.
+    - `max_flops`, of one image, and `max_params` are what a network may have to be trained; `min_accuracy` and
+      `max_latency_ms` are what counts as a result.
+    - `replicates` is the number of trainings of each architecture that is trained to the end, `confirm_front` that of
+      each member of the front.
+    - `inference_batch` is the number of images at which latency and memory are measured.
+    - `hung_after` is the duration without progress after which a trial is hung; None is many times what its epochs
+      take. `checkpoint_minutes` is the time between two checkpoints within an epoch.
+    - `keep_checkpoints` says which trials keep their weights once the search has ended: those of the front, all, none.
+    - `deterministic` has decisions depend on results alone, not on who is faster, nor on interruptions.
+
+    Raises UserError where a value is out of range.
     """
 
     trials: int
