@@ -129,6 +129,10 @@ def other_format(name: str, found: object) -> UserError:
     )
 
 
+# What SQLite says where another process writes for longer than one waits.
+_LOCKED = "database is locked"
+
+
 @contextlib.contextmanager
 def unreadable_said(name: str, url: str) -> Iterator[None]:
     """Turns whatever a damaged database may bring about into a UserError that says what is wrong with the ledger."""
@@ -136,8 +140,12 @@ def unreadable_said(name: str, url: str) -> Iterator[None]:
         yield
     except Exception as error:
         missing = isinstance(error, (LookupError, TypeError, AttributeError, AssertionError))
-        said = f"a value is missing or damaged ({type(error).__name__}: {reason(error, url)})" if missing else None
-        raise UserError(f"the ledger of search {name!r} cannot be read: {said or reason(error, url)}.") from error
+        said = reason(error, url)
+        if missing:
+            said = f"a value is missing or damaged ({type(error).__name__}: {said})"
+        elif said == _LOCKED:
+            said += ", by a process that is writing it: a driver that is suspended (Ctrl-Z, a frozen machine) keeps it so"
+        raise UserError(f"the ledger of search {name!r} cannot be read: {said}.") from error
 
 
 def reason(error: Exception, url: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import time
 from pathlib import Path
 
 from nas.ledger.stored_trials import StoredStudy, read_study
@@ -9,6 +10,10 @@ from nas.ledger.stored_trials import StoredStudy, read_study
 _MAGIC = b"SQLite format 3\0"
 # Bytes 18 and 19 of the file are the versions needed to write and to read it: 1 with a journal, 2 with a log.
 _VERSIONS = slice(18, 20)
+
+# A driver locks its ledger for milliseconds. Who waits looks again after so long, and listens to Ctrl-C in between.
+MOST_LOCKED_SECONDS = 10.0
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def check_sqlite(path: Path) -> None:
@@ -31,9 +36,19 @@ def check_sqlite(path: Path) -> None:
 
 
 def copy_sqlite(path: Path, copy: Path) -> None:
-    """Copies a file that another process may be writing, as it is at one moment. Raises sqlite3.Error."""
-    with contextlib.closing(_opened(path)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    """Copies a file that another process may be writing, as it is at one moment.
+
+    Raises sqlite3.Error, also where another process keeps it locked for `MOST_LOCKED_SECONDS`.
+    """
+    deadline = time.monotonic() + MOST_LOCKED_SECONDS
+
+    def give_up(status: int, _remaining: int, _pages: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise sqlite3.OperationalError("database is locked")
+
+    # SQLite itself does not wait: Python's copy would, for ever, and hear nothing.
+    with contextlib.closing(_opened(path, timeout=0.0)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target, progress=give_up, sleep=_SECONDS_BETWEEN_LOOKS)
 
 
 def read_sqlite(path: Path, name: str) -> StoredStudy:
@@ -43,6 +58,6 @@ def read_sqlite(path: Path, name: str) -> StoredStudy:
         return read_study(lambda statement, parameters: connection.execute(statement, parameters).fetchall(), name)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
     # To be written, too: what a killed driver left unfinished has to be rolled back before it can be read.
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=timeout)

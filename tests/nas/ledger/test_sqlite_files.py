@@ -1,0 +1,62 @@
+"""A ledger's file, copied while another process may be writing it."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nas.ledger import sqlite_files
+from nas.ledger.database import ledger_url
+from nas.ledger.ledger import Ledger
+from nas.ledger.sqlite_files import copy_sqlite, read_sqlite
+from nas.settings.run_directory import RunDirectory, run_directory
+from nas.status import main as status
+from tests.support.searches import search_header
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> RunDirectory:
+    directory = run_directory(str(tmp_path / "runs"), "one")
+    directory.path.mkdir(parents=True)
+    Ledger.create(ledger_url(directory.ledger), "one", search_header())
+    return directory
+
+
+@contextlib.contextmanager
+def written(ledger: Path) -> Iterator[sqlite3.Connection]:
+    """A driver that is suspended in the middle of writing."""
+    with contextlib.closing(sqlite3.connect(ledger, isolation_level=None, check_same_thread=False)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield connection
+
+
+def test_a_ledger_that_stays_locked_is_said_to_be(
+    begun: RunDirectory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_files, "MOST_LOCKED_SECONDS", 0.3)
+    with written(begun.ledger):
+        assert status(["one", "--runs-dir", str(begun.runs)]) == 2
+    output, error = capsys.readouterr()
+    assert not output and error == (
+        "error: the ledger of search 'one' cannot be read: database is locked, by a process that is writing it: a "
+        "driver that is suspended (Ctrl-Z, a frozen machine) keeps it so.\n"
+    )
+    assert status(["one", "--runs-dir", str(begun.runs)]) == 0
+
+
+def test_a_ledger_that_is_locked_for_a_moment_is_waited_for(begun: RunDirectory, tmp_path: Path) -> None:
+    with written(begun.ledger) as driver:
+        threading.Timer(0.5, driver.rollback).start()
+        copy_sqlite(begun.ledger, tmp_path / "copy.db")
+    assert read_sqlite(tmp_path / "copy.db", "one").trials == read_sqlite(begun.ledger, "one").trials
+
+
+def test_who_waits_for_a_locked_ledger_hears_ctrl_c(begun: RunDirectory, tmp_path: Path) -> None:
+    with written(begun.ledger), pytest.raises(KeyboardInterrupt):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        copy_sqlite(begun.ledger, tmp_path / "copy.db")
