@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 EPOCHS_UNTIL_HUNG = 20
 LEAST_SECONDS = 600.0
 SECONDS_BETWEEN_LOOKS = 1.0
+# Who looks so much later than he should was suspended himself, or held up: trials are not blamed for that time.
+MOST_SECONDS_LATE = 5.0
 
 
 def hung_seconds(hung_after: float | None, longest_epoch: float | None) -> float | None:
@@ -17,7 +19,7 @@ def hung_seconds(hung_after: float | None, longest_epoch: float | None) -> float
 
 class HungTrials:
     """Watches the running trials of a search. A trial is measured by its own longest epoch; before its first, by the
-    longest that any trial took for its FLOPs.
+    longest that any trial took for its FLOPs. What counts is the time in which somebody looked.
 
     `hung_after` is in seconds, `epochs` holds (FLOPs, seconds) of earlier ones.
     """
@@ -51,8 +53,10 @@ class HungTrials:
         now = self._clock()
         if now < self._next_look:
             return {}
+        late = now - self._next_look
+        away = late if late > MOST_SECONDS_LATE else 0.0
         self._next_look = now + SECONDS_BETWEEN_LOOKS
-        self._since = {number: self._since.get(number, now) for number in running}
+        self._since = {number: min(now, self._since.get(number, now) + away) for number in running}
         hung = {}
         for number, flops in running.items():
             expected = None if self._seconds_per_flop is None else self._seconds_per_flop * flops

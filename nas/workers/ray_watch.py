@@ -21,6 +21,7 @@ _NEEDED = ("raylet", "gcs_server")
 # The head of a cluster is asked again after so long, and may take so long to answer.
 SECONDS_BETWEEN_QUESTIONS = 2.0
 ANSWER_SECONDS = 3
+MOST_SECONDS_BETWEEN_QUESTIONS = 15.0
 # Silent for longer, it is taken for dead. After 60 s Ray ends this process without a word of use; a head that others
 # start again in the meantime (with a GCS that keeps its state) is found again.
 MOST_SILENT_SECONDS = 50.0
@@ -66,11 +67,15 @@ def _silence_of_head() -> Callable[[], str | None]:
     worker: Any = ray._private.worker.global_worker
     client = worker.gcs_client
     address, heard = ray.get_runtime_context().gcs_address, time.monotonic()
-
-    said = False
+    said, asked = False, heard
 
     def find() -> str | None:
-        nonlocal heard, said
+        nonlocal heard, said, asked
+        now = time.monotonic()
+        if now - asked > MOST_SECONDS_BETWEEN_QUESTIONS:
+            # This process was suspended, and who did not ask knows nothing.
+            heard = now
+        asked = now
         try:
             client.internal_kv_exists(b"gcs_pid", None, timeout=ANSWER_SECONDS)
         except Exception:  # Ray has several for no answer.

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -82,26 +83,49 @@ def test_a_trial_is_hung_by_its_own_epochs_or_by_its_flops() -> None:
     assert hung_seconds(None, 1.0) == 600.0 and hung_seconds(None, 100.0) == 2000.0
     clock = mock.Mock(return_value=0.0)
     hung = HungTrials(None, [(10, 1.0)], clock)
+
+    def named(until: int, running: dict[int, int]) -> dict[int, tuple[int, str]]:
+        """What a look every second names until then: by trial, when, and why."""
+        found = {}
+        for now in range(int(clock.return_value) + 1, until + 1):
+            clock.return_value = float(now)
+            found |= {number: (now, reason) for number, reason in hung.look(running).items()}
+        return found
+
     running = {1: 1000, 2: 10}
     assert hung.look(running) == {}
-    for now, expected in ((599.0, {}), (601.0, {2: "no progress for 600 s"}), (603.0, {}), (1999.0, {2: mock.ANY})):
-        clock.return_value = now
-        assert hung.look(running) == expected, now
-    clock.return_value = 2001.0
-    assert hung.look(running) == {1: "no progress for 2000 s"}
+    assert named(600, running) == {}
+    # Each is named once, and then has its time again.
+    assert named(1201, running) == {2: (601, "no progress for 600 s")}
+    assert named(2001, running) == {1: (2001, "no progress for 2000 s"), 2: (1803, "no progress for 600 s")}
     hung.progress(1, 1000, 500.0)
-    for now, expected in ((12000.0, {}), (12002.0, {1: "no progress for 10000 s"})):
-        clock.return_value = now
-        assert hung.look({1: 1000}) == expected, now
+    assert named(12_002, {1: 1000}) == {1: (12_002, "no progress for 10000 s")}
     # A trial that was away, as at a rung, is not blamed for the time.
-    clock.return_value = 90000.0
-    assert hung.look({}) == {}
-    clock.return_value = 99999.0
+    assert named(22_001, {}) == {} and named(32_001, {1: 1000}) == {}
+    # Nor is any for the time in which nobody looked, as a driver that is suspended does not.
+    clock.return_value = 90_000.0
     assert hung.look({1: 1000}) == {}
+    assert named(90_002, {1: 1000}) == {1: (90_001, "no progress for 10000 s")}
 
 
 def some_died(directory: Path, deaths: int) -> bool:
     return any(record.deaths >= deaths for record in records(directory, "one"))
+
+
+@pytest.mark.slow
+def test_a_driver_that_was_suspended_blames_no_trial(tmp_path: Path) -> None:
+    process = start_search(
+        tmp_path, "one", "--trials", "3", "training.epochs=20", "search.scheduler=none", "search.hung_after=8s"
+    )
+    wait_for(lambda: checkpoints(tmp_path, "one") and workers(process), process)
+    for _ in range(2):
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(15)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(2)
+    _, error = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0 and "no progress" not in error, error
+    assert [record.outcome for record in records(tmp_path, "one")] == ["finished"] * 3
 
 
 @pytest.mark.slow
