@@ -144,7 +144,7 @@ def unreadable_said(name: str, url: str) -> Iterator[None]:
         if missing:
             said = f"a value is missing or damaged ({type(error).__name__}: {said})"
         elif said == _LOCKED:
-            said += ", by a process that is writing it: a driver that is suspended (Ctrl-Z, a frozen machine) keeps it so"
+            said += ", by a process that is writing it: a suspended driver (Ctrl-Z, a frozen machine) keeps it so"
         raise UserError(f"the ledger of search {name!r} cannot be read: {said}.") from error
 
 

@@ -86,7 +86,7 @@ def test_a_trial_is_hung_by_its_own_epochs_or_by_its_flops() -> None:
 
     def named(until: int, running: dict[int, int]) -> dict[int, tuple[int, str]]:
         """What a look every second names until then: by trial, when, and why."""
-        found = {}
+        found: dict[int, tuple[int, str]] = {}
         for now in range(int(clock.return_value) + 1, until + 1):
             clock.return_value = float(now)
             found |= {number: (now, reason) for number, reason in hung.look(running).items()}

@@ -44,7 +44,7 @@ def test_a_ledger_that_stays_locked_is_said_to_be(
     output, error = capsys.readouterr()
     assert not output and error == (
         "error: the ledger of search 'one' cannot be read: database is locked, by a process that is writing it: a "
-        "driver that is suspended (Ctrl-Z, a frozen machine) keeps it so.\n"
+        "suspended driver (Ctrl-Z, a frozen machine) keeps it so.\n"
     )
     assert status(["one", "--runs-dir", str(begun.runs)]) == 0
 
