@@ -174,7 +174,8 @@ def _written(directory: RunDirectory, options: argparse.Namespace, drawing: "Dra
             from nas.driver.commands import background_of
             from nas.reporting.write import write_report
 
-            page, *others = write_report(out, facts, records, background_of(directory, ledger.header), drawing)
+            background = background_of(directory, ledger.header, ledger.driver)
+            page, *others = write_report(out, facts, records, background, drawing)
     except OSError as error:
         raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
     print(page)

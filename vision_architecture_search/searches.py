@@ -105,7 +105,7 @@ class Search:
 
         directory, ledger = self._directory(), self._ledger()
         facts = ledger.header.facts(self.name, ledger.most_latency_ms)
-        background = background_of(directory, ledger.header)
+        background = background_of(directory, ledger.header, ledger.driver)
         where = directory.report if out is None else absolute_path("out", out)
         if out is not None:
             check_others_are_not_in(where, REPORT_PAGE, "out")

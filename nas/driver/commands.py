@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas.records.whereabouts import DriverRun
 from nas.reporting.background import Background, NextCommand
 from nas.settings.addresses import HIDDEN
 from nas.settings.cluster_settings import ClusterSettings
@@ -14,12 +15,16 @@ from search_spaces.pasted_commands import python_command
 
 
 def resume_command(directory: RunDirectory, cluster: ClusterSettings, flags: Sequence[str] = ()) -> str:
-    """The command that goes on with a search on the same machines, of which its ledger knows nothing."""
-    return limits_command(directory, [*flags, *_cluster_flags(cluster)])
+    """The command that goes on with a search on these machines."""
+    return _resumed(directory, [*flags, *cluster_flags(cluster)])
 
 
-def limits_command(directory: RunDirectory, flags: Sequence[str]) -> str:
-    """The command that goes on with a search within other limits, on this machine."""
+def last_resumed_command(directory: RunDirectory, driver: DriverRun | None, flags: Sequence[str] = ()) -> str:
+    """The command that goes on with a search on the machines of its last driver, as far as its ledger knows them."""
+    return _resumed(directory, [*flags, *(() if driver is None else driver.flags)])
+
+
+def _resumed(directory: RunDirectory, flags: Sequence[str]) -> str:
     return python_command("nas/search.py", "--resume", directory.name, *flags, *runs_flag(directory))
 
 
@@ -32,7 +37,7 @@ def limit_flags(limits: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def background_of(directory: RunDirectory, header: SearchHeader) -> Background:
+def background_of(directory: RunDirectory, header: SearchHeader, driver: DriverRun | None) -> Background:
     """What the report of a search shows of its settings, and of what may be typed next wherever `runs/` is seen."""
     name, runs = directory.name, runs_flag(directory)
     one = python_command("nas/export.py", name, "--pick", "trial=NUMBER", *runs)
@@ -44,7 +49,7 @@ def background_of(directory: RunDirectory, header: SearchHeader) -> Background:
             NextCommand("a bundle of any trial, NUMBER being its number", one),
             NextCommand("the most accurate member and the anchors, trained fully", train_fully_command(directory)),
             NextCommand("this page while the search runs", live),
-            NextCommand("going on with the search, on this machine", limits_command(directory, [])),
+            NextCommand("going on with the search, as it ran last", last_resumed_command(directory, driver)),
         ),
     )
 
@@ -79,7 +84,8 @@ def train_fully_command(directory: RunDirectory) -> str:
     return python_command("nas/train_fully.py", directory.name, *runs_flag(directory))
 
 
-def _cluster_flags(cluster: ClusterSettings) -> list[str]:
+def cluster_flags(cluster: ClusterSettings) -> list[str]:
+    """The flags that say on what machines trials run, and what each takes."""
     address = [] if cluster.address is None else ["--address", cluster.address]
     gpus = ["--gpus-per-trial", f"{cluster.gpus_per_trial:g}"] if cluster.gpus_per_trial else []
     cpus = ["--cpus-per-trial", f"{cluster.cpus_per_trial:g}"] if cluster.cpus_per_trial != 1 else []

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from nas.driver.commands import background_of, limits_command
+from nas.driver.commands import background_of, last_resumed_command
 from nas.driver.running_search import driver_of, may_run
 from nas.ledger.contents import LedgerContents
 from nas.ledger.location import read_ledger
@@ -96,7 +96,7 @@ class LiveReport:
         if trained != self._importances[0] and (not shown.runs or trained >= GROWTH * self._importances[0]):
             self._importances = trained, importances(shown.records, facts.full_epochs)
         live = Live(shown.text, self._version, LOOK_SECONDS)
-        background = background_of(self._directory, shown.ledger.header)
+        background = background_of(self._directory, shown.ledger.header, shown.ledger.driver)
         page = report_page(facts, shown.records, self._importances[1], background, live, update=update)
         self._drawing = self._clock() - started
         return page
@@ -129,4 +129,4 @@ def _said(directory: RunDirectory, driver: DriverRun | None, numbers: Mapping[Ou
     unfinished = numbers["running"] + held
     if not unfinished:
         return text
-    return f"{text} {counted(unfinished, 'trial')} would go on by {limits_command(directory, [])}"
+    return f"{text} {counted(unfinished, 'trial')} would go on by {last_resumed_command(directory, driver)}"

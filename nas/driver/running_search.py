@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from nas.driver.commands import limit_flags, limits_command
+from nas.driver.commands import last_resumed_command, limit_flags
 from nas.driver.lock import listens_here, living_holder, may_be_starting, process_drives
 from nas.driver.requests import LIMITS, POLL_SECONDS, WAIT_SECONDS, Request, ask, check_limits
 from nas.ledger.contents import LedgerContents
@@ -42,7 +42,7 @@ def change_running(
     SearchSettings.from_json({**ledger.header.search.to_json(), **limits})
     driver = driver_of(directory, ledger)
     if driver is None or not may_run(directory, driver):
-        raise UserError(f"search {directory.name!r} does not run: {_instead(directory, limits)}")
+        raise UserError(f"search {directory.name!r} does not run: {_instead(directory, driver, limits)}")
     if not listens_here(directory, driver):
         raise UserError(
             f"the driver of search {directory.name!r}, process {driver.process} on {driver.host}, does not look into "
@@ -51,8 +51,8 @@ def change_running(
     said = ask(directory, Request(dict(limits), stop))
     if said is None:
         raise UserError(
-            f"nobody who runs search {directory.name!r} has answered, and the request is "
-            f"withdrawn: it is just starting, or it does not run any more, and then {_instead(directory, limits)}"
+            f"nobody who runs search {directory.name!r} has answered, and the request is withdrawn: it is just "
+            f"starting, or it does not run any more, and then {_instead(directory, driver, limits)}"
         )
     return said
 
@@ -91,7 +91,8 @@ def status_of(directory: RunDirectory, ledger: LedgerContents) -> SearchStatus:
     )
 
 
-def _instead(directory: RunDirectory, limits: Mapping[str, Any]) -> str:
+def _instead(directory: RunDirectory, driver: DriverRun | None, limits: Mapping[str, Any]) -> str:
     if not limits:
         return "there is nothing to be ended."
-    return f"this goes on with it within these limits: {limits_command(directory, limit_flags(limits))}"
+    command = last_resumed_command(directory, driver, limit_flags(limits))
+    return f"this goes on with it within these limits: {command}"

@@ -24,7 +24,7 @@ class SearchView:
 
     @property
     def background(self) -> Background:
-        return background_of(self.directory, self.engine.ledger.header)
+        return background_of(self.directory, self.engine.ledger.header, self.engine.ledger.driver)
 
     def summary(self) -> Summary:
         facts = self.facts

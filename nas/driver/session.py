@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from rich.console import Console
 
-from nas.driver.commands import report_command, resume_command, status_lines
+from nas.driver.commands import cluster_flags, report_command, resume_command, status_lines
 from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.endings import Ending, by_limit, by_signal, by_time
 from nas.driver.findings_table import print_findings
@@ -121,7 +121,7 @@ def _search(
         if command.cluster.address is not None:
             for line in status_lines(directory):
                 print_pasted(console, line)
-        ledger.record_driver(socket.gethostname(), os.getpid())
+        ledger.record_driver(socket.gethostname(), os.getpid(), cluster_flags(command.cluster))
         at_end.callback(ledger.record_end_of_driver)
         resume = functools.partial(resume_command, directory, command.cluster)
         interrupted.last_words = f"{_ENDED_AT_ONCE}\nnext\n  {resume()}\n"

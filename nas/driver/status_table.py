@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.driver.commands import limits_command
+from nas.driver.commands import last_resumed_command
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.search_status import RunningTrial, SearchStatus
 from nas.records.trial import OUTCOMES
@@ -24,8 +24,8 @@ def print_status(console: Console, status: SearchStatus, directory: RunDirectory
     print_text(console, f"search {status.name}: {', '.join(shown) or 'no trial yet'}")
     print_text(console, _driver_text(status))
     if status.driver_state == "gone":
-        print_text(console, "this goes on with it, on this machine:")
-        print_pasted(console, f"  {limits_command(directory, [])}")
+        print_text(console, "this goes on with it, as it ran last:")
+        print_pasted(console, f"  {last_resumed_command(directory, status.driver)}")
     if status.seconds_since_event is not None:
         print_text(console, f"the last event was {readable_duration(status.seconds_since_event)} ago")
     if status.running:
@@ -52,7 +52,7 @@ def _driver_text(status: SearchStatus) -> str:
     if status.driver_state == "ended":
         return f"not running: its driver, {process}, has ended in order"
     if status.driver_state == "gone":
-        return f"not running: its driver, {process}, is gone without a word"
+        return f"not running: its driver, {process}, was killed or ended at once"
     return f"driven by {process}"
 
 

@@ -133,9 +133,9 @@ class Ledger(LedgerContents):
         """Writes the nodes that were left out so far."""
         self._write_of_search("nodes_left_out", [node.to_json() for node in nodes])
 
-    def record_driver(self, host: str, process: int) -> None:
-        """Writes which process drives the search from now on."""
-        self._write_of_search("driver", DriverRun(host, process, self.clock(), None).to_json())
+    def record_driver(self, host: str, process: int, flags: Sequence[str] = ()) -> None:
+        """Writes which process drives the search from now on, and by which flags its command names its machines."""
+        self._write_of_search("driver", DriverRun(host, process, self.clock(), None, tuple(flags)).to_json())
 
     def record_end_of_driver(self) -> None:
         """Writes that the driver has come to its end in order."""

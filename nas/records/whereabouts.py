@@ -79,18 +79,25 @@ def has_left(place: Place | None, mishap: Mishap | None) -> bool:
 class DriverRun:
     """The last driver of a search: its machine and process, and when it began and ended in order.
 
-    Times are in seconds since 1970; `ended_at` is None while it runs, and where it was killed.
+    Times are in seconds since 1970; `ended_at` is None while it runs, and where it was killed or ended at once.
+    `flags` are those of its command that say on what machines trials run: who goes on with it needs them, too.
     """
 
     host: str
     process: int
     started_at: float
     ended_at: float | None
+    flags: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "flags": list(self.flags)}
 
     @classmethod
     def from_json(cls, data: object) -> "DriverRun":
-        """What `to_json` wrote. Anything unknown, missing or of another type raises UserError."""
+        """What `to_json` wrote. Anything unknown, missing or of another type raises UserError.
+
+        Earlier code knew of no flags.
+        """
+        if isinstance(data, Mapping):
+            data = {"flags": [], **data}
         return read_dataclass(cls, data, "driver of a search")

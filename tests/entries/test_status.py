@@ -156,17 +156,21 @@ def test_a_driver_that_was_killed_is_said_to_be_gone(
     with subprocess.Popen(["true"]) as ended:
         pass
     for process in (ended.pid, os.getpid()):
-        ledger.record_driver(socket.gethostname(), process)
+        ledger.record_driver(socket.gethostname(), process, ["--address", "auto", "--gpus-per-trial", "1"])
         ledger.record_place(0, "gpu-box 1a2b3c4d")
         assert main(["one", "--runs-dir", str(directory.runs)]) == 0
         said = capsys.readouterr().out
-        assert f"its driver, process {process} on {socket.gethostname()}, is gone" in said
-        assert "nas/search.py --resume one" in said and "cut off" in said and "training" not in said
+        assert f"its driver, process {process} on {socket.gethostname()}, was killed or ended at once" in said
+        # As it ran last: on the machines of a cluster, with its GPUs.
+        assert "nas/search.py --resume one --address auto --gpus-per-trial 1 " in said
+        assert "cut off" in said and "training" not in said
         assert main(["one", "--json", "--runs-dir", str(directory.runs)]) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["driver_state"] == "gone" and {trial["state"] for trial in found["running"]} == {"cut off"}
         assert control(["one", "--stop", "--runs-dir", str(directory.runs)]) == 2
         assert "does not run" in capsys.readouterr().err
+        assert control(["one", "--trials", "9", "--runs-dir", str(directory.runs)]) == 2
+        assert "--resume one --trials 9 --address auto --gpus-per-trial 1 " in capsys.readouterr().err
 
 
 def test_a_file_is_no_terminal_whatever_the_environment_says(

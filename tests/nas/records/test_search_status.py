@@ -85,7 +85,11 @@ def test_nodes_have_their_trials_and_why_they_are_left_out_and_failures_their_re
 
 
 def test_who_is_only_starting_has_the_lock_and_is_not_in_the_ledger() -> None:
-    ended = DriverRun("head", 42, 1000.5, 1500.0)
+    ended = DriverRun("head", 42, 1000.5, 1500.0, ("--address", "auto"))
+    assert DriverRun.from_json(json.loads(json.dumps(ended.to_json()))) == ended
+    # Earlier code kept no flags.
+    before = {key: value for key, value in DRIVER.to_json().items() if key != "flags"}
+    assert DriverRun.from_json(before) == DRIVER
     starting = DriverRun("head", 77, 1900.0, None)
     assert latest_driver(ended, starting) == starting
     # Whoever had the lock before is none of it, nor is the driver itself, by a clock of whole seconds.
