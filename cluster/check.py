@@ -118,7 +118,7 @@ def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> i
     # Ray takes a second to be loaded: a mistake is said before.
     import ray
 
-    from cluster.node_checks import NodeCheck, check_nodes, installed
+    from cluster.node_checks import NodeCheck, check_nodes, installed, nodes_without_cpus
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     # Where there is no index of the files, every node looks at them itself.
@@ -130,6 +130,7 @@ def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> i
     try:
         with slow_step(on_standard_error, "checking the nodes"):
             reports = list(check_nodes(NodeCheck(storage, data, examined.summary, known)).values())
+        without_cpus = nodes_without_cpus()
     finally:
         ray.shutdown()
     rows = [_row(name, report.findings) for name, report in reports]
@@ -141,6 +142,8 @@ def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> i
         for word, texts in (("cannot run trials", report.verdict.problems), ("to be known", report.verdict.warnings)):
             for text in texts:
                 print(f"node {name}: {word}: {text}")
+    for name in without_cpus:
+        print(f"node {name}: gives Ray no CPUs, so no trial runs there, and it was not checked")
     problems = {name: report.verdict.problems for name, report in reports}
     bad = sum(map(bool, problems.values()))
     print(f"{len(reports) - bad} of {len(reports)} nodes can run trials")

@@ -25,7 +25,7 @@ from search_spaces.errors import UserError, first_line, message_lines
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.data.datasets import examine_data
 from trainers.data.free_memory import free_memory
-from trainers.folders import Folder
+from trainers.folders import PROBE, Folder
 from trainers.storage.remote_folder import RemoteFolder
 
 CHECK_SECONDS = 120
@@ -39,6 +39,9 @@ _LOAD_AND_MULTIPLY = """
 import json, sys
 import torch
 import nas.workers.trial
+from search_spaces.attention.dispatch import has_numba
+if has_numba():
+    import search_spaces.attention.compiled
 gpus, trouble = [], None
 for place in range(torch.cuda.device_count()):
     try:
@@ -74,10 +77,11 @@ class PendingCheck:
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """What a check came to; `findings` None where it could not be made."""
+    """What a check came to; `findings` None where it could not be made, as where the node is gone."""
 
     findings: NodeFindings | None
     verdict: NodeVerdict
+    is_gone: bool = False
 
     @property
     def problem(self) -> str | None:
@@ -97,12 +101,12 @@ class NodeCheck:
     def start(self, node: Mapping[str, Any]) -> PendingCheck:
         """Begins the check of a node, of which Ray gives this description."""
         token = secrets.token_hex(8)
-        probe = f".probe-{token}"
+        probe = f"{PROBE}{token}"
         began = time.monotonic()
         try:
             self.storage.write(probe, token.encode())
         except OSError as error:
-            said = f"the storage cannot be written to here: {first_line(error)}"
+            said = f"the storage cannot be written to here: {_why(error)}"
             return PendingCheck(None, self.storage, probe, began, said)
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         gpus = int(node["Resources"].get("GPU", 0))
@@ -128,6 +132,8 @@ class NodeCheck:
             ahead = clock - time.time()
             found = replace(found, clock_seconds=ahead if ahead > 0 else min(0.0, ahead + longest))
             return NodeReport(found, judged(found, platform.python_version(), installed()))
+        except ray.exceptions.NodeDiedError:
+            return replace(_failed("it left the cluster during its check"), is_gone=True)
         except ray.exceptions.GetTimeoutError:
             ray.cancel(pending.task, force=True)
             return _failed(f"its check took more than {CHECK_SECONDS} s")
@@ -152,6 +158,11 @@ def check_nodes(check: NodeCheck) -> dict[str, tuple[str, NodeReport]]:
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     pending = [(node, check.start(node)) for node in nodes]
     return {node["NodeID"]: (node_name(node), check.report(begun)) for node, begun in pending}
+
+
+def nodes_without_cpus() -> list[str]:
+    """The names of the nodes that give Ray no CPUs, as a head often does, and so have no trial."""
+    return [node_name(node) for node in ray.nodes() if node["Alive"] and not node["Resources"].get("CPU")]
 
 
 def installed() -> dict[str, str]:
@@ -211,10 +222,15 @@ def _storage_trouble(storage: Folder, probe: str, token: str) -> str | None:
 
 def _unusable(storage: Folder, doing: str, error: OSError) -> str:
     if not isinstance(storage, RemoteFolder):
-        return f"it cannot {doing} the storage {str(storage)!r}: {first_line(error)}"
+        return f"it cannot {doing} the storage {str(storage)!r}: {_why(error)}"
     # The error names the storage.
     own = "it takes its credentials from its own environment, as it was before `ray start`"
     return f"it cannot {doing} the storage: {first_line(error)} ({own})"
+
+
+def _why(error: OSError) -> str:
+    """What went wrong with a file, without its name, which is one of our own."""
+    return error.strerror or first_line(error)
 
 
 def _data_trouble(check: NodeCheck) -> str | None:

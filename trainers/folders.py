@@ -7,6 +7,10 @@ from typing import Protocol
 
 from trainers.files import write_atomically
 
+# How the names of files begin that only show that a folder can be written to. Whoever has a folder to himself may
+# delete what killed processes have left of them.
+PROBE = ".probe-"
+
 
 class Folder(Protocol):
     """Files by name. Whenever what writes one is cut off, it is there whole, or as it was before, or not at all.
@@ -83,3 +87,14 @@ class Directory:
 
     def clear(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def is_probe(name: str) -> bool:
+    """Whether a file is a probe, or a part of one."""
+    return name.startswith((PROBE, f".{PROBE}"))
+
+
+def delete_probes(folder: Folder) -> None:
+    """Deletes the probes in a folder. Raises OSError."""
+    for name in filter(is_probe, folder.names()):
+        folder.delete(name)

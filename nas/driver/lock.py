@@ -18,6 +18,7 @@ from nas.records.whereabouts import DriverRun
 from nas.settings.run_directory import RunDirectory
 from search_spaces.errors import UserError
 from trainers.file_lock import take_lock
+from trainers.folders import Directory, delete_probes
 
 _SINCE = "%Y-%m-%d %H:%M:%S %z"
 
@@ -45,6 +46,7 @@ def leave_unbegun(directory: RunDirectory) -> None:
     if not directory.has_ledger and not directory.left_without_ledger:
         with contextlib.suppress(OSError):
             directory.data_index.unlink(missing_ok=True)
+            delete_probes(Directory(directory.path))
             directory.lock.unlink()
             directory.path.rmdir()
 

@@ -189,7 +189,9 @@ class Nodes:
         living = self._roomy_nodes()
         self._say_whether_any(bool(living))
         for node in [node for node in self._nodes if node not in living]:
-            _drop_check(self._nodes.pop(node))
+            found = self._nodes.pop(node)
+            _drop_check(found)
+            self._no_longer_left_out(found)
         for node, description in living.items():
             if node not in self._nodes:
                 self._nodes[node] = self._described(description, "joining")
@@ -216,6 +218,10 @@ class Nodes:
             return
         report = check.report(found.check)
         found.check, problem = None, report.problem
+        if report.is_gone:
+            # It is dropped once Ray says so of the node, too.
+            found.checked_from = now + SECONDS_UNTIL_CHECKED
+            return
         for text in report.verdict.warnings if found.standing == "joining" else ():
             LOGGER.warning("node %s: %s", found.name, text)
         if problem is not None and found.standing == "joining" and self._cluster.bad_nodes == "warn":
@@ -246,13 +252,17 @@ class Nodes:
     def _take_back(self, node: str, why: str) -> None:
         found = self._nodes[node]
         _drop_check(found)
-        was_left_out, is_new = found.standing == "left out", found.standing == "joining"
+        is_new = found.standing == "joining"
+        self._no_longer_left_out(found)
         found.standing = "trains"
         self._faults.node_is_back(node)
         if self._check is None:
             return
         LOGGER.warning("node %s %s%s", found.name, why, "" if is_new else ": it is given trials again")
-        if was_left_out:
+
+    def _no_longer_left_out(self, found: _Node) -> None:
+        """Writes that a node is taken back, or has left the cluster."""
+        if found.standing == "left out" and self._check is not None:
             self._left_out = [self._over(left) if left.node == found.name else left for left in self._left_out]
             self._record(tuple(self._left_out))
 

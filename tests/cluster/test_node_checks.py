@@ -4,7 +4,9 @@ import errno
 from pathlib import Path
 from typing import cast
 
-from cluster.node_checks import _storage_trouble
+import pytest
+
+from cluster.node_checks import _loaded, _storage_trouble
 from trainers.folders import Directory, Folder
 from trainers.storage.address import StorageAddress
 from trainers.storage.remote_folder import RemoteFolder, StorageLost
@@ -31,9 +33,16 @@ def test_a_directory_that_cannot_be_read_or_is_another(tmp_path: Path) -> None:
             raise OSError(errno.ESTALE, "Stale file handle")
 
     said = _storage_trouble(cast(Folder, Broken(tmp_path)), "probe", "token")
-    assert said is not None and said.startswith(f"it cannot read the storage {str(tmp_path)!r}: [Errno ")
+    assert said == f"it cannot read the storage {str(tmp_path)!r}: Stale file handle"
     unseen = _storage_trouble(Directory(tmp_path), "probe", "token")
     assert unseen is not None and "it does not see the storage" in unseen
     (tmp_path / "probe").write_bytes(b"token")
     assert _storage_trouble(Directory(tmp_path), "probe", "token") is None
     assert [path.name for path in tmp_path.iterdir()] == ["probe"]
+
+
+def test_a_node_whose_environment_keeps_the_kernels_from_loading_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "0")
+    code, _, _ = _loaded(0)
+    assert code == "ValueError: Number of threads specified must be > 0."

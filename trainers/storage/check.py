@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from search_spaces.errors import UserError
+from trainers.folders import PROBE, is_probe
 from trainers.storage.address import StorageAddress
 from trainers.storage.file_systems import buckets
 from trainers.storage.remote_folder import RemoteFolder, StorageLost
@@ -41,14 +42,17 @@ def check_storage(address: str, new: str | None = None) -> None:
 
 
 def _check(folder: RemoteFolder, new: str | None) -> None:
-    name, content = f".probe-{secrets.token_hex(8)}", secrets.token_bytes(16)
+    name, content = f"{PROBE}{secrets.token_hex(8)}", secrets.token_bytes(16)
     folder.write(name, content)
     try:
         if folder.read(name) != content:
             raise StorageLost(f"{folder} cannot be read: what was written comes back otherwise")
     finally:
         folder.delete(name)
-    if new is not None and (folder.inside(new).names() or folder.inside(new).folders()):
+    if new is None:
+        return
+    begun = folder.inside(new)
+    if not all(map(is_probe, begun.names())) or begun.folders():
         raise UserError(
             f"the storage {folder} has files of a search named {new!r} already: expected another --name or --storage."
         )

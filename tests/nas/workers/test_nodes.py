@@ -4,7 +4,7 @@ Only Ray's list of nodes and what a check finds are made up.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ class Check:
     """A check that is over at once."""
 
     problems: tuple[str, ...] = ()
+    is_gone: bool = False
 
     def start(self, node: dict[str, Any]) -> PendingCheck:
         return PendingCheck(None, Directory(Path("no storage")), "no probe", 0.0)
@@ -34,7 +35,7 @@ class Check:
         return True
 
     def report(self, pending: PendingCheck) -> NodeReport:
-        return NodeReport(None, NodeVerdict(self.problems, ()))
+        return NodeReport(None, NodeVerdict(self.problems, ()), self.is_gone)
 
 
 @pytest.fixture
@@ -122,6 +123,32 @@ def test_what_an_earlier_driver_left_out_is_not_left_out_by_this_one(two_nodes: 
     assert kept == [(before[0], LeftOutNode("gone", "no data", 3.0, 9.0))]
     Nodes(ClusterSettings(None, 0, 1), Faults(), checked, kept.append, lambda: 9.5, kept[0])
     assert len(kept) == 1
+
+
+def test_a_node_that_leaves_during_its_check_is_not_left_out_and_one_that_was_is_so_no_longer(
+    two_nodes: dict[str, dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    check, faults = Check(), Faults()
+    kept: list[tuple[LeftOutNode, ...]] = []
+    checked = CheckedNodes(cast(NodeCheck, check), {}, frozenset("ab"))
+    nodes = Nodes(ClusterSettings(None, 0, 1), faults, checked, kept.append, lambda: 7.0)
+    two_nodes["c"] = {**two_nodes["a"], "NodeID": "c" * 8}
+    check.problems, check.is_gone = ("it left the cluster during its check",), True
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            nodes.look()
+        del two_nodes["c"]
+        nodes.look()
+    assert not caplog.records and not kept and not nodes.is_there("c")
+    for number in range(FAILURES_UNTIL_LEFT_OUT):
+        faults.failed(Failure(number, "a", "device", "it is hot", "failed", True), "ab")
+    nodes.failures_counted("a")
+    ((left,),) = kept
+    assert left.node == "host-a aaaaaaaa" and left.until is None
+    del two_nodes["a"]
+    nodes.look()
+    nodes.look()
+    assert kept[1:] == [(replace(left, until=7.0),)]
 
 
 def test_a_node_that_trains_is_checked_soon_when_it_fails_again(

@@ -63,10 +63,16 @@ def test_a_server_that_answers_nothing_is_refused(monkeypatch: pytest.MonkeyPatc
 
 def test_files_of_another_search_are_not_taken_over(server: S3Server) -> None:
     bucket = server.make_bucket()
+    from trainers.folders import delete_probes
     from trainers.storage.address import StorageAddress
     from trainers.storage.remote_folder import RemoteFolder
 
     folder = RemoteFolder(StorageAddress.of(f"s3://{bucket}/runs").located())
+    # What a check of nodes has left that was cut off.
+    folder.inside("one").write(".probe-0a1b", b"")
+    check_storage(f"s3://{bucket}/runs", new="one")
+    delete_probes(folder.inside("one"))
+    assert folder.inside("one").names() == []
     folder.inside("one", "checkpoints", "0000").write("epoch-000001.checkpoint", b"")
     said = refusal(f"s3://{bucket}/runs", new="one")
     assert "has files of a search named 'one' already: expected another --name or --storage" in said
