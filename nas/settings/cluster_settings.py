@@ -12,6 +12,8 @@ from search_spaces.json_fields import read_dataclass
 
 # More than that is a slip of the finger.
 MOST_PROCESSES = 1024
+# The least that Ray counts.
+LEAST_SHARE = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,16 @@ class ClusterSettings:
     def __post_init__(self) -> None:
         if self.address is not None:
             check_address(self.address)
-        if not 0 <= self.gpus_per_trial < math.inf or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
+        gpus = self.gpus_per_trial
+        if not (gpus == 0 or LEAST_SHARE <= gpus <= 1 or (1 < gpus < math.inf and gpus % 1 == 0)):
             raise UserError(
-                f"--gpus-per-trial is {self.gpus_per_trial:g}: expected 0, a share of one GPU, or a whole number."
+                f"--gpus-per-trial is {gpus:g}: expected 0, a share of one GPU of at least {LEAST_SHARE}, or a whole "
+                f"number."
             )
-        if not 0 < self.cpus_per_trial < math.inf:
-            raise UserError(f"--cpus-per-trial is {self.cpus_per_trial:g}: expected a number above 0.")
+        if not LEAST_SHARE <= self.cpus_per_trial < math.inf:
+            raise UserError(
+                f"--cpus-per-trial is {self.cpus_per_trial:g}: expected a number of at least {LEAST_SHARE}."
+            )
         if self.bad_nodes not in BAD_NODES:
             raise unknown_name("--bad-nodes", self.bad_nodes, BAD_NODES)
         if self.processes_per_trial is not None and not 1 <= self.processes_per_trial <= MOST_PROCESSES:

@@ -4,7 +4,10 @@ from nas.settings.cluster_settings import ClusterSettings
 from search_spaces.errors import UserError
 
 
-@pytest.mark.parametrize(("gpus", "cpus"), [(-1, 1), (1.5, 1), (0, 0), (0, -2), (float("inf"), 1)])
+@pytest.mark.parametrize(
+    ("gpus", "cpus"),
+    [(-1, 1), (1.5, 1), (1e-5, 1), (float("nan"), 1), (float("inf"), 1), (0, 0), (0, -2), (0, 1e-5), (0, float("nan"))],
+)
 def test_resources_that_ray_cannot_give_are_refused(gpus: float, cpus: float) -> None:
     with pytest.raises(UserError, match="-per-trial is"):
         ClusterSettings(None, gpus, cpus)
