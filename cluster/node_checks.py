@@ -25,12 +25,15 @@ from search_spaces.errors import UserError, first_line, message_lines
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.data.datasets import examine_data
 from trainers.data.free_memory import free_memory
-from trainers.folders import PROBE, Folder
+from trainers.folders import Folder
+from trainers.storage.probes import PROBE
 from trainers.storage.remote_folder import RemoteFolder
 
 CHECK_SECONDS = 120
 LOADING_SECONDS = 100
 SHARED_MEMORY = "/dev/shm"
+# For so long Ray does not try again to make an environment that it could not make.
+RAY_REMEMBERS_SECONDS = 600
 
 # A worker without a GPU of its own shall see those of its node.
 _SEES_GPUS = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}
@@ -134,6 +137,11 @@ class NodeCheck:
             return NodeReport(found, judged(found, platform.python_version(), installed()))
         except ray.exceptions.NodeDiedError:
             return replace(_failed("it left the cluster during its check"), is_gone=True)
+        except ray.exceptions.RuntimeEnvSetupError as error:
+            return _failed(
+                f"Ray cannot lay out the code there, below its --temp-dir: {message_lines(error)[-1]}; once that is "
+                f"mended, it tries again after {RAY_REMEMBERS_SECONDS // 60} minutes, or when Ray is started anew there"
+            )
         except ray.exceptions.GetTimeoutError:
             ray.cancel(pending.task, force=True)
             return _failed(f"its check took more than {CHECK_SECONDS} s")

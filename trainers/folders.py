@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trainers.files import write_atomically
-
-# How the names of files begin that only show that a folder can be written to. Whoever has a folder to himself may
-# delete what killed processes have left of them.
-PROBE = ".probe-"
+from trainers.storage.probes import is_probe
 
 
 class Folder(Protocol):
@@ -87,11 +84,6 @@ class Directory:
 
     def clear(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-
-
-def is_probe(name: str) -> bool:
-    """Whether a file is a probe, or a part of one."""
-    return name.startswith((PROBE, f".{PROBE}"))
 
 
 def delete_probes(folder: Folder) -> None:

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Sequence
 
 from search_spaces.errors import UserError
-from trainers.folders import PROBE, is_probe
 from trainers.storage.address import StorageAddress
 from trainers.storage.file_systems import buckets
+from trainers.storage.probes import PROBE, is_probe
 from trainers.storage.remote_folder import RemoteFolder, StorageLost
 
 ANSWER_SECONDS = 10.0
