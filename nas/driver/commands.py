@@ -28,6 +28,11 @@ def _resumed(directory: RunDirectory, flags: Sequence[str]) -> str:
     return python_command("nas/search.py", "--resume", directory.name, *flags, *runs_flag(directory))
 
 
+def going_on(process: int) -> str:
+    """What lets a suspended driver go on."""
+    return f"`fg` in its terminal, or `kill -CONT {process}`, lets it go on"
+
+
 def limit_flags(limits: Mapping[str, Any]) -> list[str]:
     """The flags that stand for limits, which are given by their names in `SearchSettings`."""
     return [

@@ -110,6 +110,16 @@ def process_drives(directory: RunDirectory, process: int) -> bool:
     return not directory.ledger.is_file() or any(_is_file(descriptor, lock) for descriptor in opened)
 
 
+def is_suspended(process: int) -> bool:
+    """Whether a process of this machine is stopped, as by Ctrl-Z; False where nobody may look."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    # The state follows the name in brackets, which may hold anything.
+    return status.rpartition(")")[2].split()[0] == "T"
+
+
 def _is_file(descriptor: Path, file: os.stat_result) -> bool:
     try:
         return os.path.samestat(descriptor.stat(), file)

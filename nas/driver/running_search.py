@@ -5,8 +5,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from nas.driver.commands import last_resumed_command, limit_flags
-from nas.driver.lock import listens_here, living_holder, may_be_starting, process_drives
+from nas.driver.commands import going_on, last_resumed_command, limit_flags
+from nas.driver.lock import is_suspended, listens_here, living_holder, may_be_starting, process_drives
 from nas.driver.requests import LIMITS, POLL_SECONDS, WAIT_SECONDS, Request, ask, check_limits
 from nas.ledger.contents import LedgerContents
 from nas.ledger.location import found_run, read_ledger
@@ -43,6 +43,11 @@ def change_running(
     driver = driver_of(directory, ledger)
     if driver is None or not may_run(directory, driver):
         raise UserError(f"search {directory.name!r} does not run: {_instead(directory, driver, limits)}")
+    if _driver_state(directory, driver) == "suspended":
+        raise UserError(
+            f"the driver of search {directory.name!r}, process {driver.process}, is suspended and hears nothing: "
+            f"{going_on(driver.process)}."
+        )
     if not listens_here(directory, driver):
         raise UserError(
             f"the driver of search {directory.name!r}, process {driver.process} on {driver.host}, does not look into "
@@ -64,7 +69,7 @@ def driver_of(directory: RunDirectory, ledger: LedgerContents) -> DriverRun | No
 
 def may_run(directory: RunDirectory, driver: DriverRun | None) -> bool:
     """Whether a driver may be there: of a process on another machine nobody here can tell."""
-    return _driver_state(directory, driver) in ("running", "elsewhere")
+    return _driver_state(directory, driver) in ("running", "suspended", "elsewhere")
 
 
 def _driver_state(directory: RunDirectory, driver: DriverRun | None) -> DriverState:
@@ -74,7 +79,9 @@ def _driver_state(directory: RunDirectory, driver: DriverRun | None) -> DriverSt
         return "ended"
     if driver.host != socket.gethostname():
         return "elsewhere"
-    return "running" if process_drives(directory, driver.process) else "gone"
+    if not process_drives(directory, driver.process):
+        return "gone"
+    return "suspended" if is_suspended(driver.process) else "running"
 
 
 def status_of(directory: RunDirectory, ledger: LedgerContents) -> SearchStatus:

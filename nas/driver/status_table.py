@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.driver.commands import last_resumed_command
+from nas.driver.commands import going_on, last_resumed_command
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.records.search_status import RunningTrial, SearchStatus
 from nas.records.trial import OUTCOMES
@@ -53,6 +53,8 @@ def _driver_text(status: SearchStatus) -> str:
         return f"not running: its driver, {process}, has ended in order"
     if status.driver_state == "gone":
         return f"not running: its driver, {process}, was killed or ended at once"
+    if status.driver_state == "suspended":
+        return f"its driver, {process}, is suspended: {going_on(driver.process)}"
     return f"driven by {process}"
 
 

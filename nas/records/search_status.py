@@ -14,9 +14,10 @@ STATUS_FORMAT = "status/1"
 # At a worker; given back and waiting for one; or left as it is by a driver that has ended.
 State = Literal["training", "waiting", "cut off"]
 
-# Of a driver: its process is there; it has come to its end in order; its process was killed, or ended at once; it is on
-# another machine, of which nobody here can tell; or earlier code began the search, which wrote nothing of it.
-DriverState = Literal["running", "ended", "gone", "elsewhere", "unknown"]
+# Of a driver: its process is there; it is stopped, as by Ctrl-Z; it has come to its end in order; it was killed, or
+# ended at once; it is on another machine, of which nobody here can tell; or earlier code began the search, which wrote
+# nothing of it.
+DriverState = Literal["running", "suspended", "ended", "gone", "elsewhere", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

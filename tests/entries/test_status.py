@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from nas.settings.run_directory import RunDirectory, run_directory
 from nas.status import main
 from nas.train_fully import main as train_fully
 from search_spaces.errors import UserError
+from tests.support.present import present
 from tests.support.searches import DIGITS, epoch_result, search_header, tiny_space
 
 
@@ -171,6 +174,28 @@ def test_a_driver_that_was_killed_is_said_to_be_gone(
         assert "does not run" in capsys.readouterr().err
         assert control(["one", "--trials", "9", "--runs-dir", str(directory.runs)]) == 2
         assert "--resume one --trials 9 --address auto --gpus-per-trial 1 " in capsys.readouterr().err
+
+
+def test_a_driver_that_is_suspended_is_said_to_be(
+    search: tuple[RunDirectory, Ledger], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ledger = search
+    holds = f"import time; file = open({str(directory.lock)!r}, 'w'); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holds], stdout=subprocess.PIPE) as driver:
+        try:
+            assert present(driver.stdout).readline()
+            ledger.record_driver(socket.gethostname(), driver.pid)
+            driver.send_signal(signal.SIGSTOP)
+            os.waitpid(driver.pid, os.WUNTRACED)
+            assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+            assert f"is suspended: `fg` in its terminal, or `kill -CONT {driver.pid}`" in capsys.readouterr().out
+            assert control(["one", "--stop", "--runs-dir", str(directory.runs)]) == 2
+            assert f"process {driver.pid}, is suspended and hears nothing" in capsys.readouterr().err
+            driver.send_signal(signal.SIGCONT)
+            assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+            assert f"driven by process {driver.pid}" in capsys.readouterr().out
+        finally:
+            driver.kill()
 
 
 def test_a_file_is_no_terminal_whatever_the_environment_says(
