@@ -46,7 +46,9 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
     if plan.remark is not None:
         print_text(console, plan.remark)
     if weights is None:
-        print_text(console, f"without weights: the search has not kept those of trial {record.number}")
+        where = directory.checkpoints(record.number)
+        said = f"without weights: the search has not kept those of trial {record.number}, or they are gone from {where}"
+        print_text(console, said)
     if registration is not None:
         model, alias = registration.model, registration.alias
         try:

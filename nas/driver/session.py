@@ -23,6 +23,7 @@ from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
 from nas.driver.stop_rule import StopRule
+from nas.driver.storage_claim import claim_storage
 from nas.driver.stored_files import store_files
 from nas.driver.texts import print_pasted, print_text
 from nas.driver.time_left import search_plan
@@ -121,6 +122,7 @@ def _search(
         if command.cluster.address is not None:
             for line in status_lines(directory):
                 print_pasted(console, line)
+        claim_storage(directory, ledger)
         ledger.record_driver(socket.gethostname(), os.getpid(), cluster_flags(command.cluster))
         at_end.callback(ledger.record_end_of_driver)
         resume = functools.partial(resume_command, directory, command.cluster)

@@ -91,6 +91,11 @@ class LedgerContents:
         return None if stored is None else DriverRun.from_json(stored)
 
     @property
+    def storage_claims(self) -> tuple[str, ...]:
+        """What each of its drivers left as its token at the storage; none where there is no storage."""
+        return tuple(self._attributes.get("storage_claims", ()))
+
+    @property
     def tracking(self) -> dict[str, Any] | None:
         """The MLflow store that the search is written to, without secrets; None before it was started."""
         return self._attributes.get("tracking")

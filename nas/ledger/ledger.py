@@ -129,6 +129,10 @@ class Ledger(LedgerContents):
         """Adds to the images that no trial gets past."""
         self._write_of_search("unreadable_images", sorted({*self.unreadable_images, *paths}))
 
+    def record_storage_claim(self, token: str) -> None:
+        """Adds to the tokens that drivers of this ledger have left at its storage."""
+        self._write_of_search("storage_claims", [*self.storage_claims, token])
+
     def record_nodes_left_out(self, nodes: Sequence[LeftOutNode]) -> None:
         """Writes the nodes that were left out so far."""
         self._write_of_search("nodes_left_out", [node.to_json() for node in nodes])

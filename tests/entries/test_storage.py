@@ -1,6 +1,9 @@
 """A search whose checkpoints and results are at an address, on a real S3-compatible server, by the commands typed."""
 
 import functools
+import os
+import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,11 +11,13 @@ import pytest
 
 from nas.control import main as control
 from nas.driver.command_line import read_command
+from nas.driver.lock import driver_lock
 from nas.driver.open_ledger import search_ledger
 from nas.driver.outages import outage
+from nas.driver.storage_claim import CLAIM, check_claim, claim_storage
 from nas.export import main as export
 from nas.ledger.forking import copy_weights, taken_over
-from nas.ledger.location import sole_driver
+from nas.ledger.location import open_ledger, read_ledger, sole_driver
 from nas.records.cost_limits import NO_LIMITS
 from nas.report import main as report
 from nas.search import main as search
@@ -117,6 +122,34 @@ def test_an_export_without_the_storage_says_so(
     error = capsys.readouterr().err
     assert error.startswith(f"error: the storage s3://{bucket}/found/checkpoints/") and error.count("\n") == 1
     assert "cannot be listed: AWS Error NETWORK_CONNECTION" in error and not (tmp_path / "b").exists()
+
+
+def test_a_copy_of_its_directory_does_not_train_over_its_checkpoints(
+    bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, _ = finished_search(tmp_path / "runs", storage=f"s3://{bucket}/runs")
+    ledger = open_ledger(directory, None)
+    claim_storage(directory, ledger)
+    shutil.copytree(tmp_path / "runs", tmp_path / "copy")
+    copy = run_directory(str(tmp_path / "copy"), "found").stored_at(directory.storage)
+    go_on = ["--resume", "found", "--trials", "90", "--runs-dir", str(copy.runs)]
+    # As it was moved: its last driver has ended, and each knows the claim.
+    for known in (directory, copy):
+        check_claim(known, read_ledger(known, None))
+    # A driver of the one lives while the other is asked for.
+    with driver_lock(directory):
+        check_claim(directory, read_ledger(directory, None))
+        assert search(go_on) == 2
+    said = f"where another copy of it has gone on: process {os.getpid()} on {socket.gethostname()}, with "
+    error = capsys.readouterr().err
+    assert said + repr(str(directory.path)) in error and error.count("\n") == 1
+    # One has gone on and ended, of which the other knows nothing.
+    claim_storage(directory, ledger)
+    assert search(go_on) == 2 and said in capsys.readouterr().err
+    check_claim(directory, read_ledger(directory, None))
+    # A storage of earlier code, or one that was emptied.
+    directory.kept.delete(CLAIM)
+    check_claim(copy, read_ledger(copy, None))
 
 
 def test_its_report_is_there_too(
