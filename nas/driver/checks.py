@@ -7,8 +7,6 @@ from nas.driver.earlier_searches import earlier_searches
 from nas.driver.local_machine import check_local_machine
 from nas.driver.lock import check_free
 from nas.driver.storage_check import check_space
-from nas.driver.storage_claim import check_claim
-from nas.ledger.location import read_ledger
 from nas.records.cost_limits import CostLimits
 from nas.settings.address_checks import check_driver, with_driver
 from nas.settings.changes import check_same_images
@@ -43,6 +41,10 @@ def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     if directory.storage is not None:
         check_storage(directory.storage, None if command.resume else directory.name)
         if command.resume:
+            # They load Optuna and SQLAlchemy, which a plan does without.
+            from nas.driver.storage_claim import check_claim
+            from nas.ledger.location import read_ledger
+
             check_claim(directory, read_ledger(directory, command.ledger.url))
     check_reachable(command.space, data.summary, command.search.limits)
     check_space(directory, command.space, data.summary, command.training, command.search)

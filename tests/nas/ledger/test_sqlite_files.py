@@ -1,10 +1,12 @@
 """A ledger's file, copied while another process may be writing it."""
 
 import contextlib
-import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,10 @@ from nas.ledger.ledger import Ledger
 from nas.ledger.sqlite_files import copy_sqlite, read_sqlite
 from nas.settings.run_directory import RunDirectory, run_directory
 from nas.status import main as status
+from tests.support.present import present
 from tests.support.searches import search_header
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -56,7 +61,21 @@ def test_a_ledger_that_is_locked_for_a_moment_is_waited_for(begun: RunDirectory,
     assert read_sqlite(tmp_path / "copy.db", "one").trials == read_sqlite(begun.ledger, "one").trials
 
 
-def test_who_waits_for_a_locked_ledger_hears_ctrl_c(begun: RunDirectory, tmp_path: Path) -> None:
-    with written(begun.ledger), pytest.raises(KeyboardInterrupt):
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        copy_sqlite(begun.ledger, tmp_path / "copy.db")
+def test_who_waits_for_a_locked_ledger_hears_ctrl_c(begun: RunDirectory) -> None:
+    waits = f"""
+from pathlib import Path
+from nas.ledger import sqlite_files
+sqlite_files.MOST_LOCKED_SECONDS = 60.0
+print(flush=True)
+sqlite_files.copy_sqlite(Path({str(begun.ledger)!r}), Path({str(begun.path / "copy.db")!r}))
+"""
+    with (
+        written(begun.ledger),
+        subprocess.Popen(
+            [sys.executable, "-c", waits], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as reader,
+    ):
+        assert present(reader.stdout).readline()
+        time.sleep(0.5)
+        reader.send_signal(signal.SIGINT)
+        assert reader.wait(timeout=20) == -signal.SIGINT
