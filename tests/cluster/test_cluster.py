@@ -76,7 +76,7 @@ def test_a_search_survives_the_loss_of_a_node(tmp_path: Path) -> None:
     ray.init(address=cluster.address)
     try:
         process = start_search(
-            tmp_path, "lost", "--address", cluster.address, "--trials", "3", "training.epochs=16",
+            tmp_path, "lost", "--address", cluster.address, "--trials", "3", "training.epochs=40",
             "search.scheduler=none",
         )  # fmt: skip
         try:
@@ -94,7 +94,7 @@ def test_a_search_survives_the_loss_of_a_node(tmp_path: Path) -> None:
     assert error.count("its node was lost, it goes on from its checkpoint") == 1, error
     assert "the front:" in output
     ended = [record for record in records(tmp_path, "lost") if record.trained]
-    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 16)] * 3
+    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 40)] * 3
     # What was given to the node before it was known to be lost has lost it, too.
     lost = {record.number: record.mishap.reason for record in ended if record.mishap is not None}
     assert set(lost.values()) == {"its node was lost"} and len(lost.keys() & at_the_loss.keys()) == 1
@@ -256,7 +256,7 @@ def test_a_node_that_loses_its_data_is_left_out_and_taken_back_and_costs_nothing
     with node_with_own_mounts(head) as node:
         there = ["nsenter", "--target", str(node), "--mount"]
         process = start_search(
-            tmp_path, "lost", "--address", head.address, "--trials", "8", "training.epochs=40",
+            tmp_path, "lost", "--address", head.address, "--trials", "8", "training.epochs=150",
             "search.scheduler=none", "data=image_folder", f"data.root={images}", "data.image_size=16",
             "data.loader_workers=0", "training.batch_size=8",
         )  # fmt: skip
@@ -281,7 +281,7 @@ def test_a_node_that_loses_its_data_is_left_out_and_taken_back_and_costs_nothing
     error = "".join(said)
     assert process.returncode == 0, error
     ended = [record for record in records(tmp_path, "lost") if record.trained]
-    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 40)] * 8
+    assert [(record.outcome, record.deaths, len(record.epochs)) for record in ended] == [("finished", 0, 150)] * 8
     assert error.count("is left out") == 1 and error.count("has passed its check: it is given trials again") == 1
     assert error.count("it goes on elsewhere, and is not counted as failed") == 3, error
     (left,) = summary(tmp_path, "lost")["nodes_left_out"]
