@@ -1,5 +1,6 @@
 """One search, from its first proposal to its report."""
 
+import contextlib
 import functools
 import os
 import socket
@@ -57,6 +58,7 @@ from trainers.data.config import DataSummary
 from trainers.data.datasets import ExaminedData
 from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
+from trainers.folders import delete_probes
 from trainers.schedule import unfinished_warmup
 
 # What is said where a search is ended while it starts.
@@ -110,6 +112,9 @@ def _search(
             checked = checked_nodes(cluster, template)
         with step(console, "opening the ledger"):
             at_end.enter_context(sole_driver(directory, command.ledger.url))
+            # Not before: a driver elsewhere that has the search may be checking nodes.
+            with contextlib.suppress(OSError):
+                delete_probes(directory.kept)
             ledger = search_ledger(command, directory, examined, joined.slots)
             if examined.index is not None:
                 # Of images that were mended since, not before the ledger knows them: a start that is refused changes

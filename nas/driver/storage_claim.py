@@ -41,9 +41,9 @@ def check_claim(directory: RunDirectory, ledger: LedgerContents) -> None:
     if claim.token in ledger.storage_claims and not _is_held_elsewhere(claim, directory):
         return
     raise UserError(
-        f"search {directory.name!r} keeps its checkpoints at {directory.kept}, where another copy of it has gone on: "
-        f"process {claim.process} on {claim.host}, with {claim.directory!r}, since {claim.since}. Expected that one; "
-        f"--fork NAME goes on with the results of this one under another name."
+        f"search {directory.name!r} keeps its checkpoints at {directory.kept}, and another runs directory has gone on "
+        f"there: process {claim.process} on {claim.host}, with {claim.directory!r}, since {claim.since}. Expected that "
+        f"one; --fork NAME goes on with the results of this one under another name."
     )
 
 

@@ -1,6 +1,5 @@
 """The check of the nodes of a search: of all before it starts, then of each that joins or was left out."""
 
-import contextlib
 import logging
 from dataclasses import dataclass, replace
 
@@ -8,7 +7,6 @@ from cluster.node_checks import NodeCheck, check_nodes
 from cluster.node_findings import usable
 from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.trial_config import TrialTemplate
-from trainers.folders import delete_probes
 from trainers.storage.remote_folder import RemoteFolder
 
 LOGGER = logging.getLogger(__name__)
@@ -38,8 +36,6 @@ def checked_nodes(cluster: ClusterSettings, template: TrialTemplate) -> CheckedN
     if isinstance(storage, RemoteFolder):
         storage = replace(storage, patience_seconds=0.0)
     check = NodeCheck(storage, template.data, template.data_summary, template.known_files)
-    with contextlib.suppress(OSError):  # That it is gone is said of every node.
-        delete_probes(storage)
     reports = check_nodes(check)
     for name in [name for name, report in reports.values() if report.is_gone]:
         LOGGER.warning("node %s left the cluster during its check", name)

@@ -140,7 +140,7 @@ def test_a_copy_of_its_directory_does_not_train_over_its_checkpoints(
     with driver_lock(directory):
         check_claim(directory, read_ledger(directory, None))
         assert search(go_on) == 2
-    said = f"where another copy of it has gone on: process {os.getpid()} on {socket.gethostname()}, with "
+    said = f"and another runs directory has gone on there: process {os.getpid()} on {socket.gethostname()}, with "
     error = capsys.readouterr().err
     assert said + repr(str(directory.path)) in error and error.count("\n") == 1
     # One has gone on and ended, of which the other knows nothing.
