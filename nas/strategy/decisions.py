@@ -118,15 +118,28 @@ class Decisions:
     def promotion(self, state: SearchState, epochs_left: float = math.inf) -> int | None:
         """The number of the held trial to train on now, rather than anything fresh. None where there is none.
 
-        `epochs_left` are those that may still be assigned. Where they are too few for anything fresh, whatever may add
-        to the front is promoted.
+        `epochs_left` are those that may still be assigned. Where they are too few for anything fresh, and will be even
+        if all that runs is held, whatever may add to the front is promoted.
         """
         held = [trial for trial in state.trials if trial.status == "held" and self._needs(trial) <= epochs_left]
         if not held or state.posterior is None or len(state.trials) < INITIAL_PROPOSALS:
             return None
-        fresh_rate = state.fresh_improvement / self._objective.epochs if epochs_left >= self._objective.epochs else 0.0
+        fresh = self._may_start(state.trials, epochs_left)
+        fresh_rate = state.fresh_improvement / self._objective.epochs if fresh else 0.0
         chosen = promoted(self._rates(held, state.posterior), fresh_rate)
         return None if chosen is None else held[chosen].number
+
+    def _may_start(self, trials: Sequence[TrialView], epochs_left: float) -> bool:
+        """Whether something fresh can be trained now, or once running trials are held at their next rungs.
+
+        `epochs_left` have the full budget of each of these taken off. To take that for spent is to stop looking for
+        anything new, on many workers, when most of the epochs are left.
+        """
+        for trial in trials:
+            if trial.status == "running":
+                rung = next((rung for rung in self._objective.rungs if rung > len(trial.accuracies)), None)
+                epochs_left += 0 if rung is None else self._objective.epochs - rung
+        return epochs_left >= self._objective.epochs
 
     def _needs(self, trial: TrialView) -> int:
         """The epochs that a trial lacks of the full budget."""
@@ -144,8 +157,8 @@ class Decisions:
     def should_continue(self, number: int, state: SearchState, epochs_left: float = math.inf) -> bool:
         """Whether a running trial, whose last epoch is that of a rung, goes on past it.
 
-        Its rival for the worker is the best fresh architecture or, where `epochs_left` are too few, the best held
-        trial.
+        Its rival for the worker is the best fresh architecture or, where `epochs_left` are too few for one and will
+        be even if all that runs is held, the best held trial.
         """
         if state.posterior is None:
             return True
@@ -164,7 +177,7 @@ class Decisions:
             list(zip(points[1:], improvements[1:], strict=True)),
             remaining_epochs=self._objective.epochs - rung,
             epochs=self._objective.epochs,
-            rival_improvement=self._rival_improvement(state, posterior, epochs_left),
+            rival_improvement=self._rival_improvement(state, posterior, number, epochs_left),
             reduction_factor=self._reduction_factor,
         )
 
@@ -190,11 +203,15 @@ class Decisions:
                 improvements[index] = float(improvement)
         return improvements
 
-    def _rival_improvement(self, state: SearchState, posterior: Posterior, epochs_left: float) -> float:
-        """What a worker would gain by a whole training otherwise: of what is fresh or, failing that, is held."""
-        if epochs_left >= self._objective.epochs:
+    def _rival_improvement(self, state: SearchState, posterior: Posterior, number: int, epochs_left: float) -> float:
+        """What the worker of a trial would gain by a whole training otherwise: of what is fresh or, failing that, held.
+
+        `epochs_left` are those when the trial is held.
+        """
+        others = [trial for trial in state.trials if trial.number != number]
+        if self._may_start(others, epochs_left):
             return state.fresh_improvement
-        held = [trial for trial in state.trials if trial.status == "held"]
+        held = [trial for trial in others if trial.status == "held"]
         return self._objective.epochs * max(self._rates(held, posterior), default=0.0)
 
 

@@ -110,7 +110,9 @@ def test_the_unit_of_flops_does_not_matter(seed: int, unit: float) -> None:
     states = here.state(trials), there.state(scaled(trials, unit))
     assert present(states[0].fresh).candidate.key == present(states[1].fresh).candidate.key
     assert here.promotion(states[0]) == there.promotion(states[1])
-    assert here.promotion(states[0], 8) == there.promotion(states[1], 8) is not None
+    settled = history(seed, running=0)
+    promoted = here.promotion(here.state(settled), 8)
+    assert promoted == there.promotion(there.state(scaled(settled, unit)), 8) is not None
     assert fates(trials, here) == fates(scaled(trials, unit), there)
 
 
@@ -193,6 +195,38 @@ def test_the_best_held_trial_is_promoted_for_what_is_left() -> None:
     assert asked.promotion(state) == (best if beats_fresh else None)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_what_running_trials_may_leave_is_not_spent_on_held_ones(seed: int) -> None:
+    settled = history(seed, running=0, finished=8)
+    asked = decisions(seed)
+    taken = {trial.candidate.key for trial in settled}
+    running = next(iter(distinct(SOURCE.sample, 1, random.Random(seed + 100), taken).values()))
+
+    def promoted(accuracies: tuple[float, ...], epochs_left: float) -> int | None:
+        state = asked.state([*settled, TrialView(len(settled), running, accuracies, "running")])
+        return asked.promotion(state, epochs_left)
+
+    # What is fresh is worth more than what is held, and is to have the epochs that a trial leaves at its next rung.
+    assert promoted((), math.inf) is None
+    assert promoted((), 8) is None and promoted((0.3,), 8) is None
+    # Past the last rung it leaves none, and of eight epochs nothing fresh can be trained to the end.
+    assert promoted((0.3, 0.3, 0.3), math.inf) is None
+    assert promoted((0.3, 0.3, 0.3), 8) is not None
+
+
+def test_at_a_rung_what_is_fresh_is_the_rival_while_others_may_leave_their_epochs() -> None:
+    differ = 0
+    for seed in range(8):
+        asked = decisions(seed)
+        trials = history(seed, running=2)
+        past = [*trials[:-1], replace(trials[-1], accuracies=(0.3, 0.3, 0.3))]
+        number = trials[-2].number
+        before, after = asked.state(trials), asked.state(past)
+        assert asked.should_continue(number, before, 8) == asked.should_continue(number, before)
+        differ += asked.should_continue(number, after, 8) != asked.should_continue(number, after)
+    assert differ
+
+
 def test_without_held_trials_nothing_is_promoted() -> None:
     asked = decisions()
     assert asked.promotion(asked.state(history(0, held=0)), 8) is None
@@ -270,7 +304,7 @@ def test_a_search_of_thousands_decides_as_any_other() -> None:
     points = {trial.number: (trial.accuracies[0], trial.candidate.flops) for trial in trials if trial.number in going}
     pairs = [(going[a], going[b]) for a in going for b in going if dominates(points[a], points[b])]
     assert len(pairs) > 5 and not [pair for pair in pairs if pair[1] and not pair[0]]
-    best = asked.promotion(state, 8)
+    best = asked.promotion(asked.state([trial for trial in trials if trial.status != "running"]), 8)
     assert best is not None and trials[best].status == "held"
 
 
