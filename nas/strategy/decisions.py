@@ -124,18 +124,19 @@ class Decisions:
         held = [trial for trial in state.trials if trial.status == "held" and self._needs(trial) <= epochs_left]
         if not held or state.posterior is None or len(state.trials) < INITIAL_PROPOSALS:
             return None
-        fresh = self._may_start(state.trials, epochs_left)
+        fresh = self._may_start(state.trials, state.posterior, epochs_left)
         fresh_rate = state.fresh_improvement / self._objective.epochs if fresh else 0.0
         chosen = promoted(self._rates(held, state.posterior), fresh_rate)
         return None if chosen is None else held[chosen].number
 
-    def _may_start(self, trials: Sequence[TrialView], epochs_left: float) -> bool:
+    def _may_start(self, trials: Sequence[TrialView], posterior: Posterior, epochs_left: float) -> bool:
         """Whether something fresh can be trained now, or once running trials are held at their next rungs.
 
         `epochs_left` have the full budget of each of these taken off. To take that for spent is to stop looking for
-        anything new, on many workers, when most of the epochs are left.
+        anything new, on many workers, when most of the epochs are left. Where very many run, it is: while workers wait,
+        they ask again at every epoch of a trial, and what is fresh would be worked out anew each time.
         """
-        for trial in trials:
+        for trial in trials if not posterior.many_run else ():
             if trial.status == "running":
                 rung = next((rung for rung in self._objective.rungs if rung > len(trial.accuracies)), None)
                 epochs_left += 0 if rung is None else self._objective.epochs - rung
@@ -209,7 +210,7 @@ class Decisions:
         `epochs_left` are those when the trial is held.
         """
         others = [trial for trial in state.trials if trial.number != number]
-        if self._may_start(others, epochs_left):
+        if self._may_start(others, posterior, epochs_left):
             return state.fresh_improvement
         held = [trial for trial in others if trial.status == "held"]
         return self._objective.epochs * max(self._rates(held, posterior), default=0.0)

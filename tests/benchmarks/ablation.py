@@ -30,7 +30,7 @@ from nas.strategy.expected_improvement import expected_hypervolume_improvement
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.learning_curves import Curve, final_log_error
-from nas.strategy.posterior import Posterior, TrialView
+from nas.strategy.posterior import Posterior
 from nas.strategy.proposals import Proposal
 from search_spaces.errors import UserError, unknown_name
 from tests.benchmarks.schedulers import GainRungs
@@ -91,7 +91,7 @@ def as_it_stands(curve: Curve, steps: Sequence[Any]) -> tuple[float, float]:
     return curve.log_errors[-1], min(variance, CERTAIN)
 
 
-def only_what_is_left(self: Decisions, trials: Sequence[TrialView], epochs_left: float) -> bool:
+def only_what_is_left(self: Decisions, trials: Any, posterior: Posterior, epochs_left: float) -> bool:
     return epochs_left >= self._objective.epochs
 
 
