@@ -25,11 +25,14 @@ import triton.language as tl
 LOG2E = tl.constexpr(1.4426950408889634)
 # What a pair that is no pair of neighbours has for a logit; finite, so that rows beyond the image stay finite too.
 MASKED = tl.constexpr(-1e30)
-# Less than that along both axes.
-LOWEST = tl.constexpr(-1e31)
 # What masks in float16, whose largest number is 65,504: the product of the two.
 LEAST_HALF = tl.constexpr(-6e4)
 LARGEST_HALF = tl.constexpr(6e4)
+# What the largest logit begins with: more than what masks, in either way, and less than logits of neighbours. So a part
+# of the window in which a query has no neighbour leaves no weight, and that by far: a GPU multiplies and subtracts in
+# one step, and the rounding of what masks, which it does not undo, is by itself an exponent without bounds.
+LOWEST = tl.constexpr(-1e20)
+LOWEST_HALF = tl.constexpr(-1e9)
 
 
 @triton.jit
@@ -244,7 +247,7 @@ def attend(
         query_QC = tl.load(query + image * query_strides[0] + query_offset_QC, mask=own_QC, other=0.0)
         terms_QT = _table(query_QC, embedding_CT, index_QT, near_QT, HAS_POSITIONS, ACCUMULATOR, PRECISION)
         table_QT = tl.where(near_QT, terms_QT, 0.0 if IS_FLOAT16 else MASKED).to(DTYPE)
-        largest_Q = tl.full([HEADS * PIXELS], LOWEST, ACCUMULATOR)
+        largest_Q = tl.full([HEADS * PIXELS], LOWEST_HALF if IS_FLOAT16 else LOWEST, ACCUMULATOR)
         sum_Q = tl.zeros([HEADS * PIXELS], ACCUMULATOR)
         mean_QC = tl.zeros([HEADS * PIXELS, HEADS * D], ACCUMULATOR)
         for chunk in tl.range(0, CHUNKS, loop_unroll_factor=UNROLLED):
@@ -260,9 +263,8 @@ def attend(
                 query_QC, key_PC, table_QT, mask_QT, mark_TP, place_P, HAS_KEY, HAS_POSITIONS,
                 CHUNKS * P, NEEDED, WINDOW_COLUMNS, SIDE, ACCUMULATOR, PRECISION,
             )  # fmt: skip
-            larger_Q = tl.max(logits_QP, 1) * LOG2E
+            larger_Q = tl.maximum(largest_Q, tl.max(logits_QP, 1) * LOG2E)
             if CHUNKS > 1:
-                larger_Q = tl.maximum(largest_Q, larger_Q)
                 shrink_Q = tl.exp2(largest_Q - larger_Q)
                 sum_Q = sum_Q * shrink_Q
                 mean_QC = mean_QC * shrink_Q[:, None]
@@ -270,6 +272,8 @@ def attend(
             sum_Q += tl.sum(weights_QP, 1)
             mean_QC += _dot(weights_QP.to(DTYPE), value_PC, ACCUMULATOR, PRECISION)
             largest_Q = larger_Q
+        # Rows that are no query have no weights.
+        sum_Q = tl.where(inside_Q, sum_Q, 1.0)
         log_sum_Q = largest_Q + tl.log2(sum_Q)
         image_pixels = image * height * width * heads
         place_Q = image_pixels + pixel_Q * heads + tl.program_id(1) * HEADS + head_Q
