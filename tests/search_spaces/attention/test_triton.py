@@ -17,6 +17,8 @@ from tests.support.attention import Inputs, output_and_gradients, random_inputs
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
 # Imported where Triton is.
+from triton.runtime.interpreter import InterpreterBuilder
+
 from search_spaces.attention import triton_attention
 from search_spaces.attention.triton_attention import precision_constants, triton_backward, triton_forward
 
@@ -116,6 +118,41 @@ def test_tiles_of_every_kind_in_the_interpreter(tile: TileChoice, dtype: torch.d
         torch.testing.assert_close(
             number.double(), right, rtol=0, atol=TOLERANCE[dtype] * max(1.0, float(right.abs().max()))
         )
+
+
+@needs_interpreter
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_no_weight_is_left_by_what_a_gpu_does_not_round(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU may multiply and subtract in one step, so that what is subtracted from differs by its rounding from what the
+    interpreter has there. The window's first part has no neighbour of the block's last row, and its last none of the
+    first."""
+    product_of, difference_of = InterpreterBuilder.create_fmul, InterpreterBuilder.create_fsub
+
+    def product(self: Any, left: Any, right: Any) -> Any:
+        found = product_of(self, left, right)
+        found.is_product = True
+        return found
+
+    def difference(self: Any, left: Any, right: Any) -> Any:
+        found = difference_of(self, left, right)
+        if hasattr(left, "is_product"):
+            found.data = found.data + abs(left.data) * left.data.dtype.type(6e-8)
+        return found
+
+    monkeypatch.setattr(InterpreterBuilder, "create_fmul", product)
+    monkeypatch.setattr(InterpreterBuilder, "create_fsub", difference)
+    tile = TileChoice(1, 64, 16, 4, 1)
+    tuned = {case_for(part, 9, 5, 4, 3, str(dtype).removeprefix("torch.")): tile for part in LOCAL_PASSES}
+    tile_of_forward = tile_for("forward", 9, 5, 1, 4, 3, str(dtype).removeprefix("torch."), tuned)
+    assert tile_of_forward.parts > 2 and tile_of_forward.rows > 3
+    inputs = random_inputs((1, 9, 5, 1, 4), 3, "relative", dtype, "slice")
+    with torch.no_grad():
+        output, log_sum = triton_forward(inputs, 3, tuned)
+        query, key, value, row, column = (None if one is None else one.double() for one in inputs)
+        assert query is not None and value is not None
+        right = local_attention(query, key, value, row, column, spatial_extent=3, backend="reference")
+    assert bool(log_sum.isfinite().all())
+    torch.testing.assert_close(output.double(), right, rtol=0, atol=max(1e-5, TOLERANCE[dtype]))
 
 
 @needs_interpreter
