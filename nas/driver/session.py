@@ -111,7 +111,7 @@ def _search(
         with step(console, "checking the nodes of the cluster"):
             checked = checked_nodes(cluster, template)
         with step(console, "opening the ledger"):
-            at_end.enter_context(sole_driver(directory, command.ledger.url))
+            claim = at_end.enter_context(sole_driver(directory, command.ledger.url))
             # Not before: a driver elsewhere that has the search may be checking nodes.
             with contextlib.suppress(OSError):
                 delete_probes(directory.kept)
@@ -129,6 +129,8 @@ def _search(
                 print_pasted(console, line)
         claim_storage(directory, ledger)
         ledger.record_driver(socket.gethostname(), os.getpid(), cluster_flags(command.cluster))
+        if claim is not None:
+            ledger.outlast_outages(claim)
         at_end.callback(ledger.record_end_of_driver)
         resume = functools.partial(resume_command, directory, command.cluster)
         interrupted.last_words = f"{_ENDED_AT_ONCE}\nnext\n  {resume()}\n"

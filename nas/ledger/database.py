@@ -10,8 +10,8 @@ from typing import Any
 import optuna
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
-from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from nas.ledger.checksums import with_checksum
 from nas.ledger.contents import LEDGER_FORMAT, reason
@@ -23,6 +23,9 @@ from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
 
 ANSWER_SECONDS = 10
+# What has fallen silent between a driver and its database is noticed on both sides within a minute.
+_KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 10, "keepalives_count": 3}
+_UNACKNOWLEDGED_MILLISECONDS = 45_000
 
 
 def ledger_url(path: Path) -> str:
@@ -117,27 +120,69 @@ def has_study(url: str, name: str) -> bool:
         raise UserError(f"the ledger of search {name!r} cannot be read: {reason(error, url)}.") from error
 
 
-@contextlib.contextmanager
-def claimed(url: str, name: str) -> Iterator[None]:
-    """Claims a search in a PostgreSQL database, where drivers meet that share no file system, for one of them.
+class ClaimIsTaken(UserError):
+    """Another driver has a search, or one that vanished has not lost it yet."""
 
-    A driver that vanishes with its machine has lost its claim within a minute. Raises UserError where another has it.
+
+class DriverClaim:
+    """The claim of one driver to a search in a PostgreSQL database, where drivers meet that share no file system.
+
+    It is a lock of a connection's session. A driver that vanishes with its machine has lost it within a minute.
     """
-    engine = create_engine(
-        with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_answer_in_time(url)
-    )
+
+    def __init__(self, url: str, name: str) -> None:
+        self._name = name
+        self._engine = create_engine(
+            with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_answer_in_time(url)
+        )
+        self._connection: Connection | None = None
+
+    def take(self) -> None:
+        """Raises ClaimIsTaken where another has it, and the database's own errors where that cannot be asked."""
+        self.drop()
+        connection = self._connection = self._engine.connect()
+        for setting, value in _KEEPALIVES.items():
+            connection.execute(text(f"SET tcp_{setting} = {value}"))
+        claim = {"claim": f"driver of {self._name}"}
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:claim))"), claim):
+            self.drop()
+            raise ClaimIsTaken(
+                f"search {self._name!r} is being run by another driver, as nas/status.py says: "
+                "wait for its end, or end it."
+            )
+
+    def renew(self) -> None:
+        """Takes it again where the connection is lost, and with it the lock. Raises as `take` does."""
+        try:
+            if self._connection is not None:
+                self._connection.scalar(text("SELECT 1"))
+                return
+        except SQLAlchemyError:
+            pass  # What became of the database is said by what follows.
+        self.take()
+
+    def drop(self) -> None:
+        """Leaves it to others, if the server is there to hear of it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                connection.close()
+
+
+@contextlib.contextmanager
+def claimed(url: str, name: str) -> Iterator[DriverClaim]:
+    """Claims a search in a PostgreSQL database for this driver. Raises UserError where another has it."""
+    claim = DriverClaim(url, name)
     try:
-        connection = engine.connect()
+        claim.take()
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"the ledger of search {name!r} cannot be opened: {reason(error, url)}.") from error
-    with contextlib.closing(connection):
-        for setting, value in (("idle", 15), ("interval", 10), ("count", 3)):
-            connection.execute(text(f"SET tcp_keepalives_{setting} = {value}"))
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:claim))"), {"claim": f"driver of {name}"}):
-            raise UserError(
-                f"search {name!r} is being run by another driver, as nas/status.py says: wait for its end, or end it."
-            )
-        yield
+    try:
+        yield claim
+    finally:
+        claim.drop()
 
 
 def loss_of_ledger(error: BaseException | None) -> str | None:
@@ -186,7 +231,8 @@ def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStor
 
 def _answer_in_time(url: str) -> dict[str, int]:
     """How long a server may take to answer, unless its address says so: one that never does would be waited for."""
-    return {} if "connect_timeout=" in url else {"connect_timeout": ANSWER_SECONDS}
+    waits = {"connect_timeout": ANSWER_SECONDS, **_KEEPALIVES, "tcp_user_timeout": _UNACKNOWLEDGED_MILLISECONDS}
+    return {name: value for name, value in waits.items() if f"{name}=" not in url}
 
 
 def _taken(name: str) -> UserError:

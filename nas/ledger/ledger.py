@@ -16,12 +16,13 @@ keeps of a trial is held against them.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
-from nas.ledger.checksums import ChecksumMismatch, with_checksum
+from nas.ledger.checksums import ChecksumMismatch, checked, with_checksum
 from nas.ledger.clock import SteadyClock
 from nas.ledger.contents import (
     LEDGER_FORMAT,
@@ -31,9 +32,10 @@ from nas.ledger.contents import (
     other_format,
     unreadable_said,
 )
-from nas.ledger.database import existing_study, new_study, stored_study
+from nas.ledger.database import DriverClaim, existing_study, new_study, stored_study
 from nas.ledger.new_trials import imported_trial, new_trial, state_of
 from nas.ledger.optuna_samplers import SampledStudy
+from nas.ledger.patience import Patience
 from nas.ledger.trial_codec import end_of, epoch_key, epoch_of, owner_of, standing_of
 from nas.ledger.trial_rows import TrialRows
 from nas.records.latency_reference import LatencyReference
@@ -42,6 +44,7 @@ from nas.records.trial import Outcome, TrialRecord, latest_moment
 from nas.records.whereabouts import DriverRun, GpuUse, Mishap, Place
 from nas.settings.header import SearchHeader
 from search_spaces.architecture import Architecture
+from search_spaces.errors import UserError
 from search_spaces.space import Space
 from trainers.data.fingerprint import DataFingerprint
 from trainers.epoch_result import EpochResult
@@ -57,6 +60,7 @@ class Ledger(LedgerContents):
         self._study = study
         self._sampled = SampledStudy(study)
         self._rows = TrialRows(study)
+        self._patience: Patience | None = None
         for trial in stored.trials:
             self._rows.knows(trial.number, trial.key)
         self.clock = SteadyClock(latest_moment(self._records.values()))
@@ -88,6 +92,23 @@ class Ledger(LedgerContents):
                     # A trial is read in several queries, and its driver may just have ended it in between.
                     return cls(existing_study(url, name))
         raise other_format(name, found)
+
+    def outlast_outages(self, claim: DriverClaim) -> None:
+        """Has what is written from now on wait for a PostgreSQL database that is away, and take the claim up again.
+
+        After `record_driver`.
+        """
+
+        def take_up() -> None:
+            claim.renew()
+            # A driver elsewhere may have had the search in the meantime.
+            if checked("search", "driver", self._study.user_attrs["driver"]) != self._attributes["driver"]:
+                raise UserError(
+                    f"search {self._study.study_name!r} was gone on with by another driver while the ledger was away."
+                )
+
+        self._patience = Patience(take_up)
+        self._rows.outlast(self._patience)
 
     def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:
         """Writes finished results of another search, numbered from 0, as the first trials of this one.
@@ -266,13 +287,20 @@ class Ledger(LedgerContents):
         record = self._records[number]
         if record.inference is not None:
             return
-        key = inference_key(number)
-        self._study.set_user_attr(key, with_checksum("search", key, cost.to_json()))
+        self._write_attribute(inference_key(number), cost.to_json())
         self._records[number] = replace(record, inference=cost)
 
     def _write_of_search(self, key: str, value: Any) -> None:
-        self._study.set_user_attr(key, with_checksum("search", key, value))
+        self._write_attribute(key, value)
         self._attributes[key] = value
+
+    def _write_attribute(self, key: str, value: Any) -> None:
+        write = partial(self._study.set_user_attr, key, with_checksum("search", key, value))
+        if self._patience is None:
+            write()
+        else:
+            # Written twice it is the same.
+            self._patience.write(write)
 
     def _write(self, number: int, key: str, value: Any) -> None:
         attribute = with_checksum(owner_of(number), key, value)

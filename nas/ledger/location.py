@@ -22,6 +22,7 @@ from nas.settings.store_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
+    from nas.ledger.database import DriverClaim
     from nas.ledger.ledger import Ledger
 
 # PostgreSQL refuses every write of a connection opened with this, and shows it the trials as they were at one moment.
@@ -81,10 +82,10 @@ def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
     return directory
 
 
-def sole_driver(directory: RunDirectory, url: str | None) -> AbstractContextManager[None]:
+def sole_driver(directory: RunDirectory, url: str | None) -> "AbstractContextManager[DriverClaim | None]":
     """Keeps other drivers from a search whose ledger is in a database, or is going to be. Raises UserError.
 
-    Those of one in its directory meet at the lock there.
+    Those of one in its directory meet at the lock there, and nothing is claimed.
     """
     address = _existing_url(directory, url) if directory.has_ledger else LedgerSettings(url).of_new_search().url
     if address is None or directory.ledger.is_file():

@@ -8,6 +8,7 @@ database to carry it out, so each is made once, and past its session's unit of w
 
 import contextlib
 import datetime
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
+
+from nas.ledger.patience import Patience
 
 Write = Callable[[Connection], None]
 
@@ -37,6 +40,9 @@ _INSERT_SYSTEM_ATTRIBUTES = _insert(models.TrialSystemAttributeModel)
 _INSERT_INTERMEDIATE_VALUE = _insert(models.TrialIntermediateValueModel)
 _INSERT_VALUES = _insert(models.TrialValueModel)
 # What is given beside the id are the columns to be set.
+# PostgreSQL tells of a transaction what became of it, to whoever did not hear of its end.
+_TRANSACTION = sqlalchemy.text("SELECT txid_current()")
+_FATE = sqlalchemy.text("SELECT txid_status(:transaction)")
 _CLOSE = sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id == bindparam("id"))
 
 
@@ -55,6 +61,12 @@ class TrialRows:
             index_elements=[table.c.trial_id, table.c.key], set_={"value_json": insert.excluded.value_json}
         )
         self._collected: list[Write] | None = None
+        self._patience: Patience | None = None
+        self._transaction: int | None = None
+
+    def outlast(self, patience: Patience) -> None:
+        """Has what is written wait for a PostgreSQL database that is away."""
+        self._patience = patience
 
     def knows(self, number: int, key: int) -> None:
         """Takes note of a trial that is in the database already, where its rows are known by `key`."""
@@ -79,10 +91,27 @@ class TrialRows:
         """Writes what was collected so far."""
         if self._collected:
             writes, self._collected = self._collected, []
-            with _create_scoped_session(self._storage.scoped_session) as session:
-                connection = session.connection()
-                for write in writes:
-                    write(connection)
+            if self._patience is None:
+                self._carry_out(writes)
+            else:
+                self._patience.write(functools.partial(self._carry_out, writes), self._is_committed)
+
+    def _carry_out(self, writes: Sequence[Write]) -> None:
+        self._transaction = None
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            connection = session.connection()
+            if self._patience is not None:
+                self._transaction = connection.scalar(_TRANSACTION)
+            for write in writes:
+                write(connection)
+
+    def _is_committed(self) -> bool | None:
+        """Whether what was carried out last is in the database; None where it is not decided yet."""
+        if self._transaction is None:
+            return False
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            fate = session.connection().scalar(_FATE, {"transaction": self._transaction})
+        return None if fate == "in progress" else bool(fate == "committed")
 
     def insert(self, number: int, trial: FrozenTrial) -> None:
         """Writes a new trial, without values."""

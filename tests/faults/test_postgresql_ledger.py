@@ -3,21 +3,26 @@
 import gc
 import signal
 import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from nas.driver.command_line import read_command
 from nas.ledger import database
 from nas.ledger.contents import reason
-from nas.ledger.database import has_study, loss_of_ledger
+from nas.ledger.database import ClaimIsTaken, DriverClaim, has_study, loss_of_ledger
 from nas.ledger.forking import check_whole
 from nas.ledger.ledger import Ledger
-from nas.ledger.location import _READ_ONLY, create_ledger, open_ledger, read_ledger
+from nas.ledger.location import _READ_ONLY, create_ledger, open_ledger, read_ledger, sole_driver
 from nas.records.summary import summarise
 from nas.settings.addresses import redacted
 from nas.settings.header import ForkOrigin
@@ -28,8 +33,8 @@ from tests.entries.test_report import HEADER, add_trial
 from tests.entries.test_search import run
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, start_search, tree, wait_for
 from tests.support.mlflow_contents import check_all_there_once
-from tests.support.postgresql_server import PASSWORD, mortal_postgresql_server, postgresql_server
-from tests.support.searches import DIGITS, search_header
+from tests.support.postgresql_server import PASSWORD, PostgresqlServer, mortal_postgresql_server, postgresql_server
+from tests.support.searches import DIGITS, epoch_result, search_header
 
 NOBODY = "postgresql://me:secret@127.0.0.1:9/searches"
 
@@ -155,6 +160,103 @@ def test_a_ledger_is_read_from_postgresql_without_writing(tmp_path: Path) -> Non
         for _ in range(3):
             assert not isinstance(read_ledger(directory, url), Ledger) and has_study(url, "one")
         assert connections(url) == before
+
+
+@contextmanager
+def driven(directory: RunDirectory, url: str) -> Iterator[Ledger]:
+    """The ledger of a search as its driver has it."""
+    ledger = open_ledger(directory, url) if directory.has_ledger else create_ledger(directory, url, HEADER)
+    with sole_driver(directory, url) as claim:
+        ledger.record_driver("here", 1)
+        assert claim is not None
+        ledger.outlast_outages(claim)
+        yield ledger
+
+
+def stopped_for(server: PostgresqlServer, seconds: float) -> threading.Thread:
+    """The server is stopped now, and begun again after some time by a thread, which is to be joined."""
+    server.stop()
+    again = threading.Timer(seconds, server.start)
+    again.start()
+    return again
+
+
+@pytest.mark.slow
+def test_a_database_that_is_begun_again_is_waited_for(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    with mortal_postgresql_server() as server:
+        with driven(directory, server.url) as ledger:
+            add_trial(ledger, [0.5], "running")
+            again = stopped_for(server, 3)
+            ledger.record_epoch(0, epoch_result(2, 0.6))
+            again.join()
+            # The connection of the claim is as lost as the others; its lock is taken again before anything is written.
+            with pytest.raises(ClaimIsTaken, match="by another driver"):
+                DriverClaim(server.url, "one").take()
+            again = stopped_for(server, 3)
+            ledger.record_limits({"trials": 3})
+            again.join()
+            add_trial(ledger, [0.4], "stopped")
+            assert read_ledger(directory, server.url).records == ledger.records
+            assert len(ledger.records[0].epochs) == 2
+            # Another driver has gone on with the search while the database was away for this one.
+            open_ledger(directory, server.url).record_driver("there", 2)
+            again = stopped_for(server, 2)
+            with pytest.raises(UserError, match="'one' was gone on with by another driver while the ledger was away"):
+                ledger.record_epoch(0, epoch_result(3, 0.7))
+            again.join()
+        assert len(read_ledger(directory, server.url).records[0].epochs) == 2
+        with driven(directory, server.url):
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_an_answer_that_is_lost_has_nothing_written_twice(
+    is_committed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction of a new trial came to its end, or did not, and the connection broke before that was heard of."""
+    directory = run_directory(str(tmp_path), "one")
+    with postgresql_server() as url, driven(directory, url) as ledger:
+        add_trial(ledger, [0.5], "finished")
+        engine: Engine = ledger._rows._storage.engine
+        commit = engine.dialect.do_commit
+        lost: list[Any] = []
+
+        def break_once(connection: Any) -> None:
+            if lost:
+                return commit(connection)
+            if is_committed:
+                commit(connection)
+            lost.append(connection)
+            engine.dialect.do_rollback(connection)
+            raise engine.dialect.dbapi.OperationalError("server closed the connection unexpectedly")  # type: ignore[union-attr]
+
+        monkeypatch.setattr(engine.dialect, "do_commit", break_once)
+        add_trial(ledger, [0.7, 0.8], "finished")
+        assert len(lost) == 1
+        stored = read_ledger(directory, url).records
+        assert stored == ledger.records and [len(record.epochs) for record in stored] == [1, 2]
+        # What Optuna reads of it is the same: two trials.
+        assert len(ledger._study.get_trials()) == 2
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_once_its_database_is_back(tmp_path: Path) -> None:
+    with mortal_postgresql_server() as server:
+        process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=8", f"ledger.url={server.url}")
+        wait_for(lambda: len(checkpoints(tmp_path, "one")) > 2, process)
+        again = stopped_for(server, 15)
+        began = time.monotonic()
+        output, error = process.communicate(timeout=LIMIT_SECONDS)
+        again.join()
+        assert process.returncode == 0 and time.monotonic() - began > 15, error
+        assert error.count("the ledger cannot be written, tried again for 120 s: ") == 1
+        assert error.count("the ledger is written again") == 1 and PASSWORD not in output + error
+        records = read_ledger(run_directory(str(tmp_path / "runs"), "one"), server.url).records
+        assert sum(record.trained for record in records) == 3
+        assert {record.outcome for record in records} <= {"finished", "stopped"}
+        assert {record.deaths for record in records} == {0}
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def check(device: str, dtype: torch.dtype, case: tuple[tuple[int, int, int, int,
     gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(0)).to(output)
     differentiated = [tensor for tensor in moved if tensor is not None]
     found = [output.detach(), *torch.autograd.grad(output, differentiated, gradient)]
-    # Where gradients cancel, as those of a query's only neighbour do, sums of as many products as a head has channels do.
+    # Where gradients cancel, as those of an only neighbour do, sums of as many products as a head has channels do.
     of_sums = shape[-1] ** 0.5
     for number, right in zip(found, expected, strict=True):
         assert number.dtype == dtype
@@ -123,9 +123,9 @@ def test_tiles_of_every_kind_in_the_interpreter(tile: TileChoice, dtype: torch.d
 @needs_interpreter
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_no_weight_is_left_by_what_a_gpu_does_not_round(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU may multiply and subtract in one step, so that what is subtracted from differs by its rounding from what the
-    interpreter has there. The window's first part has no neighbour of the block's last row, and its last none of the
-    first."""
+    """A GPU may multiply and subtract in one step, so that what is subtracted from differs by its rounding from what
+    the interpreter has there. The window's first part has no neighbour of the block's last row, and its last none of
+    the first."""
     product_of, difference_of = InterpreterBuilder.create_fmul, InterpreterBuilder.create_fsub
 
     def product(self: Any, left: Any, right: Any) -> Any:
