@@ -20,6 +20,7 @@ from search_spaces.attention.dispatch import Backend, StemBackend, local_attenti
 from search_spaces.attention.layer import LocalSelfAttention
 from search_spaces.attention.stem import AttentionStem
 from search_spaces.attention.tuning import median_ms
+from search_spaces.errors import first_line
 from search_spaces.paper_models import architecture_named
 from search_spaces.resnet import build
 from tests.benchmarks.attention_resources import (
@@ -35,6 +36,8 @@ from tests.benchmarks.attention_resources import (
 
 RUNS = 20
 LEAST_FLEX_CHANNELS = 16
+# What others make.
+PEERS = ("flex", "natten")
 # Which form is compared with which, over the stages.
 COMPARED = (("layer", "conv 3×3"), ("unfold", "triton"), ("blocks", "triton"), ("flex", "triton"), ("triton", "natten"))
 Form = Callable[[], Tensor]
@@ -125,7 +128,7 @@ def measure_stem(batch: int) -> dict[str, dict[str, float]]:
 
 
 def figures_of(forms: dict[str, tuple[Form, list[Tensor]]], shape: str) -> dict[str, dict[str, float]]:
-    """Times and peak memory of each form."""
+    """Times and peak memory of each form; what does not fit into memory, and a peer that cannot do it, is left out."""
     found = {}
     for name, (form, differentiated) in forms.items():
         both = partial(gradients, form, differentiated)
@@ -138,6 +141,10 @@ def figures_of(forms: dict[str, tuple[Form, list[Tensor]]], shape: str) -> dict[
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             print(f"{name} at {shape} does not fit into memory")
+        except Exception as error:  # A peer that cannot do something says so by errors of many kinds.
+            if name not in PEERS:
+                raise
+            print(f"{name} at {shape} cannot do this: {first_line(error)}")
     return found
 
 
