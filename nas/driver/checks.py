@@ -7,11 +7,18 @@ from nas.driver.earlier_searches import earlier_searches
 from nas.driver.local_machine import check_local_machine
 from nas.driver.lock import check_free
 from nas.driver.storage_check import check_space
+from nas.ledger.location import check_database, read_ledger
 from nas.records.cost_limits import CostLimits
 from nas.settings.address_checks import check_driver, with_driver
 from nas.settings.changes import check_same_images
 from nas.settings.command import Command
-from nas.settings.run_directory import CHECKPOINTS, RunDirectory, check_ledger_is_not_lost, run_directory
+from nas.settings.run_directory import (
+    CHECKPOINTS,
+    RunDirectory,
+    check_ledger_is_not_lost,
+    name_is_taken,
+    run_directory,
+)
 from nas.strategy.candidates import SpaceCandidates
 from nas.workers.trial_layout import trial_layout
 from search_spaces.errors import UserError
@@ -36,14 +43,15 @@ def kept_index(command: Command, directory: RunDirectory) -> Path | None:
 def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     """What is there of the data. Raises UserError where the search that was asked for could not begin or go on."""
     earlier_searches(command)
+    # Before the images, which may take minutes.
+    check_database(directory, command.ledger.url)
     data = examine_data(command.data, kept_index(command, directory))
     check_ledger(command, directory, data)
     if directory.storage is not None:
         check_storage(directory.storage, None if command.resume else directory.name)
         if command.resume:
-            # They load Optuna and SQLAlchemy, which a plan does without.
+            # It loads Optuna and SQLAlchemy, which a plan does without.
             from nas.driver.storage_claim import check_claim
-            from nas.ledger.location import read_ledger
 
             check_claim(directory, read_ledger(directory, command.ledger.url))
     check_reachable(command.space, data.summary, command.search.limits)
@@ -59,7 +67,7 @@ def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData |
     what those are.
     """
     if not command.resume and directory.has_ledger:
-        raise UserError(f"a search named {command.name!r} exists already: resume it with --resume {command.name}.")
+        raise name_is_taken(command.name)
     # A fork has checkpoints before its ledger is there, and is made anew where that was cut off.
     if not command.resume and not (command.fork_of is not None and directory.left_without_ledger == [CHECKPOINTS]):
         check_ledger_is_not_lost(directory)

@@ -18,6 +18,7 @@ from nas.ledger.contents import LEDGER_FORMAT, reason
 from nas.ledger.sqlite_files import check_sqlite
 from nas.ledger.stored_trials import StoredStudy, another_name, read_study
 from nas.settings.address_checks import check_driver, with_driver
+from nas.settings.run_directory import name_is_taken
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
@@ -49,7 +50,7 @@ def new_study(url: str, name: str, header: dict[str, Any], costs: int) -> Iterat
         yield _created(storage, name, header, costs)
         return
     if path.exists():
-        raise _taken(name)
+        raise name_is_taken(name)
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     storage = _storage(ledger_url(part))
@@ -206,7 +207,7 @@ def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, A
             load_if_exists=False,
         )
     except optuna.exceptions.DuplicatedStudyError:
-        raise _taken(name) from None
+        raise name_is_taken(name) from None
     # For whoever looks at the study by Optuna's own tools, as optuna-dashboard; nothing here reads them.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -233,7 +234,3 @@ def _answer_in_time(url: str) -> dict[str, int]:
     """How long a server may take to answer, unless its address says so: one that never does would be waited for."""
     waits = {"connect_timeout": ANSWER_SECONDS, **_KEEPALIVES, "tcp_user_timeout": _UNACKNOWLEDGED_MILLISECONDS}
     return {name: value for name, value in waits.items() if f"{name}=" not in url}
-
-
-def _taken(name: str) -> UserError:
-    return UserError(f"a search named {name!r} exists already: resume it with --resume {name}.")

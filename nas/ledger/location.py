@@ -16,7 +16,7 @@ from nas.ledger.sqlite_files import copy_sqlite, read_sqlite
 from nas.ledger.stored_trials import StoredStudy
 from nas.settings.addresses import redacted, redacted_address, whole_address
 from nas.settings.header import SearchHeader
-from nas.settings.run_directory import RunDirectory, existing_run, run_directory
+from nas.settings.run_directory import RunDirectory, existing_run, name_is_taken, run_directory
 from nas.settings.sqlite_addresses import sqlite_url
 from nas.settings.store_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
@@ -39,7 +39,7 @@ def create_ledger(
     `begin` writes what is to be in it from the first. Raises UserError where it cannot be made.
     """
     if directory.has_ledger:
-        raise UserError(f"a search named {directory.name!r} exists already: resume it with --resume {directory.name}.")
+        raise name_is_taken(directory.name)
     from nas.ledger.ledger import Ledger
 
     directory.path.mkdir(parents=True, exist_ok=True)
@@ -82,17 +82,39 @@ def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
     return directory
 
 
+def check_database(directory: RunDirectory, url: str | None) -> None:
+    """Asks the database that a search has its ledger in, or is going to: for nothing where it is a file of its own.
+
+    Raises UserError where it does not answer, another driver has the search, or a new one has the name of another.
+    """
+    address = _address(directory, url)
+    if address is None:
+        return
+    from nas.ledger.database import claimed, has_study
+
+    with claimed(address, directory.name):
+        if not directory.has_ledger and has_study(address, directory.name):
+            raise name_is_taken(directory.name)
+
+
 def sole_driver(directory: RunDirectory, url: str | None) -> "AbstractContextManager[DriverClaim | None]":
     """Keeps other drivers from a search whose ledger is in a database, or is going to be. Raises UserError.
 
     Those of one in its directory meet at the lock there, and nothing is claimed.
     """
-    address = _existing_url(directory, url) if directory.has_ledger else LedgerSettings(url).of_new_search().url
-    if address is None or directory.ledger.is_file():
+    address = _address(directory, url)
+    if address is None:
         return contextlib.nullcontext()
     from nas.ledger.database import claimed
 
     return claimed(address, directory.name)
+
+
+def _address(directory: RunDirectory, url: str | None) -> str | None:
+    """Of the database that has a search's ledger, or is going to; None where that is a file in its directory."""
+    if directory.ledger.is_file():
+        return None
+    return _existing_url(directory, url) if directory.has_ledger else LedgerSettings(url).of_new_search().url
 
 
 def open_ledger(directory: RunDirectory, url: str | None) -> "Ledger":

@@ -194,6 +194,11 @@ def existing_run(runs: str, name: str) -> RunDirectory:
     return directory
 
 
+def name_is_taken(name: str) -> UserError:
+    """What a new search is refused by that has the name of another."""
+    return UserError(f"a search named {name!r} exists already: resume it with --resume {name}.")
+
+
 def check_ledger_is_not_lost(directory: RunDirectory) -> None:
     """Raises UserError where what a search has come to is there without its ledger, which a new one would overwrite."""
     left = directory.left_without_ledger

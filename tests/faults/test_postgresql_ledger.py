@@ -16,6 +16,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
 from nas.ledger import database
 from nas.ledger.contents import reason
@@ -171,6 +172,33 @@ def driven(directory: RunDirectory, url: str) -> Iterator[Ledger]:
         assert claim is not None
         ledger.outlast_outages(claim)
         yield ledger
+
+
+@pytest.mark.slow
+def test_what_a_database_has_against_a_search_is_said_before_anything_starts(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    begin = ["--space", "resnet_stages", "data=digits", "--name", "one"]
+
+    def refused(runs: str, *arguments: str) -> str:
+        """What a search is refused by that has loaded neither Ray nor MLflow; it leaves no directory."""
+        command = read_command([*arguments, "--runs-dir", runs])
+        with pytest.raises(UserError) as raised:
+            check_search(command, run_directory(runs, "one"))
+        assert PASSWORD not in str(raised.value)
+        return str(raised.value)
+
+    with postgresql_server(asks_for_password=True) as url:
+        at, elsewhere = f"ledger.url='{url}'", str(tmp_path / "elsewhere")
+        wrong = refused(elsewhere, *begin, f"ledger.url='{url.replace(PASSWORD, 'wrong')}'")
+        assert wrong.startswith("the ledger of search 'one' cannot be opened: ") and "password" in wrong
+        with driven(directory, url) as ledger:
+            add_trial(ledger, [0.5], "finished")
+            assert "'one' is being run by another driver" in refused(elsewhere, *begin, at)
+            assert "'one' is being run by another driver" in refused(str(tmp_path), "--resume", "one", at)
+        assert "a search named 'one' exists already: resume it" in refused(elsewhere, *begin, at)
+        assert not Path(elsewhere).exists()
+        again = read_command([*begin[:-1], "two", at, "--runs-dir", elsewhere])
+        assert check_search(again, run_directory(elsewhere, "two")).summary.name == "digits"
 
 
 def stopped_for(server: PostgresqlServer, seconds: float) -> threading.Thread:
