@@ -87,7 +87,7 @@ class ArgumentParser(argparse.ArgumentParser):
                 raise UserError(f"{word!r} is taken for a flag: name that file ./{word}.")
         prefix = "unrecognized arguments: "
         if not message.startswith(prefix):
-            raise UserError(f"{self._with_value(message)} (see --help).")
+            raise UserError(f"{self._with_value(message).removesuffix('.')} (see --help).")
         argument = message.removeprefix(prefix).split()[0]
         if not argument.startswith("-"):
             raise UserError(f"unexpected argument {argument!r} (see --help).")
