@@ -276,7 +276,13 @@ class ChaoticSearch:
             began = time.monotonic()
             self.turn()
             seconds -= counted_seconds(time.monotonic() - began)
-            assert seconds > 0, "\n".join(line for _, line in self.said[-20:])
+            assert seconds > 0, self._standing()
+
+    def _standing(self) -> str:
+        """What was said last, and where each trial is that has not ended, of a search that does not go on."""
+        unfinished = [record for record in self.records().values() if record.outcome in ("running", "held")]
+        where = (f"trial {r.number}, {r.outcome}, {len(r.epochs)} epochs: {r.place} {r.mishap}" for r in unfinished)
+        return "\n".join([*(line for _, line in self.said[-20:]), f"driver: {self.driver.poll()}", *where])
 
     @property
     def is_hurt(self) -> bool:
