@@ -106,7 +106,7 @@ def summarise(
     Of how many validation images accuracies are says how sure the gains over the anchors are.
     """
     members = front_of(records)
-    anchors = [record for record in records if record.anchor and record.outcome == "finished"]
+    anchors = [record for record in finished(records) if record.anchor]
     trained = [record for record in records if record.trained]
     imported = {record.architecture.id for record in records if record.imported_from is not None}
     return Summary(

@@ -30,6 +30,17 @@ def test_gains_over_the_anchors() -> None:
     assert summary.accelerator_hours == pytest.approx(9 * 2 / 3600)
 
 
+def test_an_anchor_that_was_trained_several_times_counts_once_and_by_their_mean() -> None:
+    """Its first training alone was better than anything on the front."""
+    first = trial_record(0, (0.80,), flops=4_000_000, anchor=True)
+    again = [trial_record(n, (0.60,), flops=4_000_000, architecture=first.architecture, replicate=n) for n in (1, 2)]
+    summary = summarise([first, *again], REFERENCE, validation_images=100)
+    (gain,) = summary.anchor_gains
+    assert gain.val_accuracy == pytest.approx(0.2 / 3 + 0.6) and [record.number for record in summary.front] == [0]
+    assert (gain.cost_saved, gain.accuracy_gained) == (0, 0)
+    assert summary.anchors_hypervolume == summary.hypervolume
+
+
 def test_cheapest_within_a_point_of_the_best() -> None:
     records = [trial_record(0, (0.985,), flops=1), trial_record(1, (0.99,), flops=2), trial_record(2, (0.9,), flops=0)]
     assert present(summarise(records, REFERENCE).cheapest_near_best).number == 0
