@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.records.trial import TrialRecord
+    from nas.settings.search_settings import SearchSettings
 
 # What is imported above is light: --help and a mistake on the command line are answered at once.
 
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         directory = found_run(options.runs_dir, options.name, options.ledger_url)
         ledger = open_ledger(directory, options.ledger_url)
         if options.list:
-            print_front(console, ledger.records)
+            print_front(console, ledger.records, ledger.header.search)
         else:
             out = Path(options.out) if options.out else None
             plan = plan_export(
@@ -186,9 +187,9 @@ def _export_paper_model(console: "Console", options: argparse.Namespace) -> None
     export_paper_model(console, bundle, out)
 
 
-def print_front(console: "Console", records: "Sequence[TrialRecord]") -> None:
-    """Prints the front as a table, and under what conditions it was measured."""
-    from nas.driver.front_table import front_table, knee_line, measurement_lines
+def print_front(console: "Console", records: "Sequence[TrialRecord]", search: "SearchSettings") -> None:
+    """Prints the front as a table, what of it does not count, and under what conditions it was measured."""
+    from nas.driver.front_table import front_table, knee_line, measurement_lines, uncounted_lines
     from nas.driver.texts import print_table, print_text
     from nas.records.front import front_of
     from nas.records.pareto import knee
@@ -198,7 +199,11 @@ def print_front(console: "Console", records: "Sequence[TrialRecord]") -> None:
         raise UserError("no architecture of this search was trained to the end, so there is no front yet.")
     best = members[knee([record.point for record in members])]
     print_table(console, front_table(members, best.number))
-    for line in [*measurement_lines(members), knee_line(members, members[0].cost_names)]:
+    for line in [
+        *uncounted_lines(members, search),
+        *measurement_lines(members),
+        knee_line(members, members[0].cost_names),
+    ]:
         print_text(console, line)
 
 

@@ -35,10 +35,12 @@ def print_conclusion(
     summary: Summary,
     mlflow_lines: list[str],
     further: str | None,
+    uncounted: Sequence[str] = (),
 ) -> None:
     """Prints what ended the search, its front, what it gained, where to look, and what to type next.
 
-    `further` is the command that goes on with it; None where there is none.
+    `further` is the command that goes on with it; None where there is none. `uncounted` says what of the front does not
+    count.
     """
     unfinished = summary.counts["running"] + summary.counts["held"]
     kept = "; what is cut off or held goes on where it was" if unfinished else ""
@@ -52,7 +54,7 @@ def print_conclusion(
         members = counted(len(summary.front), "architecture")
         print_text(console, f"\nthe front: {members}, hypervolume {summary.hypervolume:.4f}\n")
         print_table(console, front_table(summary.front, knee_number))
-        for line in measurement_lines(summary.front):
+        for line in [*uncounted, *measurement_lines(summary.front)]:
             print_text(console, line)
         for line in [knee_line(summary.front, summary.cost_names), *gain_lines(summary)]:
             print_text(console, line)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.driver.front_table import uncounted_remarks
 from nas.ledger.contents import LedgerContents
 from nas.records.selection import pick
 from nas.records.trial import TrialRecord
@@ -67,7 +68,8 @@ def plan_export(
         registration = Registration(register, alias, store_uri(tracking, directory))
         check_there(registration.uri)
     check_free(out)
-    return ExportPlan(record, choice, picked.remark, out, onnx, registration)
+    remarks = [*filter(None, [picked.remark]), *uncounted_remarks(record, ledger.header.search)]
+    return ExportPlan(record, choice, "; ".join(remarks) or None, out, onnx, registration)
 
 
 def weights_gone(directory: RunDirectory, record: TrialRecord) -> UserError:

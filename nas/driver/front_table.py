@@ -8,6 +8,7 @@ from nas.records.front import best_of
 from nas.records.objectives import CostName, nouns, readable_cost
 from nas.records.pareto import knee
 from nas.records.trial import TrialRecord
+from nas.settings.search_settings import SearchSettings
 from search_spaces.units import readable_flops
 
 # On a narrow terminal a label is broken between its words, of so many characters at most.
@@ -52,6 +53,29 @@ def knee_line(front: Sequence[TrialRecord], cost_names: Sequence[CostName]) -> s
         f"knee: where the front bends, farthest beyond the {line} its ends ({over}{', each alike' * several}); from "
         "there on, accuracy gets dearer"
     )
+
+
+def uncounted_lines(members: Sequence[TrialRecord], search: SearchSettings) -> list[str]:
+    """Which members of a front are no result that was asked for: they are there, and add nothing to the hypervolume."""
+    by_limit: dict[str, list[str]] = {}
+    for record in members:
+        for limit in _missed(record, search):
+            by_limit.setdefault(limit, []).append(str(record.number))
+    return [
+        f"by {limit} {len(numbers)} of {len(members)} on the front {'does' if len(numbers) == 1 else 'do'} not count: "
+        f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(numbers)}"
+        for limit, numbers in by_limit.items()
+    ]
+
+
+def uncounted_remarks(record: TrialRecord, search: SearchSettings) -> list[str]:
+    """The same of a trial by itself."""
+    return [f"by {limit} it does not count" for limit in _missed(record, search)]
+
+
+def _missed(record: TrialRecord, search: SearchSettings) -> list[str]:
+    latency_ms = record.cost_in("latency_ms") if search.max_latency_ms is not None else None
+    return search.missed(record.point[0], latency_ms)
 
 
 def measurement_lines(front: Sequence[TrialRecord]) -> list[str]:

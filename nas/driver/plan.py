@@ -10,9 +10,10 @@ from nas.driver.earlier_searches import earlier_searches
 from nas.driver.findings_table import print_findings
 from nas.driver.texts import print_pasted, print_table, print_text
 from nas.driver.unanswered import unanswered
-from nas.records.objectives import nouns
+from nas.ledger.location import read_ledger
+from nas.records.objectives import nouns, readable_cost
 from nas.settings.command import Command
-from nas.settings.run_directory import RunDirectory
+from nas.settings.run_directory import RunDirectory, run_directory
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.halving import rung_epochs
 from search_spaces.architecture import Architecture
@@ -30,6 +31,8 @@ SAMPLE_ATTEMPTS = 5000
 def plan_search(console: Console, command: Command, directory: RunDirectory) -> None:
     """Prints what the search that was asked for would do. Raises UserError where it could not begin."""
     earlier_searches(command)
+    for line in begins_with(command, directory):
+        print_text(console, f"{line}\n")
     coming = summary_before_download(command.data)
     if coming is not None:
         check_ledger(command, directory, None)
@@ -45,6 +48,25 @@ def plan_search(console: Console, command: Command, directory: RunDirectory) -> 
     print_plan(console, command.space, data.summary, command.search, command.training.epochs)
     print_findings(console, data.findings)
     _warn(console, command)
+
+
+def begins_with(command: Command, directory: RunDirectory) -> list[str]:
+    """What a search has already that goes on with another's results, or its own."""
+    if not command.resume and command.fork_of is None:
+        return []
+    if command.fork_of is None:
+        records = read_ledger(directory, command.ledger.url).records
+        own = (record for record in records if record.trained and record.imported_from is None)
+        begun = len({record.architecture.id for record in own})
+        return [f"goes on with {command.name}, which has begun {counted(begun, 'architecture')}"]
+    # It loads Optuna, which other plans do without.
+    from nas.ledger.forking import taken_over
+
+    source = run_directory(command.runs_dir, command.fork_of)
+    records = read_ledger(source, command.ledger.url).records
+    taken = taken_over(records, command.fork_of, command.space, command.search.limits)
+    left_out = f", {taken.left_out} left out, which the space or a limit rules out" if taken.left_out else ""
+    return [f"begins with {counted(len(taken.pairs), 'result')} of {command.fork_of}{left_out}"]
 
 
 def _warn(console: Console, command: Command) -> None:
@@ -66,6 +88,8 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
     table.add_row("FLOPs limit", limit)
     if search.max_params is not None:
         table.add_row("parameters", f"{search.max_params:,.0f} at most")
+    if counts := _counts_text(search):
+        table.add_row("counts", counts)
     table.add_row(
         "data",
         f"{data.name}: {data.train_images:,} to train, {data.validation_images:,} to validate, "
@@ -76,13 +100,19 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
     if search.prior:
         table.add_row("prior", f"proposals are informed by what {', '.join(search.prior)} found")
     table.add_row("rungs", _rungs_text(rungs, search))
+    if repeats := _repeats_text(search):
+        table.add_row("repeats", repeats)
+    if ends := _ends_text(search):
+        table.add_row("ends", ends)
     table.add_row("epochs", _epochs_text(search, rungs, epochs, len(space.anchors())))
     print_table(console, table)
     print_text(console, "\nanchors, trained first and to the end, and some architectures of the space:")
+    anchors = [
+        (f"anchor{'' if _is_allowed(anchor, data, search) else ', over a limit: not trained'}", anchor)
+        for anchor in space.anchors()
+    ]
     samples = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for kind, architecture in [("anchor", anchor) for anchor in space.anchors()] + [
-        ("sample", sample) for sample in _samples(space, data, search)
-    ]:
+    for kind, architecture in [*anchors, *(("sample", sample) for sample in _samples(space, data, search))]:
         architecture_cost = data.cost(architecture)
         samples.add_row(
             kind, readable_flops(architecture_cost.flops), f"{architecture_cost.params:,} params", architecture.label
@@ -99,12 +129,48 @@ def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:
     return after + "trials go on that may add enough to the front; others are held, and promoted if worth it"
 
 
+def _counts_text(search: SearchSettings) -> str:
+    """What a result has to be to count, where that is asked for."""
+    latency = search.max_latency_ms
+    asked = [
+        *([] if search.min_accuracy is None else [f"{100 * search.min_accuracy:.4g}% accuracy or more"]),
+        *([] if latency is None else [f"{readable_cost(latency, 'latency_ms')} or less"]),
+    ]
+    return ", ".join(asked)
+
+
+def _repeats_text(search: SearchSettings) -> str:
+    """How often architectures are trained, where that is more than once."""
+    asked = [
+        *([f"what is trained to the end {search.replicates} times"] if search.replicates > 1 else []),
+        *([f"the front's members {search.confirm_front} times"] if search.confirm_front > 1 else []),
+    ]
+    return ", ".join(asked)
+
+
+def _ends_text(search: SearchSettings) -> str:
+    """What may end a search before its architectures are trained."""
+    asked = [
+        *([] if search.time_budget is None else [f"after {search.time_budget}"]),
+        *([] if search.epochs is None else [f"after {counted(search.epochs, 'epoch')}"]),
+        *([] if search.stagnation is None else [f"after {search.stagnation} architectures that added next to nothing"]),
+    ]
+    return ", or ".join(asked)
+
+
+def _is_allowed(architecture: Architecture, data: DataSummary, search: SearchSettings) -> bool:
+    cost = data.cost(architecture)
+    return search.limits.allow(cost.flops, cost.params)
+
+
 def _epochs_text(search: SearchSettings, rungs: tuple[int, ...], epochs: int, anchors: int) -> str:
     """The most that a search can spend, and what halving on accuracy would, were every rung exact."""
-    most = search.trials * epochs
-    if not rungs:
+    most = search.trials * epochs * max(search.replicates, search.confirm_front)
+    if search.epochs is not None:
+        most = min(most, search.epochs)
+    if not rungs and most == search.trials * epochs:
         return f"{most:,}"
-    if search.scheduler != "asha":
+    if search.scheduler != "asha" or most != search.trials * epochs:
         # How many go on by what they may add to the front, nobody knows beforehand.
         return f"{most:,} at most"
     anchors = min(anchors, search.trials)
@@ -117,11 +183,10 @@ def _epochs_text(search: SearchSettings, rungs: tuple[int, ...], epochs: int, an
 
 def _samples(space: Space, data: DataSummary, search: SearchSettings) -> list[Architecture]:
     rng = random.Random(search.seed)
-    found = []
+    found: list[Architecture] = []
     for _ in range(SAMPLE_ATTEMPTS):
         architecture = space.sample(rng)
-        cost = data.cost(architecture)
-        if search.limits.allow(cost.flops, cost.params):
+        if architecture not in found and _is_allowed(architecture, data, search):
             found.append(architecture)
         if len(found) == SAMPLES:
             break

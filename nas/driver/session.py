@@ -14,6 +14,7 @@ from nas.driver.commands import cluster_flags, report_command, resume_command, s
 from nas.driver.conclusion import mlflow_lines, print_conclusion
 from nas.driver.endings import Ending, by_limit, by_signal, by_time
 from nas.driver.findings_table import print_findings
+from nas.driver.front_table import uncounted_lines
 from nas.driver.interruption import Interruption
 from nas.driver.limits_in_force import LimitsInForce
 from nas.driver.lock import leave_unbegun
@@ -299,4 +300,5 @@ def _conclude(
     seen_at = mlflow_lines(mlflow.tracker, failure, uri, report_command(directory))
     further = end.ending.further
     following = None if further is None else resume_command(directory, command.cluster, further)
-    print_conclusion(console, directory, end, summary, seen_at, following)
+    uncounted = uncounted_lines(summary.front, command.search)
+    print_conclusion(console, directory, end, summary, seen_at, following, uncounted)

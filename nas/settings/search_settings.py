@@ -129,6 +129,16 @@ class SearchSettings:
         if not right:
             raise UserError(f"search.{name} is {getattr(self, name)!r}: expected {expected}.")
 
+    def missed(self, val_accuracy: float, latency_ms: float | None) -> list[str]:
+        """By which limits a result of this accuracy and latency does not count; it may be None where there is no limit
+        on it."""
+        limits = []
+        if self.min_accuracy is not None and val_accuracy < self.min_accuracy:
+            limits.append(f"search.min_accuracy={self.min_accuracy:g}")
+        if self.max_latency_ms is not None and latency_ms is not None and latency_ms > self.max_latency_ms:
+            limits.append(f"search.max_latency_ms={self.max_latency_ms:g}")
+        return limits
+
     @property
     def cost_names(self) -> tuple[CostName, ...]:
         """What accuracy is weighed against."""

@@ -13,8 +13,10 @@ from rich.console import Console
 
 from nas.driver.conclusion import print_conclusion
 from nas.driver.endings import Ending
+from nas.driver.front_table import uncounted_lines, uncounted_remarks
 from nas.driver.result_files import SearchEnd
 from nas.export import print_front
+from nas.records.front import front_of
 from nas.records.search_facts import SearchFacts
 from nas.records.selection import pick
 from nas.records.summary import Summary, summarise
@@ -27,7 +29,7 @@ from nas.tracking.saved_view import TAG_PREFIX
 from nas.tracking.views import front_slug, view_tags
 from tests.support.bundles import inference_cost
 from tests.support.reports import Page
-from tests.support.searches import DIGITS, trial_record
+from tests.support.searches import DIGITS, search_settings, trial_record
 
 REFERENCE = (0.1, 8.0)
 FACTS = SearchFacts("name", DIGITS, 2, REFERENCE, ("latency_ms",))
@@ -75,7 +77,8 @@ def test_the_terminal_lists_latency_and_gains_of_it(tmp_path: Path) -> None:
     records = (*RECORDS, on_latency(5, 0.82, 1.5, flops=8_000_000))
     output = io.StringIO()
     console = Console(width=200, file=output)
-    print_front(console, records)
+    asked = search_settings(objectives=("val_accuracy", "latency_ms"), max_latency_ms=4.5)
+    print_front(console, records, asked)
     header, *rows = output.getvalue().splitlines()
     assert header.split() == ["trial", "accuracy", "latency", "FLOPs", "params", "ms", "MB"]
     assert [row.split()[:4] for row in rows[:3]] == [
@@ -83,12 +86,19 @@ def test_the_terminal_lists_latency_and_gains_of_it(tmp_path: Path) -> None:
         ["1", "85.00%", "4", "ms"],
         ["2", "90.00%", "6", "ms"],
     ]
+    both = replace(asked, min_accuracy=0.95)
+    assert uncounted_remarks(records[-1], asked) == []
+    assert uncounted_remarks(front_of(records)[-1], both) == [
+        "by search.min_accuracy=0.95 it does not count",
+        "by search.max_latency_ms=4.5 it does not count",
+    ]
     end = SearchEnd("name", "id", "digits", False, Ending("--trials 8", None), 1.0, 1.0)
     directory, summary = run_directory(str(tmp_path), "name"), summarise(records, REFERENCE, ("latency_ms",))
-    print_conclusion(console, directory, end, summary, [], "the way on")
+    print_conclusion(console, directory, end, summary, [], "the way on", uncounted_lines(summary.front, asked))
     text = output.getvalue()
     assert "(80.00%, 2 ms):\n  at equal latency: +2.00 points (trial 5)\n" in text
     assert "  at equal accuracy: 25% less latency (trial 5)\n" in text
+    assert text.count("by search.max_latency_ms=4.5 1 of 3 on the front does not count: trial 2\n") == 2
     assert "knee: the front bends nowhere (accuracy over the logarithm of latency)" in text
 
 

@@ -88,10 +88,13 @@ def test_the_summary_says_what_is_gained_at_each_cost() -> None:
 def test_the_terminal_speaks_of_both(tmp_path: Path) -> None:
     output = io.StringIO()
     console = Console(width=200, file=output)
-    print_front(console, RECORDS)
+    print_front(console, RECORDS, search_settings(min_accuracy=0.82))
     header, *rows = output.getvalue().splitlines()
     assert header.split() == ["trial", "accuracy", "FLOPs", "params", "ms", "MB"]
     assert [row.split()[0] for row in rows[:4]] == ["0", "3", "1", "2"]
+    below = [str(record.number) for record in front_of(RECORDS) if record.point[0] < 0.82]
+    said = f"by search.min_accuracy=0.82 {len(below)} of 4 on the front do not count: trials {', '.join(below)}"
+    assert len(below) == 2 and said in rows
     end = SearchEnd("name", "id", "digits", False, Ending("--trials 8", None), 1.0, 1.0)
     print_conclusion(console, run_directory(str(tmp_path), "name"), end, summarise(RECORDS, REFERENCE, COSTS), [], "on")
     text = output.getvalue()
