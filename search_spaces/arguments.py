@@ -141,7 +141,7 @@ def port(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """An argparse type: a share from 0 to 1, and below that. Percents are told what they are as a share."""
+    """An argparse type: a share from 0 to less than 1. Percents are told what they are as a share."""
     percent = text.removesuffix("%").strip()
     try:
         value = float(percent)
@@ -149,8 +149,8 @@ def share(text: str) -> float:
         raise argparse.ArgumentTypeError(f"is {text!r}: expected a number") from None
     if 0 <= value < 1 and text != percent + "%":
         return value
-    meant = f" Did you mean {value / 100:g}?" if 0 < value < 100 else ""
-    raise argparse.ArgumentTypeError(f"is {text!r}: expected a share from 0 to 1, as 0.7.{meant}")
+    meant = f" Did you mean {value / 100:g}?" if 1 < value < 100 or (0 < value < 100 and text != percent) else ""
+    raise argparse.ArgumentTypeError(f"is {text!r}: expected a share in [0, 1), as 0.7.{meant}")
 
 
 def count(text: str) -> float:

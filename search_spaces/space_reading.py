@@ -74,7 +74,9 @@ def _values(key: str, values: object) -> list[Any]:
     if not isinstance(values, (list, tuple)) or not values:
         example = "[a, b]" if values in (None, "") or not isinstance(values, (str, int, float)) else f"[{values}]"
         raise UserError(f"space.{key} is {values!r}: expected a list of at least one value, as in {example}.")
-    if len(set(map(repr, values))) < len(values):
+    # 1 and 1.0 are one number, and True is none.
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(set(map(repr, values))) < len(values) or len(set(numbers)) < len(numbers):
         raise UserError(f"space.{key} is {values!r}: a value stands there twice.")
     return list(values)
 

@@ -29,6 +29,8 @@ def _read(command: Command, name: str) -> EarlierSearch:
     results = _held(final_results(ledger.records), command.space)
     if not results:
         finished = sum(record.outcome == "finished" for record in ledger.records)
+        if not finished:
+            raise UserError(f"--prior {name}: it has trained nothing to the end yet: expected a search with results.")
         raise UserError(
             f"--prior {name}: none of the {finished} architectures that it trained to the end is in this space: "
             "expected a search of the same space, of a part of it, or of one that overlaps with it."

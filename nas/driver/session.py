@@ -125,6 +125,9 @@ def _search(
         if on_latency:
             known = ledger.latency_reference
             cluster = of_one_type(cluster, None if known is None else known.accelerator)
+        for earlier in ledger.header.earlier:
+            informed = f"proposals are informed by {counted(len(earlier.results), 'result')} of {earlier.name}"
+            print_text(console, f"{informed}, for as long as they foretell its own")
         if command.cluster.address is not None:
             for line in status_lines(directory):
                 print_pasted(console, line)

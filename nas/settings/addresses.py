@@ -24,6 +24,7 @@ _NO_PORT = re.compile(r"((?:\[[^\]]*\]|[^:/?#@\[\s]*):)(?!\d*(?:[/?#]|$)).*", re
 # What a message quotes.
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 HIDDEN = "***"
+SHORTEST_WITHIN_WORDS = 4
 
 MLFLOW_VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -63,7 +64,9 @@ def _redacted_quotation(quotation: str) -> str:
 def without_secrets(text: str, uri: str) -> str:
     """`text`, such as an error's, with `***` for every secret of `uri` in it, percent-encoded or not."""
     for secret in sorted(_secrets(uri), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+        # One of few letters, as a user without a password, is a part of many words.
+        is_short = len(secret) < SHORTEST_WITHIN_WORDS
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)" if is_short else re.escape(secret), HIDDEN, text)
     return redacted(text)
 
 

@@ -64,6 +64,12 @@ overrides (KEY=VALUE, before or after the flags):
 """
 
 
+def _name_of_search(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is '': expected the name of a search")
+    return text
+
+
 def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
     """The flags of `nas/search.py`; `spaces` are those that come with the project."""
     parser = ArgumentParser(
@@ -135,6 +141,7 @@ def _add_limits(parser: ArgumentParser) -> None:
     prior = parser.add_argument(
         "--prior",
         action="append",
+        type=_name_of_search,
         metavar="NAME",
         help="inform the proposals by what this search found in the same space or a part of it, on other images, "
         "another recipe or with another seed; its results are never taken for results of this one; may be repeated",

@@ -96,7 +96,7 @@ class SearchSettings:
         if self.deterministic and self.on_latency:
             raise UserError("search.deterministic is true: expected objectives that are counted, not measured latency.")
         accuracy = self.min_accuracy
-        self._check("min_accuracy", accuracy is None or 0 <= accuracy < 1, "a share from 0 to 1, as 0.7")
+        self._check("min_accuracy", accuracy is None or 0 <= accuracy < 1, "a share in [0, 1), as 0.7")
         self._check("epochs", self.epochs is None or self.epochs >= 1, "at least 1")
         self._check("stagnation", self.stagnation is None or self.stagnation >= 1, "at least 1")
         self._check("replicates", self.replicates >= 1, "at least 1")

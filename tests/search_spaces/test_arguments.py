@@ -18,9 +18,19 @@ from search_spaces.errors import UserError
         (["--trials", "0"], "argument --trials: is 0: expected at least 1 (see --help)."),
         (["--trials", "--share", "0.1"], "argument --trials: expected one argument (see --help)."),
         (["--trials", "-5m"], "--trials is '-5m': expected a value that does not begin with '-' (see --help)."),
-        (["--share", "95%"], "argument --share: is '95%': expected a share from 0 to 1, as 0.7. Did you mean 0.95?"),
-        (["--share", "70"], "argument --share: is '70': expected a share from 0 to 1, as 0.7. Did you mean 0.7?"),
-        (["--share", "-0.5"], "argument --share: is '-0.5': expected a share from 0 to 1, as 0.7 (see --help)."),
+        (
+            ["--share", "95%"],
+            "argument --share: is '95%': expected a share in [0, 1), as 0.7. Did you mean 0.95?",
+        ),
+        (
+            ["--share", "70"],
+            "argument --share: is '70': expected a share in [0, 1), as 0.7. Did you mean 0.7?",
+        ),
+        (
+            ["--share", "-0.5"],
+            "argument --share: is '-0.5': expected a share in [0, 1), as 0.7 (see --help).",
+        ),
+        (["--share", "1"], "argument --share: is '1': expected a share in [0, 1), as 0.7 (see --help)."),
         (["--share", "half"], "argument --share: is 'half': expected a number (see --help)."),
     ],
 )

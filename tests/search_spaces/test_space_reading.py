@@ -22,6 +22,7 @@ def test_json_round_trip(name: str) -> None:
         ({"stem": ["convolutoin"]}, "Did you mean 'convolution'"),
         ({"depth": [27]}, "unknown space.depth '27'"),
         ({"depth": [26, 26]}, "stands there twice"),
+        ({"width": [1, 1.0]}, "stands there twice"),
         ({"depth": 26}, "expected a list"),
         ({"width": [0.3]}, "width has 0.3"),
         ({"width": ["wide"]}, "width has 'wide'"),

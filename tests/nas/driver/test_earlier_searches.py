@@ -76,7 +76,8 @@ def test_of_another_space_what_both_hold_is_taken(runs: Path) -> None:
     ("arguments", "message"),
     [
         (["--prior", "odl"], "unknown search 'odl'.*Did you mean 'old'"),
-        (["--prior", "empty"], "--prior empty: none of the 0 architectures that it trained to the end"),
+        (["--prior", ""], "argument --prior: is '': expected the name of a search"),
+        (["--prior", "empty"], "--prior empty: it has trained nothing to the end yet: expected a search with results."),
         (["--prior", "old", "space.depth=[26]"], "--prior old: none of the 6 architectures"),
         (["--prior", "old", "--prior", "old"], "--prior old is given twice"),
         (["--prior", "old", "search.sampler=tpe"], "search.sampler is 'tpe': expected 'ehvi'"),

@@ -70,7 +70,7 @@ def test_a_plan_says_what_a_search_has_already(tmp_path: Path) -> None:
     directory = run_directory(str(tmp_path), "one")
     ledger = create_ledger(directory, None, HEADER)
     for outcome in ("finished", "stopped", "finished"):
-        add_trial(ledger, [0.5, 0.8], outcome)  # type: ignore[arg-type]
+        add_trial(ledger, [0.5, 0.8], outcome)
     command = read_command(["--resume", "one", "--runs-dir", str(tmp_path), "--trials", "9"])
     assert begins_with(command, directory) == ["goes on with one, which has begun 3 architectures"]
     cheap = min(record.flops for record in ledger.records if record.outcome == "finished")

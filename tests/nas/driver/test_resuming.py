@@ -156,6 +156,12 @@ def test_results_that_would_not_compare_are_never_mixed(
     assert difference in message and "cannot be compared" in message and "--fork" not in message
 
 
+def test_no_fork_is_advised_of_a_search_on_latency(tmp_path: Path) -> None:
+    begin(tmp_path, "--space", "resnet_stages", "data=digits", "search.objectives=[val_accuracy,latency_ms]")
+    with pytest.raises(UserError, match=r"max_latency_ms: .* -> 3.*\. Start a new search, by --space\.$"):
+        again(tmp_path, "search.max_latency_ms=3")
+
+
 def test_other_objectives_are_refused_in_a_line(begun: Path) -> None:
     with pytest.raises(
         UserError, match=r"search.objectives: \[val_accuracy, flops\] -> \[val_accuracy, flops, params\]"

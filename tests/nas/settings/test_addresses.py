@@ -31,6 +31,14 @@ def test_a_text_without_secrets_stays_as_it_is() -> None:
     assert without_secrets("disk full", "postgresql://me:pw@host/db") == "disk full"
 
 
+def test_a_short_secret_is_no_part_of_a_word() -> None:
+    said = 'connection to "u" refused: u has no rights on cluster'
+    assert (
+        without_secrets(said, "postgresql://u@host/db") == 'connection to "***" refused: *** has no rights on cluster'
+    )
+    assert without_secrets("longer: xhunter2x", "postgresql://me:hunter2@host/db") == "longer: x***x"
+
+
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [

@@ -29,7 +29,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ({"sampler": "evhi"}, "Did you mean 'ehvi'"),
         ({"scheduler": "ahsa"}, "unknown search.scheduler 'ahsa'.*Did you mean 'asha'"),
         ({"keep_checkpoints": "fornt"}, "unknown search.keep_checkpoints 'fornt'.*Did you mean 'front'"),
-        ({"min_accuracy": 1.0}, "min_accuracy is 1.0: expected a share from 0 to 1"),
+        ({"min_accuracy": 1.0}, "min_accuracy is 1.0: expected a share in \\[0, 1\\)"),
         ({"min_accuracy": -0.1}, "min_accuracy is -0.1"),
         ({"min_accuracy": float("nan")}, "min_accuracy is nan"),
         ({"epochs": 0}, "search.epochs is 0"),
