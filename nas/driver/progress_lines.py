@@ -70,16 +70,21 @@ def progress_line(progress: Progress) -> str:
 
 
 def architectures_text(progress: Progress) -> str:
-    """How many architectures were trained, for an epoch at least, and how many there may be at most."""
-    return f"{progress.summary.architectures_trained} of at most {progress.trials} architectures trained"
+    """How many architectures were trained, for an epoch at least, and how many there may be at most, those that a fork
+    took over aside."""
+    taken_over = len({record.architecture.id for record in progress.records if record.imported_from is not None})
+    beside = f" beside {taken_over} taken over" if taken_over else ""
+    most = progress.trials - taken_over
+    return f"{progress.summary.architectures_trained} of at most {most} architectures trained{beside}"
 
 
 def counts_text(progress: Progress) -> str:
     """How many trials are where; what never happened is left out, but for what a search is about."""
     counts = progress.summary.counts
     waiting = sum(_waits(record, progress.began) for record in progress.records)
+    elsewhere = {"running": waiting, "finished": progress.summary.results_imported}
     shown = [
-        f"{counts[outcome] - (waiting if outcome == 'running' else 0)} {word}"
+        f"{counts[outcome] - elsewhere.get(outcome, 0)} {word}"
         for outcome, word in _WORDS.items()
         if counts[outcome] or outcome in ("running", "finished")
     ]

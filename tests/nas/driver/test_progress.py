@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_every_trial_is_in_a_count() -> None:
     assert "2 running, 2 finished, 1 held, 2 diverged, 1 failed" in line
     assert line.endswith("1 min 2 s, 2 to 5 min left")
     assert progress_line(moment()).endswith("; 1 min 2 s")
+
+
+def test_what_a_fork_took_over_counts_beside_what_it_trains() -> None:
+    taken = [replace(trial_record(number, (0.5, 0.6)), imported_from=f"old/{number}") for number in range(4)]
+    own = [trial_record(4, (0.5, 0.6)), trial_record(5, (0.5,), outcome="running")]
+    line = progress_line(moment([*taken, *own]))
+    assert line.startswith("2 of at most 8 architectures trained beside 4 taken over: 1 running, 1 finished;")
 
 
 def test_running_trials_are_shown_as_far_as_they_are() -> None:
