@@ -45,7 +45,7 @@ def print_conclusion(
     unfinished = summary.counts["running"] + summary.counts["held"]
     kept = "; what is cut off or held goes on where it was" if unfinished else ""
     print_text(console, f"\nended by {end.ending.cause}{kept}")
-    print_text(console, _counts_text(summary, end.seconds))
+    print_text(console, _counts_text(summary, end))
     for line in [*_failure_lines(summary), *_node_lines(end)]:
         print_text(console, line)
     knee_number = None
@@ -74,8 +74,8 @@ def print_conclusion(
         print_pasted(console, "\n  ".join(["\nnext", *following]))
 
 
-def _counts_text(summary: Summary, seconds: float) -> str:
-    """What became of the trials, and how long it took. What is left unfinished is named where there is any."""
+def _counts_text(summary: Summary, end: SearchEnd) -> str:
+    """What became of the trials, and how long that took this driver. What is unfinished is named where there is any."""
     counts = summary.counts
     imported = f" beside {summary.results_imported} results taken over" if summary.results_imported else ""
     ends = [
@@ -87,8 +87,10 @@ def _counts_text(summary: Summary, seconds: float) -> str:
         ends.append(f"{counts['held']} held at a rung")
     if counts["running"]:
         ends.append(f"{counts['running']} cut off")
+    took = readable_duration(end.seconds)
     return (
-        f"{counted(summary.architectures_trained, 'architecture')}{imported} in {readable_duration(seconds)}: "
+        f"{counted(summary.architectures_trained, 'architecture')}{imported}"
+        f"{f', {took} since it went on' if end.has_gone_on else f' in {took}'}: "
         f"{', '.join(ends)}; "
         f"{counts['duplicate']} duplicates and {counts['rejected']} over the limit cost nothing"
     )

@@ -15,7 +15,8 @@ from trainers.files import write_json_atomically
 
 @dataclass(frozen=True, slots=True)
 class SearchEnd:
-    """How a search came to its end. `search_seconds` is the time that trials were being run, `seconds` all of it.
+    """How a search came to its end. `search_seconds` is the time that trials were being run, `seconds` all of it, by
+    this driver: one that `has_gone_on` with a search knows nothing of the time of those before.
 
     `nodes_left_out` are those of a cluster on which trials failed for no fault of theirs.
     """
@@ -28,6 +29,7 @@ class SearchEnd:
     search_seconds: float
     seconds: float
     nodes_left_out: tuple[LeftOutNode, ...] = ()
+    has_gone_on: bool = False
 
 
 def write_results(view: SearchView, end: SearchEnd, summary: Summary) -> list[Path]:

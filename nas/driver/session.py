@@ -174,6 +174,7 @@ def _search(
         search_seconds=search_seconds,
         seconds=time.monotonic() - started,
         nodes_left_out=ledger.nodes_left_out,
+        has_gone_on=command.resume,
     )
     _conclude(console, command, directory, view, end, mlflow)
 

@@ -1,5 +1,6 @@
 """What a running search shows, on terminals of many kinds and on none."""
 
+import functools
 import io
 import os
 import pty
@@ -104,6 +105,17 @@ def test_nothing_is_cut_in_mid_word(width: int) -> None:
     for name, value in rows[:-1]:
         for word in name.split() + value.split():
             assert word in words(table), word
+
+
+def test_the_conclusion_of_one_that_went_on_does_not_take_its_time_for_all(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "name")
+    end = SearchEnd("name", "id", "digits", False, by_signal("Ctrl-C"), 1.0, 65.0)
+    gone_on = replace(end, has_gone_on=True)
+    for found, expected in ((end, " architectures in 1 min 5 s: "), (gone_on, " architectures, 1 min 5 s since it")):
+        show = functools.partial(
+            print_conclusion, directory=directory, end=found, summary=summary(), mlflow_lines=[], further=None
+        )
+        assert expected in " ".join(words(shown(show, 200)))
 
 
 @pytest.mark.parametrize("terminal", [True, False])
