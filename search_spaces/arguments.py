@@ -149,7 +149,7 @@ def share(text: str) -> float:
         raise argparse.ArgumentTypeError(f"is {text!r}: expected a number") from None
     if 0 <= value < 1 and text != percent + "%":
         return value
-    meant = f" Did you mean {value / 100:g}?" if 1 < value < 100 or (0 < value < 100 and text != percent) else ""
+    meant = f" Did you mean {value / 100:g}?" if 0 < value < 100 and (value > 1 or text != percent) else ""
     raise argparse.ArgumentTypeError(f"is {text!r}: expected a share in [0, 1), as 0.7.{meant}")
 
 

@@ -44,9 +44,8 @@ def _forked(command: Command, fork_of: str, directory: RunDirectory, header: Sea
     source = source.stored_at(old.header.storage)
     taken = taken_over(old.records, fork_of, command.space, command.search.limits)
     copy_weights(taken, source, directory, command.search.keep_checkpoints)
-    left_out = f"; {taken.left_out} left out, which the space or a limit rules out" if taken.left_out else ""
     # Before they are written, since a thousand take half a minute.
-    print(f"{len(taken.pairs)} results of {fork_of} taken over{left_out}", flush=True)
+    print(taken.text(fork_of), flush=True)
     return create_ledger(
         directory,
         command.ledger.url,

@@ -65,8 +65,7 @@ def begins_with(command: Command, directory: RunDirectory) -> list[str]:
     source = run_directory(command.runs_dir, command.fork_of)
     records = read_ledger(source, command.ledger.url).records
     taken = taken_over(records, command.fork_of, command.space, command.search.limits)
-    left_out = f", {taken.left_out} left out, which the space or a limit rules out" if taken.left_out else ""
-    return [f"begins with {counted(len(taken.pairs), 'result')} of {command.fork_of}{left_out}"]
+    return [taken.text(command.fork_of)]
 
 
 def _warn(console: Console, command: Command) -> None:

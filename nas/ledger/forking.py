@@ -12,6 +12,7 @@ from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from search_spaces.errors import UserError
 from search_spaces.space import Space
+from search_spaces.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class TakenOver:
     @property
     def results(self) -> tuple[TrialRecord, ...]:
         return tuple(result for _, result in self.pairs)
+
+    def text(self, name: str) -> str:
+        """How much of search `name` that is, in words."""
+        left_out = f"; {self.left_out} left out, which the space or a limit rules out" if self.left_out else ""
+        return f"{counted(len(self.pairs), 'result')} of {name} taken over{left_out}"
 
 
 def taken_over(records: Sequence[TrialRecord], name: str, space: Space, limits: CostLimits) -> TakenOver:

@@ -86,13 +86,10 @@ def check_resumable(name: str, before: SearchHeader, after: Command) -> None:
         *changes("search", before.search.to_json(), after.search.to_json()),
     ]
     if found:
-        # Latencies are not taken over.
-        begun = (
-            "Start a new search, by --space."
-            if before.search.on_latency
-            else (f"`--resume {name} --fork NEW` starts a new search like this from its results.")
-        )
-        raise UserError(f"search {name!r} goes on as it was started: {_list(found)}. {begun}")
+        instead = f"`--resume {name} --fork NEW` starts a new search like this from its results."
+        if before.search.on_latency:
+            instead = "Start a new search, by --space."  # Latencies are not taken over.
+        raise UserError(f"search {name!r} goes on as it was started: {_list(found)}. {instead}")
 
 
 def check_comparable(name: str, before: SearchHeader, after: Command) -> None:

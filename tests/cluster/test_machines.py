@@ -17,14 +17,9 @@ KINDS = ("loses data", "killed", "joins late", "partitioned", "head killed", "lo
 FLAGS = (*SEARCH, "--trials", "24", "search.deterministic=true")
 
 
-def training(search: ChaoticSearch) -> list[str]:
-    """The machines that are well and train, as the ledger last had it."""
-    return [node for node in search.well() if search.trains(node)]
-
-
 def has_come_to(kind: str, search: ChaoticSearch) -> bool:
-    """Whether something may befall a machine that trains, or the search has ended."""
-    return search.has_ended or (search.feasible(kind) and bool(training(search)))
+    """Whether something may befall a machine that trains, the last to join, or the search has ended."""
+    return search.has_ended or (search.feasible(kind) and search.trains(max(search.well())))
 
 
 def ended_search(directory: Path, images: Path, cpus: tuple[int, ...], kinds: tuple[str, ...]) -> bytes:
@@ -34,10 +29,9 @@ def ended_search(directory: Path, images: Path, cpus: tuple[int, ...], kinds: tu
         search = ChaoticSearch(directory, images, server.url, flags=FLAGS, cpus=cpus, ends_itself=True)
         try:
             for kind in kinds:
-                # Any that trains: where few trials are at work, one that joined last may long have none.
                 search.wait_until(functools.partial(has_come_to, kind, search))
                 assert not search.has_ended, f"the search ended before this befell it: {kind}"
-                search.strike(kind, lambda well: max(training(search)))
+                search.strike(kind, max)
                 search.wait_until(lambda: all(event.recovered or not event.hit for event in search.events))
             search.end()
         finally:

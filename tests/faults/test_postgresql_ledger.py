@@ -35,6 +35,7 @@ from tests.entries.test_search import run
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, start_search, tree, wait_for
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.postgresql_server import PASSWORD, PostgresqlServer, mortal_postgresql_server, postgresql_server
+from tests.support.present import present
 from tests.support.searches import DIGITS, epoch_result, search_header
 
 NOBODY = "postgresql://me:secret@127.0.0.1:9/searches"
@@ -258,7 +259,7 @@ def test_an_answer_that_is_lost_has_nothing_written_twice(
                 commit(connection)
             lost.append(connection)
             engine.dialect.do_rollback(connection)
-            raise engine.dialect.dbapi.OperationalError("server closed the connection unexpectedly")  # type: ignore[union-attr]
+            raise present(engine.dialect.dbapi).OperationalError("server closed the connection unexpectedly")
 
         monkeypatch.setattr(engine.dialect, "do_commit", break_once)
         add_trial(ledger, [0.7, 0.8], "finished")

@@ -75,7 +75,7 @@ def test_a_plan_says_what_a_search_has_already(tmp_path: Path) -> None:
     assert begins_with(command, directory) == ["goes on with one, which has begun 3 architectures"]
     cheap = min(record.flops for record in ledger.records if record.outcome == "finished")
     fork = ["--resume", "one", "--fork", "two", "--runs-dir", str(tmp_path), "--max-flops", str(cheap)]
-    said = ["begins with 1 result of one, 1 left out, which the space or a limit rules out"]
+    said = ["1 result of one taken over; 1 left out, which the space or a limit rules out"]
     assert begins_with(read_command(fork), run_directory(str(tmp_path), "two")) == said
     new = read_command(["--space", "resnet_stages", "--runs-dir", str(tmp_path)])
     assert begins_with(new, run_directory(str(tmp_path), new.name)) == []
