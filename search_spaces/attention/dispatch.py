@@ -21,7 +21,7 @@ from search_spaces.architecture import STEM_WINDOW
 from search_spaces.attention.blocked import blocks_attention
 from search_spaces.attention.operators import numba_attention, triton_attention
 from search_spaces.attention.reference import reference_attention
-from search_spaces.attention.triton_choice import is_installed, takes_triton, triton_problem
+from search_spaces.attention.triton_choice import answer_of_a_graph, is_installed, takes_triton, triton_problem
 from search_spaces.attention.triton_tiles import EXTENTS
 from search_spaces.errors import UserError, unknown_name
 
@@ -70,7 +70,7 @@ def local_attention(
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """A context in which products keep the dtype of their inputs."""
-    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
+    if _has_autocast(device.type) and torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
 
@@ -78,9 +78,15 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
 def dtype_of_products(features: Tensor) -> torch.dtype:
     """That of projections of these: autocast's where it is on."""
     kind = features.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    if _has_autocast(kind) and torch.is_autocast_enabled(kind):
         return torch.get_autocast_dtype(kind)
     return features.dtype
+
+
+# Before torch 2.13 the compiler cannot look into the question.
+@answer_of_a_graph
+def _has_autocast(kind: str) -> bool:
+    return torch.amp.is_autocast_available(kind)
 
 
 def backend_for(query_BHWND: Tensor, backend: Backend = "auto", spatial_extent: int | None = None) -> Backend:

@@ -51,14 +51,14 @@ def device_problem(capability: tuple[int, int]) -> str | None:
     return None
 
 
-def _answer_of_a_graph(function: Function) -> Function:
+def answer_of_a_graph(function: Function) -> Function:
     """A graph that is being compiled holds the answer, not the way to it. It is `torch.compiler.assume_constant_result`
     without that loading the compiler for everybody, which takes seconds."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
 
 
-@_answer_of_a_graph
+@answer_of_a_graph
 def takes_triton(
     operation: Operation, index: int | None, dtype: torch.dtype, channels: int, extent: int, colours: int = 0
 ) -> bool:
@@ -87,7 +87,7 @@ def _why_not(
     return start_problem() if fastest else f"were measured to be slower here for {what}"
 
 
-@_answer_of_a_graph
+@answer_of_a_graph
 def triton_problem(
     operation: Operation,
     device: str,
