@@ -96,7 +96,8 @@ def _channels(heads, HEADS: tl.constexpr, CHANNELS: tl.constexpr, D: tl.constexp
 def _offsets(row, column, row_stride, column_stride, WIDE: tl.constexpr):
     """Where pixels lie in an image, in 64 bits where 32 do not suffice."""
     if WIDE:
-        return row.to(tl.int64) * row_stride + column.to(tl.int64) * column_stride
+        row = row.to(tl.int64)
+        column = column.to(tl.int64)
     return row * row_stride + column * column_stride
 
 
@@ -343,12 +344,15 @@ def attend_backward_queries(
         query_QC = tl.load(query + image * query_strides[0] + query_offset_QC, mask=own_QC, other=0.0)
         gradient_QC = tl.load(gradient + image_pixels * CHANNELS + output_offset_QC, mask=own_QC, other=0.0)
         log_sum_Q = tl.load(log_sum + place_Q, mask=inside_Q, other=0.0)
-        output_MC = tl.load(output + image_pixels * CHANNELS + output_offset_MC, mask=there_MC, other=0.0)
-        gradient_MC = tl.load(gradient + image_pixels * CHANNELS + output_offset_MC, mask=there_MC, other=0.0)
-        products_MC = output_MC.to(ACCUMULATOR) * gradient_MC.to(ACCUMULATOR)
-        delta_MN = tl.sum(tl.reshape(products_MC, [PIXELS, HEADS, D]), 2)
-        tl.store(delta + image_pixels + place_MN, delta_MN, mask=there_MN)
-        delta_Q = tl.reshape(tl.trans(delta_MN), [HEADS * PIXELS])
+        # The mean of the weights' gradients: of all of them, where they are there at once, else by the output.
+        delta_Q = tl.zeros([HEADS * PIXELS], ACCUMULATOR)
+        if CHUNKS > 1:
+            output_MC = tl.load(output + image_pixels * CHANNELS + output_offset_MC, mask=there_MC, other=0.0)
+            gradient_MC = tl.load(gradient + image_pixels * CHANNELS + output_offset_MC, mask=there_MC, other=0.0)
+            products_MC = output_MC.to(ACCUMULATOR) * gradient_MC.to(ACCUMULATOR)
+            delta_MN = tl.sum(tl.reshape(products_MC, [PIXELS, HEADS, D]), 2)
+            tl.store(delta + image_pixels + place_MN, delta_MN, mask=there_MN)
+            delta_Q = tl.reshape(tl.trans(delta_MN), [HEADS * PIXELS])
         terms_QT = _table(query_QC, embedding_CT, index_QT, near_QT, HAS_POSITIONS, ACCUMULATOR, PRECISION)
         table_QT = tl.where(near_QT, terms_QT, 0.0 if IS_FLOAT16 else MASKED).to(DTYPE)
         d_query_QC = tl.zeros([HEADS * PIXELS, HEADS * D], ACCUMULATOR)
@@ -368,6 +372,9 @@ def attend_backward_queries(
             )  # fmt: skip
             weights_QP = tl.exp2(logits_QP * LOG2E - log_sum_Q[:, None])
             d_weights_QP = _dot(gradient_QC, tl.trans(value_PC), ACCUMULATOR, PRECISION)
+            if CHUNKS == 1:
+                delta_Q = tl.sum(weights_QP * d_weights_QP, 1)
+                tl.store(delta + place_Q, delta_Q, mask=inside_Q)
             d_logits_QP = (weights_QP * (d_weights_QP - delta_Q[:, None])).to(DTYPE)
             if HAS_KEY:
                 d_query_QC += _dot(d_logits_QP, key_PC, ACCUMULATOR, PRECISION)

@@ -17,9 +17,10 @@ from tests.benchmarks.triton_ahead import compiling_for
 
 # Channels of a head, extent, side of the image, heads, images, what is left out.
 Case = tuple[int, int, int, int, int, str]
-# More images than a grid may have on its second and third axis; one pixel, one head; the widest.
+# More images than a grid may have on its second and third axis; one pixel, one head; places of 64 bits; the widest.
 FEW: list[tuple[Case, torch.dtype]] = [
     ((4, 3, 1, 1, 70_000, ""), torch.float16),
+    ((4, 3, 1, 1, 1, "nearness"), torch.bfloat16),
     ((128, 13, 17, 1, 2, ""), torch.bfloat16),
 ]
 
@@ -37,6 +38,10 @@ def local_cases() -> Iterator[tuple[Case, torch.dtype]]:
 def launch_local(case: Case, dtype: torch.dtype) -> None:
     channels, extent, side, heads, images, left_out = case
     query, key, value = torch.empty(images, side, side, 3, heads, channels, dtype=dtype).unbind(3)
+    if left_out == "nearness":
+        # So far apart would the next row lie, which an image of one row has not.
+        strides = (2**26, 2**26, *value.stride()[2:])
+        query, key, value = (features.as_strided(features.shape, strides) for features in (query, key, value))
     row, column = torch.empty(2, heads, extent, channels // 2)
     no_positions = left_out == "positions"
     inputs = (

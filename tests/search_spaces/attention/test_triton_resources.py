@@ -69,7 +69,7 @@ def test_all_that_the_kernels_take_compiles_and_can_be_launched(capability: str,
     """86 is a consumer's card, whose programs have the least shared memory."""
     words = ["-m", "tests.search_spaces.attention.compile_ranges", capability, *(["--few"] if few else [])]
     found = json.loads(printed(tmp_path, *words))
-    assert len(found) == (3 * 2 + 2 if few else 3 * 30 + 2 * 13)
+    assert len(found) == (3 * 3 + 2 if few else 3 * 31 + 2 * 13)
     for one in found:
         assert one["shared"] <= MOST_SHARED_BYTES, one
         if not one["kernel"].startswith("attend_blocks"):
