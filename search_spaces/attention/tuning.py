@@ -44,8 +44,9 @@ MULTIPLIED_MEANWHILE, SIDE_OF_MATRIX = 4, 8192
 # of the window at a time; and stages of loads, with the window unrolled or in a loop, and registers.
 HEADS_AND_PIXELS = ((4, 16), (2, 16), (2, 32), (1, 64))
 WINDOWS = (64, 128)
-STAGES_FORWARD = ((3, True, 0), (2, True, 0), (2, False, 0))
-STAGES_BACKWARD = (*STAGES_FORWARD, (1, False, 0), (1, False, 128))
+STAGES = ((3, True, 0), (2, True, 0), (2, False, 0))
+STAGES_FORWARD = (*STAGES, (2, True, 128))
+STAGES_BACKWARD = (*STAGES, (1, False, 0), (1, False, 128))
 
 Run = Callable[[], Sequence[Tensor]]
 Clock = Callable[[Run], float]

@@ -48,6 +48,7 @@ class Device:
 DEVICES = (
     Device("A100 80GB", 2.04e12, 312e12, 108 * 16 * 1.41e9, 108 * 128 * 1.41e9),
     Device("H100 SXM 80GB", 3.35e12, 989e12, 132 * 16 * 1.755e9, 132 * 128 * 1.755e9),
+    Device("H200 141GB", 4.8e12, 989e12, 132 * 16 * 1.755e9, 132 * 128 * 1.755e9),
 )
 # Of each pair that a program computes a pass has so many products over the channels of all its heads, so many over the
 # terms of a table, and about so many other float32 instructions.

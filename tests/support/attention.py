@@ -44,6 +44,6 @@ def random_inputs(
 def output_and_gradients(inputs: Inputs, extent: int, backend: Backend, seed: int = 0) -> list[Tensor]:
     output = local_attention(*inputs, spatial_extent=extent, backend=backend)
     assert output.shape == inputs[0].shape and output.dtype == inputs[0].dtype
-    gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed)).to(output.dtype)
+    gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed)).to(output)
     differentiated = [tensor for tensor in inputs if tensor is not None]
     return [output.detach(), *torch.autograd.grad(output, differentiated, gradient)]

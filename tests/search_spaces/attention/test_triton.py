@@ -68,13 +68,13 @@ def check(device: str, dtype: torch.dtype, case: tuple[tuple[int, int, int, int,
     assert query is not None and value is not None
     expected = output_and_gradients((query, key, value, row, column), extent, "reference")
     moved = on(device, inputs) if device != "cpu" else inputs
-    output = local_attention(*moved, spatial_extent=extent, backend="triton")
-    gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(0)).to(output)
-    differentiated = [tensor for tensor in moved if tensor is not None]
-    found = [output.detach(), *torch.autograd.grad(output, differentiated, gradient)]
-    for number, right in zip(found, expected, strict=True):
+    found = output_and_gradients(moved, extent, "triton")
+    plain = output_and_gradients(moved, extent, "blocks") if (device, dtype) == ("cuda", torch.float32) else expected
+    for number, right, rounded in zip(found, expected, plain, strict=True):
         assert number.dtype == dtype
         tolerance = TOLERANCE[dtype] * max(1.0, float(right.abs().max()))
+        # A GPU sums products one after the other: of many channels plain torch, too, is farther off than that.
+        tolerance = max(tolerance, 2.0 * float((rounded.double().cpu() - right).abs().max()))
         torch.testing.assert_close(number.double().cpu(), right, rtol=0, atol=tolerance)
 
 
