@@ -43,6 +43,7 @@ def kept_index(command: Command, directory: RunDirectory) -> Path | None:
 def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     """What is there of the data. Raises UserError where the search that was asked for could not begin or go on."""
     earlier_searches(command)
+    check_epochs(command)
     # Before the images, which may take minutes.
     check_database(directory, command.ledger.url)
     data = examine_data(command.data, kept_index(command, directory))
@@ -57,6 +58,16 @@ def check_search(command: Command, directory: RunDirectory) -> ExaminedData:
     check_reachable(command.space, data.summary, command.search.limits)
     check_space(directory, command.space, data.summary, command.training, command.search)
     return data
+
+
+def check_epochs(command: Command) -> None:
+    """Raises UserError where a new search may train less than one architecture, so that it would end at once."""
+    most, epochs = command.search.epochs, command.training.epochs
+    if not command.resume and most is not None and most < epochs:
+        raise UserError(
+            f"search.epochs is {most}: expected at least {epochs}, for which one architecture is trained; "
+            "training.epochs are those of one, and search.epochs those of all."
+        )
 
 
 def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData | None) -> None:

@@ -144,6 +144,7 @@ def test_an_interrupted_search_is_resumed_where_it_was(tmp_path: Path) -> None:
         ("nas/search.py", ["--space", "resnet_stages", "--trails", "3"], "Did you mean '--trials'"),
         ("nas/search.py", ["--space", "resnet_stages", "training.epoch=3"], "Did you mean 'training.epochs'"),
         ("nas/search.py", ["--space", "resnet_stages", "training.epochs=0"], "epochs is 0"),
+        ("nas/search.py", ["--space", "resnet_stages", "--epochs", "4"], "search.epochs is 4: expected at least 15"),
         ("nas/search.py", ["--space", "resnet_stages", "--name", "../x"], "search name '../x'"),
         ("nas/search.py", ["--space", "resnet_stages", "--runs-dir", "/proc/x"], "is not writable|runs directory"),
         ("nas/search.py", ["--space", "resnet_stages", "data=imagenet"], "data.root"),
