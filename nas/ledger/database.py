@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from nas.ledger.checksums import with_checksum
@@ -113,6 +113,10 @@ def stored_study(study: optuna.Study) -> StoredStudy:
 def has_study(url: str, name: str) -> bool:
     """Whether a database holds the ledger of a search. Raises UserError where it cannot be asked."""
     try:
+        with _engine(url).connect() as connection:
+            if not inspect(connection).has_table("studies"):
+                # Nobody has a ledger there yet.
+                return False
         with _asked(url) as storage:
             return name in optuna.get_all_study_names(storage)
     except UserError:
@@ -133,9 +137,7 @@ class DriverClaim:
 
     def __init__(self, url: str, name: str) -> None:
         self._name = name
-        self._engine = create_engine(
-            with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_answer_in_time(url)
-        )
+        self._engine = _engine(url)
         self._connection: Connection | None = None
 
     def take(self) -> None:
@@ -228,6 +230,13 @@ def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStor
     # The server may have been away in the meantime.
     options = {"pool_pre_ping": True, "connect_args": _answer_in_time(url)}
     return optuna.storages.RDBStorage(url, options, skip_table_creation=not create_tables)
+
+
+def _engine(url: str) -> Engine:
+    """A PostgreSQL database without what Optuna makes of it. It keeps no connection."""
+    return create_engine(
+        with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_answer_in_time(url)
+    )
 
 
 def _answer_in_time(url: str) -> dict[str, int]:

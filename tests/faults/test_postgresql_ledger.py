@@ -190,6 +190,9 @@ def test_what_a_database_has_against_a_search_is_said_before_anything_starts(tmp
 
     with postgresql_server(asks_for_password=True) as url:
         at, elsewhere = f"ledger.url='{url}'", str(tmp_path / "elsewhere")
+        # Of a server in which nobody has a ledger yet there is nothing to say.
+        check_search(read_command([*begin, at, "--runs-dir", elsewhere]), run_directory(elsewhere, "one"))
+        assert not has_study(url, "one")
         wrong = refused(elsewhere, *begin, f"ledger.url='{url.replace(PASSWORD, 'wrong')}'")
         assert wrong.startswith("the ledger of search 'one' cannot be opened: ") and "password" in wrong
         with driven(directory, url) as ledger:
