@@ -4,10 +4,11 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from search_spaces.errors import UserError, did_you_mean_text, unknown_name
+from search_spaces.json_fields import field_kinds
 from search_spaces.paths import user_path
 from search_spaces.units import count_of, near_count
 from search_spaces.version import DISTRIBUTION, version
@@ -39,11 +40,15 @@ class _NotEmpty(argparse.Action):
 class ArgumentParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are UserErrors; an unknown flag comes with the nearest known one.
 
-    It has the flag `--version`.
+    It has the flag `--version`. `sections` are the dataclasses whose fields are set by SECTION.FIELD=VALUE on the same
+    line, asked for when one was written as a flag.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, sections: Callable[[], Mapping[str, type]] | None = None, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
+        self._sections = sections
         # What is being parsed.
         self._words: list[str] = []
         self.add_argument(
@@ -91,8 +96,24 @@ class ArgumentParser(argparse.ArgumentParser):
         argument = message.removeprefix(prefix).split()[0]
         if not argument.startswith("-"):
             raise UserError(f"unexpected argument {argument!r} (see --help).")
+        flag = argument.partition("=")[0]
+        if (setting := self._setting(flag)) is not None:
+            raise UserError(f"unknown flag {flag!r}: that is a setting, given as {setting}=VALUE.")
         flags = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
-        raise unknown_name("flag", argument.partition("=")[0], flags)
+        raise unknown_name("flag", flag, flags)
+
+    def _setting(self, flag: str) -> str | None:
+        """The one setting that a flag is spelled as, with its section or without."""
+        if self._sections is None:
+            return None
+        words = flag.removeprefix("--").replace("-", "_")
+        found = [
+            f"{section}.{field}"
+            for section, kind in self._sections().items()
+            for field in field_kinds(kind)
+            if words in (field, f"{section}_{field}")
+        ]
+        return found[0] if len(found) == 1 else None
 
 
 def complete_by(

@@ -126,6 +126,13 @@ def main(arguments: list[str]) -> int:
     return begun(prepare, lambda prepared, signals: _run(*prepared, arguments, signals))
 
 
+def _sections() -> dict[str, type]:
+    # It takes longer to load than what most lines ask for.
+    from trainers.full.train_settings import SECTIONS
+
+    return SECTIONS
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
         prog=program("trainers/train.py"),
@@ -134,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        sections=_sections,
     )
     parser.add_argument("bundle", metavar="BUNDLE", nargs="?", type=path, help="directory that an export wrote")
     parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="see below")

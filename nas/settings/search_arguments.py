@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from nas.settings.arguments import add_runs_directory, existing_searches
+from nas.settings.compose import SECTIONS
 from search_spaces.arguments import ArgumentParser, at_least, complete_by, count, number, or_none, path, share
 from search_spaces.programs import program
 
@@ -79,6 +80,7 @@ def argument_parser(spaces: Sequence[str]) -> argparse.ArgumentParser:
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        sections=lambda: SECTIONS,
     )
     space = parser.add_argument(
         "--space", type=path, metavar="NAME|FILE", help=f"what to search: {', '.join(spaces)}, or a YAML file"

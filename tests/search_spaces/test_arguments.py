@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import pytest
 
 from search_spaces.arguments import ArgumentParser, at_least, number, share
@@ -42,6 +44,37 @@ def test_a_mistake_is_a_user_error_that_helps(arguments: list[str], message: str
     with pytest.raises(UserError) as caught:
         parser.parse_args(arguments)
     assert str(caught.value).startswith(message)
+
+
+@dataclass
+class Light:
+    colour: str
+    watts: int
+
+
+@dataclass
+class Heat:
+    watts: int
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        (
+            "--light-colour",
+            "unknown flag '--light-colour': that is a setting, given as light.colour=VALUE.",
+        ),
+        ("--colour=red", "unknown flag '--colour': that is a setting, given as light.colour=VALUE."),
+        ("--heat_watts", "unknown flag '--heat_watts': that is a setting, given as heat.watts=VALUE."),
+        # Of two.
+        ("--watts", "unknown flag '--watts': expected one of --help, --version."),
+    ],
+)
+def test_a_setting_that_is_written_as_a_flag_is_named(flag: str, message: str) -> None:
+    parser = ArgumentParser(allow_abbrev=False, sections=lambda: {"light": Light, "heat": Heat})
+    with pytest.raises(UserError) as caught:
+        parser.parse_args([flag, "5"])
+    assert str(caught.value) == message
 
 
 def test_numbers_are_read() -> None:

@@ -12,11 +12,10 @@ import yaml
 
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.yaml_files import not_a_mapping, read_mapping, yaml_word
-from trainers.full.train_settings import TrainSettings
+from trainers.full.train_settings import SECTIONS, TrainSettings
 from trainers.settings_files import found_instead
 
 HEADING = "# Every setting of a full training: python trainers/train.py BUNDLE --config FILE [SETTING=VALUE ...]"
-SECTIONS = ("data", "recipe", "conduct")
 
 
 def config_text(settings: TrainSettings) -> str:

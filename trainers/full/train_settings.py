@@ -25,6 +25,8 @@ EARLIER_FORMAT = "full-training/1"
 # longer.
 FINGERPRINT, LENGTHENED = "data_fingerprint", "lengthened"
 BESIDE_SETTINGS = (FINGERPRINT, LENGTHENED)
+# The sections of settings that a line sets as SECTION.FIELD=VALUE.
+SECTIONS: dict[str, type] = {"data": DataConfig, "recipe": Recipe, "conduct": Conduct}
 
 
 @dataclass(frozen=True, slots=True)
