@@ -1,4 +1,5 @@
-"""What is known of the GPU at hand: what was tuned on it, else what `measured.json` says of its kind, else nothing."""
+"""What is known of the GPU at hand: what was tuned on it, else what `measured.json` says of its kind
+or of one like it, else nothing."""
 
 import importlib.metadata
 import json
@@ -63,8 +64,24 @@ def device_table(index: int | None) -> DeviceTable:
             break
         if table is not None:
             return table
-    committed = MEASURED.get(key.name)
-    return DeviceTable() if committed is None else table_from_json(committed, f"measured.json, {key.name}")
+    return _committed(key)
+
+
+def _committed(key: DeviceKey) -> DeviceTable:
+    """What is committed of a device, else of others of its compute capability, whose kernels are the same machine code;
+    of tiles and of times, each, the first."""
+    alike = [name for name, found in MEASURED.items() if found["capability"] == key.capability]
+    tables = [measured_table(name) for name in (key.name, *alike) if name in MEASURED]
+    return DeviceTable(
+        next((table.tiles for table in tables if table.tiles), {}),
+        next((table.measurements for table in tables if table.measurements), ()),
+    )
+
+
+def measured_table(name: str) -> DeviceTable:
+    """What `measured.json` has of a device."""
+    content = {part: found for part, found in MEASURED[name].items() if part != "capability"}
+    return table_from_json(content, f"measured.json, {name}")
 
 
 def device_key(index: int | None) -> DeviceKey:

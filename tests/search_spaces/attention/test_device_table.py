@@ -94,9 +94,28 @@ def test_without_a_file_what_is_committed_holds(
     assert KEY.name not in measurements.MEASURED
     assert measurements.device_table(0) == DeviceTable()
     measurements.device_table.cache_clear()
-    monkeypatch.setitem(measurements.MEASURED, KEY.name, table_to_json(TABLE))
+    monkeypatch.setitem(measurements.MEASURED, KEY.name, {"capability": KEY.capability, **table_to_json(TABLE)})
     assert measurements.device_table(0) == TABLE
     assert not caplog.records
+
+
+def test_what_a_device_lacks_is_that_of_another_of_its_compute_capability(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = DeviceTable({}, (dataclasses.replace(TABLE.measurements[0], triton_ms=0.5),))
+    tables = {
+        "older": ("0.1", TABLE),
+        KEY.name: (KEY.capability, DeviceTable(TABLE.tiles)),
+        "alike": (KEY.capability, others),
+    }
+    for name, (capability, table) in tables.items():
+        monkeypatch.setitem(measurements.MEASURED, name, {"capability": capability, **table_to_json(table)})
+    assert measurements.device_table(0) == DeviceTable(TABLE.tiles, others.measurements)
+    measurements.device_table.cache_clear()
+    monkeypatch.delitem(measurements.MEASURED, KEY.name)
+    monkeypatch.setitem(measurements.MEASURED, "alike", {"capability": KEY.capability, **table_to_json(TABLE)})
+    assert measurements.device_table(0) == TABLE
+    measurements.device_table.cache_clear()
+    monkeypatch.delitem(measurements.MEASURED, "alike")
+    assert measurements.device_table(0) == DeviceTable()
 
 
 @pytest.mark.parametrize("damage", ["cut off", "one number", "no JSON", "not text", "a list", "a directory"])
@@ -164,5 +183,5 @@ def test_the_committed_tiles_are_such_as_there_are_kernels_of() -> None:
             assert committed_key(case) == (part, False, channels, larger)
     # Of three local passes with smaller and larger extents, from one channel to 128, and of two of the stem.
     assert len(COMMITTED) == 2 * (3 * 2 * 8 + 2 * 4)
-    for name, table in measurements.MEASURED.items():
-        assert all(map(is_possible, table_from_json(table, name).tiles.values()))
+    for name in measurements.MEASURED:
+        assert all(map(is_possible, measurements.measured_table(name).tiles.values()))
