@@ -36,6 +36,7 @@ def check_tracking_uri(uri: str, name: str) -> None:
     if dialect == "sqlite":
         _check_sqlite(uri, name)
     elif dialect in _DRIVERS:
+        _check_user(uri, name)
         _check_place(uri, name, TRACKING_EXPECTED)
         check_driver(uri, name)
     elif scheme in _SERVERS:
@@ -50,6 +51,7 @@ def check_ledger_url(url: str, name: str) -> None:
     """Checks the address of a ledger in a database."""
     if _scheme(url) not in ("postgresql", "postgresql+psycopg"):
         raise UserError(f"{_said(url, name)}: expected {LEDGER_EXPECTED}.")
+    _check_user(url, name)
     _check_place(url, name, LEDGER_EXPECTED)
 
 
@@ -98,10 +100,25 @@ def _check_password(uri: str, name: str) -> None:
     held = next((character for character in before if character.isspace() or character in "?#"), None)
     # A query may have an @ of its own, after the place.
     if at and held is not None and (held.isspace() or "@" not in uri.partition(held)[0]):
-        raise UserError(
-            f"{_said(uri, name)}: its user or password holds {held!r}: percent-encode the password, "
-            f"{''.join(f'%{byte:02X}' for byte in held.encode())} for {held!r}, @ as %40."
-        )
+        raise _not_encoded(uri, name, held)
+
+
+def _check_user(uri: str, name: str) -> None:
+    """Checks that there is one end of user and password: a database's address ends them at the first @ or slash, so
+    that the rest of a password would be taken for a host, and told to whoever resolves its name."""
+    before, at, _ = uri.partition("://")[2].partition("?")[0].rpartition("@")
+    held = next((character for character in before if character in "@/"), None)
+    if at and held is not None:
+        raise _not_encoded(uri, name, held)
+
+
+def _not_encoded(uri: str, name: str, held: str) -> UserError:
+    code = "".join(f"%{byte:02X}" for byte in held.encode())
+    others = "" if held == "@" else ", @ as %40"
+    return UserError(
+        f"{_said(uri, name)}: its user or password holds {held!r}: percent-encode the password, {code} for {held!r}"
+        f"{others}."
+    )
 
 
 def _check_sqlite(uri: str, name: str) -> None:

@@ -77,6 +77,9 @@ def test_no_ledger_can_be_there(url: str, monkeypatch: pytest.MonkeyPatch, capsy
     [
         ("sec ret", "holds ' ': percent-encode the password, %20 for ' ', @ as %40."),
         ("sec?ret", "holds '?': percent-encode the password, %3F"),
+        ("sec@ret", "holds '@': percent-encode the password, %40 for '@'."),
+        ("a@sec/ret", "holds '@': percent-encode the password, %40 for '@'."),
+        ("sec/ret", "holds '/': percent-encode the password, %2F for '/', @ as %40."),
         ("sec\nret", "percent-encode the password, %0A"),
         ("sec\u00a0ret", "percent-encode the password, %C2%A0"),
     ],
