@@ -1,6 +1,7 @@
 """The database that holds a ledger's study: made whole, checked, found again, and what is said once it is gone."""
 
 import contextlib
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import optuna
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
 from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, text
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from nas.ledger.checksums import with_checksum
 from nas.ledger.contents import LEDGER_FORMAT, reason
@@ -29,6 +30,16 @@ _KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 10, "keepalives_cou
 _UNACKNOWLEDGED_MILLISECONDS = 45_000
 
 
+# What PostgreSQL says of a server or a user that writes nothing, as a standby after its primary has failed.
+_READ_ONLY, _NO_RIGHT = "25006", "42501"
+# Tables are made by whoever comes first, and of two one fails.
+_TRIES_AT_TABLES = 3
+
+
+class NotMade(UserError):
+    """A new ledger could not be made, and is not there."""
+
+
 def ledger_url(path: Path) -> str:
     """The URL of the SQLite ledger at `path`."""
     return sqlite_url(path)
@@ -44,9 +55,9 @@ def new_study(url: str, name: str, header: dict[str, Any], costs: int) -> Iterat
     path = sqlite_path(url)
     if path is None:
         try:
-            storage = _storage(url)
+            storage = _storage_with_tables(url)
         except Exception as error:  # Each database has errors of its own.
-            raise UserError(f"the ledger of search {name!r} cannot be made: {reason(error, url)}.") from error
+            raise NotMade(f"the ledger of search {name!r} cannot be made: {reason(error, url)}.") from error
         yield _created(storage, name, header, costs)
         return
     if path.exists():
@@ -125,6 +136,27 @@ def has_study(url: str, name: str) -> bool:
         raise UserError(f"the ledger of search {name!r} cannot be read: {reason(error, url)}.") from error
 
 
+def check_writable(url: str, name: str) -> None:
+    """Raises UserError where a search could not write its ledger to a PostgreSQL database: one that is only to be read,
+    as a standby, or a user without the right to."""
+    right = "has_schema_privilege(current_schema(), 'CREATE')"
+    try:
+        with _engine(url).connect() as connection:
+            if inspect(connection).has_table("studies"):
+                right = "has_table_privilege('studies', 'INSERT')"
+            is_read_only = connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on"
+            may_write = connection.scalar(text(f"SELECT {right}"))
+    except Exception as error:  # Each database has errors of its own.
+        raise UserError(f"the ledger of search {name!r} cannot be opened: {reason(error, url)}.") from error
+    if is_read_only:
+        raise UserError(f"the ledger of search {name!r} cannot be written: the database is read-only, as a standby is.")
+    if not may_write:
+        raise UserError(
+            f"the ledger of search {name!r} cannot be written: the database's user may not, expected one with the "
+            "right to create tables and to write them."
+        )
+
+
 class ClaimIsTaken(UserError):
     """Another driver has a search, or one that vanished has not lost it yet."""
 
@@ -191,13 +223,31 @@ def claimed(url: str, name: str) -> Iterator[DriverClaim]:
 def loss_of_ledger(error: BaseException | None) -> str | None:
     """What the database said, in a line, where it is the reason of an exception; None where it is not.
 
-    What it finds wrong with a statement, as a key that is there already, is a mistake of this project and no loss.
+    One that can be read and not written is lost, too. What it finds wrong with a statement, as a key that is there
+    already, is a mistake of this project and no loss.
     """
     while error is not None:
-        if isinstance(error, (OperationalError, InterfaceError)):
-            return first_line(error.orig or error)
+        if isinstance(error, (OperationalError, InterfaceError)) or _says(error, _READ_ONLY, _NO_RIGHT):
+            return first_line(getattr(error, "orig", None) or error)
         error = error.__cause__ or error.__context__
     return None
+
+
+def _says(error: BaseException, *states: str) -> bool:
+    """Whether a database's error is one of these, by PostgreSQL's codes."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in states
+
+
+def _storage_with_tables(url: str) -> optuna.storages.RDBStorage:
+    """A PostgreSQL database whose tables are made where they are not there, also by others at the same moment."""
+    for tries_left in reversed(range(_TRIES_AT_TABLES)):
+        try:
+            return _storage(url)
+        except (IntegrityError, ProgrammingError) as error:
+            if tries_left == 0 or _says(error, _NO_RIGHT):
+                raise
+        time.sleep(1.0)
+    raise AssertionError("every try returns or raises")
 
 
 def _created(storage: optuna.storages.RDBStorage, name: str, header: dict[str, Any], costs: int) -> optuna.Study:

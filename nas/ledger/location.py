@@ -5,6 +5,7 @@ where a ledger is to be written, or is in a database, as it takes a second.
 """
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 from nas.ledger.contents import LEDGER_FORMAT, LedgerContents, ledger_format, other_format, unreadable_said
 from nas.ledger.sqlite_files import copy_sqlite, read_sqlite
 from nas.ledger.stored_trials import StoredStudy
+from nas.settings.address_checks import with_driver
 from nas.settings.addresses import redacted, redacted_address, whole_address
 from nas.settings.header import SearchHeader
-from nas.settings.run_directory import RunDirectory, existing_run, name_is_taken, run_directory
+from nas.settings.run_directory import NameIsTaken, RunDirectory, existing_run, name_is_taken, run_directory
 from nas.settings.sqlite_addresses import sqlite_url
 from nas.settings.store_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
@@ -48,10 +50,18 @@ def create_ledger(
         return Ledger.create(sqlite_url(directory.ledger), directory.name, header, begin)
     # First the note: a ledger without one could not be found again.
     directory.ledger_note.write_text(redacted(url) + "\n", encoding="utf-8")
+    from nas.ledger.database import NotMade, has_study
+
     try:
         ledger = Ledger.create(url, directory.name, header)
-    except BaseException:
+    except (NotMade, NameIsTaken):
         directory.ledger_note.unlink()
+        raise
+    except BaseException:
+        # Of a database that was lost amid this only itself knows how far it came.
+        with contextlib.suppress(UserError):
+            if not has_study(url, directory.name):
+                directory.ledger_note.unlink()
         raise
     # The ledger is there from here on, so its note stays whatever becomes of this: `forking.check_whole` looks at it.
     if begin is not None:
@@ -85,14 +95,16 @@ def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
 def check_database(directory: RunDirectory, url: str | None) -> None:
     """Asks the database that a search has its ledger in, or is going to: for nothing where it is a file of its own.
 
-    Raises UserError where it does not answer, another driver has the search, or a new one has the name of another.
+    Raises UserError where it does not answer, is not to be written by this user or at all, another driver has the
+    search, or a new one has the name of another.
     """
     address = _address(directory, url)
     if address is None:
         return
-    from nas.ledger.database import claimed, has_study
+    from nas.ledger.database import check_writable, claimed, has_study
 
     with claimed(address, directory.name):
+        check_writable(address, directory.name)
         if not directory.has_ledger and has_study(address, directory.name):
             raise name_is_taken(directory.name)
 
@@ -156,12 +168,15 @@ def _existing_url(directory: RunDirectory, url: str | None) -> str:
             raise UserError(f"the ledger of search {directory.name!r} is {str(directory.ledger)!r}: leave out its URL.")
         return sqlite_url(directory.ledger)
     noted = directory.ledger_note.read_text(encoding="utf-8").strip()
-    if url is not None and redacted(url) != noted:
+    if url is not None and with_driver(redacted(url)) != with_driver(noted):
         raise UserError(f"the ledger of search {directory.name!r} is at {noted}, not at {redacted_address(url)}.")
-    whole = whole_address(noted, url, LEDGER_VARIABLE)
+    whole = whole_address(noted, url, LEDGER_VARIABLE, with_driver)
     if whole is None:
+        held = os.environ.get(LEDGER_VARIABLE)
+        other = f", and {LEDGER_VARIABLE} holds {redacted_address(held)}" if held else ""
         raise UserError(
-            f"the ledger of search {directory.name!r} is at {noted}: give its whole address in {LEDGER_VARIABLE} "
-            f"(or by ledger.url=URL to nas/search.py, --ledger-url URL to the others)."
+            f"the ledger of search {directory.name!r} is at {noted}{other}: give its whole address in "
+            f"{LEDGER_VARIABLE} (or by ledger.url=URL to nas/search.py, --ledger-url URL to the others). Where the "
+            f"database has moved, its address without user and password stands in {str(directory.ledger_note)!r}."
         )
     return whole

@@ -5,6 +5,7 @@ What a search keeps of an address lacks its secrets, which have to be given agai
 
 import os
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
 
 # What stands before the "@" of an address, but for the words that say what is expected there, and query values that
@@ -78,8 +79,10 @@ def _secrets(uri: str) -> set[str]:
     return {written for secret in found if secret for written in (secret, unquote(secret))}
 
 
-def whole_address(kept: str, given: str | None, variable: str) -> str | None:
+def whole_address(
+    kept: str, given: str | None, variable: str, spelled: Callable[[str], str] = lambda address: address
+) -> str | None:
     """The address of which `redacted` left `kept`: that itself where nothing is missing in it, `given`, or the one in
-    `variable` of the environment. None where none of them is."""
+    `variable` of the environment. None where none of them is. Addresses that `spelled` makes the same are the same."""
     known = (kept if HIDDEN not in kept else None, given, os.environ.get(variable))
-    return next((address for address in known if address and redacted(address) == kept), None)
+    return next((one for one in known if one and spelled(redacted(one)) == spelled(kept)), None)

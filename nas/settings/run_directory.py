@@ -194,9 +194,13 @@ def existing_run(runs: str, name: str) -> RunDirectory:
     return directory
 
 
-def name_is_taken(name: str) -> UserError:
+class NameIsTaken(UserError):
+    """A new search has the name of another."""
+
+
+def name_is_taken(name: str) -> NameIsTaken:
     """What a new search is refused by that has the name of another."""
-    return UserError(f"a search named {name!r} exists already: resume it with --resume {name}.")
+    return NameIsTaken(f"a search named {name!r} exists already: resume it with --resume {name}.")
 
 
 def check_ledger_is_not_lost(directory: RunDirectory) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def test_a_ledger_in_the_directory_takes_no_address(tmp_path: Path, monkeypatch:
         create_ledger(directory, None, HEADER)
 
 
-def interrupt(ledger: Ledger) -> None:
+def interrupt(*_: object) -> Any:
     raise KeyboardInterrupt
 
 
@@ -201,8 +202,93 @@ def test_what_a_database_has_against_a_search_is_said_before_anything_starts(tmp
             assert "'one' is being run by another driver" in refused(str(tmp_path), "--resume", "one", at)
         assert "a search named 'one' exists already: resume it" in refused(elsewhere, *begin, at)
         assert not Path(elsewhere).exists()
+        with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as owner:
+            owner.execute(text(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'"))
+            owner.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
+            as_reader = f"ledger.url='{url.replace('writer', 'reader')}'"
+            assert "'one' cannot be written: the database's user may not" in refused(
+                str(tmp_path), "--resume", "one", as_reader
+            )
+            owner.execute(
+                text("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO reader")
+            )
+            assert "'one' cannot be written: the database's user may not" in refused(elsewhere, *begin, as_reader)
+            owner.execute(text("ALTER DATABASE postgres SET default_transaction_read_only = on"))
+        assert "the database is read-only" in refused(elsewhere, *begin, at)
+        with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as owner:
+            owner.execute(text("SET default_transaction_read_only = off"))
+            owner.execute(text("ALTER DATABASE postgres SET default_transaction_read_only = off"))
         again = read_command([*begin[:-1], "two", at, "--runs-dir", elsewhere])
         assert check_search(again, run_directory(elsewhere, "two")).summary.name == "digits"
+
+
+@pytest.mark.slow
+def test_drivers_that_begin_at_once_in_an_empty_database_all_have_their_ledger(tmp_path: Path) -> None:
+    with postgresql_server() as url:
+        for number in range(3):
+            with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as owner:
+                owner.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+            directories = [run_directory(str(tmp_path / str(number)), f"search-{index}") for index in range(3)]
+            together = threading.Barrier(3)
+
+            def begin(directory: RunDirectory, url: str = url, together: threading.Barrier = together) -> Ledger:
+                together.wait()
+                return create_ledger(directory, url, HEADER)
+
+            with ThreadPoolExecutor(3) as drivers:
+                assert not any(ledger.records for ledger in drivers.map(begin, directories))
+
+
+@pytest.mark.slow
+def test_a_ledger_whose_database_was_lost_while_it_was_made_can_be_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    opened = Ledger.open
+    with mortal_postgresql_server() as server:
+
+        def lost(url: str, name: str) -> Ledger:
+            server.stop()
+            return opened(url, name)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Ledger, "open", lost)
+            with pytest.raises(UserError, match="the ledger of search 'one' cannot be"):
+                create_ledger(directory, server.url, HEADER)
+        server.start()
+        assert not open_ledger(directory, server.url).records
+        # Of one that was not made nothing is left.
+        other = run_directory(str(tmp_path), "two")
+        with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patched:
+            patched.setattr(database, "_created", interrupt)
+            create_ledger(other, server.url, HEADER)
+        assert not other.has_ledger
+
+
+@pytest.mark.slow
+def test_a_database_that_turns_read_only_is_waited_for_as_one_that_is_away(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    with postgresql_server() as url, driven(directory, url) as ledger:
+        add_trial(ledger, [0.5], "running")
+        owner = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
+        owner.execute(text("ALTER DATABASE postgres SET default_transaction_read_only = on"))
+        owner.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname > ''"
+            )
+        )
+
+        def write_again() -> None:
+            owner.execute(text("ALTER DATABASE postgres SET default_transaction_read_only = off"))
+            others = "pid <> pg_backend_pid() AND datname > ''"
+            owner.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+
+        again = threading.Timer(3, write_again)
+        again.start()
+        ledger.record_epoch(0, epoch_result(2, 0.6))
+        again.join()
+        owner.close()
+        assert len(read_ledger(directory, url).records[0].epochs) == 2
 
 
 def stopped_for(server: PostgresqlServer, seconds: float) -> threading.Thread:
