@@ -1,5 +1,6 @@
 """What the terminal says at the end of a search: its front, what it gained, where to look and what to type next."""
 
+import os
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from nas.records.trial import FAILURES, TrialRecord
 from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
+from nas.settings.store_settings import LEDGER_VARIABLE
 from nas.tracking.tracker import Tracker
 from search_spaces.errors import printable
 from search_spaces.pasted_commands import shell_word
@@ -71,7 +73,11 @@ def print_conclusion(
         # What is not at its end goes on first.
         following.insert(0 if end.interrupted or unfinished else len(following), further)
     if following:
-        print_pasted(console, "\n  ".join(["\nnext", *following]))
+        # What was typed on the line has to be given again: a search keeps no password.
+        note = directory.ledger_note
+        needs_address = note.is_file() and HIDDEN in note.read_text("utf-8") and not os.environ.get(LEDGER_VARIABLE)
+        heading = f"\nnext, with the ledger's address in {LEDGER_VARIABLE}" if needs_address else "\nnext"
+        print_pasted(console, "\n  ".join([heading, *following]))
 
 
 def _counts_text(summary: Summary, end: SearchEnd) -> str:
