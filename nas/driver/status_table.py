@@ -23,7 +23,8 @@ def print_status(console: Console, status: SearchStatus, directory: RunDirectory
     shown = [f"{status.counts[outcome]} {outcome}" for outcome in OUTCOMES if status.counts[outcome]]
     print_text(console, f"search {status.name}: {', '.join(shown) or 'no trial yet'}")
     print_text(console, _driver_text(status))
-    if status.driver_state == "gone":
+    # One that was ended by its user has trials that wait for the next.
+    if status.driver_state == "gone" or (status.driver_state == "ended" and status.running):
         print_text(console, "this goes on with it, as it ran last:")
         print_pasted(console, f"  {last_resumed_command(directory, status.driver)}")
     if status.seconds_since_event is not None:

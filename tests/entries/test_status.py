@@ -144,7 +144,13 @@ def test_a_search_that_goes_on_is_driven_while_it_is_checked_and_loaded(
     assert go_on(["--resume", "one", "--runs-dir", str(directory.runs)]) == 2
     assert f"driven by process {os.getpid()}" in said[0]
     assert main(["one", "--runs-dir", str(directory.runs)]) == 0
-    assert "has ended in order" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    # Its user has ended it, and has trials that are not at their end.
+    assert "has ended in order" in shown and f"nas/search.py --resume one --runs-dir {directory.runs}" in shown
+    for record in ledger.records:
+        ledger.end(record.number, "stopped")
+    assert main(["one", "--runs-dir", str(directory.runs)]) == 0
+    assert "--resume" not in capsys.readouterr().out
 
 
 def test_a_driver_that_was_killed_is_said_to_be_gone(
