@@ -85,7 +85,9 @@ def _loaded(storage: optuna.storages.RDBStorage, name: str, *, in_file: bool) ->
     try:
         return optuna.load_study(storage=storage, study_name=name)
     except KeyError:
-        others = optuna.get_all_study_names(storage) if in_file else []
+        if not in_file:
+            raise ValueError("its database holds no search of that name") from None
+        others = optuna.get_all_study_names(storage)
         if len(others) != 1 or name in others:
             raise
         raise ValueError(another_name(others[0])) from None

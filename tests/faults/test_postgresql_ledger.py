@@ -263,6 +263,9 @@ def test_a_ledger_whose_database_was_lost_while_it_was_made_can_be_gone_on_with(
             patched.setattr(database, "_created", interrupt)
             create_ledger(other, server.url, HEADER)
         assert not other.has_ledger
+        other.ledger_note.write_text(directory.ledger_note.read_text(encoding="utf-8"), encoding="utf-8")
+        with pytest.raises(UserError, match="'two' cannot be read: its database holds no search of that name"):
+            read_ledger(other, server.url)
 
 
 @pytest.mark.slow
