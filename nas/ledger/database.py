@@ -28,8 +28,6 @@ ANSWER_SECONDS = 10
 # What has fallen silent between a driver and its database is noticed on both sides within a minute.
 _KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 10, "keepalives_count": 3}
 _UNACKNOWLEDGED_MILLISECONDS = 45_000
-
-
 # What PostgreSQL says of a server or a user that writes nothing, as a standby after its primary has failed.
 _READ_ONLY, _NO_RIGHT = "25006", "42501"
 # Tables are made by whoever comes first, and of two one fails.
