@@ -177,6 +177,7 @@ def _existing_url(directory: RunDirectory, url: str | None) -> str:
         raise UserError(
             f"the ledger of search {directory.name!r} is at {noted}{other}: give its whole address in "
             f"{LEDGER_VARIABLE} (or by ledger.url=URL to nas/search.py, --ledger-url URL to the others). Where the "
-            f"database has moved, its address without user and password stands in {str(directory.ledger_note)!r}."
+            "database has moved, write its address, with *** for user and password, into "
+            f"{str(directory.ledger_note)!r}."
         )
     return whole
