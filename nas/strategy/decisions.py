@@ -74,12 +74,14 @@ class Decisions:
             self._earlier = EarlierResults(earlier, self._encoder) if earlier else None
         self._initial_proposals = INFORMED_PROPOSALS if earlier else INITIAL_PROPOSALS
         self._last: tuple[int, SearchState] | None = None
+        # The last posterior of each scale.
+        self._posteriors: dict[bool, Posterior] = {}
         self._curves: SeenCurves = {}
 
     def within(self, source: CandidateSource) -> "Decisions":
         """The same decisions where only a part of the space, `source`, is open to what is fresh."""
         part = copy(self)
-        part._source, part._last, part._curves = source, None, {}
+        part._source, part._last, part._posteriors, part._curves = source, None, {}, {}
         return part
 
     def state(self, trials: Sequence[TrialView], proposals: int | None = None) -> SearchState:
@@ -101,11 +103,20 @@ class Decisions:
         observed = sum(len(trial.accuracies) >= first_level for trial in trials)
         if observed < LEAST_OBSERVATIONS:
             return SearchState(trials, None, lambda: initial_design(self._source, proposals, known, seed))
-        before = self._last[1].posterior if self._last else None
+        # By turns on two scales: neither is stuck for long where the other one is.
+        compressed = proposals % 2 == 0
         fantasies = derived_seed("fantasies", self._seed, proposals)
         posterior = Posterior(
-            trials, self._encoder, self._objective, fantasies, self._earlier, before=before, curves=self._curves
+            trials,
+            self._encoder,
+            self._objective,
+            fantasies,
+            self._earlier,
+            compressed=compressed,
+            before=self._posteriors.get(compressed),
+            curves=self._curves,
         )
+        self._posteriors[compressed] = posterior
         if proposals < self._initial_proposals:
             return SearchState(trials, posterior, lambda: initial_design(self._source, proposals, known, seed))
 

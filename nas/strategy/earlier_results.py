@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.strategy.candidates import Candidate
+from nas.strategy.error_scale import PLAIN, ErrorScale
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
 
@@ -59,9 +60,12 @@ class EarlierResults:
         """[N, P + T] features of candidates as this search's."""
         return np.pad(features, ((0, 0), (0, len(self._features))))
 
-    def process(self, features: Array, log_errors: Array, variances: Array) -> GaussianProcess:
-        """The posterior given what this search has observed, [N, P], [N] and [N], which stands first, and all tasks.
+    def process(
+        self, features: Array, log_errors: Array, variances: Array, scale: ErrorScale = PLAIN
+    ) -> GaussianProcess:
+        """The posterior, on `scale`, given what this search has observed, which stands first, and all tasks.
 
+        features: [N, P]. log_errors: [N]. variances: [N], on `scale`.
         Other images are easier or harder altogether, and tell networks apart by more or by less: a task's log errors
         are brought to the scale of this search, as its own Gaussian process foretells what was observed here.
         """
@@ -74,7 +78,10 @@ class EarlierResults:
             targets.append(offset + slope * self._log_errors[task])
         count = sum(map(len, self._log_errors))
         return GaussianProcess(
-            np.concatenate(rows), self.groups, np.concatenate(targets), np.concatenate([variances, np.zeros(count)])
+            np.concatenate(rows),
+            self.groups,
+            scale.compressed(np.concatenate(targets)),
+            np.concatenate([variances, np.zeros(count)]),
         )
 
 

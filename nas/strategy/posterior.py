@@ -21,6 +21,7 @@ from nas.strategy.active_set import active_set
 from nas.strategy.candidate_costs import Costs, candidate_costs
 from nas.strategy.candidates import Candidate
 from nas.strategy.earlier_results import EarlierResults
+from nas.strategy.error_scale import PLAIN, ErrorScale, compressing
 from nas.strategy.expected_improvement import expected_hypervolume_improvement, regions_of
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import Awaited, GaussianProcess
@@ -74,8 +75,9 @@ SeenCurves = dict[int, tuple[TrialView, Curve]]
 class Posterior:
     """The posterior given some trials, at least one of which has reached the first rung or its end.
 
-    `before` is one of the same encoder, objective and earlier results; where only what runs has changed since, its fit
-    is taken over. `curves` are those of trials seen before, of the same objective.
+    `compressed`: on the scale of `nas.strategy.error_scale` that compresses poor results. `before` is one of the same
+    scale, encoder, objective and earlier results; where only what runs has changed since, its fit is taken over.
+    `curves` are those of trials seen before, of the same objective.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Posterior:
         seed: int,
         earlier: EarlierResults | None = None,
         *,
+        compressed: bool = False,
         before: "Posterior | None" = None,
         curves: SeenCurves | None = None,
     ) -> None:
@@ -95,6 +98,7 @@ class Posterior:
         self._seen = observations(trials, objective, curves)
         self.costs = _costs(trials, encoder, objective.cost_names)
         means, variances = np.array([[mean, variance] for _, mean, variance in self._seen]).T
+        self._scale = compressing(means) if compressed else PLAIN
         costs = self.costs([candidate for candidate, _, _ in self._seen])
         held = active_set(means, variances, costs, objective.log_error(objective.reference[0]))
         self._held: list[int] = held.tolist()
@@ -107,8 +111,9 @@ class Posterior:
         if before is not None and before._seen == self._seen and before._held == self._held:
             self._process, self._earlier = before._process, before._earlier
         else:
-            self._process, self._earlier = _fitted(encoder, encoder.encode(candidates), means, variances, earlier)
-        accuracies = 1 - np.exp(self._process.observed_means()[: len(held)])
+            features = encoder.encode(candidates)
+            self._process, self._earlier = _fitted(encoder, features, means, variances, earlier, self._scale)
+        accuracies = self._accuracies(self._process.observed_means()[: len(held)])
         points = _points(accuracies, costs[held])
         self.promising = [candidates[index] for index in front(points)] + self._promising_elsewhere()
         # Trained to the end, by what the Gaussian process makes of their results: a lucky run is not taken at its word.
@@ -126,7 +131,7 @@ class Posterior:
         """[M, T] probabilities that one full training of each candidate ends below each of T log errors."""
         mean, variance = self._process.predict(self._features(candidates))
         deviation = np.sqrt(variance + self._process.noise_variance)
-        return np.asarray(ndtr((log_errors - mean[:, None]) / deviation[:, None]))
+        return np.asarray(ndtr((self._scale.compressed(log_errors) - mean[:, None]) / deviation[:, None]))
 
     def expected_improvements(self, candidates: Sequence[Candidate], leaving_out: str | None = None) -> Array:
         """[M] expected improvements of training `candidates` to the end, beyond what is being trained already.
@@ -149,16 +154,15 @@ class Posterior:
         pending = [candidate for candidate in self._pending if candidate.key != leaving_out]
         if not pending:
             mean, variance = self._process.predict(features)
-            return expected_hypervolume_improvement(mean, variance, costs, regions_of(self._finished, reference))
+            regions = regions_of(self._finished, reference)
+            return expected_hypervolume_improvement(mean, variance, costs, regions, self._scale)
         awaited = self._all_awaited if len(pending) == len(self._pending) else self._awaited(pending)
         means, variance = self._process.fantasies(awaited, features)
         pending_costs = self.costs(pending)
         total = np.zeros(len(candidates))
-        for draw, mean in zip(1 - np.exp(awaited.draws), means, strict=True):
-            imagined = _points(draw, pending_costs)
-            total += expected_hypervolume_improvement(
-                mean, variance, costs, regions_of([*self._finished, *imagined], reference)
-            )
+        for draw, mean in zip(self._accuracies(awaited.draws), means, strict=True):
+            regions = regions_of([*self._finished, *_points(draw, pending_costs)], reference)
+            total += expected_hypervolume_improvement(mean, variance, costs, regions, self._scale)
         return total / len(awaited.draws)
 
     @cached_property
@@ -185,7 +189,7 @@ class Posterior:
         means, variances = self._process.each_from_the_others(self._all_awaited)
         total = np.zeros(len(asked))
         first = len(self._finished)
-        for draw, mean in zip(1 - np.exp(self._all_awaited.draws), means, strict=True):
+        for draw, mean in zip(self._accuracies(self._all_awaited.draws), means, strict=True):
             points = [*self._finished, *_points(draw, costs)]
             shape = {index - first for index in front(points)}
             # Without one that is not on the imagined front this is what it was.
@@ -195,7 +199,9 @@ class Posterior:
                 left_out = first + asked[group[0]]
                 regions = regions_of([*points[:left_out], *points[left_out + 1 :]], self._objective.reference)
                 which = asked[group]
-                total[group] += expected_hypervolume_improvement(mean[which], variances[which], costs[which], regions)
+                total[group] += expected_hypervolume_improvement(
+                    mean[which], variances[which], costs[which], regions, self._scale
+                )
         return total / len(means)
 
     def _promising_elsewhere(self) -> list[Candidate]:
@@ -203,8 +209,12 @@ class Posterior:
         if self._earlier is None:
             return []
         candidates = self._earlier.candidates
-        accuracies = 1 - np.exp(self._process.predict(self._features(candidates))[0])
+        accuracies = self._accuracies(self._process.predict(self._features(candidates))[0])
         return [candidates[index] for index in front(_points(accuracies, self.costs(candidates)))]
+
+    def _accuracies(self, log_errors: Array) -> Array:
+        """Those of log errors on the scale of the Gaussian process."""
+        return np.asarray(1 - np.exp(self._scale.expanded(log_errors)))
 
     def _features(self, candidates: Sequence[Candidate]) -> Array:
         features = self._encoder.encode(candidates)
@@ -212,14 +222,20 @@ class Posterior:
 
 
 def _fitted(
-    encoder: FeatureEncoder, features: Array, log_errors: Array, variances: Array, earlier: EarlierResults | None
+    encoder: FeatureEncoder,
+    features: Array,
+    log_errors: Array,
+    variances: Array,
+    earlier: EarlierResults | None,
+    scale: ErrorScale,
 ) -> tuple[GaussianProcess, EarlierResults | None]:
-    """The process of what was observed, and the earlier results that are used in it."""
-    process = GaussianProcess(features, encoder.groups, log_errors, variances)
+    """The process of what was observed, on `scale`, and the earlier results that are used in it."""
+    variances = scale.compressed_variances(log_errors, variances)
+    process = GaussianProcess(features, encoder.groups, scale.compressed(log_errors), variances)
     # What other searches found is used as long as it foretells this one's results better than they do one another.
     if earlier is not None:
         alone = process.leave_one_out_log_density(len(features))
-        informed = earlier.process(features, log_errors, variances)
+        informed = earlier.process(features, log_errors, variances, scale)
         if informed.leave_one_out_log_density(len(features)) > alone:
             return informed, earlier
     return process, None

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from nas.strategy import decisions, posterior, proposals
 from nas.strategy.candidates import CandidateSource
 from nas.strategy.decisions import Decisions
+from nas.strategy.error_scale import PLAIN, ErrorScale
 from nas.strategy.expected_improvement import expected_hypervolume_improvement
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
@@ -77,8 +78,12 @@ def at_their_word(self: GaussianProcess) -> np.ndarray:
     return self._targets * self._scale + self._mean
 
 
-def greedily(mean: np.ndarray, variance: np.ndarray, costs: np.ndarray, regions: Any) -> np.ndarray:
-    return expected_hypervolume_improvement(mean, np.full_like(variance, CERTAIN), costs, regions)
+def greedily(mean: np.ndarray, variance: np.ndarray, costs: np.ndarray, regions: Any, scale: ErrorScale) -> np.ndarray:
+    return expected_hypervolume_improvement(mean, np.full_like(variance, CERTAIN), costs, regions, scale)
+
+
+def always_compressed(self: Posterior, *given: Any, **named: Any) -> None:
+    INITIALISED(self, *given, **{**named, "compressed": True})
 
 
 def nothing_awaited(self: Posterior, *given: Any, **named: Any) -> None:
@@ -105,6 +110,8 @@ PROPOSALS = {
     "uncertainty: improvement by the mean alone": Part(
         lambda: patch.object(posterior, "expected_hypervolume_improvement", greedily)
     ),
+    "the compressed scale": Part(lambda: patch.object(posterior, "compressing", lambda log_errors: PLAIN)),
+    "the plain scale": Part(lambda: patch.object(Posterior, "__init__", always_compressed)),
     "smoothing: results at their word": Part(lambda: patch.object(GaussianProcess, "observed_means", at_their_word)),
     "the design: a random start": Part(lambda: patch.object(decisions, "initial_design", random_start)),
     "changes of the front as candidates": Part(lambda: patch.object(proposals, "MUTANTS", 0)),

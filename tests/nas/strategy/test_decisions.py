@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from nas.records.pareto import Point, dominates
+from nas.records.seeds import derived_seed
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.decisions import LEAST_OBSERVATIONS, Decisions
-from nas.strategy.posterior import Objective, TrialView
-from nas.strategy.proposals import INITIAL_PROPOSALS, distinct
+from nas.strategy.posterior import Objective, Posterior, TrialView
+from nas.strategy.proposals import INITIAL_PROPOSALS, distinct, encoder_of
 from search_spaces.space import Value
 from search_spaces.space_cost import flops_range
 from tests.support.present import present
@@ -100,6 +101,23 @@ def test_the_same_trials_are_the_same_situation() -> None:
     trials = history(0)
     assert asked.state(trials) is asked.state(tuple(trials))
     assert asked.state(trials[1:]) is not asked.state(trials)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_scales_take_turns(seed: int) -> None:
+    """In the order of the proposals, whatever was asked before."""
+    trials, pool = history(seed), [trial.candidate for trial in history(seed)]
+    objective = Objective((0.1, HIGHEST_COST), EPOCHS, RUNGS, 1e-3)
+    encoder = encoder_of(OtherUnit(1.0), derived_seed("encoder", 0))
+    asked = decisions()
+    found = {}
+    for place in (16, 17, 18, 17):
+        believed = present(asked.state(trials, place).posterior)
+        fantasies = derived_seed("fantasies", 0, place)
+        expected = Posterior(trials, encoder, objective, fantasies, compressed=place % 2 == 0)
+        found[place] = believed.expected_improvements(pool).tolist()
+        assert found[place] == expected.expected_improvements(pool).tolist()
+    assert found[16] != found[17] != found[18]
 
 
 @pytest.mark.parametrize("unit", [2.0**-20, 1e-9])

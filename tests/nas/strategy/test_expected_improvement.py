@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nas.records.pareto import Point, hypervolume
+from nas.strategy.error_scale import ErrorScale
 from nas.strategy.expected_improvement import expected_hypervolume_improvement, regions_of
 
 REFERENCE = (0.3, 90.0)
@@ -178,3 +179,49 @@ def test_a_second_cost_that_is_the_same_for_all_changes_nothing() -> None:
     regions = regions_of([(*point, 3.0) for point in points], (*REFERENCE, 5.0))
     found = expected_hypervolume_improvement(np.array([-1.5]), np.array([0.4]), np.array([[7.0, 3.0]]), regions)
     assert found[0] == pytest.approx(2.0 * alone)
+
+
+SCALES = [ErrorScale(-1.0, 0.6), ErrorScale(-2.5, 0.2), ErrorScale(-0.4, 3.0), ErrorScale(-1.5, 1e-3)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("count", [0, 1, 4, 20])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gain_on_a_compressed_scale_is_the_integral(seed: int, count: int, scale: ErrorScale) -> None:
+    points = random_points(20 + seed, count)
+    rng = random.Random(seed)
+    mean, variance, flops = rng.uniform(-3, 0), rng.choice([1e-4, 0.04, 1.0]), rng.uniform(1, 89)
+    grid = np.linspace(-9, 9, 6001)
+    density = np.exp(-0.5 * grid**2) / math.sqrt(2 * math.pi)
+    accuracies = 1 - np.exp(scale.expanded(mean + math.sqrt(variance) * grid))
+    improvements = np.array([gain_of((accuracy, flops), points) for accuracy in accuracies.tolist()])
+    integral = float(np.sum(improvements * density) * (grid[1] - grid[0]))
+    found = expected_hypervolume_improvement(
+        np.array([mean]), np.array([variance]), np.array([[flops]]), regions_of(points, REFERENCE), scale
+    )
+    assert found[0] == pytest.approx(integral, rel=2e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sure_thing_gains_on_a_compressed_scale_what_it_adds(seed: int, scale: ErrorScale) -> None:
+    points = random_points(seed, 3 * seed)
+    rng = random.Random(seed)
+    sure = [(rng.randint(1, 23) / 24, float(rng.randint(1, 110))) for _ in range(20)]
+    found = expected_hypervolume_improvement(
+        scale.compressed(np.log([1 - accuracy for accuracy, _ in sure])),
+        np.full(len(sure), 1e-16),
+        np.array([[flops] for _, flops in sure]),
+        regions_of(points, REFERENCE),
+        scale,
+    )
+    assert found == pytest.approx([gain_of(point, points) for point in sure], abs=1e-4)
+
+
+def test_where_the_front_is_better_than_the_knee_the_scale_does_not_matter() -> None:
+    points = [(0.8, 10.0), (0.9, 40.0)]
+    mean, variance, costs = np.array([-2.0, -1.0]), np.array([0.3, 0.6]), np.array([[12.0], [50.0]])
+    regions = regions_of(points, (0.7, 90.0))
+    plain = expected_hypervolume_improvement(mean, variance, costs, regions)
+    found = expected_hypervolume_improvement(mean, variance, costs, regions, ErrorScale(math.log(0.3), 0.5))
+    assert found == pytest.approx(plain, rel=1e-12)

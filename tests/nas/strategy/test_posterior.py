@@ -12,11 +12,12 @@ import scipy.stats
 from scipy.stats import spearmanr
 
 from nas.records.objectives import CostName
-from nas.records.pareto import dominates
+from nas.records.pareto import dominates, hypervolume
 from nas.strategy import active_set
 from nas.strategy import posterior as posterior_module
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.earlier_results import EarlierResults, EarlierTask
+from nas.strategy.error_scale import compressing
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
@@ -140,6 +141,60 @@ def test_probabilities_are_those_of_one_noisy_training() -> None:
         assert row == pytest.approx(scipy.stats.norm(mean, math.sqrt(variance + noise)).cdf(asked), abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_on_the_compressed_scale_probabilities_are_those_of_what_is_compressed(seed: int) -> None:
+    trials = [trial for trial in history(seed, count=30) if trial.status == "finished"]
+    seen = observations(trials, OBJECTIVE)
+    log_errors = np.array([mean for _, mean, _ in seen])
+    scale = compressing(log_errors)
+    targets = scale.compressed(log_errors)
+    features = ENCODER.encode([candidate for candidate, _, _ in seen])
+    process = GaussianProcess(features, ENCODER.groups, targets, np.zeros(len(seen)))
+    noise = process.hyperparameters.noise * targets.var()
+    asked = np.linspace(-3, 0, 9)
+    found = Posterior(trials, ENCODER, OBJECTIVE, seed=0, compressed=True).probabilities_below(POOL, asked)
+    for row, mean, variance in zip(found, *process.predict(ENCODER.encode(POOL)), strict=True):
+        expected = scipy.stats.norm(mean, math.sqrt(variance + noise)).cdf(scale.compressed(asked))
+        assert row == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_the_gain_on_the_compressed_scale_is_the_mean_over_what_may_come_out(running: bool) -> None:
+    """Of draws from the process, each as an accuracy, with nothing or what is imagined of something beside."""
+    trials = [trial for trial in history(0, count=30) if trial.status == "finished"]
+    asked, pending = [one for one in POOL if one.key not in {trial.candidate.key for trial in trials}][:2]
+    some = Posterior(
+        [*trials, *([TrialView(99, pending, (), "running")] if running else [])],
+        ENCODER,
+        replace(OBJECTIVE, rungs=()),
+        seed=0,
+        compressed=True,
+    )
+    seen = observations(trials, replace(OBJECTIVE, rungs=()))
+    log_errors = np.array([mean for _, mean, _ in seen])
+    scale = compressing(log_errors)
+    features = ENCODER.encode([candidate for candidate, _, _ in seen])
+    process = GaussianProcess(features, ENCODER.groups, scale.compressed(log_errors), np.zeros(len(seen)))
+    known = [
+        (accuracy, candidate.flops)
+        for accuracy, (candidate, _, _) in zip(1 - np.exp(scale.expanded(process.observed_means())), seen, strict=True)
+    ]
+    gains = []
+    imagined = process.awaited(ENCODER.encode([pending]), 8 if running else 1, np.random.default_rng(0))
+    means, variance = process.fantasies(imagined, ENCODER.encode([asked]))
+    if not running:
+        means, variance = process.predict(ENCODER.encode([asked]))
+    normal = np.random.default_rng(1).standard_normal(4000)
+    for draw, mean in zip(imagined.draws, np.atleast_2d(means.reshape(-1, 1)), strict=True):
+        beside = [*known, (1 - math.exp(scale.expanded(draw)[0]), pending.flops)] if running else known
+        before = hypervolume(beside, OBJECTIVE.reference)
+        outcomes = 1 - np.exp(scale.expanded(mean + np.sqrt(variance) * normal))
+        gains += [hypervolume([*beside, (one, asked.flops)], OBJECTIVE.reference) - before for one in outcomes.tolist()]
+    error = float(np.std(gains)) / math.sqrt(len(normal))
+    assert some.expected_improvements([asked])[0] == pytest.approx(np.mean(gains), abs=5 * error + 1e-6)
+    assert np.mean(gains) > 3 * error
+
+
 def test_what_is_being_trained_is_gained_already() -> None:
     trials = [trial for trial in history(0) if trial.status == "finished"]
     rest = [one for one in POOL if one.key not in {trial.candidate.key for trial in trials}]
@@ -199,15 +254,16 @@ def test_of_many_that_run_each_is_worth_what_it_is_without_itself(few: bool, mon
     assert posterior(trials).improvements_in_question([]).tolist() == []
 
 
-def test_a_fit_is_taken_over_while_nothing_new_is_known() -> None:
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_fit_is_taken_over_while_nothing_new_is_known(compressed: bool) -> None:
     trials = history(0)
     begun = TrialView(99, next(c for c in POOL if c.key not in {t.candidate.key for t in trials}), (), "running")
     further = replace(begun, accuracies=(0.4,))
     curves: SeenCurves = {}
-    before = Posterior(trials, ENCODER, OBJECTIVE, 0, curves=curves)
+    before = Posterior(trials, ENCODER, OBJECTIVE, 0, compressed=compressed, curves=curves)
     for more in ([*trials, begun], [*trials, further]):
-        anew = Posterior(more, ENCODER, OBJECTIVE, 1)
-        after = Posterior(more, ENCODER, OBJECTIVE, 1, before=before, curves=curves)
+        anew = Posterior(more, ENCODER, OBJECTIVE, 1, compressed=compressed)
+        after = Posterior(more, ENCODER, OBJECTIVE, 1, compressed=compressed, before=before, curves=curves)
         assert after.expected_improvements(POOL).tolist() == anew.expected_improvements(POOL).tolist()
         before = after
 
