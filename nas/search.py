@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
             print(config_text(command), end="")
             return SUCCESS
         directory = run_directory(command.runs_dir, command.name).stored_at(command.storage.address)
-        asked = directory, command.cluster
+        asked = directory, command.cluster, command.ledger.url
         check_writable(directory)
         if command.plan:
             plan_search(output_console(), command, directory)

@@ -1,8 +1,9 @@
-"""What ends a search that is no mistake of the user's and none of ours: a full disk, a database that is gone."""
+"""What ends a search that is no mistake of its command's and none of ours: a full disk, a database that is gone."""
 
 from nas.driver.commands import resume_command
 from nas.engine.faults import EverythingFails
 from nas.ledger.database import loss_of_ledger
+from nas.ledger.location import is_deleted
 from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import RunDirectory
 from nas.workers.storage_full import is_full
@@ -18,8 +19,11 @@ def _loss_of_storage(error: BaseException | None) -> str | None:
     return None
 
 
-def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings) -> str | None:
-    """In one line what was in the way and how to go on without it; None where the error is another."""
+def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings, ledger_url: str | None) -> str | None:
+    """In one line what was in the way and how to go on without it; None where the error is another.
+
+    `ledger_url` is the ledger's address, where the user gave it.
+    """
     if is_full(error):
         trouble = f"the storage {str(directory.path)!r} is full: make space there, then"
     elif isinstance(error, EverythingFails):
@@ -29,6 +33,11 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings) 
         trouble = f"the storage {lost}. Once it is back,"
     elif (said := loss_of_ledger(error)) is not None:
         trouble = f"the ledger of search {directory.name!r} cannot be written: {said}. Once it is back,"
+    elif is_deleted(directory, ledger_url):
+        return (
+            f"search {directory.name!r} is in its database no more: its study was deleted there, with all trials. "
+            f"Nothing goes on with it; what else there is of it is in {str(directory.path)!r}."
+        )
     else:
         return None
     way_on = (

@@ -109,6 +109,18 @@ def check_database(directory: RunDirectory, url: str | None) -> None:
             raise name_is_taken(directory.name)
 
 
+def is_deleted(directory: RunDirectory, url: str | None) -> bool:
+    """Whether the database that had a search's ledger answers, and has it no more."""
+    if not directory.has_ledger or (address := _address(directory, url)) is None:
+        return False
+    from nas.ledger.database import has_study
+
+    try:
+        return not has_study(address, directory.name)
+    except UserError:
+        return False
+
+
 def sole_driver(directory: RunDirectory, url: str | None) -> "AbstractContextManager[DriverClaim | None]":
     """Keeps other drivers from a search whose ledger is in a database, or is going to be. Raises UserError.
 

@@ -180,7 +180,7 @@ def test_what_was_lost_is_an_outage_with_the_command_that_goes_on(bucket: str, t
     try:
         raise RuntimeError("while concluding") from StorageLost("s3://b/a cannot be written: gone")
     except RuntimeError as error:
-        said = present(outage(error, directory, ClusterSettings(None, 0, 1)))
+        said = present(outage(error, directory, ClusterSettings(None, 0, 1), None))
     assert said.startswith("the storage s3://b/a cannot be written: gone. Once it is back, go on with it: ")
     assert "--resume found" in said and "--storage" not in said
 

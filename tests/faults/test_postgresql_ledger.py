@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
 import psutil
 import pytest
 from optuna.exceptions import StorageInternalError
@@ -26,6 +27,7 @@ from nas.ledger.forking import check_whole
 from nas.ledger.ledger import Ledger
 from nas.ledger.location import _READ_ONLY, create_ledger, open_ledger, read_ledger, sole_driver
 from nas.records.summary import summarise
+from nas.settings.address_checks import with_driver
 from nas.settings.addresses import redacted
 from nas.settings.header import ForkOrigin
 from nas.settings.run_directory import RunDirectory, existing_run, run_directory, search_names
@@ -449,3 +451,18 @@ def test_a_search_whose_database_is_stopped_says_so_and_goes_on_later(tmp_path: 
         assert sum(record.trained for record in after) == 3
         for old, new in zip(before, after, strict=False):
             assert new.epochs[: len(old.epochs)] == old.epochs
+
+
+@pytest.mark.slow
+def test_a_search_whose_study_is_deleted_says_so(tmp_path: Path) -> None:
+    with postgresql_server() as url:
+        process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=8", f"ledger.url={url}")
+        wait_for(lambda: len(checkpoints(tmp_path, "one")) > 2, process)
+        family = tree(process)
+        optuna.delete_study(study_name="one", storage=with_driver(url))
+        output, error = process.communicate(timeout=LIMIT_SECONDS)
+        assert process.returncode == 1 and "Traceback" not in error and PASSWORD not in output + error, error
+        assert error.count("search 'one' is in its database no more: its study was deleted there") == 1
+        assert psutil.wait_procs(family, timeout=60)[1] == []
+        again = run(tmp_path, "nas/search.py", "--resume", "one", f"ledger.url={url}")
+        assert again.returncode == 2 and "its database holds no search of that name" in again.stderr

@@ -39,12 +39,12 @@ def test_no_trial_is_started_after_an_interruption_or_the_time_budget() -> None:
 def test_an_outage_is_one_line_and_says_how_to_go_on(tmp_path: Path, error: Exception, words: str) -> None:
     directory = run_directory(str(tmp_path), "one")
     cluster = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1, bad_nodes="refuse")
-    line = outage(error, directory, cluster)
+    line = outage(error, directory, cluster, None)
     assert line is not None and words in line and line.endswith("start the search again.") and "\n" not in line
     directory.path.mkdir(parents=True)
     directory.ledger.touch()
-    assert "nas/search.py --resume one" in (outage(error, directory, cluster) or "")
-    assert outage(ValueError("ours"), directory, cluster) is None
+    assert "nas/search.py --resume one" in (outage(error, directory, cluster, None) or "")
+    assert outage(ValueError("ours"), directory, cluster, None) is None
 
 
 def test_what_ended_a_search_names_it_and_goes_on_with_more() -> None:
