@@ -27,6 +27,9 @@ MOST_VALUES = 256
 # So many random parameters are tried before there is taken to be nothing within the reference.
 ATTEMPTS = 5000
 
+# An accuracy that is summed up may be beyond 0 or 1 by so much.
+ROUNDING = 1e-6
+
 # The trial's system attribute that holds its proposal.
 PROPOSAL = "gain_sampler:proposal"
 
@@ -34,7 +37,8 @@ PROPOSAL = "gain_sampler:proposal"
 class GainSampler(BaseSampler):
     """Proposes what is expected to add most to the front of (accuracy, cost), the cost being known exactly.
 
-    For studies with directions ["maximize", "minimize"], the first value an accuracy in [0, 1]:
+    For studies with directions ["maximize", "minimize"], the first value an accuracy in [0, 1], whose parameters are
+    categories and integers:
 
         space = {"depth": CategoricalDistribution([26, 38, 50]), "heads": IntDistribution(1, 8)}
         sampler = GainSampler(space, cost=flops_of, reference=(0.1, 4e9))
@@ -170,9 +174,12 @@ class GainSampler(BaseSampler):
         candidate = self._source.candidate(parameters)
         accuracy = trial.values[0] if trial.state == TrialState.COMPLETE else math.nan
         if math.isfinite(accuracy):
-            if not 0 <= accuracy <= 1:
-                raise ValueError(f"trial {trial.number} has accuracy {accuracy}: expected a share from 0 to 1")
-            return TrialView(trial.number, candidate, (accuracy,), "finished")
+            if not -ROUNDING <= accuracy <= 1 + ROUNDING:
+                raise ValueError(
+                    f"trial {trial.number} has accuracy {accuracy}: expected a share from 0 to 1, as 0.87 for 87 %; "
+                    "go on in a study that has no such trial"
+                )
+            return TrialView(trial.number, candidate, (min(max(accuracy, 0.0), 1.0),), "finished")
         return TrialView(trial.number, candidate, (), "ended" if trial.state.is_finished() else "running")
 
     def _of_space(self, parameters: Parameters) -> dict[str, Any]:
@@ -212,6 +219,8 @@ def _distinct(name: str, choices: Sequence[Any]) -> list[Any]:
 
 
 def _check_reference(reference: Point, resolution: float) -> None:
+    if not isinstance(reference, tuple | list) or len(reference) != 2:
+        raise ValueError(f"the reference is {reference!r}: expected a pair of the least accuracy and the highest cost")
     if not 0 <= reference[0] < 1:
         raise ValueError(f"the reference has accuracy {reference[0]}: expected a share from 0 to below 1")
     if not 0 < reference[1] < math.inf:

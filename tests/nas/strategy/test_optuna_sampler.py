@@ -290,6 +290,24 @@ def test_other_directions_are_named(directions: Any) -> None:
         study.optimize(objective, n_trials=1)
 
 
+@pytest.mark.parametrize("wrong", [1 + 1e-12, -1e-15])
+def test_an_accuracy_that_is_rounded_beyond_a_share_is_one(wrong: float) -> None:
+    proposed = []
+    for value in (wrong, round(wrong)):
+        study = study_of(6)
+        study.optimize(objective, n_trials=9)
+        study.add_trial(create_trial(params=everything()[0], distributions=SPACE, values=[value, 1.0]))
+        study.optimize(objective, n_trials=1)
+        proposed.append(study.trials[-1].params)
+    assert proposed[0] == proposed[1]
+
+
+@pytest.mark.parametrize("reference", [(0.1,), 0.1, (0.1, 7.0, 3.0), "ab"])
+def test_a_reference_that_is_no_pair_is_named(reference: Any) -> None:
+    with pytest.raises(ValueError, match="expected a pair of the least accuracy and the highest cost"):
+        GainSampler(SPACE, cost=cost, reference=reference)
+
+
 @pytest.mark.parametrize("wrong", [93.0, -0.1, 1.0001])
 def test_an_accuracy_that_is_no_share_is_named(wrong: float) -> None:
     study = study_of(6)
