@@ -34,6 +34,8 @@ from nas.strategy.learning_curves import Curve, final_log_error
 from nas.strategy.posterior import Posterior
 from nas.strategy.proposals import Proposal
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.standard_streams import run_program
+from tests.benchmarks.counts import at_least
 from tests.benchmarks.schedulers import GainRungs
 from tests.benchmarks.search_quality import one_run
 from tests.benchmarks.table import NamedTable, named_table
@@ -159,17 +161,21 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", nargs="+", required=True, metavar="FILE.csv[.gz][@PER_CENT/FLOPS]")
     parser.add_argument("--curves", action="store_true")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--evaluations", type=int, nargs="+", default=[25, 50, 100])
-    parser.add_argument("--seeds", type=int, default=12)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--workers", type=at_least(1), default=1)
+    parser.add_argument("--evaluations", type=at_least(1), nargs="+", default=[25, 50, 100])
+    parser.add_argument("--seeds", type=at_least(1), default=12)
+    parser.add_argument("--first-seed", type=at_least(0), default=0)
     parser.add_argument("--parts", nargs="+", metavar="PART", help=f"of {'; '.join([*PROPOSALS, *HALVING])}")
     options = parser.parse_args(list(arguments))
     parts = PROPOSALS | (HALVING if options.curves else {})
     try:
         for name in options.parts or ():
+            if name in HALVING and not options.curves:
+                raise UserError(f"--parts {name!r} needs --curves: without, everything is trained to its end.")
             if name not in parts:
                 raise unknown_name("--parts", name, list(parts))
+        if len(options.table) * options.seeds == 1:
+            raise UserError("--seeds is 1: a pair of searches alone has no standard error, expected 2 or more.")
         tables = [named_table(text, None, None, None) for text in options.table]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -197,4 +203,4 @@ def _line(found: np.ndarray, whole: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

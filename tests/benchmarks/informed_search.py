@@ -25,11 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from nas.records.pareto import Point, hypervolume
 from nas.strategy.expected_improvement import expected_hypervolume_improvement, regions_of
 from search_spaces.errors import UserError
+from search_spaces.standard_streams import run_program
 from tests.benchmarks.table import Table, named_table
 
 Array = np.ndarray
 
 PARTS, TREES = 10, 600
+LEAST_ROWS = 2 * PARTS
 PENALTIES = np.logspace(-3, 4, 8)
 LEAST_ERROR = 1e-4
 CHECKPOINTS = (10, 25, 50, 100, 200)
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(list(arguments))
     try:
         tables = [named_table(text, None, None, None) for text in options.table]
+        for named in tables:
+            if len(named.table.rows) < LEAST_ROWS:
+                raise UserError(f"{named.name} has {len(named.table.rows)} networks: expected at least {LEAST_ROWS}.")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -55,6 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         shares = [
             f"{100 * hypervolume(named.table.points(rows[:count]), named.reference) / true:.1f} after {count}"
             for count in CHECKPOINTS
+            if count <= len(rows)
         ]
         print(
             f"{named.name}: explains {100 * explained:.0f} % of the variance; rank correlation in the tenth that it "
@@ -65,8 +71,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def predicted_log_errors(table: Table, log_errors: Array) -> Array:
     """[N] predictions of log errors [N], each from the parts of the table that its row is not in."""
+    # What does not apply is one more category.
+    domains = [(*values, None) for values in table.domains.values()]
     categories = np.array(
-        [[values.index(value) for values, value in zip(table.domains.values(), row, strict=True)] for row in table.rows]
+        [[values.index(value) for values, value in zip(domains, row, strict=True)] for row in table.rows]
     )
     log_flops = np.log(table.flops)[:, None]
     plain = np.hstack([categories, log_flops])
@@ -105,4 +113,4 @@ def trained_rows(table: Table, reference: Point, log_errors: Array, predicted: A
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

@@ -69,6 +69,7 @@ def raw_run(
     """A simulated search as plain data; `cheap` is the reference of the cheap third."""
     rows = tuple(row for _, row in run.finished)
     full = table.hypervolume(problem.reference)
+    cheap_volume = table.hypervolume(cheap)
     shares, best = [], list[Point]()
     for row in rows:
         best += table.points([row])
@@ -81,7 +82,8 @@ def raw_run(
         rows=rows,
         spent=tuple(spent for spent, _ in run.finished),
         shares=tuple(shares),
-        cheap_third=hypervolume(table.points(rows), cheap) / table.hypervolume(cheap),
+        # Where there is nothing cheap to be found, all of it is.
+        cheap_third=hypervolume(table.points(rows), cheap) / cheap_volume if cheap_volume else 1.0,
         duplicates=run.duplicates,
         proposal_seconds=sum(run.proposal_seconds) / max(len(run.proposal_seconds), 1),
         scores=tuple(scores),

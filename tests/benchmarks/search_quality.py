@@ -40,8 +40,10 @@ from nas.strategy.decisions import Decisions
 from nas.strategy.earlier_results import EarlierTask
 from nas.strategy.posterior import Objective
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.standard_streams import run_program
 from tests.benchmarks import quality_report as report
 from tests.benchmarks.baselines import Baseline, baseline_of, changes, read_baselines, write_baselines
+from tests.benchmarks.counts import at_least
 from tests.benchmarks.forecasts import Score, nearest_to_front, score
 from tests.benchmarks.peers import PEERS, check_installed, is_installed
 from tests.benchmarks.raw_runs import Problem, RawRun, raw_run, written
@@ -73,12 +75,11 @@ def main(arguments: Sequence[str]) -> int:
         methods = options.methods or (CURVE_METHODS if options.curves else [*METHODS, *installed])
         for method in methods:
             _check(method, options.curves)
+        _check_outputs(options)
         if options.curves and options.evaluations < report.BUDGETS[0]:
             raise UserError(f"--evaluations is {options.evaluations}: expected at least {report.BUDGETS[0]}.")
-        prior = None if options.prior is None else named_table(options.prior, None, None, None)
+        prior = None if options.prior is None else _prior(options.prior, tables, methods)
         before = [baseline for path in options.baseline for baseline in read_baselines(path)]
-        if options.runs:
-            options.runs.write_text("", encoding="utf-8")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -100,21 +101,50 @@ def main(arguments: Sequence[str]) -> int:
     return _compared(before, now)
 
 
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raises UserError where what a call is to write cannot be written, or would take the place of other runs."""
+    for flag in ("json", "runs", "write_baseline"):
+        path: Path | None = getattr(options, flag)
+        name = f"--{flag.replace('_', '-')}"
+        if path is None:
+            continue
+        if path.is_dir() or not path.parent.is_dir():
+            raise UserError(f"{name} is {str(path)!r}: expected a file in a folder that is there.")
+        if flag == "runs" and path.exists() and path.stat().st_size:
+            raise UserError(f"{name} is {str(path)!r}, which has runs already: expected a file that is not there.")
+    least = report.CHECKPOINTS[0]
+    if (options.baseline or options.write_baseline) and options.evaluations < least:
+        raise UserError(f"--evaluations is {options.evaluations}: a baseline has shares from {least} on.")
+
+
+def _prior(text: str, tables: Sequence[NamedTable], methods: Sequence[str]) -> NamedTable:
+    """The table that was searched before. Raises UserError where it tells the others nothing."""
+    prior = named_table(text, None, None, None)
+    if not any(method.partition("+")[0] == report.OURS for method in methods):
+        raise UserError(f"--prior informs {report.OURS} alone, which is not among --methods.")
+    for named in tables:
+        if named.table.domains.keys() != prior.table.domains.keys():
+            raise UserError(
+                f"--prior is {text!r}: expected the choices of {named.name}, {', '.join(named.table.domains)}."
+            )
+    return prior
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", nargs="+", required=True, metavar="FILE.csv[.gz][@PER_CENT/FLOPS]")
     parser.add_argument(
         "--methods", nargs="+", metavar="NAME", help=f"of {', '.join(SAMPLERS)}; with --curves SAMPLER+SCHEDULER"
     )
-    parser.add_argument("--seeds", type=int, default=24)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--seeds", type=at_least(1), default=24)
+    parser.add_argument("--first-seed", type=at_least(0), default=0)
     parser.add_argument(
-        "--evaluations", type=int, default=400, help="networks; with --curves full trainings' worth of epochs"
+        "--evaluations", type=at_least(1), default=400, help="networks; with --curves full trainings' worth of epochs"
     )
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=at_least(1), default=1)
     parser.add_argument("--curves", action="store_true")
     parser.add_argument("--prior", metavar="FILE.csv[.gz]", help="a table of the same choices that was searched before")
-    parser.add_argument("--prior-evaluations", type=int, default=60, help="networks that were trained of it")
+    parser.add_argument("--prior-evaluations", type=at_least(1), default=60, help="networks that were trained of it")
     parser.add_argument("--observe", metavar="COLUMN", help="the accuracy that searches see (default: the mean of all)")
     parser.add_argument("--reference-accuracy", type=float, metavar="PER_CENT", help="of tables that state none")
     parser.add_argument("--reference-flops", type=float, metavar="X", help="of tables that state none")
@@ -131,6 +161,11 @@ def _check(method: str, curves: bool) -> None:
         raise unknown_name("--methods", sampler, SAMPLERS)
     if sampler in PEERS:
         check_installed(sampler)
+    if curves and not plus:
+        raise UserError(
+            f"--methods {method}: with --curves expected SAMPLER+SCHEDULER, the scheduler being one of "
+            f"{', '.join(SCHEDULERS)}, as {sampler}+{next(iter(SCHEDULERS))}."
+        )
     if curves and scheduler not in SCHEDULERS:
         raise unknown_name(f"--methods {method}: scheduler", scheduler, SCHEDULERS)
     if plus and not curves:
@@ -277,7 +312,7 @@ def _curves(
 
 
 def _compared(before: Sequence[Baseline], now: Sequence[Baseline]) -> int:
-    """Prints what has changed against baselines, and returns 1 where it is for the worse."""
+    """Prints what has changed against baselines: 1 where it is for the worse, 2 where nothing can be compared."""
     found = [
         change
         for old in before
@@ -288,9 +323,24 @@ def _compared(before: Sequence[Baseline], now: Sequence[Baseline]) -> int:
     for change in found:
         print(report.change_line(change))
     if before and not found:
-        print("no baseline is of a problem and a method of this call")
+        print(
+            "error: no baseline is of a problem and a method of this call. "
+            f"Baselines are of {_problems(before)}; this call is of {_problems(now)}.",
+            file=sys.stderr,
+        )
+        return 2
     return int(any(change.worse for change in found))
 
 
+def _problems(baselines: Sequence[Baseline]) -> str:
+    """What baselines are of, each once."""
+    said = [
+        f"{one.method} on {one.problem.table}@{100 * one.problem.reference[0]:g}/{one.problem.reference[1]:g}, "
+        f"{one.problem.budget:g} epochs, {one.problem.workers} at a time"
+        for one in baselines
+    ]
+    return "; ".join(dict.fromkeys(said))
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_program(main))

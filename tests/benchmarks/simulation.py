@@ -18,6 +18,8 @@ from tests.benchmarks.table_source import Exhausted, TableSource
 # Learning curves: log error(e) = log final error + DECAY·τ + WANDER·B(τ), with τ = ln(epochs / e) and B Brownian
 # motion.
 DECAY, WANDER = 0.45, 0.06
+# No error at all has no logarithm.
+LEAST_ERROR = 1e-12
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def learning_curves(table: Table, epochs: int, seed: int) -> Curves:
     tau = np.log(epochs / np.arange(epochs, 0, -1))
     steps = random.standard_normal((len(table.rows), epochs - 1)) * np.sqrt(np.diff(tau))
     wander = np.concatenate([np.zeros((len(table.rows), 1)), steps.cumsum(axis=1)], axis=1)
-    errors = np.log(1 - table.observed)[:, None] + DECAY * tau + WANDER * wander
+    errors = np.log(np.maximum(1 - table.observed, LEAST_ERROR))[:, None] + DECAY * tau + WANDER * wander
     return Curves(1 - np.minimum(np.exp(errors[:, ::-1]), 1.0), 0.3 + table.flops / table.flops.mean())
 
 

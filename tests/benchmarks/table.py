@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,10 +74,13 @@ def read_table(path: Path, observe: str | None = None) -> Table:
     """
     try:
         opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", newline="", encoding="utf-8") as file:
+        # A spreadsheet may have put a mark of byte order before the first column's name.
+        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             text = file.read()
-    except OSError as error:
-        raise UserError(f"table {str(path)!r} cannot be read: {error.strerror or error}.") from None
+    except (OSError, EOFError) as error:
+        raise UserError(f"table {str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"table {str(path)!r} is no text in UTF-8 ({error}).") from None
     if not are_trainings(text):
         return _table_of_results(text, path, observe)
     if observe is not None:
@@ -92,20 +96,58 @@ def _table_of_results(text: str, path: Path, observe: str | None) -> Table:
     accuracies = [column for column in columns if column.startswith("accuracy_")]
     if not choices or not accuracies or "flops" not in columns or not records:
         raise UserError(f"table {str(path)!r}: expected rows with columns choice_*, flops and accuracy_*.")
+    if len(set(columns)) < len(columns):
+        twice = next(column for column in columns if columns.count(column) > 1)
+        raise UserError(f"table {str(path)!r} has two columns {twice!r}: expected one of each name.")
     if observe is not None and observe not in accuracies:
         raise UserError(f"--observe is {observe!r}: expected one of {', '.join(accuracies)}.")
+    _check_rows(records, choices, path)
     domains = {choice: _values([record[choice] for record in records]) for choice in choices}
     by_text = {choice: {str(value): value for value in values} for choice, values in domains.items()}
-    percent = np.array([[float(record[column]) for column in accuracies] for record in records])
-    flops = np.array([float(record["flops"]) for record in records])
+    percent = np.stack([_numbers(records, column, path, most=100.0) for column in accuracies], axis=1)
+    if percent.max() <= 1:
+        raise UserError(f"table {str(path)!r}: no accuracy is above 1: expected per cent, as 87 for 0.87.")
+    flops = _numbers(records, "flops", path)
     return Table(
         domains=domains,
         rows=[tuple(by_text[choice][record[choice]] for choice in choices) for record in records],
         flops=flops,
-        params=np.array([float(record["params"]) for record in records]) if "params" in columns else flops,
+        params=_numbers(records, "params", path) if "params" in columns else flops,
         observed=(percent.mean(axis=1) if observe is None else percent[:, accuracies.index(observe)]) / 100,
         accuracy=percent.mean(axis=1) / 100,
     )
+
+
+def _check_rows(records: Sequence[dict[str, str]], choices: Sequence[str], path: Path) -> None:
+    """Raises UserError where a row has other cells than the columns, or the choices of another row."""
+    lines: dict[tuple[str, ...], int] = {}
+    for line, record in enumerate(records, 2):
+        # csv has the cells that are too many under None, and None for those that lack.
+        if None in record or None in record.values():
+            raise UserError(f"table {str(path)!r}, row {line}: expected a cell for each column of the first row.")
+        before = lines.setdefault(tuple(record[choice] for choice in choices), line)
+        if before != line:
+            raise UserError(
+                f"table {str(path)!r}: rows {before} and {line} have the same choices: expected a row a network, with "
+                "a column accuracy_* for each of its trainings."
+            )
+
+
+def _numbers(records: Sequence[dict[str, str]], column: str, path: Path, most: float | None = None) -> Array:
+    """[N] of a column: above 0, or from 0 to `most`. Raises UserError where a cell is none of these."""
+    expected = "a number above 0" if most is None else f"a number from 0 to {most:g}"
+    numbers = np.empty(len(records))
+    for index, record in enumerate(records):
+        try:
+            number = float(record[column])
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number < 0 or (number == 0 if most is None else number > most):
+            raise UserError(
+                f"table {str(path)!r}, row {index + 2}: {column} is {record[column]!r}: expected {expected}."
+            )
+        numbers[index] = number
+    return numbers
 
 
 def _table_of_trainings(found: Trainings, path: Path) -> Table:
@@ -147,7 +189,18 @@ def named_table(text: str, observe: str | None, per_cent: float | None, flops: f
         except ValueError:
             raise UserError(f"--table {text!r}: expected FILE@PER_CENT/FLOPS, as table.csv@85/90e6.") from None
     table = read_table(Path(path), observe)
-    return NamedTable(Path(path).name, table, table.reference(None if per_cent is None else per_cent / 100, flops))
+    accuracy, most = table.reference(None if per_cent is None else per_cent / 100, flops)
+    if not (0 <= accuracy <= 1 and 0 < most < math.inf):
+        raise UserError(
+            f"--table {text!r}: the reference is {100 * accuracy:g} % and {most:g} FLOPs: expected an accuracy from 0 "
+            "to 100 per cent, and FLOPs above 0."
+        )
+    if table.hypervolume((accuracy, most)) <= 0:
+        raise UserError(
+            f"--table {text!r}: no network of it is more accurate than {100 * accuracy:g} % at less than {most:g} "
+            "FLOPs: expected a reference that leaves something to be found, FILE@PER_CENT/FLOPS."
+        )
+    return NamedTable(Path(path).name, table, (accuracy, most))
 
 
 def _values(texts: Sequence[str]) -> tuple[Value, ...]:

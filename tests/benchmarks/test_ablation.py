@@ -121,3 +121,10 @@ def test_what_is_printed(path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_an_unknown_part_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--table", str(path), "--parts", "stoping", "--curves"]) == 2
     assert "Did you mean 'stopping'?" in capsys.readouterr().err
+
+
+def test_parts_and_seeds_that_tell_nothing_are_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--table", str(path), "--parts", "stopping"]) == 2
+    assert "--parts 'stopping' needs --curves" in capsys.readouterr().err
+    assert main(["--table", str(path), "--seeds", "1"]) == 2
+    assert "expected 2 or more" in capsys.readouterr().err

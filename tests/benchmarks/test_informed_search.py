@@ -66,3 +66,18 @@ def test_a_network_is_predicted_without_its_own_result(tmp_path: Path) -> None:
 def test_a_table_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--table", "nowhere.csv"]) == 2
     assert "error: table 'nowhere.csv' cannot be read" in capsys.readouterr().err
+
+
+def test_of_few_networks_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "few.csv"
+    path.write_text("choice_0,flops,accuracy_run1\na,1,70\nb,2,80\n", encoding="utf-8")
+    assert main(["--table", f"{path}@60/100"]) == 2
+    assert "few.csv has 2 networks: expected at least 20" in capsys.readouterr().err
+
+
+def test_choices_that_do_not_apply_are_one_more_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(informed_search, "TREES", 5)
+    (path,) = Path(__file__).with_name("tables").glob("*.csv")
+    table = read_table(path)
+    assert any(None in row for row in table.rows)
+    assert np.isfinite(predicted_log_errors(table, np.log(1 - table.accuracy))).all()

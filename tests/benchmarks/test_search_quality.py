@@ -133,8 +133,13 @@ def test_several_tables_and_methods_as_raw_runs(
     others = [replace(baseline_of(runs[:4], [25]), problem=replace(before[0].problem, workers=7))]
     write_baselines(baseline, others)
     other = ["--table", str(packed), "--methods", "random", "--seeds", "1", "--evaluations", "9"]
-    assert main([*other, "--baseline", str(baseline)]) == 0
-    assert "no baseline is of a problem and a method of this call" in capsys.readouterr().out
+    assert main([*other, "--baseline", str(baseline)]) == 2
+    assert "--evaluations is 9: a baseline has shares from 25 on" in capsys.readouterr().err
+    other[-1] = "25"
+    assert main([*other, "--baseline", str(baseline)]) == 2
+    said = capsys.readouterr().err
+    assert "no baseline is of a problem and a method of this call" in said
+    assert "ehvi on table.csv@70/200000, 25 epochs, 7 at a time; this call is of random on packed.csv.gz" in said
 
 
 def test_the_baselines_that_are_kept_can_be_read() -> None:
@@ -163,6 +168,14 @@ def test_what_is_no_baseline_is_named(
         (["--table", "table.csv@85"], "expected FILE@PER_CENT/FLOPS"),
         (["--baseline", "missing.json"], "'missing.json' cannot be read"),
         (["--curves", "--evaluations", "24"], "expected at least 25"),
+        (["--curves", "--methods", "ehvi"], "expected SAMPLER+SCHEDULER"),
+        (["--json", "nowhere/out.json"], "--json is 'nowhere/out.json': expected a file in a folder that is there"),
+        (["--write-baseline", "."], "--write-baseline is '.': expected a file in a folder that is there"),
+        (["--write-baseline", "out.json", "--evaluations", "5"], "a baseline has shares from 25 on"),
+        (["--runs", __file__], "which has runs already"),
+        (["--reference-accuracy", "99.9"], "no network of it is more accurate than 99.9 %"),
+        (["--reference-flops", "-3"], "FLOPs above 0"),
+        (["--reference-accuracy", "150"], "expected an accuracy from 0 to 100 per cent"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -182,3 +195,68 @@ def test_a_table_without_what_is_needed_is_named(tmp_path: Path) -> None:
     done = run("--table", path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not done.stdout
     assert "half.csv" in done.stderr and "expected rows with columns choice_*, flops and accuracy_*" in done.stderr
+
+
+GOOD = "choice_0,choice_1,flops,params,accuracy_run1\na,1,10,5,70\nb,1,20,6,80\na,2,30,7,90\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("80", "", "row 3: accuracy_run1 is '': expected a number from 0 to 100"),
+        ("80", "101", "row 3: accuracy_run1 is '101': expected a number from 0 to 100"),
+        ("80", "-1", "row 3: accuracy_run1 is '-1'"),
+        ("80", "nan", "row 3: accuracy_run1 is 'nan'"),
+        ("20", "2k", "row 3: flops is '2k': expected a number above 0"),
+        ("20", "0", "row 3: flops is '0': expected a number above 0"),
+        ("20", "inf", "row 3: flops is 'inf'"),
+        (",6,", ",-6,", "row 3: params is '-6': expected a number above 0"),
+        ("b,1,20,6,80", "b,1,20", "row 3: expected a cell for each column"),
+        ("b,1,20,6,80", "b,1,20,6,80,9", "row 3: expected a cell for each column"),
+        ("b,1,20", "a,1,20", "rows 2 and 3 have the same choices"),
+        ("choice_1", "choice_0", "has two columns 'choice_0'"),
+        ("70\nb,1,20,6,80\na,2,30,7,90", "0.7\nb,1,20,6,0.8\na,2,30,7,0.9", "expected per cent, as 87 for 0.87"),
+        ("6,80\na,2,30,7,90", "6,70\na,2,30,7,70", "no network of it is more accurate than 70 %"),
+        ("b,1", "\udcff,1", "is no text in UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named_with_the_row(
+    tmp_path: Path, old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "broken.csv"
+    path.write_bytes(GOOD.replace(old, new, 1).encode("utf-8", "surrogateescape"))
+    assert main(["--table", str(path), "--methods", "random"]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and "broken.csv" in printed.err and printed.err.count("\n") == 1
+
+
+def test_a_small_table_and_one_of_a_spreadsheet_are_searched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "small.csv"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    call = ["--table", f"{path}@60/100", "--methods", "ehvi", "random", "--seeds", "2", "--evaluations", "3"]
+    assert main(call) == 0
+    assert len(read_table(path).domains) == 2 and "small.csv: 3 networks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--seeds", "0"], ["--workers", "0"], ["--evaluations", "x"], ["--first-seed", "-1"]]
+)
+def test_numbers_that_cannot_be_are_refused(
+    table: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--table", str(table), *arguments])
+    assert ended.value.code == 2 and "is no whole number of at least" in capsys.readouterr().err
+
+
+def test_a_prior_is_of_the_same_choices_and_for_our_own_search(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(GOOD, encoding="utf-8")
+    assert main(["--table", str(table), "--methods", "ehvi", "--prior", f"{other}@60/100"]) == 2
+    assert "expected the choices of table.csv" in capsys.readouterr().err
+    assert main(["--table", str(table), "--methods", "random", "--prior", str(table)]) == 2
+    assert "--prior informs ehvi alone" in capsys.readouterr().err
