@@ -33,9 +33,9 @@ from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.learning_curves import Curve, final_log_error
 from nas.strategy.posterior import Posterior
 from nas.strategy.proposals import Proposal
+from search_spaces.arguments import ArgumentParser, at_least
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.standard_streams import run_program
-from tests.benchmarks.counts import at_least
 from tests.benchmarks.schedulers import GainRungs
 from tests.benchmarks.search_quality import one_run
 from tests.benchmarks.table import NamedTable, named_table
@@ -158,7 +158,7 @@ def shares(named: NamedTable, part: Part, seed: int, options: argparse.Namespace
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", nargs="+", required=True, metavar="FILE.csv[.gz][@PER_CENT/FLOPS]")
     parser.add_argument("--curves", action="store_true")
     parser.add_argument("--workers", type=at_least(1), default=1)
@@ -166,9 +166,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=at_least(1), default=12)
     parser.add_argument("--first-seed", type=at_least(0), default=0)
     parser.add_argument("--parts", nargs="+", metavar="PART", help=f"of {'; '.join([*PROPOSALS, *HALVING])}")
-    options = parser.parse_args(list(arguments))
-    parts = PROPOSALS | (HALVING if options.curves else {})
     try:
+        options = parser.parse_args(list(arguments))
+        parts = PROPOSALS | (HALVING if options.curves else {})
         for name in options.parts or ():
             if name in HALVING and not options.curves:
                 raise UserError(f"--parts {name!r} needs --curves: without, everything is trained to its end.")

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from nas.records.pareto import Point, hypervolume
 from nas.strategy.expected_improvement import expected_hypervolume_improvement, regions_of
+from search_spaces.arguments import ArgumentParser
 from search_spaces.errors import UserError
 from search_spaces.standard_streams import run_program
 from tests.benchmarks.table import Table, named_table
@@ -38,10 +39,10 @@ CHECKPOINTS = (10, 25, 50, 100, 200)
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", nargs="+", required=True, metavar="FILE.csv[.gz][@PER_CENT/FLOPS]")
-    options = parser.parse_args(list(arguments))
     try:
+        options = parser.parse_args(list(arguments))
         tables = [named_table(text, None, None, None) for text in options.table]
         for named in tables:
             if len(named.table.rows) < LEAST_ROWS:

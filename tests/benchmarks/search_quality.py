@@ -39,11 +39,11 @@ from nas.records.pareto import Point
 from nas.strategy.decisions import Decisions
 from nas.strategy.earlier_results import EarlierTask
 from nas.strategy.posterior import Objective
+from search_spaces.arguments import ArgumentParser, at_least
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.standard_streams import run_program
 from tests.benchmarks import quality_report as report
 from tests.benchmarks.baselines import Baseline, baseline_of, changes, read_baselines, write_baselines
-from tests.benchmarks.counts import at_least
 from tests.benchmarks.forecasts import Score, nearest_to_front, score
 from tests.benchmarks.peers import PEERS, check_installed, is_installed
 from tests.benchmarks.raw_runs import Problem, RawRun, raw_run, written
@@ -131,7 +131,7 @@ def _prior(text: str, tables: Sequence[NamedTable], methods: Sequence[str]) -> N
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", nargs="+", required=True, metavar="FILE.csv[.gz][@PER_CENT/FLOPS]")
     parser.add_argument(
         "--methods", nargs="+", metavar="NAME", help=f"of {', '.join(SAMPLERS)}; with --curves SAMPLER+SCHEDULER"
