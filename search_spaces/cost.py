@@ -94,6 +94,27 @@ def cost(architecture: Architecture, *, image_size: int, in_channels: int = 3, c
     return Cost(sum(part.flops for part in parts), sum(part.params for part in parts), tuple(parts))
 
 
+def part_params(
+    architecture: Architecture, *, image_size: int, in_channels: int = 3, classes: int = 1000
+) -> dict[str, int]:
+    """The parameters of the stem, of each block and of the head, by names as in a network's state: "stages.0.1"."""
+    sections = {
+        part.section: part.params
+        for part in cost(architecture, image_size=image_size, in_channels=in_channels, classes=classes).parts
+    }
+    params = {"stem": sections["stem"], "head": sections["head"]}
+    channels_in = architecture.base_channels
+    for index, operators in enumerate(architecture.stages):
+        channels = architecture.stage_channels(index)
+        for position, operator in enumerate(operators):
+            stride = _stride_of_stage(index) if position == 0 else 1
+            # No layer's parameters depend on the size of what it is applied to.
+            parts = _block_cost(channels_in, channels, operator, stride, 1)
+            params[f"stages.{index}.{position}"] = sum(count for _, _, count in parts)
+            channels_in = channels * EXPANSION
+    return params
+
+
 # Proposals count tens of thousands of architectures, of which most stages have been counted in others.
 @lru_cache(maxsize=65536)
 def _stage_cost(

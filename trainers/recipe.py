@@ -110,6 +110,10 @@ class Recipe:
                 f"recipe.{name} of a full training)."
             )
 
+    def shortened(self, epochs: int) -> "Recipe":
+        """The same with its whole schedule, the warm-up among it, in fewer epochs."""
+        return dataclasses.replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * epochs / self.epochs)
+
     def to_json(self) -> dict[str, Any]:
         """The fields; of those that files of earlier code lack only what is set otherwise than they were trained."""
         return {

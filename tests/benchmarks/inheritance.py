@@ -12,11 +12,12 @@ from typing import Literal
 from torch import Tensor
 
 from search_spaces.architecture import Architecture
+from search_spaces.inheritance import alike_parts, part_of
 from search_spaces.resnet import ResNet
 from trainers.data.config import DataSummary
 
-# "blocks" takes what is in parts that compute alike: of the same stem, or of the same operator, spatial extent, heads
-# and encoding. "tensors" takes whatever has the same name and shape, as the 1×1 convolutions of any two blocks have.
+# "blocks" takes what is in parts that compute alike, as a search does. "tensors" takes whatever has the same name and
+# shape, as the 1×1 convolutions of any two blocks have.
 Rule = Literal["blocks", "tensors"]
 
 
@@ -44,14 +45,12 @@ def inherit(child: ResNet, parent: ResNet, rule: Rule) -> ResNet:
 
 def inherited_names(child: ResNet, parent: ResNet, rule: Rule) -> list[str]:
     """The tensors of `child`, named as in its state, that it inherits."""
-    alike = _parts(child.architecture).items() & _parts(parent.architecture).items()
+    alike = alike_parts(child.architecture, parent.architecture)
     there = parent.state_dict()
     return [
         name
         for name, tensor in child.state_dict().items()
-        if name in there
-        and tensor.shape == there[name].shape
-        and (rule == "tensors" or part_of(name) in (part for part, _ in alike))
+        if name in there and tensor.shape == there[name].shape and (rule == "tensors" or part_of(name) in alike)
     ]
 
 
@@ -80,20 +79,6 @@ def part_flops(architecture: Architecture, data: DataSummary) -> dict[str, int]:
             flops[f"stages.{index}.{count - 1}"] = stage - before
             before = stage
     return flops
-
-
-def part_of(name: str) -> str:
-    """The part that a tensor of the network's state is in."""
-    section, stage, block, *_ = [*name.split("."), ""]
-    return f"stages.{stage}.{block}" if section == "stages" else section
-
-
-def _parts(architecture: Architecture) -> dict[str, object]:
-    """What each part computes, equal for parts that compute alike."""
-    parts: dict[str, object] = {"stem": architecture.stem, "head": None}
-    for index, operators in enumerate(architecture.stages):
-        parts |= {f"stages.{index}.{place}": operator for place, operator in enumerate(operators)}
-    return parts
 
 
 def _sizes(names: Iterable[str], parameters: Mapping[str, Tensor]) -> dict[str, int]:

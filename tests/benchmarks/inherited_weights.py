@@ -125,12 +125,7 @@ def trained_parent(table: TrainedNetworks, architecture: Architecture, folder: P
 
 def short_recipe(recipe: Recipe, epochs: int, learning_rate: float) -> Recipe:
     """The whole schedule in so many epochs."""
-    return dataclasses.replace(
-        recipe,
-        epochs=epochs,
-        warmup_epochs=recipe.warmup_epochs * epochs / recipe.epochs,
-        learning_rate=recipe.learning_rate * learning_rate,
-    )
+    return dataclasses.replace(recipe.shortened(epochs), learning_rate=recipe.learning_rate * learning_rate)
 
 
 def train_missing(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.architecture import Architecture
-from search_spaces.cost import Cost, cost
+from search_spaces.cost import Cost, cost, part_params
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.json_fields import read_dataclass
 from search_spaces.overrides import PATH
@@ -130,6 +130,12 @@ class DataSummary:
     def cost(self, architecture: Architecture) -> Cost:
         """FLOPs and parameters of an architecture for these images and classes."""
         return cost(architecture, image_size=self.image_size, in_channels=self.in_channels, classes=self.classes)
+
+    def part_params(self, architecture: Architecture) -> dict[str, int]:
+        """The parameters of an architecture by part, as `search_spaces.inheritance` names them."""
+        return part_params(
+            architecture, image_size=self.image_size, in_channels=self.in_channels, classes=self.classes
+        )
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
