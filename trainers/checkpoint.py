@@ -8,6 +8,7 @@ import hashlib
 import io
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from trainers.folders import Folder
@@ -64,6 +65,12 @@ def newest_sound_checkpoint(folder: Folder) -> tuple[int, dict[str, Any]] | None
             "checkpoint %s is damaged: renamed to %s in %s, going back to the one before", name, corrupt, folder
         )
     return None
+
+
+def evaluated_weights(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights that were evaluated, of the state of a training: the averaged ones, where they were averaged."""
+    weights: dict[str, Any] = training["averaged"] or training["model"]
+    return weights
 
 
 def newest_epoch(folder: Folder) -> int | None:

@@ -17,7 +17,7 @@ from search_spaces.units import readable_flops
 from trainers.bundle.contents import Bundle
 from trainers.bundle.files import model_of, read_model, write_bundle
 from trainers.bundle.onnx_export import onnx_model
-from trainers.checkpoint import newest_sound_checkpoint
+from trainers.checkpoint import evaluated_weights, newest_sound_checkpoint
 
 
 def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, ledger: LedgerContents) -> None:
@@ -84,6 +84,4 @@ def kept_weights(directory: RunDirectory, record: TrialRecord) -> dict[str, Tens
     checkpoint = newest_sound_checkpoint(directory.checkpoints(record.number))
     if checkpoint is None or checkpoint[0] != len(record.epochs):
         return None
-    state = checkpoint[1]["training"]
-    weights: dict[str, Tensor] = state["averaged"] or state["model"]
-    return weights
+    return evaluated_weights(checkpoint[1]["training"])

@@ -10,7 +10,7 @@ from nas.engine.engine import Engine
 from nas.ledger.forking import beyond_imports
 from nas.ledger.ledger import Ledger
 from nas.records.rest_of_search import SearchPlan
-from nas.records.trial import architectures_started
+from nas.records.trial import architectures_begun
 from nas.settings.search_settings import SearchSettings
 from search_spaces.errors import UserError
 from search_spaces.units import counted
@@ -72,7 +72,7 @@ class LimitsInForce:
     def _reached(self, request: Request) -> list[str]:
         """What is said of those of the limits asked for that the search has come to already."""
         own = [record for record in self._engine.records if record.imported_from is None]
-        begun, epochs = len(architectures_started(own)), sum(len(record.epochs) for record in own)
+        begun, epochs = len(architectures_begun(own)), sum(len(record.epochs) for record in own)
         limits = self.settings
         reached = {
             "trials": (begun >= limits.trials, f"{counted(begun, 'architecture')} begun already: none is any more"),

@@ -98,6 +98,8 @@ def print_plan(console: Console, space: Space, data: DataSummary, search: Search
     table.add_row("trials", f"{trials}, proposed by {search.sampler}")
     if search.prior:
         table.add_row("prior", f"proposals are informed by what {', '.join(search.prior)} found")
+    if search.inherit:
+        table.add_row("inherits", _inherits_text(search))
     table.add_row("rungs", _rungs_text(rungs, search))
     if repeats := _repeats_text(search):
         table.add_row("repeats", repeats)
@@ -126,6 +128,13 @@ def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:
     if search.scheduler == "asha":
         return after + f"the most accurate 1 in {search.reduction_factor} go on"
     return after + "trials go on that may add enough to the front; others are held, and promoted if worth it"
+
+
+def _inherits_text(search: SearchSettings) -> str:
+    return (
+        f"what is like a trained network is looked at first, for {counted(search.inherited_epochs, 'epoch')} from its "
+        "weights; no result is compared with that of a training from scratch"
+    )
 
 
 def _counts_text(search: SearchSettings) -> str:

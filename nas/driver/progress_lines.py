@@ -19,6 +19,7 @@ _WORDS: dict[Outcome, str] = {
     "finished": "finished",
     "held": "held",
     "stopped": "stopped early",
+    "inherited": "inherited",
     **{outcome: outcome for outcome in FAILURES},
 }
 
@@ -113,7 +114,10 @@ def _running(record: TrialRecord, progress: Progress, with_node: bool) -> str:
     node = f"  on {record.place.node}" if with_node and record.place is not None else ""
     if _waits(record, progress.began):
         node = "  waits for room"
-    epochs = f"epoch {len(record.epochs)} of {progress.full_epochs}"
+    full_epochs = progress.full_epochs if record.inheritance is None else record.inheritance.epochs
+    epochs = f"epoch {len(record.epochs)} of {full_epochs}"
+    if record.inheritance is not None:
+        epochs += f" from the weights of {record.inheritance.parent}"
     return f"{record.number}  {record.architecture.label}  {epochs}{accuracy}{node}"
 
 

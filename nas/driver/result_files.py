@@ -1,5 +1,6 @@
 """What a search leaves in its directory at its end: summary.json, front.json, the report, and the weights it keeps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ def drop_checkpoints(
         checkpoints = directory.checkpoints(record.number)
         if record.outcome not in ("running", "held") and record.number not in kept and checkpoints.name in there:
             checkpoints.clear()
+
+
+def without_checkpoints(directory: RunDirectory, records: Sequence[TrialRecord]) -> list[int]:
+    """The trials that were trained to the end and whose checkpoints are gone, as after the end of a search."""
+    there = set(directory.all_checkpoints.folders())
+    finished = [record.number for record in records if record.outcome == "finished"]
+    return [number for number in finished if directory.checkpoints(number).name not in there]
 
 
 def _results(record: TrialRecord) -> dict[str, Any]:

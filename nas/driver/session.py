@@ -21,7 +21,7 @@ from nas.driver.lock import leave_unbegun
 from nas.driver.open_ledger import search_ledger
 from nas.driver.progress import ProgressView
 from nas.driver.requests import Requests
-from nas.driver.result_files import SearchEnd, drop_checkpoints, write_results
+from nas.driver.result_files import SearchEnd, drop_checkpoints, without_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
 from nas.driver.stop_rule import StopRule
@@ -141,7 +141,7 @@ def _search(
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, cluster, template, interrupted)
         with step(console, "taking up the trials of the ledger"):
-            engine = _engine(ledger, command, data)
+            engine = _engine(ledger, command, data, directory)
         at_end.callback(engine.close)
         view = SearchView(engine, _facts(command, data, engine), directory)
         epochs_before = _epochs(engine)
@@ -254,10 +254,11 @@ def _measure_latency_reference(
         measure_latency_reference(ledger, slow, template, cluster, search.inference_batch, interrupted.is_set)
 
 
-def _engine(ledger: Ledger, command: Command, data: DataSummary) -> Engine:
+def _engine(ledger: Ledger, command: Command, data: DataSummary, directory: RunDirectory) -> Engine:
     settings = beyond_imports(command.search, ledger.records)
     epochs = command.training.epochs
-    return start_engine(ledger, command.space, data, settings, epochs, _accuracy_rule(settings, epochs))
+    gone = without_checkpoints(directory, ledger.records) if settings.inherit else ()
+    return start_engine(ledger, command.space, data, settings, epochs, _accuracy_rule(settings, epochs), gone)
 
 
 def _accuracy_rule(search: SearchSettings, epochs: int) -> AccuracyRule | None:

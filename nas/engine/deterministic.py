@@ -1,6 +1,6 @@
 """A search whose every decision is the same however fast its workers are and however often it is cut off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from nas.engine.dispatcher import Assignment
@@ -29,10 +29,11 @@ class DeterministicEngine(Engine):
         settings: SearchSettings,
         epochs: int,
         accuracy_rule: AccuracyRule | None = None,
+        without_weights: Collection[int] = (),
         *,
         slots: int,
     ) -> None:
-        super().__init__(ledger, space, data, settings, epochs, accuracy_rule)
+        super().__init__(ledger, space, data, settings, epochs, accuracy_rule, without_weights)
         anchors = [data.cost(anchor).flops for anchor in space.anchors()]
         # Even the smallest network takes some time for an epoch.
         self._overhead = sum(anchors) // len(anchors)

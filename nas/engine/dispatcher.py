@@ -2,14 +2,16 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from nas.engine.admission import Admission, admit
+from nas.engine.inheritance import parent_of
 from nas.engine.policy import SearchPolicy
 from nas.engine.stagnation import stagnated
 from nas.records.front import front_of
+from nas.records.inheritance import Inheritance
 from nas.records.latency_reference import LatencyReference
 from nas.records.seeds import derived_seed
 from nas.records.trial import Outcome, TrialRecord, architectures_started
@@ -24,10 +26,20 @@ RANDOM_ATTEMPTS = 2000
 
 
 @dataclass(frozen=True, slots=True)
+class InheritedStart:
+    """The trial whose weights a network begins with, its architecture, and for how many epochs it is trained then."""
+
+    parent: int
+    parent_architecture: Architecture
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """A trial for a worker to run: its number, what to train from which seed, and the epochs that the ledger holds.
 
     `latency_reference` is what to measure its latency beside first, None where that is not asked for or known already.
+    `start` is what it takes over; None is from scratch, for the full budget.
     """
 
     number: int
@@ -35,6 +47,7 @@ class Assignment:
     seed: int
     recorded_epochs: int = 0
     latency_reference: LatencyReference | None = None
+    start: InheritedStart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,7 @@ class Start:
     architecture: Architecture
     anchor: bool = False
     replicate: int = 0
+    inheritance: Inheritance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,16 @@ Limit = Literal["trials", "epochs", "stagnation"]
 class Dispatcher:
     """Chooses what to train. Every choice follows from the settings and from the trials that it is given."""
 
-    def __init__(self, space: Space, data: DataSummary, settings: SearchSettings, policy: SearchPolicy) -> None:
+    def __init__(
+        self,
+        space: Space,
+        data: DataSummary,
+        settings: SearchSettings,
+        policy: SearchPolicy,
+        without_weights: Collection[int] = (),
+    ) -> None:
+        """`without_weights` are the trials whose checkpoints are gone."""
+        self._without_weights = frozenset(without_weights)
         self._space = space
         self._data = data
         self._settings = settings
@@ -88,7 +111,8 @@ class Dispatcher:
         """What to train next, None where there is nothing (yet).
 
         In this order: a repeated training that was asked for; an anchor; a held trial whose gain an epoch beats
-        everything fresh; a new proposal; a training that confirms the front.
+        everything fresh; a new proposal, or one that was only looked at with inherited weights; a training that
+        confirms the front.
         """
         settings = self._settings
         if stagnated(records, self._policy.reference, settings.stagnation):
@@ -98,8 +122,8 @@ class Dispatcher:
         if repeat:
             return repeat
         known = self.started(records)
-        fresh = len(known) < min(settings.trials, self._space.size())
-        fresh = fresh and self._policy.epochs_left(records) >= self._policy.epochs
+        affordable = self._policy.epochs_left(records) >= self._policy.epochs
+        fresh = affordable and len(known) < min(settings.trials, self._space.size())
         anchor = self._anchor(known) if fresh else None
         if anchor:
             return anchor
@@ -110,8 +134,34 @@ class Dispatcher:
             return Promote(promoted)
         if fresh and settings.sampler != "ehvi":
             return AskSampler()
-        architecture = self._policy.fresh_architecture(records) if fresh else None
-        return self._confirmation(records) if architecture is None else Start(architecture)
+        begins = self._begun(self._policy.fresh_architecture(records), records) if fresh else None
+        if begins is None and affordable:
+            begins = self._from_scratch(records)
+        return begins or self._confirmation(records)
+
+    def _begun(self, architecture: Architecture | None, records: Sequence[TrialRecord]) -> Start | None:
+        """How what is proposed is begun: from scratch or, where it can inherit and has not yet, briefly from others'
+        weights."""
+        if architecture is None:
+            return None
+        if not self._settings.inherit or self._is_inherited(architecture, records):
+            return Start(architecture)
+        params = self._data.part_params(architecture)
+        parent = parent_of(architecture, records, params, self._without_weights)
+        epochs = self._settings.inherited_epochs
+        return Start(architecture, inheritance=None if parent is None else Inheritance(parent, epochs))
+
+    def _from_scratch(self, records: Sequence[TrialRecord]) -> Start | None:
+        """What was only trained from inherited weights yet, where nothing fresh is worth more."""
+        if not any(record.outcome == "inherited" for record in records):
+            return None
+        architecture = self._policy.fresh_architecture(records)
+        if architecture is None or not self._is_inherited(architecture, records):
+            return None
+        return Start(architecture)
+
+    def _is_inherited(self, architecture: Architecture, records: Sequence[TrialRecord]) -> bool:
+        return any(record.outcome == "inherited" and record.architecture == architecture for record in records)
 
     def _worked_out_ahead(self, records: Sequence[TrialRecord]) -> Step | None:
         answer = self._policy.worked_out_ahead(records)
@@ -119,7 +169,8 @@ class Dispatcher:
             return Wait()
         if answer.promoted is not None:
             return Promote(answer.promoted)
-        return self._confirmation(records) if answer.fresh is None else Start(self._policy.architecture(answer.fresh))
+        fresh = None if answer.fresh is None else self._policy.architecture(answer.fresh)
+        return self._begun(fresh, records) or self._confirmation(records)
 
     def started(self, records: Sequence[TrialRecord]) -> dict[str, int]:
         """The trial of every architecture that was given to a worker, by its id."""
@@ -165,7 +216,8 @@ class Dispatcher:
         architecture, settings = start.architecture, self._settings
         cost = self._data.cost(architecture)
         decision = self._admission(architecture, cost, known)
-        parts = ("trial", settings.seed, architecture.id, *([start.replicate] if start.replicate else []))
+        others = [start.replicate] if start.replicate else [] if start.inheritance is None else ["inherited"]
+        parts = ("trial", settings.seed, architecture.id, *others)
         outcome: Outcome = "running" if decision.verdict == "train" else decision.verdict
         return TrialRecord(
             number=number,
@@ -176,6 +228,7 @@ class Dispatcher:
             outcome=outcome,
             anchor=start.anchor,
             replicate=start.replicate,
+            inheritance=start.inheritance,
             reason=decision.reason,
             duplicate_of=decision.known_trial,
             stretch_start=now,

@@ -7,10 +7,10 @@ settings and from what the ledger holds, so a search that was cut off goes on by
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, Limit, Promote, Start
+from nas.engine.dispatcher import AskSampler, Assignment, Dispatcher, InheritedStart, Limit, Promote, Start
 from nas.engine.policy import AccuracyRule, SearchPolicy
 from nas.engine.virtual_time import next_decision_epoch
 from nas.ledger.ledger import Ledger
@@ -43,8 +43,12 @@ class Engine:
         settings: SearchSettings,
         epochs: int,
         accuracy_rule: AccuracyRule | None = None,
+        without_weights: Collection[int] = (),
     ) -> None:
-        """`accuracy_rule` decides on the trials where the scheduler is "asha"."""
+        """`accuracy_rule` decides on the trials where the scheduler is "asha".
+
+        `without_weights` are the trials of the ledger whose checkpoints are gone, so that none can inherit from them.
+        """
         self.ledger = ledger
         self.space = space
         self.settings = settings
@@ -52,7 +56,7 @@ class Engine:
         self._policy = SearchPolicy(
             space, data, settings, epochs, accuracy_rule, ledger.most_latency_ms, ledger.header.earlier
         )
-        self._dispatcher = Dispatcher(space, data, settings, self._policy)
+        self._dispatcher = Dispatcher(space, data, settings, self._policy, without_weights)
         # The epochs after which a trial is decided upon.
         self._decision_epochs = (*self._policy.rungs, epochs)
         self._lock = threading.RLock()
@@ -153,7 +157,11 @@ class Engine:
         """The rest of a trial's training."""
         record = self.ledger.record(number)
         reference = self.ledger.latency_reference if record.latency_ms is None else None
-        return Assignment(number, record.architecture, record.seed, len(record.epochs), reference)
+        start = None
+        if record.inheritance is not None:
+            parent = self.ledger.record(record.inheritance.parent)
+            start = InheritedStart(parent.number, parent.architecture, record.inheritance.epochs)
+        return Assignment(number, record.architecture, record.seed, len(record.epochs), reference, start)
 
     def _dispatch(self, records: Sequence[TrialRecord], now: int) -> int | None:
         """Writes what is trained next at the time `now`, given the trials. Its number, None where there is none."""
@@ -224,6 +232,9 @@ class Engine:
 
     def _decide(self, number: int, epoch: int) -> bool:
         """Decides upon a trial after `epoch`, and writes it. Whether it goes on."""
+        if self.ledger.record(number).inheritance is not None:
+            self.ledger.end(number, "inherited")
+            return False
         if epoch >= self.epochs:
             self.ledger.end(number, "finished")
             return False

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from nas.engine.proposals_ahead import ProposalsAhead
 from nas.engine.proposing import Answer
@@ -67,6 +68,7 @@ class SearchPolicy:
             objective,
             reduction_factor=settings.reduction_factor,
             seed=settings.seed,
+            inherited_epochs=settings.inherited_epochs if settings.inherit else 0,
             earlier=[self._task(search) for search in earlier],
         )
         # Of each trial its record as it was seen last, which is never changed but replaced, and what was made of it.
@@ -161,7 +163,9 @@ class SearchPolicy:
         """Whether an answer that was worked out some time ago may still be followed."""
         if answer.promoted is not None:
             return trials[answer.promoted].status == "held"
-        return answer.fresh is None or all(trial.candidate.key != answer.fresh.key for trial in trials.values())
+        return answer.fresh is None or all(
+            trial.candidate.key != answer.fresh.key for trial in trials.values() if trial.status != "inherited"
+        )
 
     def _needs(self, trial: TrialView) -> int:
         return self.epochs - len(trial.accuracies)
@@ -191,8 +195,18 @@ class SearchPolicy:
 
 
 def _viewed(record: TrialRecord, candidate: Candidate) -> TrialView:
+    if record.inheritance is not None:
+        return _inherited(record, candidate)
     # What an accuracy was worth before the loss went to infinity, nobody knows.
     accuracies = () if record.outcome == "diverged" else tuple(epoch.val_accuracy for epoch in record.epochs)
     if record.outcome in ("running", "held", "finished"):
         return TrialView(record.number, candidate, accuracies, record.outcome, record.latency_ms)
     return TrialView(record.number, candidate, accuracies, "ended", record.latency_ms)
+
+
+def _inherited(record: TrialRecord, candidate: Candidate) -> TrialView:
+    """A trial that began with inherited weights, whose accuracies stand beside none of those from scratch."""
+    if record.outcome == "inherited":
+        return TrialView(record.number, candidate, (), "inherited", record.latency_ms, record.val_accuracy)
+    status: Literal["running", "ended"] = "running" if record.outcome == "running" else "ended"
+    return TrialView(record.number, candidate, (), status, record.latency_ms)

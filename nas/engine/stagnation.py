@@ -14,11 +14,11 @@ def stagnated(records: Sequence[TrialRecord], reference: Point, count: int | Non
     """Whether the last `count` architectures that ended, by their numbers, added less than 0.1 % to the hypervolume.
 
     Never where `count` is None, or as long as no more than that have ended; what was taken over from another search
-    does not count as ended, only as known.
+    does not count as ended, only as known, and what is trained from inherited weights can add nothing.
     """
     if count is None:
         return False
-    first = [record for record in records if record.trained and record.replicate == 0]
+    first = [record for record in records if record.trained and not record.replicate and record.inheritance is None]
     done = sorted((record for record in first if record.outcome != "running"), key=lambda record: record.number)
     own = sum(record.imported_from is None for record in done)
     if len(done) <= count or own < count:

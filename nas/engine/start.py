@@ -1,5 +1,7 @@
 """The engine of a search, ready to assign."""
 
+from collections.abc import Collection
+
 from nas.engine.deterministic import DeterministicEngine
 from nas.engine.engine import Engine
 from nas.engine.policy import AccuracyRule
@@ -16,16 +18,20 @@ def start_engine(
     settings: SearchSettings,
     epochs: int,
     accuracy_rule: AccuracyRule | None = None,
+    without_weights: Collection[int] = (),
 ) -> Engine:
     """The engine that the settings ask for, which has taken up what the ledger holds.
 
-    `epochs` is the full budget of a trial; `accuracy_rule` decides on the trials where the scheduler is "asha". A
-    deterministic search decides as on the number of workers that it began with.
+    `epochs` is the full budget of a trial; `accuracy_rule` decides on the trials where the scheduler is "asha";
+    `without_weights` are those whose checkpoints are gone. A deterministic search decides as on the number of workers
+    that it began with.
     """
     engine = (
-        DeterministicEngine(ledger, space, data, settings, epochs, accuracy_rule, slots=ledger.header.slots)
+        DeterministicEngine(
+            ledger, space, data, settings, epochs, accuracy_rule, without_weights, slots=ledger.header.slots
+        )
         if settings.deterministic
-        else Engine(ledger, space, data, settings, epochs, accuracy_rule)
+        else Engine(ledger, space, data, settings, epochs, accuracy_rule, without_weights)
     )
     engine.take_up()
     return engine

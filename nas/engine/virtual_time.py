@@ -20,7 +20,12 @@ class Decision:
 
 
 def next_decision_epoch(record: TrialRecord, decision_epochs: Sequence[int]) -> int:
-    """The epoch after which a running trial is decided upon next; `decision_epochs` are all such epochs."""
+    """The epoch after which a running trial is decided upon next; `decision_epochs` are all such epochs.
+
+    One that began with inherited weights is decided upon after the last of its few.
+    """
+    if record.inheritance is not None:
+        return record.inheritance.epochs
     return next(epoch for epoch in decision_epochs if epoch > record.decided_epoch)
 
 

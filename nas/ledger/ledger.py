@@ -3,8 +3,8 @@
 Beside database.py and trial_rows.py this is the only file that sees Optuna's storage.
 
 Every change of state is written here before anything else learns of it; what is in memory is a copy. A trial's state
-in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost, …), stopped PRUNED, and FAIL all else that
-ended.
+in Optuna follows its outcome: finished is COMPLETE with (val_accuracy, cost, …), stopped and inherited PRUNED, and all
+else that ended FAIL.
 
 A trial's attributes are `proposal`, `latency_ms`, `place`, `epoch_00001` and so on, `standing`, `deaths`, `mishap` and
 `end`; the study's are `header`, `search_id`, `tracking`, `yardstick`, `data_fingerprint`, `data_root`,
@@ -220,8 +220,9 @@ class Ledger(LedgerContents):
         now = self.clock()
         with self.at_once():
             self._write(number, epoch_key(result.epoch), epoch_of(result, now, gpu))
-            # For whoever looks at the study by Optuna's own tools; nothing here reads it.
-            self._rows.report(number, result.epoch, result.val_accuracy)
+            # For whoever looks at the study by Optuna's own tools, which would compare it; nothing here reads it.
+            if record.inheritance is None:
+                self._rows.report(number, result.epoch, result.val_accuracy)
         self._records[number] = replace(record, epochs=(*record.epochs, result), reported_at=now, gpu=gpu)
 
     def record_continuation(self, number: int, epoch: int) -> None:

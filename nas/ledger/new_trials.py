@@ -64,7 +64,11 @@ def _proposal(record: TrialRecord, trial: FrozenTrial) -> dict[str, Any]:
         "stretch_start": record.stretch_start,
         "choices": choices_digest(trial.params, _offered(trial)),
     }
-    return proposal if record.imported_from is None else {**proposal, "imported_from": record.imported_from}
+    if record.imported_from is not None:
+        proposal["imported_from"] = record.imported_from
+    if record.inheritance is not None:
+        proposal["inheritance"] = record.inheritance.to_json()
+    return proposal
 
 
 def _offered(trial: FrozenTrial) -> dict[str, Sequence[Any]]:

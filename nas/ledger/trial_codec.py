@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.ledger.checksums import ChecksumMismatch, checked, digest
 from nas.ledger.stored_trials import StoredTrial
+from nas.records.inheritance import Inheritance
 from nas.records.objectives import CostName
 from nas.records.trial import Outcome, TrialRecord
 from nas.records.whereabouts import GpuUse, Mishap, Place
@@ -19,6 +20,7 @@ _STATES: dict[Outcome, str] = {
     "held": "RUNNING",
     "finished": "COMPLETE",
     "stopped": "PRUNED",
+    "inherited": "PRUNED",
 }
 _ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
@@ -85,7 +87,7 @@ def record_of(trial: StoredTrial, cost_names: tuple[CostName, ...]) -> TrialReco
     moments = [(report.pop("reported_at", None), report.pop("gpu", None)) for report in reports]
     epochs = tuple(map(EpochResult.from_json, reports))
     reported_at, gpu = moments[-1] if moments else (None, None)
-    place, mishap = stored.get("place"), stored.get("mishap")
+    place, mishap, inheritance = stored.get("place"), stored.get("mishap"), proposal.get("inheritance")
     if [result.epoch for result in epochs] != list(range(1, len(epochs) + 1)):
         raise ChecksumMismatch(f"{owner} lacks an epoch")
     accuracies = {result.epoch: result.val_accuracy for result in epochs}
@@ -114,6 +116,7 @@ def record_of(trial: StoredTrial, cost_names: tuple[CostName, ...]) -> TrialReco
         started_at=proposal["started_at"],
         finished_at=end.get("finished_at"),
         imported_from=proposal.get("imported_from"),
+        inheritance=None if inheritance is None else Inheritance.from_json(inheritance),
         decided_epoch=end.get("judged", standing["judged"]),
         stretch_start=standing.get("stretch_start", proposal["stretch_start"]),
         stretch_epoch=standing["stretch_epoch"],

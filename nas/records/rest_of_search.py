@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nas.records.epoch_pace import EpochPace
 from nas.records.front import front_of
 from nas.records.rung_survival import share_later
-from nas.records.trial import TrialRecord, architectures_started
+from nas.records.trial import TrialRecord, architectures_begun, architectures_started
 
 # The latest so many trials tell what fresh architectures will cost, with so many of the space while they are few.
 LATEST_TRIALS, LEAST_COSTS = 20, 6
@@ -78,6 +78,7 @@ class RestOfSearch:
         self._finished = [record for record in trained if record.outcome == "finished" and not record.replicate]
         self._front = front_of(trained)
         self._started = architectures_started(trained)
+        self._begun = len(architectures_begun(trained))
         self._next_number = len(records)
         self._epochs_trained = sum(len(record.epochs) for record in trained)
         latest = [record for record in trained if not record.anchor and not record.replicate][-LATEST_TRIALS:]
@@ -92,9 +93,13 @@ class RestOfSearch:
         for record in self._held:
             play.hold(len(record.epochs), self._pace.epoch_seconds(record))
         for record in self._running:
+            if record.inheritance is not None:
+                # Whether it is trained from scratch then, nobody knows.
+                play.look_at(record.inheritance.epochs - len(record.epochs), self._pace.epoch_seconds(record))
+                continue
             sure = record.anchor or record.replicate > 0 or record.number < self._plan.first_judged
             play.go_on(record.number, len(record.epochs), sure, self._pace.epoch_seconds(record), under_way=True)
-        fresh = self._plan.trials - len(self._started)
+        fresh = self._plan.trials - self._begun
         for number in range(self._next_number, self._next_number + fresh):
             if play.epochs_left < self._plan.full_epochs:
                 break
@@ -166,6 +171,10 @@ class _Play:
             self.hold(end, epoch_seconds)
         else:
             self.finishing.append(epoch_seconds)
+
+    def look_at(self, epochs: int, epoch_seconds: float) -> None:
+        """A training from inherited weights, of so many epochs."""
+        self._train(epochs, epoch_seconds)
 
     def hold(self, epoch: int, epoch_seconds: float) -> None:
         """A trial waits at a rung."""

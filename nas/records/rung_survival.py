@@ -45,9 +45,11 @@ def survival(
 ) -> Survival:
     """The shares so far, those that go on as they are for the trial after `records`: `share_later` has the next ones.
 
-    Anchors, repeated trainings and the trials before number `first_judged` pass every rung, and tell nothing of others.
+    Anchors, repeated trainings and the trials before number `first_judged` pass every rung, and tell nothing of others;
+    nor does what was taken over, or begins with inherited weights.
     """
-    first = [record for record in records if record.trained and not record.replicate and record.imported_from is None]
+    own = [record for record in records if record.imported_from is None and record.inheritance is None]
+    first = [record for record in own if record.trained and not record.replicate]
     judged = [record for record in first if not record.anchor and record.number >= first_judged]
     promoted = sum(record.stretch_epoch > 0 for record in judged)
     failures = [record for record in first if record.outcome in FAILURES]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nas.records.inheritance import Inheritance
 from nas.records.objectives import CostName, readable_cost
 from nas.records.pareto import Point
 from nas.records.whereabouts import GpuUse, Mishap, Place
@@ -15,8 +16,9 @@ from trainers.epoch_result import EpochResult
 from trainers.inference_cost import InferenceCost
 
 Outcome = Literal[
-    "running", "held", "finished", "stopped", "diverged", "failed", "crashed", "oom", "rejected", "duplicate"
-]
+    "running", "held", "finished", "stopped", "inherited", "diverged", "failed", "crashed", "oom", "rejected",
+    "duplicate",
+]  # fmt: skip
 
 # What each outcome means, in the order in which tables show them.
 OUTCOMES: dict[Outcome, str] = {
@@ -24,6 +26,7 @@ OUTCOMES: dict[Outcome, str] = {
     "held": "waiting at a rung, to be promoted if nothing fresh is worth more",
     "finished": "trained for the full budget",
     "stopped": "stopped at a rung, others there being better",
+    "inherited": "trained briefly from another's weights, which is compared with nothing trained from scratch",
     "diverged": "ended by a loss that is not a number",
     "failed": "ended by an error",
     "crashed": "ended by the death of its worker, twice",
@@ -44,6 +47,7 @@ class TrialRecord:
     counts the trainings of one architecture from 0. `repeats` holds the final accuracies of all of them, on the record
     that stands for the architecture, where there are several. `deaths` counts the workers that died training it.
     `imported_from` is the search and the trial, as "OLD/12", that measured it where a fork has taken it over.
+    `inheritance` says from whose weights it was trained, briefly; None is from scratch.
     `cost_names` are what its search weighs accuracy against; where latency is among them, `latency_ms` is what its
     worker measured before it trained (`nas.workers.relative_latency`), another number than that of `inference`.
     The last decision on the trial was taken after epoch `decided_epoch`, 0 before the first; in a deterministic search
@@ -69,6 +73,7 @@ class TrialRecord:
     repeats: tuple[float, ...] = ()
     deaths: int = 0
     imported_from: str | None = None
+    inheritance: Inheritance | None = None
     cost_names: tuple[CostName, ...] = ("flops",)
     latency_ms: float | None = None
     decided_epoch: int = 0
@@ -159,12 +164,18 @@ class TrialRecord:
             "reason": self.reason,
             "duplicate_of": self.duplicate_of,
             "imported_from": self.imported_from,
+            "inherited_from": None if self.inheritance is None else self.inheritance.parent,
         }
 
 
 def architectures_started(records: Iterable[TrialRecord]) -> Counter[str]:
-    """How many trainings of each architecture were given to a worker, by its id."""
-    return Counter(record.architecture.id for record in records if record.trained)
+    """How many trainings of each architecture, from scratch, were given to a worker, by its id."""
+    return Counter(record.architecture.id for record in records if record.trained and record.inheritance is None)
+
+
+def architectures_begun(records: Iterable[TrialRecord]) -> set[str]:
+    """The architectures, by their ids, that were given to a worker at all."""
+    return {record.architecture.id for record in records if record.trained}
 
 
 def counts(records: Iterable[TrialRecord]) -> dict[Outcome, int]:

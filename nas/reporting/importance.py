@@ -57,8 +57,8 @@ def importances(records: Sequence[TrialRecord], full_epochs: int) -> list[Import
 
 
 def importances_at(records: Sequence[TrialRecord], epoch: int) -> Importances:
-    """The importances for the accuracy after `epoch` epochs (1 or more), of all trials that reached it."""
-    reached = [record for record in records if len(record.epochs) >= epoch]
+    """The importances for the accuracy after `epoch` epochs (1 or more), of all trials that reached it from scratch."""
+    reached = [record for record in records if len(record.epochs) >= epoch and record.inheritance is None]
     values = [choice_values(record.architecture) for record in reached]
     accuracies = [record.epochs[epoch - 1].val_accuracy for record in reached]
     found = _shares(values, accuracies, ALWAYS, None)

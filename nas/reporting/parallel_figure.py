@@ -50,8 +50,8 @@ class ParallelCoordinates:
 
 
 def parallel_coordinates(records: Sequence[TrialRecord]) -> ParallelCoordinates:
-    """Frame, stages, costs and accuracy of the trials that trained; what is the same in all of them is left out."""
-    trained = tuple(record for record in records if record.epochs)
+    """Frame, stages, costs and accuracy of what was trained from scratch; what is the same in all is left out."""
+    trained = tuple(record for record in records if record.epochs and record.inheritance is None)
     networks = [record.architecture for record in trained]
     stages = [stage_choices(network) for network in networks]
     latencies = [record.latency_ms for record in trained if record.latency_ms is not None]

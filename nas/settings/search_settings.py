@@ -40,6 +40,8 @@ class SearchSettings:
     - `hung_after` is the duration without progress after which a trial is hung; None is many times what its epochs
       take. `checkpoint_minutes` is the time between two checkpoints within an epoch.
     - `keep_checkpoints` says which trials keep their weights once the search has ended: those of the front, all, none.
+    - `inherit` has a new architecture trained for `inherited_epochs` first, from the weights of the trained one that
+      shares most with it; what comes of that only tells whether it is trained from scratch.
     - `deterministic` has decisions depend on results alone, not on who is faster, nor on interruptions.
 
     Raises UserError where a value is out of range.
@@ -67,6 +69,7 @@ class SearchSettings:
     prior: tuple[str, ...]
     max_params: float | None = field(metadata=COUNT)
     max_latency_ms: float | None
+    inherit: bool
 
     def __post_init__(self) -> None:
         self._check("trials", self.trials >= 1, "at least 1; --plan says what a search would do, and trains nothing")
@@ -84,6 +87,15 @@ class SearchSettings:
         self._check_objectives()
         if self.prior and self.sampler != "ehvi":
             raise UserError(f"search.sampler is {self.sampler!r}: expected 'ehvi', which alone learns from --prior.")
+        if self.inherit and self.sampler != "ehvi":
+            raise UserError(
+                f"search.sampler is {self.sampler!r}: expected 'ehvi', which alone learns from search.inherit."
+            )
+        if self.inherit and self.minimum_epochs < 2:
+            raise UserError(
+                f"search.minimum_epochs is {self.minimum_epochs}: expected at least 2 with search.inherit, which takes "
+                "half of them."
+            )
         twice = next((name for name in self.prior if self.prior.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"--prior {twice} is given twice: expected each search once.")
@@ -153,6 +165,11 @@ class SearchSettings:
     def limits(self) -> CostLimits:
         """What a network may cost at most, to be trained."""
         return CostLimits(self.max_flops, self.max_params)
+
+    @property
+    def inherited_epochs(self) -> int:
+        """How long a network is trained from inherited weights: half as long as to the first rung."""
+        return self.minimum_epochs // 2
 
     @property
     def time_budget_seconds(self) -> float | None:

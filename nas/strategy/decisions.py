@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from functools import cache, cached_property
+from typing import cast
 
 from threadpoolctl import ThreadpoolController
 
@@ -63,15 +64,22 @@ class Decisions:
         reduction_factor: int,
         seed: int,
         earlier: Sequence[EarlierTask] = (),
+        inherited_epochs: int = 0,
     ) -> None:
-        """`earlier` is what other searches found in this space. Raises ValueError where nothing may be trained."""
+        """`earlier` is what other searches found in this space. `inherited_epochs` are those for which what is fresh is
+        looked at with inherited weights first. Raises ValueError where nothing may be trained.
+        """
         self._source = source
         self._objective = objective
         self._reduction_factor = reduction_factor
         self._seed = seed
         self._encoder: FeatureEncoder = encoder_of(source, derived_seed("encoder", seed))
-        with _one_thread():
-            self._earlier = EarlierResults(earlier, self._encoder) if earlier else None
+        self._tasks = tuple(earlier)
+        # What the trials that inherited make of the results of others, as they were last.
+        self._inherited: tuple[TrialView, ...] = ()
+        self._earlier = self._results_with(None)
+        # Of equal improvements that of what was looked at already takes fewer epochs.
+        self._fresh_worth = objective.epochs / (objective.epochs + inherited_epochs)
         self._initial_proposals = INFORMED_PROPOSALS if earlier else INITIAL_PROPOSALS
         self._last: tuple[int, SearchState] | None = None
         # The last posterior of each scale.
@@ -97,7 +105,8 @@ class Decisions:
         return self._last[1]
 
     def _state_of(self, trials: tuple[TrialView, ...], proposals: int) -> SearchState:
-        known = {trial.candidate.key for trial in trials}
+        inherited = tuple(trial for trial in trials if trial.status == "inherited")
+        known = {trial.candidate.key for trial in trials if trial.status != "inherited"}
         seed = derived_seed("proposal", self._seed, proposals)
         first_level = min([*self._objective.rungs, self._objective.epochs])
         observed = sum(len(trial.accuracies) >= first_level for trial in trials)
@@ -111,7 +120,7 @@ class Decisions:
             self._encoder,
             self._objective,
             fantasies,
-            self._earlier,
+            self._informing(inherited),
             compressed=compressed,
             before=self._posteriors.get(compressed),
             curves=self._curves,
@@ -121,10 +130,25 @@ class Decisions:
             return SearchState(trials, posterior, lambda: initial_design(self._source, proposals, known, seed))
 
         def find_fresh() -> Proposal | None:
+            looked_at = [trial.candidate for trial in inherited if trial.candidate.key not in known]
             with _one_thread():
-                return best_proposal(self._source, posterior, known, seed)
+                return best_proposal(self._source, posterior, known, seed, looked_at, self._fresh_worth)
 
         return SearchState(trials, posterior, find_fresh)
+
+    def _informing(self, inherited: tuple[TrialView, ...]) -> EarlierResults | None:
+        """What informs the posterior: other searches, and the trials that `inherited`, as if those were another one."""
+        if inherited != self._inherited:
+            self._inherited = inherited
+            errors = [self._objective.log_error(cast(float, trial.inherited_accuracy)) for trial in inherited]
+            task = EarlierTask(tuple(trial.candidate for trial in inherited), tuple(errors))
+            self._earlier = self._results_with(task if inherited else None)
+        return self._earlier
+
+    def _results_with(self, task: EarlierTask | None) -> EarlierResults | None:
+        tasks = self._tasks if task is None else (*self._tasks, task)
+        with _one_thread():
+            return EarlierResults(tasks, self._encoder) if tasks else None
 
     def promotion(self, state: SearchState, epochs_left: float = math.inf) -> int | None:
         """The number of the held trial to train on now, rather than anything fresh. None where there is none.

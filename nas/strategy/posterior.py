@@ -40,14 +40,16 @@ class TrialView:
     """A trial as the decisions see it: `accuracies` of its epochs, from the first on, each in [0, 1].
 
     `latency_ms` is what it was measured to cost; None where latency is no cost, or is not known yet.
-    "held" waits at a rung; "ended" is over short of the full budget, for whatever reason.
+    "held" waits at a rung; "ended" is over short of the full budget, for whatever reason. "inherited" was trained
+    briefly from others' weights, to `inherited_accuracy`, which is none of its accuracies.
     """
 
     number: int
     candidate: Candidate
     accuracies: tuple[float, ...]
-    status: Literal["running", "held", "finished", "ended"]
+    status: Literal["running", "held", "finished", "ended", "inherited"]
     latency_ms: float | None = None
+    inherited_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ class Posterior:
         means, variances = means[held], variances[held]
         self._process: GaussianProcess
         self._earlier: EarlierResults | None
-        if before is not None and before._seen == self._seen and before._held == self._held:
+        self._given = earlier
+        same_seen = before is not None and before._seen == self._seen and before._held == self._held
+        if before is not None and same_seen and before._given is earlier:
             self._process, self._earlier = before._process, before._earlier
         else:
             features = encoder.encode(candidates)

@@ -5,7 +5,7 @@ Candidates are generated, not enumerated: changes of the architectures that look
 
 import math
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from nas.records.cost_limits import CostLimits
@@ -93,8 +93,19 @@ def radical_inverse(index: int) -> float:
     return value
 
 
-def best_proposal(source: CandidateSource, posterior: Posterior, known: Collection[str], seed: int) -> Proposal | None:
-    """The candidate of the highest expected improvement. None where nothing new was found."""
+def best_proposal(
+    source: CandidateSource,
+    posterior: Posterior,
+    known: Collection[str],
+    seed: int,
+    looked_at: Sequence[Candidate] = (),
+    fresh_worth: float = 1.0,
+) -> Proposal | None:
+    """The candidate of the highest expected improvement. None where nothing new was found.
+
+    `looked_at` are candidates that inherited weights have told of already; of all others `fresh_worth` of the
+    improvement counts.
+    """
     rng = random.Random(seed)
     parents = posterior.promising
 
@@ -104,10 +115,13 @@ def best_proposal(source: CandidateSource, posterior: Posterior, known: Collecti
     found = _attempts(mutant, MUTANTS, rng, known) | _attempts(source.sample, RANDOM_CANDIDATES, rng, known)
     if not found:
         found = distinct(source.sample, RANDOM_CANDIDATES, rng, known)
+    found |= {candidate.key: candidate for candidate in looked_at}
     if not found:
         return None
     candidates = [found[key] for key in sorted(found)]
-    improvements = posterior.expected_improvements(candidates)
+    before = {candidate.key for candidate in looked_at}
+    worth = [1.0 if candidate.key in before else fresh_worth for candidate in candidates]
+    improvements = posterior.expected_improvements(candidates) * worth
     best = int(improvements.argmax())
     return Proposal(candidates[best], float(improvements[best]))
 

@@ -95,6 +95,8 @@ def cost_metrics(record: TrialRecord) -> list[MetricPoint]:
 def fixed_tags(record: TrialRecord, search_id: str) -> dict[str, str]:
     """The tags that a trial's run has from its creation on. (search id, trial number) is its key."""
     origin = {} if record.imported_from is None else {"nas.imported_from": record.imported_from}
+    if record.inheritance is not None:
+        origin["nas.inherited_from"] = str(record.inheritance.parent)
     return origin | {
         "nas.kind": "trial",
         "nas.search_id": search_id,

@@ -21,6 +21,7 @@ from nas.workers.storage_full import StorageFull, is_full
 from nas.workers.trial_config import (
     EpochReport,
     LatencyReport,
+    ParentWeights,
     SearchHalted,
     TrialConfig,
     TrialEnded,
@@ -33,6 +34,7 @@ from nas.workers.trial_layout import trial_layout
 from nas.workers.trial_processes import TrialProcesses
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE
+from trainers.checkpoint import evaluated_weights, newest_sound_checkpoint
 from trainers.data.config import DataConfig, KnownFiles
 from trainers.data.datasets import ImagesChanged, load_train_validation
 from trainers.data.images import Images
@@ -41,6 +43,7 @@ from trainers.data.unreadable import UnreadableImages
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
 from trainers.folders import Directory, Folder
+from trainers.inherited_weights import inherit
 from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
 from trainers.resumable import Pauses, ResumableTraining, train_resumably
@@ -181,6 +184,8 @@ def folder_at(place: str) -> Folder:
 def _training(trial: TrialConfig, processes: Processes) -> Training:
     """The training of a trial as it begins."""
     model = seeded_model(trial.architecture, trial.data_summary, trial.seed)
+    if trial.weights is not None:
+        inherit(model, trial.architecture, _parents_weights(trial.weights, processes), trial.weights.architecture)
     try:
         train, validation = _parts(trial.data, trial.known_files)
     except (ImagesChanged, UnreadableImages, StorageLost):
@@ -197,6 +202,14 @@ def _training(trial: TrialConfig, processes: Processes) -> Training:
         rank=processes.rank,
         layout=trial_layout(trial.training, len(train), processes.world_size, on_gpus=processes.device.type == "cuda"),
     )
+
+
+def _parents_weights(parent: ParentWeights, processes: Processes) -> Mapping[str, torch.Tensor]:
+    """The weights of a parent's network that were evaluated last. Raises StorageMissing where they are gone."""
+    found = processes.from_first(lambda: newest_sound_checkpoint(folder_at(parent.checkpoints)))
+    if found is None:
+        raise StorageMissing(f"the checkpoints of trial {parent.number}, whose weights it begins with, are not there")
+    return evaluated_weights(found[1]["training"])
 
 
 def _all_epochs(

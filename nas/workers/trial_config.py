@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from nas.engine.dispatcher import Assignment
+from nas.engine.dispatcher import Assignment, InheritedStart
 from nas.engine.faults import Cause
 from nas.records.latency_reference import LatencyReference
 from nas.records.trial import OUTCOMES, Outcome
@@ -57,6 +57,7 @@ class TrialTemplate:
 
     def trial(self, assignment: Assignment, node: str) -> "TrialConfig":
         """What a worker on `node` has to know of one trial."""
+        start = assignment.start
         return TrialConfig(
             node=node,
             number=assignment.number,
@@ -66,7 +67,7 @@ class TrialTemplate:
             data=self.data,
             data_summary=self.data_summary,
             known_files=self.known_files,
-            training=self.training,
+            training=self.training if start is None else self.training.shortened(start.epochs),
             checkpoints=str(self.directory.checkpoints(assignment.number)),
             device=self.device,
             threads=self.threads,
@@ -74,7 +75,31 @@ class TrialTemplate:
             processes=self.processes,
             gpu_memory_share=self.gpu_memory_share,
             latency_reference=assignment.latency_reference,
+            weights=None if start is None else self._weights(start),
         )
+
+    def _weights(self, start: InheritedStart) -> "ParentWeights":
+        return ParentWeights(start.parent, start.parent_architecture, str(self.directory.checkpoints(start.parent)))
+
+
+@dataclass(frozen=True, slots=True)
+class ParentWeights:
+    """The trial whose weights a network begins with, its architecture, and where its checkpoints are."""
+
+    number: int
+    architecture: Architecture
+    checkpoints: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number, "architecture": self.architecture.to_json(), "checkpoints": self.checkpoints,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: object) -> "ParentWeights":
+        """What `to_json` wrote. Anything unknown or missing raises UserError."""
+        fields = read_object(data, "parent", [field.name for field in dataclasses.fields(cls)])
+        return cls(**(fields | {"architecture": Architecture.from_json(fields["architecture"])}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +108,8 @@ class TrialConfig:
 
     The ledger holds its first `recorded_epochs` epochs; `checkpoints` is the directory, or the address, where it goes
     on from and writes to. `known_files` is what to find in the folders of `data`. `latency_reference` is what to
-    measure its latency beside first, None where it is not measured.
+    measure its latency beside first, None where it is not measured. `weights` are what it begins with; None is from
+    scratch.
     """
 
     node: str
@@ -102,9 +128,10 @@ class TrialConfig:
     processes: int
     gpu_memory_share: float
     latency_reference: LatencyReference | None
+    weights: ParentWeights | None
 
     def to_json(self) -> dict[str, Any]:
-        reference = self.latency_reference
+        reference, weights = self.latency_reference, self.weights
         return {
             "node": self.node,
             "number": self.number,
@@ -122,6 +149,7 @@ class TrialConfig:
             "processes": self.processes,
             "gpu_memory_share": self.gpu_memory_share,
             "latency_reference": None if reference is None else reference.to_json(),
+            "weights": None if weights is None else weights.to_json(),
         }
 
     def to_config(self) -> dict[str, Any]:
@@ -152,7 +180,7 @@ class TrialConfig:
     def from_json(cls, data: object) -> "TrialConfig":
         """The trial that `to_json` wrote. Anything unknown or missing raises UserError."""
         fields = read_object(data, "trial", [field.name for field in dataclasses.fields(cls)])
-        reference = fields["latency_reference"]
+        reference, weights = fields["latency_reference"], fields["weights"]
         parts = {
             "architecture": Architecture.from_json(fields["architecture"]),
             "data": DataConfig.from_json(fields["data"]),
@@ -160,6 +188,7 @@ class TrialConfig:
             "known_files": KnownFiles.from_json(fields["known_files"]),
             "training": Recipe.from_json(fields["training"]),
             "latency_reference": None if reference is None else LatencyReference.from_json(reference),
+            "weights": None if weights is None else ParentWeights.from_json(weights),
         }
         return cls(**(fields | parts))
 

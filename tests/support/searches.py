@@ -75,6 +75,7 @@ def search_settings(**changes: object) -> SearchSettings:
         "deterministic": False,
         "inference_batch": 1,
         "prior": (),
+        "inherit": False,
     }
     settings |= changes
     # As JSON they are lists.

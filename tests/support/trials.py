@@ -28,5 +28,6 @@ def trial_config(**changes: object) -> TrialConfig:
         "processes": 1,
         "gpu_memory_share": 1.0,
         "latency_reference": None,
+        "weights": None,
     }
     return TrialConfig(**(fields | changes))

@@ -133,9 +133,7 @@ class DataSummary:
 
     def part_params(self, architecture: Architecture) -> dict[str, int]:
         """The parameters of an architecture by part, as `search_spaces.inheritance` names them."""
-        return part_params(
-            architecture, image_size=self.image_size, in_channels=self.in_channels, classes=self.classes
-        )
+        return part_params(architecture, image_size=self.image_size, in_channels=self.in_channels, classes=self.classes)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -29,6 +29,7 @@ FIRST: dict[str, Any] = {"sampler": "ehvi", "trials": 14}
 SETTINGS = [
     FIRST,
     {"sampler": "tpe", "scheduler": "asha", "trials": 12},
+    {"sampler": "ehvi", "trials": 14, "minimum_epochs": 4, "inherit": True},
     pytest.param({"sampler": "ehvi", "trials": 30, "epochs": 70}, marks=pytest.mark.slow),
     pytest.param({"sampler": "nsga2", "scheduler": "none", "trials": 6, "replicates": 2}, marks=pytest.mark.slow),
     pytest.param({"sampler": "random", "trials": 10, "confirm_front": 2}, marks=pytest.mark.slow),
@@ -40,7 +41,7 @@ def engine_on(ledger: Ledger, space: Space, deterministic: bool = True, **settin
     rule = None
     if wanted.scheduler == "asha":
         rule = AccuracyHalving(
-            minimum_epochs=1, epochs=EPOCHS, reduction_factor=wanted.reduction_factor
+            minimum_epochs=wanted.minimum_epochs, epochs=EPOCHS, reduction_factor=wanted.reduction_factor
         ).should_continue
     return start_engine(ledger, space, DIGITS, wanted, EPOCHS, rule)
 

@@ -20,13 +20,16 @@ from nas.workers.end_requests import SIGNALS, EndRequests, end_asked_for
 from nas.workers.trial import failures_reported, train_trial, trained_epochs, warnings_so_far
 from nas.workers.trial_config import (
     EpochReport,
+    ParentWeights,
     SearchHalted,
     TrialConfig,
     TrialEnded,
+    TrialFailed,
     TrialPreempted,
     WorkerMessage,
     WorkerReport,
 )
+from search_spaces.architecture import Architecture, Attention, Operator
 from tests.support.images import folder_config, make_images
 from tests.support.present import present
 from tests.support.s3_server import s3_server
@@ -34,11 +37,12 @@ from tests.support.tiny_training import DATA, ENOUGH_FOR, RECIPE, TINY, short_of
 from tests.support.trials import trial_config
 from trainers.checkpoint import newest_sound_checkpoint
 from trainers.data.config import KnownFiles
-from trainers.data.datasets import ImagesChanged, check_data, examine_data
+from trainers.data.datasets import ImagesChanged, check_data, examine_data, load_train_validation
 from trainers.data.file_index import keep_index
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
 from trainers.folders import Directory
+from trainers.loop import Training
 from trainers.model import seeded_model
 from trainers.stopping import Stopped
 from trainers.storage.address import StorageAddress
@@ -121,6 +125,59 @@ def test_a_trial_whose_checkpoints_are_gone_says_that_it_was_trained_again(
     )
     train_trial(trial(tmp_path, recorded_epochs=2).to_config())
     assert WorkerMessage.from_result(reports[1]).warnings == ()
+
+
+def with_another_stage(operator: Operator) -> Architecture:
+    return dataclasses.replace(TINY, stages=(*TINY.stages[:-1], (operator,) * len(TINY.stages[-1])))
+
+
+CHILD = with_another_stage(Attention(3, 2, "absolute"))
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> ParentWeights:
+    directory = tmp_path_factory.mktemp("parent")
+    list(epochs_of(trial(directory)))
+    return ParentWeights(0, TINY, str(directory))
+
+
+def inheriting(directory: Path, parent: ParentWeights, **changes: object) -> TrialConfig:
+    fields: dict[str, Any] = {"architecture": CHILD, "seed": 7, "training": RECIPE.shortened(2), "weights": parent}
+    return trial(directory, **(fields | changes))
+
+
+def test_a_trial_begins_with_the_weights_that_were_evaluated_of_its_parent(
+    tmp_path: Path, parent: ParentWeights
+) -> None:
+    found = [without_time(result) for result in epochs_of(inheriting(tmp_path, parent))]
+    state = present(newest_sound_checkpoint(Directory(Path(parent.checkpoints))))[1]["training"]
+    assert RECIPE.ema_decay > 0
+    model = seeded_model(CHILD, check_data(DATA), 7)
+    shared = {name: value for name, value in state["averaged"].items() if not name.startswith("stages.3.")}
+    model.load_state_dict(model.state_dict() | shared)
+    expected = Training(model, *load_train_validation(DATA), RECIPE.shortened(2), seed=7, device="cpu")
+    assert found == list(map(without_time, expected.epochs()))
+    from_scratch = [without_time(one) for one in epochs_of(inheriting(tmp_path / "scratch", parent, weights=None))]
+    assert from_scratch != found and len(from_scratch) == len(found) == 2
+
+
+def test_a_trial_that_inherited_goes_on_from_its_own_checkpoint(tmp_path: Path, parent: ParentWeights) -> None:
+    expected = [without_time(result) for result in epochs_of(inheriting(tmp_path / "whole", parent))]
+    cut_off = epochs_of(inheriting(tmp_path / "cut", parent))
+    begun = [without_time(next(cut_off))]
+    assert isinstance(cut_off, Generator)
+    cut_off.close()
+    rest = epochs_of(inheriting(tmp_path / "cut", parent, recorded_epochs=1))
+    assert begun + [without_time(result) for result in rest] == expected
+
+
+def test_weights_that_are_gone_are_a_failure_of_the_storage(
+    tmp_path: Path, parent: ParentWeights, requests: EndRequests
+) -> None:
+    gone = dataclasses.replace(parent, number=12, checkpoints=str(tmp_path / "nothing"))
+    (report,) = reports_of(inheriting(tmp_path / "child", gone), requests)
+    assert isinstance(report, TrialFailed) and report.cause == "storage"
+    assert report.reason == "the checkpoints of trial 12, whose weights it begins with, are not there"
 
 
 def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

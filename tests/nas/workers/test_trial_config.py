@@ -11,6 +11,7 @@ from nas.records.whereabouts import GpuUse
 from nas.workers.trial_config import (
     EpochReport,
     LatencyReport,
+    ParentWeights,
     SearchHalted,
     TrialConfig,
     TrialEnded,
@@ -41,9 +42,10 @@ def through_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+@pytest.mark.parametrize("weights", [None, ParentWeights(3, ATTENTION, "s3://bucket/one/checkpoints/0003")])
 @pytest.mark.parametrize("reference", [None, LatencyReference(ATTENTION, 2.5, 4)])
-def test_a_trial_comes_back_equal(reference: LatencyReference | None) -> None:
-    trial = trial_config(architecture=ATTENTION, recorded_epochs=2, latency_reference=reference)
+def test_a_trial_comes_back_equal(reference: LatencyReference | None, weights: ParentWeights | None) -> None:
+    trial = trial_config(architecture=ATTENTION, recorded_epochs=2, latency_reference=reference, weights=weights)
     assert TrialConfig.from_json(through_json(trial.to_json())) == trial
     config = through_json(trial.to_config())
     assert TrialConfig.from_config(config) == trial

@@ -16,7 +16,15 @@ import torch
 
 from nas.workers.end_requests import EndRequests
 from nas.workers.trial import trained_epochs
-from nas.workers.trial_config import EpochReport, TrialConfig, TrialEnded, TrialFailed, TrialPreempted, WorkerReport
+from nas.workers.trial_config import (
+    EpochReport,
+    ParentWeights,
+    TrialConfig,
+    TrialEnded,
+    TrialFailed,
+    TrialPreempted,
+    WorkerReport,
+)
 from nas.workers.trial_processes import TrialProcesses
 from tests.faults.searches import left_over
 from tests.support.present import present
@@ -92,6 +100,19 @@ def test_two_processes_that_lose_one_go_on_to_what_one_trains(
     assert [r.train_loss for r in results(reports)] == pytest.approx([r.train_loss for r in expected], rel=1e-6)
     one, two = weights(directory), weights(tmp_path)
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_two_processes_begin_with_the_same_weights(by_one: tuple[Path, list[EpochResult]], tmp_path: Path) -> None:
+    inherited = ParentWeights(0, TINY, str(by_one[0]))
+    expected = alone(trial(tmp_path / "one", 1, seed=7, weights=inherited))
+    assert [one.val_accuracy for one in results(together(trial(tmp_path / "two", 2, seed=7, weights=inherited)))] == [
+        one.val_accuracy for one in expected
+    ]
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    from_scratch = alone(trial(tmp_path / "scratch", 1, seed=7))
+    assert from_scratch != expected
 
 
 @pytest.mark.slow

@@ -1,0 +1,31 @@
+"""Which trained network a new one begins with, where it is looked at before it is trained from scratch. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from nas.records.trial import TrialRecord
+from search_spaces.architecture import Architecture
+from search_spaces.inheritance import alike_share
+
+# Of whatever shares less than this of its parameters with every trained network nothing is inherited.
+LEAST_SHARE = 0.5
+
+
+def parent_of(
+    architecture: Architecture,
+    records: Sequence[TrialRecord],
+    params: Mapping[str, int],
+    without_weights: Collection[int],
+) -> int | None:
+    """The trial whose network shares most with `architecture`, the first of several; None where none shares enough.
+
+    Only what this search has trained to the end, from scratch, is inherited from. `params` are the parameters of
+    `architecture` by part, `without_weights` the trials whose checkpoints are gone.
+    """
+    best, most = None, 0.0
+    for record in records:
+        if record.outcome != "finished" or record.imported_from is not None or record.number in without_weights:
+            continue
+        share = alike_share(architecture, record.architecture, params)
+        if share >= LEAST_SHARE and share > most:
+            best, most = record.number, share
+    return best
