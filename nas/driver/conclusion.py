@@ -14,7 +14,7 @@ from nas.records.left_out_nodes import LeftOutNode
 from nas.records.objectives import COSTS, readable_cost
 from nas.records.pareto import knee
 from nas.records.summary import Summary
-from nas.records.trial import FAILURES, TrialRecord
+from nas.records.trial import FAILURES
 from nas.reporting.style import REPORT_PAGE
 from nas.settings.addresses import HIDDEN, redacted
 from nas.settings.run_directory import RunDirectory
@@ -60,7 +60,7 @@ def print_conclusion(
             print_text(console, line)
         for line in [knee_line(summary.front, summary.cost_names), *gain_lines(summary)]:
             print_text(console, line)
-        print_text(console, _full_training_text(summary.front, end.data))
+        print_text(console, _full_training_text(summary, end.data))
     else:
         print_text(console, "\nno architecture was trained to the end, so there is no front yet")
     print_pasted(console, f"\nreport   {printable(str(directory.report / REPORT_PAGE))}")
@@ -178,11 +178,14 @@ def _points(found: Comparison) -> str:
     return f"{100 * found.points:+.2f}{margin} points"
 
 
-def _full_training_text(front: Sequence[TrialRecord], data: str) -> str:
+def _full_training_text(summary: Summary, data: str) -> str:
     """What is to be kept in mind of the accuracies of a front."""
+    # Anchors that are over a limit are trained nowhere.
+    beside = " and the anchors reach" if summary.anchor_gains else " reaches"
+    epochs = len(summary.front[0].epochs)
     return (
-        f"these are accuracies after {counted(len(front[0].epochs), 'epoch')}; train_fully.py shows what its most "
-        f"accurate member and the anchors reach in a full training of {full_training(data).epochs}"
+        f"these are accuracies after {counted(epochs, 'epoch')}; train_fully.py shows what its most accurate "
+        f"member{beside} in a full training of {full_training(data).epochs}"
     )
 
 

@@ -22,6 +22,8 @@ from nas.driver.progress import PLAIN_INTERVAL_SECONDS, ProgressView
 from nas.driver.progress_lines import MOST_TRIALS_SHOWN, Progress, progress_line, progress_rows, running_lines
 from nas.driver.result_files import SearchEnd
 from nas.driver.steps import said, step
+from nas.records.inheritance import Inheritance
+from nas.records.summary import summarise
 from nas.records.time_left import TimeLeft
 from nas.records.trial import TrialRecord
 from nas.records.whereabouts import Mishap, Place
@@ -114,6 +116,26 @@ def test_the_conclusion_of_one_that_went_on_does_not_take_its_time_for_all(tmp_p
     for found, expected in ((end, " architectures in 1 min 5 s: "), (gone_on, " architectures, 1 min 5 s since it")):
         show = functools.partial(
             print_conclusion, directory=directory, end=found, summary=summary(), mlflow_lines=[], further=None
+        )
+        assert expected in " ".join(words(shown(show, 200)))
+
+
+def test_a_trial_that_inherited_says_from_whom_and_how_far_it_goes() -> None:
+    running = trial_record(9, (0.5,), outcome="running", inheritance=Inheritance(0, 3))
+    (line,) = running_lines(moment([running]))
+    assert line == f"9  {running.architecture.label}  epoch 1 of 3 from the weights of 0, 50.00%"
+    done = replace(running, outcome="inherited")
+    assert "0 running, 0 finished, 1 inherited" in progress_line(moment([done]))
+
+
+def test_of_anchors_that_were_over_a_limit_nothing_is_promised(tmp_path: Path) -> None:
+    end = SearchEnd("name", "id", "digits", False, by_signal("Ctrl-C"), 1.0, 65.0)
+    directory = run_directory(str(tmp_path), "name")
+    for anchor, expected in ((True, "accurate member and the anchors reach in"), (False, "accurate member reaches in")):
+        found = summarise([replace(record, anchor=anchor and record.anchor) for record in RECORDS], (0.1, 1e9))
+        assert bool(found.anchor_gains) == anchor
+        show = functools.partial(
+            print_conclusion, directory=directory, end=end, summary=found, mlflow_lines=[], further=None
         )
         assert expected in " ".join(words(shown(show, 200)))
 
