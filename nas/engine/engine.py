@@ -20,6 +20,7 @@ from nas.records.trial import Outcome, TrialRecord
 from nas.records.whereabouts import GpuUse
 from nas.settings.search_settings import SearchSettings
 from search_spaces.space import Space
+from search_spaces.units import counted
 from trainers.data.config import DataSummary
 from trainers.epoch_result import EpochResult
 
@@ -232,8 +233,10 @@ class Engine:
 
     def _decide(self, number: int, epoch: int) -> bool:
         """Decides upon a trial after `epoch`, and writes it. Whether it goes on."""
-        if self.ledger.record(number).inheritance is not None:
-            self.ledger.end(number, "inherited")
+        inheritance = self.ledger.record(number).inheritance
+        if inheritance is not None:
+            trained = counted(inheritance.epochs, "epoch")
+            self.ledger.end(number, "inherited", reason=f"{trained} from the weights of trial {inheritance.parent}")
             return False
         if epoch >= self.epochs:
             self.ledger.end(number, "finished")

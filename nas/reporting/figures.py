@@ -24,12 +24,13 @@ from nas.reporting.style import (
 
 
 def curves_figure(front: Sequence[TrialRecord], others: Sequence[TrialRecord]) -> Json:
-    """Validation accuracy by epoch: the members of the front, the cheapest dark, and before them all other trials.
+    """Validation accuracy by epoch: the members of the front, the cheapest dark, before them all others from scratch.
 
     Of the others a trace names the trials of an outcome: the page's script puts in their curves.
     """
     traces = []
-    for outcome, group in by_outcome([record for record in others if record.epochs]).items():
+    from_scratch = [record for record in others if record.epochs and record.inheritance is None]
+    for outcome, group in by_outcome(from_scratch).items():
         style = STYLES[outcome]
         traces.append(
             scatter(

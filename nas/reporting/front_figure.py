@@ -22,11 +22,15 @@ AXES = {
 
 
 def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> Json:
-    """Accuracy against a cost, the search's first: each trial in one trace; those never trained in rows below."""
+    """Accuracy against a cost, the search's first: each trial in one trace.
+
+    In rows below are those never trained, and those from inherited weights, whose accuracies stand beside no others.
+    """
     members = front_of(records)
     on_front = {record.number for record in members}
-    trained = [record for record in records if record.epochs and record.number not in on_front]
-    untrained = by_outcome([record for record in records if not record.epochs])
+    from_scratch = [record for record in records if record.epochs and record.inheritance is None]
+    trained = [record for record in from_scratch if record.number not in on_front]
+    untrained = by_outcome([record for record in records if not record.epochs or record.inheritance is not None])
     traces = []
     for outcome, group in by_outcome(trained).items():
         style = STYLES[outcome]
@@ -69,7 +73,7 @@ def _layout(cost_title: str, accuracies: tuple[float, float] | None, untrained: 
         "domain": [0, height],
         "range": [-0.5, len(untrained) - 0.5],
         "tickvals": list(range(len(untrained))),
-        "ticktext": [f"{outcome}, no epoch" for outcome in untrained],
+        "ticktext": [outcome if outcome == "inherited" else f"{outcome}, no epoch" for outcome in untrained],
         "fixedrange": True,
         "zeroline": False,
     }

@@ -33,7 +33,6 @@ class OutcomeStyle:
 STYLES: dict[str, OutcomeStyle] = {
     "stopped": OutcomeStyle("stopped early", QUIET_COLOUR, "triangle-down-open", "v", 7),
     "held": OutcomeStyle("held at a rung", QUIET_COLOUR, "triangle-up-open", "^", 7),
-    "inherited": OutcomeStyle("briefly, from others' weights", QUIET_COLOUR, "star-open", "*", 8),
     "failed": OutcomeStyle("failed", "#cc79a7", "x", "x", 7),
     "diverged": OutcomeStyle("diverged", "#cc79a7", "cross", "+", 8),
     "crashed": OutcomeStyle("crashed", "#cc79a7", "x-thin-open", "x", 7),

@@ -9,7 +9,9 @@ from nas.reporting.style import FRONT_COLOUR, QUIET_COLOUR, STYLES
 from search_spaces.architecture import Architecture, Attention, Operator
 
 # A run's status has to be true to what happened; MLflow has these. Whatever is not here has not ended.
-RUN_STATUS: dict[Outcome, str] = {"finished": "FINISHED", "stopped": "KILLED", **dict.fromkeys(FAILURES, "FAILED")}
+RUN_STATUS: dict[Outcome, str] = {
+    "finished": "FINISHED", "inherited": "FINISHED", "stopped": "KILLED", **dict.fromkeys(FAILURES, "FAILED"),
+}  # fmt: skip
 
 EPOCH_METRICS = ("val_accuracy", "val_loss", "train_loss", "learning_rate", "epoch_seconds")
 COST_METRICS = ("flops", "params", "latency_ms", "peak_memory_mb")
@@ -65,14 +67,20 @@ def _stage_params(stage: str, blocks: Sequence[Operator]) -> dict[str, str]:
 
 
 def epoch_metrics(record: TrialRecord, known_epochs: int) -> list[MetricPoint]:
-    """The metrics of every epoch after the first `known_epochs`, each at the time at which it was trained."""
+    """The metrics of every epoch after the first `known_epochs`, each at the time at which it was trained.
+
+    Of a training from inherited weights they have other names, so that no table or chart sets them beside the others'.
+    """
     seconds = record.started_at or 0.0
+    before = "" if record.inheritance is None else "inherited_"
     points = []
     for epoch in record.epochs:
         seconds += epoch.epoch_seconds
         if epoch.epoch > known_epochs:
             values = epoch.to_json()
-            points += [MetricPoint(name, values[name], round(1000 * seconds), epoch.epoch) for name in EPOCH_METRICS]
+            points += [
+                MetricPoint(before + name, values[name], round(1000 * seconds), epoch.epoch) for name in EPOCH_METRICS
+            ]
     return points
 
 

@@ -8,6 +8,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from nas.records.front import front_of
+from nas.records.inheritance import Inheritance
 from nas.records.search_facts import SearchFacts
 from nas.records.trial import OUTCOMES, TrialRecord
 from nas.reporting import page as report_page_module
@@ -15,6 +16,7 @@ from nas.reporting.background import Background, NextCommand
 from nas.reporting.importance import importances
 from nas.reporting.page import Live, report_page
 from nas.reporting.style import STYLES
+from nas.reporting.texts import below_text
 from search_spaces.architecture import Architecture
 from tests.support.reports import FACTS, RECORDS, Page
 from tests.support.searches import DIGITS, shipped_space, trial_record
@@ -59,9 +61,24 @@ def test_the_front_is_the_official_one(simulated: list[TrialRecord]) -> None:
 
 
 def test_every_outcome_of_a_trial_that_trained_has_a_mark_of_its_own() -> None:
-    assert set(OUTCOMES) - set(STYLES) == {"rejected", "duplicate"}
+    # Inherited ones stand in a row of their own.
+    assert set(OUTCOMES) - set(STYLES) == {"rejected", "duplicate", "inherited"}
     marks = [(style.symbol, style.colour) for style in STYLES.values()]
     assert len(set(marks)) == len(marks)
+
+
+def test_what_was_trained_from_inherited_weights_stands_beside_no_other_accuracy() -> None:
+    # They were worse than all others, and after fewer epochs.
+    inheritance = Inheritance(0, 1)
+    done = trial_record(10, (0.01,), outcome="inherited", inheritance=inheritance)
+    records = [*RECORDS, done, dataclasses.replace(done, number=11, outcome="running")]
+    page = Page(report_page(FACTS, records, []))
+    assert sorted(page.drawn("untrained")) == [4, 5, 8, 9, 10, 11]
+    before = Page(report_page(FACTS, RECORDS, []))
+    for role in ("trials", "line", "mark", "curves", "parallel"):
+        assert page.drawn(role) == before.drawn(role)
+    assert below_text(records) == below_text(RECORDS)
+    assert importances(records, EPOCHS) == importances(RECORDS, EPOCHS)
 
 
 @pytest.mark.parametrize("granularity", ["stage", "block"])

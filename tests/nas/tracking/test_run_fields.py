@@ -1,7 +1,10 @@
 """What an MLflow run says of a trial."""
 
+from dataclasses import replace
+
 import pytest
 
+from nas.records.inheritance import Inheritance
 from nas.records.trial import OUTCOMES, Outcome
 from nas.reporting.style import FRONT_COLOUR
 from nas.tracking.run_fields import (
@@ -12,6 +15,7 @@ from nas.tracking.run_fields import (
     cost_metrics,
     duplicates_of,
     epoch_metrics,
+    fixed_tags,
     run_status,
 )
 from search_spaces.architecture import Architecture, Attention, Convolution
@@ -21,7 +25,7 @@ from tests.support.searches import trial_record
 # The statuses of MLflow's RunStatus, and those of them that mean an end.
 STATUSES = {"RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"}
 ENDED = {
-    "finished": "FINISHED", "stopped": "KILLED",
+    "finished": "FINISHED", "inherited": "FINISHED", "stopped": "KILLED",
     "diverged": "FAILED", "failed": "FAILED", "crashed": "FAILED", "oom": "FAILED",
 }  # fmt: skip
 
@@ -62,6 +66,17 @@ def test_epochs_come_once_and_always_at_the_same_time() -> None:
     assert epoch_metrics(record, 2) == [point for point in whole if point.step == 3]
     # It was started at 1,001 s, and an epoch takes 2 s.
     assert [point.milliseconds for point in whole if point.name == "val_loss"] == [1_003_000, 1_005_000, 1_007_000]
+
+
+def test_epochs_from_inherited_weights_have_other_names() -> None:
+    inherited = trial_record(1, (0.5, 0.6), outcome="inherited", inheritance=Inheritance(0, 2))
+    scratch = replace(inherited, inheritance=None)
+    assert [(point.value, point.step, point.milliseconds) for point in epoch_metrics(inherited, 0)] == [
+        (point.value, point.step, point.milliseconds) for point in epoch_metrics(scratch, 0)
+    ]
+    assert {point.name for point in epoch_metrics(inherited, 0)} == {f"inherited_{name}" for name in EPOCH_METRICS}
+    assert fixed_tags(inherited, "id")["nas.inherited_from"] == "0"
+    assert "nas.inherited_from" not in fixed_tags(scratch, "id")
 
 
 def test_costs_are_counted_always_and_measured_where_they_were() -> None:
