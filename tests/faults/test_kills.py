@@ -24,15 +24,16 @@ from tests.support.present import present
 from trainers.epoch_result import EpochResult
 
 SEARCH = ("--seed", "3", *SMALL, "training.epochs=4", "search.deterministic=true", "search.minimum_epochs=1")
+INHERITING = (*SEARCH, "search.minimum_epochs=2", "search.inherit=true")
 VICTIMS = ("driver", "worker", "raylet", "gcs_server")
 
 
-def begin(directory: Path, name: str, trials: int) -> subprocess.Popen[str]:
+def begin(directory: Path, name: str, trials: int, settings: Sequence[str]) -> subprocess.Popen[str]:
     """The search under this name, new or resumed."""
     if run_directory(str(directory / "runs"), name).ledger.exists():
         return start(directory, "nas/search.py", "--resume", name)
     return start(
-        directory, "nas/search.py", "--space", "resnet_stages", "--name", name, "--trials", str(trials), *SEARCH
+        directory, "nas/search.py", "--space", "resnet_stages", "--name", name, "--trials", str(trials), *settings
     )
 
 
@@ -62,11 +63,17 @@ def wait_somewhere(process: subprocess.Popen[str], directory: Path, name: str, r
 
 
 def kill_often(
-    directory: Path, name: str, trials: int, kills: int, victims: Sequence[str], rng: random.Random
+    directory: Path,
+    name: str,
+    trials: int,
+    kills: int,
+    victims: Sequence[str],
+    rng: random.Random,
+    settings: Sequence[str] = SEARCH,
 ) -> Counter[str]:
     """Runs a search to its end, killing one of its processes up to `kills` times. How many of each kind it were."""
     killed: Counter[str] = Counter()
-    process = begin(directory, name, trials)
+    process = begin(directory, name, trials, settings)
     finished: dict[int, TrialRecord] = {}
     recorded: dict[int, tuple[EpochResult, ...]] = {}
     processes: list[psutil.Process] = []
@@ -101,14 +108,19 @@ def kill_often(
             assert left_over(processes, seconds=LIMIT_SECONDS) == []
             return killed
         if process.poll() is not None:
-            process = begin(directory, name, trials)
+            process = begin(directory, name, trials, settings)
 
 
 def kill_in_searches(
-    directory: Path, kills: int, seed: int, trials: int = 8, victims: Sequence[str] = VICTIMS
+    directory: Path,
+    kills: int,
+    seed: int,
+    trials: int = 8,
+    victims: Sequence[str] = VICTIMS,
+    settings: Sequence[str] = SEARCH,
 ) -> Counter[str]:
     """Kills so often in all, over as many searches as it takes, each held against the one that nobody disturbed."""
-    undisturbed = begin(directory, "undisturbed", trials)
+    undisturbed = begin(directory, "undisturbed", trials, settings)
     output, error = undisturbed.communicate(timeout=LIMIT_SECONDS)
     assert undisturbed.returncode == 0, output + error
     expected = run_directory(str(directory / "runs"), "undisturbed").front.read_bytes()
@@ -117,7 +129,7 @@ def kill_in_searches(
     rng = random.Random(seed)
     while killed.total() < kills:
         name = f"search-{killed.total()}"
-        killed += kill_often(directory, name, trials, min(12, kills - killed.total()), victims, rng)
+        killed += kill_often(directory, name, trials, min(12, kills - killed.total()), victims, rng, settings)
         assert run_directory(str(directory / "runs"), name).front.read_bytes() == expected
         assert [(r.number, r.architecture, r.seed, r.outcome, losses(r)) for r in records(directory, name)] == of_trials
         check_mlflow(directory, name)
@@ -139,7 +151,8 @@ def check_mlflow(directory: Path, name: str) -> None:
     assert {run.info.status for run in (parent, *children)} <= {"FINISHED", "KILLED", "FAILED"}
     by_number = {int(run.info.run_name[:4]): run for run in children}
     for record in of_search:
-        history = client.get_metric_history(by_number[record.number].info.run_id, "train_loss")
+        name = "train_loss" if record.inheritance is None else "inherited_train_loss"
+        history = client.get_metric_history(by_number[record.number].info.run_id, name)
         assert sorted(entry.step for entry in history) == [result.epoch for result in record.epochs]
 
 
@@ -156,3 +169,17 @@ def test_searches_that_are_killed_sixty_times_end_as_if_undisturbed(tmp_path: Pa
     killed = kill_in_searches(tmp_path, kills, seed=int(os.environ.get("NAS_KILLS_SEED", "1")))
     print(dict(killed))
     assert killed.total() == kills and (kills < 20 or set(killed) == set(VICTIMS))
+
+
+@pytest.mark.slow
+def test_a_search_that_inherits_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    assert kill_in_searches(tmp_path, 12, seed=5, trials=16, settings=INHERITING).total() == 12
+    of_trials = records(tmp_path, "undisturbed")
+    inherited = [record for record in of_trials if record.outcome == "inherited"]
+    assert inherited and all(len(record.epochs) == 1 for record in inherited)
+    # Once it has ended most checkpoints are gone, and it goes on all the same.
+    more = start(tmp_path, "nas/search.py", "--resume", "undisturbed", "--trials", "20")
+    output, error = more.communicate(timeout=LIMIT_SECONDS)
+    assert more.returncode == 0 and error == "", output + error
+    assert len({record.architecture for record in records(tmp_path, "undisturbed")}) == 20
+    assert not any(record.outcome == "failed" for record in records(tmp_path, "undisturbed"))
