@@ -47,9 +47,14 @@ class ParameterCandidates:
 
     def candidate(self, parameters: Parameters) -> Candidate:
         """Raises ValueError where the cost is no positive number, and whatever the user's cost function raises."""
-        cost = float(self._cost(parameters))
+        answer: Any = self._cost(parameters)
+        try:
+            # An array of one number is one, as is what Decimal or a tensor holds; text never is.
+            cost = float("nan") if isinstance(answer, str | bytes) else float(answer)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            cost = float("nan")
         if not 0 < cost < float("inf"):
-            raise ValueError(f"the cost of {dict(parameters)} is {cost}: expected a number above 0")
+            raise ValueError(f"the cost of {dict(parameters)} is {answer!r}: expected a number above 0")
         return Candidate(self.key(parameters), self.choices(parameters), cost, cost)
 
     def parameters(self, choices: Mapping[str, Value]) -> dict[str, Any]:

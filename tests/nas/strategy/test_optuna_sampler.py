@@ -4,8 +4,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
@@ -322,6 +324,13 @@ def test_an_accuracy_that_is_no_share_is_named(wrong: float) -> None:
         ({"lr": FloatDistribution(0, 1)}, cost, "'lr' is FloatDistribution"),
         ({"n": IntDistribution(0, 1000)}, cost, "at most 256 integers"),
         (SPACE, lambda parameters: 0.0, "expected a number above 0"),
+        (SPACE, lambda parameters: None, "is None: expected a number above 0"),
+        (SPACE, lambda parameters: "12", "is '12': expected a number above 0"),
+        (SPACE, lambda parameters: parameters, "expected a number above 0"),
+        (SPACE, lambda parameters: (1.0, 2.0), r"is \(1.0, 2.0\): expected a number above 0"),
+        (SPACE, lambda parameters: np.ones(3), r"is array\(.*\): expected a number above 0"),
+        (SPACE, lambda parameters: torch.ones(3), r"is tensor\(.*\): expected a number above 0"),
+        (SPACE, lambda parameters: 10**400, "expected a number above 0"),
         (SPACE, lambda parameters: 1e9, "has cost 60, and of 5,000 random parameters none costs so little"),
         ({}, cost, "the search space is empty"),
         (
@@ -333,7 +342,7 @@ def test_an_accuracy_that_is_no_share_is_named(wrong: float) -> None:
         ({"n": CategoricalDistribution([None, "None"])}, lambda parameters: 1.0, "has None and 'None',"),
     ],
 )
-def test_mistakes_are_named(space: dict[str, Any], cost_of: Callable[[Any], float], message: str) -> None:
+def test_mistakes_are_named(space: dict[str, Any], cost_of: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GainSampler(space, cost=cost_of, reference=REFERENCE)
 
