@@ -27,6 +27,7 @@ from nas.driver.steps import said, step
 from nas.driver.stop_rule import StopRule
 from nas.driver.storage_claim import claim_storage
 from nas.driver.stored_files import store_files
+from nas.driver.sudden_end import said_at_sudden_end
 from nas.driver.texts import print_pasted, print_text
 from nas.driver.time_left import search_plan
 from nas.engine.engine import Engine
@@ -68,6 +69,12 @@ _WENT_NOT_ON = "\nended before it went on: nothing has changed; start it again w
 _ENDED_AT_ONCE = """
 ended at once: the ledger and the checkpoints are whole; what else was not written yet is written when the search
 goes on and ends, the report also by nas/report.py
+"""
+
+# Said by another process, where this one cannot any more.
+_DIED = """
+error: the driver of the search has died: killed, perhaps for want of memory, or ended by Ray, which says why above; the
+ledger and the checkpoints are whole
 """
 
 
@@ -138,6 +145,7 @@ def _search(
         at_end.callback(ledger.record_end_of_driver)
         resume = functools.partial(resume_command, directory, command.cluster)
         interrupted.last_words = f"{_ENDED_AT_ONCE}\nnext\n  {resume()}\n"
+        at_end.enter_context(said_at_sudden_end(f"{_DIED}\nnext\n  {resume()}\n"))
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, cluster, template, interrupted)
         with step(console, "taking up the trials of the ledger"):

@@ -5,6 +5,7 @@ make faults kills 60 times; NAS_KILLS and NAS_KILLS_SEED choose how often, and w
 
 import os
 import random
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -93,6 +94,8 @@ def kill_often(
         if over or (target is not None and kind != "worker"):
             _, error = process.communicate(timeout=LIMIT_SECONDS)
             assert "Traceback" not in error, error
+            if process.returncode == -signal.SIGKILL and any(recorded.values()):
+                assert f"nas/search.py --resume {name}" in error, error
         found = {record.number: record for record in seen(directory, name)}
         # What the front is measured to take comes last.
         ended = [replace(record, inference=None) for record in found.values() if record.outcome == "finished"]
