@@ -148,6 +148,29 @@ def test_a_node_that_starts_again_is_used_and_a_dead_head_ends_the_search_with_t
     assert "nas/search.py --resume head" in output.splitlines()[-1], output
 
 
+def test_another_head_in_the_place_of_the_first_ends_the_search_with_the_command_that_goes_on(tmp_path: Path) -> None:
+    """A GCS without the state of the one before, as of a pod that was started anew: Ray then ends the driver itself."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    head = present(cluster.head_node)
+    try:
+        ray.init(address=cluster.address)
+        process = start_search(
+            tmp_path, "head", "--address", cluster.address, "--trials", "40", "training.epochs=500"
+        )  # fmt: skip
+        wait_for(lambda: busy_nodes() == 1, process)
+        ray.shutdown()
+        head.kill_gcs_server()
+        head.start_gcs_server()
+        _, error = output_of(process, 150)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert process.returncode != 0, error
+    assert "the driver of the search has died" in error and "nas/search.py --resume head" in error.splitlines()[-1], (
+        error
+    )
+
+
 def wait_for_nodes(count: int) -> None:
     deadline = time.monotonic() + 120
     while sum(node["Alive"] for node in ray.nodes()) < count and time.monotonic() < deadline:
