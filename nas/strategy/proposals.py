@@ -54,12 +54,18 @@ def distinct(
 
 
 def initial_design(source: CandidateSource, index: int, known: Collection[str], seed: int) -> Proposal | None:
-    """The `index`-th of a design that covers the range of log FLOPs: its ends first, then ever finer between them."""
+    """The `index`-th of a design that covers the range of log FLOPs: its ends first, then ever finer between them.
+
+    Where all cost the same, it is any of them.
+    """
     rng = random.Random(seed)
     pool = list(distinct(source.sample, POOL, rng, known).values())
     if not pool:
         return None
     pool.sort(key=lambda candidate: (candidate.flops, candidate.key))
+    if pool[0].flops == pool[-1].flops:
+        # There is no range; the first by name would be nearly alike.
+        return Proposal(rng.choice(pool), None)
     if index < 2:
         start, sign = (pool[0], 1.0) if index == 0 else (pool[-1], -1.0)
         return Proposal(_descend(source, start, sign, known, rng), None)

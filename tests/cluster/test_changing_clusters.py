@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -151,7 +152,7 @@ def test_a_node_that_starts_again_is_used_and_a_dead_head_ends_the_search_with_t
 def test_another_head_in_the_place_of_the_first_ends_the_search_with_the_command_that_goes_on(tmp_path: Path) -> None:
     """A GCS without the state of the one before, as of a pod that was started anew: Ray then ends the driver itself."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    head = present(cluster.head_node)
+    head: Any = cluster.head_node
     try:
         ray.init(address=cluster.address)
         process = start_search(

@@ -8,7 +8,8 @@ import pytest
 
 from nas.records.cost_limits import CostLimits
 from nas.records.seeds import derived_seed
-from nas.strategy.candidates import Candidate, SpaceCandidates
+from nas.strategy.candidates import Candidate, CandidateSource, SpaceCandidates
+from nas.strategy.parameter_candidates import ParameterCandidates
 from nas.strategy.posterior import Objective, Posterior, TrialView
 from nas.strategy.proposals import POOL, Proposal, best_proposal, distinct, encoder_of, initial_design, radical_inverse
 from search_spaces.space import Space
@@ -38,7 +39,7 @@ def proposed(source: SpaceCandidates, trials: list[TrialView], seed: int = 0) ->
     return best_proposal(source, posterior, {trial.candidate.key for trial in trials}, seed)
 
 
-def covered(source: SpaceCandidates, count: int, seed: int) -> list[Candidate]:
+def covered(source: CandidateSource, count: int, seed: int) -> list[Candidate]:
     known: dict[str, Candidate] = {}
     for index in range(count):
         proposal = initial_design(source, index, known, derived_seed("proposal", seed, index))
@@ -81,6 +82,15 @@ def test_the_initial_design_covers_the_range_of_flops(name: str) -> None:
     assert max(gaps) < 0.35 * (logarithms[-1] - logarithms[0])
     pool = [math.log(candidate.flops) for candidate in distinct(source.sample, 500, random.Random(5), ()).values()]
     assert logarithms[-1] - logarithms[0] > 0.85 * (max(pool) - min(pool))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_where_all_cost_the_same_it_covers_the_space(seed: int) -> None:
+    names = [f"{letter}{number:02d}" for letter in "abcdefghij" for number in range(30)]
+    source = ParameterCandidates({"name": names}, lambda parameters: 3.0, 5.0)
+    chosen = [candidate.choices["name"] for candidate in covered(source, 8, seed)]
+    # By name all eight would be an "a", or a "j".
+    assert len({str(name)[0] for name in chosen}) >= 4
 
 
 def test_the_last_of_a_small_space_is_found_and_then_it_is_exhausted() -> None:
