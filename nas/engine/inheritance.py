@@ -18,12 +18,12 @@ def parent_of(
 ) -> int | None:
     """The trial whose network shares most with `architecture`, the first of several; None where none shares enough.
 
-    Only what this search has trained to the end, from scratch, is inherited from. `params` are the parameters of
+    Only what was trained to the end, from scratch, is inherited from. `params` are the parameters of
     `architecture` by part, `without_weights` the trials whose checkpoints are gone.
     """
     best, most = None, 0.0
     for record in records:
-        if record.outcome != "finished" or record.imported_from is not None or record.number in without_weights:
+        if record.outcome != "finished" or record.number in without_weights:
             continue
         share = alike_share(architecture, record.architecture, params)
         if share >= LEAST_SHARE and share > most:

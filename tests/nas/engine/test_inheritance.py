@@ -48,12 +48,15 @@ def test_the_parent_is_what_shares_most_and_the_first_of_several() -> None:
     assert chosen(child) is None
 
 
-def test_only_what_was_trained_here_from_scratch_to_the_end_is_a_parent() -> None:
+def test_only_what_was_trained_from_scratch_to_the_end_is_a_parent() -> None:
     no_parents = (
-        trained(0, ONE, outcome="held"), trained(1, ONE, outcome="running"), trained(2, ONE, imported_from="OLD/3"),
-        trained(3, ONE, outcome="inherited", inheritance=Inheritance(0, 1)), trained(4, ONE, outcome="stopped"),
+        trained(0, ONE, outcome="held"), trained(1, ONE, outcome="running"), trained(2, ONE, outcome="stopped"),
+        trained(3, ONE, outcome="inherited", inheritance=Inheritance(0, 1)),
     )  # fmt: skip
     assert chosen(ONE, *no_parents) is None
+    # A fork has the weights of the front that it took over.
+    taken_over = trained(4, ONE, imported_from="OLD/3")
+    assert chosen(ONE, *no_parents, taken_over) == 4 and chosen(ONE, *no_parents, taken_over, gone=(4,)) is None
 
 
 def test_of_too_little_in_common_nothing_is_inherited() -> None:
