@@ -78,6 +78,7 @@ def kill_often(
     finished: dict[int, TrialRecord] = {}
     recorded: dict[int, tuple[EpochResult, ...]] = {}
     processes: list[psutil.Process] = []
+    error = ""
     while True:
         target = None
         if killed.total() < kills:
@@ -94,9 +95,11 @@ def kill_often(
         if over or (target is not None and kind != "worker"):
             _, error = process.communicate(timeout=LIMIT_SECONDS)
             assert "Traceback" not in error, error
-            if process.returncode == -signal.SIGKILL and any(recorded.values()):
-                assert f"nas/search.py --resume {name}" in error, error
         found = {record.number: record for record in seen(directory, name)}
+        # Before it trains anything a driver has nothing to say of how to go on.
+        has_trained = any(len(record.epochs) > len(recorded.get(number, ())) for number, record in found.items())
+        if process.poll() == -signal.SIGKILL and has_trained:
+            assert f"nas/search.py --resume {name}" in error, error
         # What the front is measured to take comes last.
         ended = [replace(record, inference=None) for record in found.values() if record.outcome == "finished"]
         now = {record.number: record for record in ended}
