@@ -29,6 +29,9 @@ _SIGNS = (
     ("receives a SIGTERM", TOLD_TO_END),
 )
 CRASHED = WorkerDeath("its worker process died", "crashed")
+# An exception in what a worker runs: not of a training, which are reported, but before one, as where a node has other
+# code than the driver and does not understand what it is to train.
+_RAISED = "ray::ImplicitFunc.train()"
 # What keeps a worker from starting: a package that is not there or another one than it should be.
 _NO_START = re.compile(r"^.*(ModuleNotFoundError|ImportError|RuntimeEnvSetupError).*$", re.MULTILINE)
 
@@ -41,4 +44,7 @@ def death_of_worker(error: str) -> WorkerDeath:
     lines = [match.group().strip() for match in _NO_START.finditer(error)]
     if lines:
         return WorkerDeath(f"its worker could not start: {printable(lines[-1])}", "failed", "import")
+    if _RAISED in error:
+        said = [line.strip() for line in error.splitlines() if line.strip()][-1].rstrip(".")
+        return WorkerDeath(f"its worker could not begin: {printable(said)}", "failed", "import")
     return CRASHED

@@ -74,6 +74,10 @@ def test_what_ray_says_tells_deaths_apart() -> None:
     told = "Worker exits with an exit code 1. The process receives a SIGTERM."
     assert death_of_worker(told).outcome is None
     missing = "ModuleNotFoundError: No module named 'x'"
+    raised = "search_spaces.errors.UserError: unknown key 'a'"
+    death = death_of_worker(f"\x1b[36mray::ImplicitFunc.train()\x1b[39m (pid=7, ip=1.2.3.4)\n  File …\n{raised}.\n\n")
+    assert (death.outcome, death.cause) == ("failed", "import")
+    assert death.reason == f"its worker could not begin: {raised}"
     death = death_of_worker(f"ray.exceptions.RaySystemError: System error\nTraceback:\n  File …\n{missing}\n")
     assert (death.cause, death.reason) == ("import", f"its worker could not start: {missing}")
 
