@@ -89,8 +89,8 @@ def _counts_text(summary: Summary, end: SearchEnd) -> str:
         f"{counts['stopped']} stopped early",
         f"{sum(counts[outcome] for outcome in FAILURES)} failed",
     ]
-    if counts["inherited"]:
-        ends.append(f"{counts['inherited']} briefly from inherited weights")
+    if summary.only_inherited:
+        ends.append(f"{summary.only_inherited} only looked at with inherited weights")
     if counts["held"]:
         ends.append(f"{counts['held']} held at a rung")
     if counts["running"]:

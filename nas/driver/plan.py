@@ -31,11 +31,11 @@ SAMPLE_ATTEMPTS = 5000
 def plan_search(console: Console, command: Command, directory: RunDirectory) -> None:
     """Prints what the search that was asked for would do. Raises UserError where it could not begin."""
     earlier_searches(command)
+    check_ledger(command, directory, None)
     for line in begins_with(command, directory):
         print_text(console, f"{line}\n")
     coming = summary_before_download(command.data)
     if coming is not None:
-        check_ledger(command, directory, None)
         print_plan(console, command.space, coming, command.search, command.training.epochs)
         root = printable(str(command.data.root))
         print_pasted(
@@ -133,7 +133,7 @@ def _rungs_text(rungs: tuple[int, ...], search: SearchSettings) -> str:
 def _inherits_text(search: SearchSettings) -> str:
     return (
         f"what is like a trained network is looked at first, for {counted(search.inherited_epochs, 'epoch')} from its "
-        "weights; no result is compared with that of a training from scratch"
+        "weights, and counts as begun; what that brings is compared with no training from scratch"
     )
 
 
@@ -174,6 +174,8 @@ def _is_allowed(architecture: Architecture, data: DataSummary, search: SearchSet
 def _epochs_text(search: SearchSettings, rungs: tuple[int, ...], epochs: int, anchors: int) -> str:
     """The most that a search can spend, and what halving on accuracy would, were every rung exact."""
     most = search.trials * epochs * max(search.replicates, search.confirm_front)
+    if search.inherit:
+        most += search.trials * search.inherited_epochs
     if search.epochs is not None:
         most = min(most, search.epochs)
     if not rungs and most == search.trials * epochs:

@@ -72,10 +72,7 @@ goes on and ends, the report also by nas/report.py
 """
 
 # Said by another process, where this one cannot any more.
-_DIED = """
-error: the driver of the search has died: killed, perhaps for want of memory, or ended by Ray, which says why above; the
-ledger and the checkpoints are whole
-"""
+_DIED = "error: the driver of search {} has died, killed or ended by Ray; what is finished is kept. Go on with it: {}\n"
 
 
 def run_search(console: Console, command: Command, directory: RunDirectory, data: ExaminedData) -> int:
@@ -145,7 +142,7 @@ def _search(
         at_end.callback(ledger.record_end_of_driver)
         resume = functools.partial(resume_command, directory, command.cluster)
         interrupted.last_words = f"{_ENDED_AT_ONCE}\nnext\n  {resume()}\n"
-        at_end.enter_context(said_at_sudden_end(f"{_DIED}\nnext\n  {resume()}\n"))
+        at_end.enter_context(said_at_sudden_end(_DIED.format(command.name, resume())))
         with step(console, "measuring the latency that others are compared with"):
             _measure_latency_reference(ledger, command, cluster, template, interrupted)
         with step(console, "taking up the trials of the ledger"):

@@ -13,7 +13,7 @@ _SCRIPT = r"""
 read -r word
 test "$word" = ended && exit
 test -t 1 && printf '\033[?25h'
-printf '%s' "$1" >&2
+printf '\n%s' "$1" >&2
 """
 
 

@@ -235,8 +235,9 @@ class Engine:
         """Decides upon a trial after `epoch`, and writes it. Whether it goes on."""
         inheritance = self.ledger.record(number).inheritance
         if inheritance is not None:
-            trained = counted(inheritance.epochs, "epoch")
-            self.ledger.end(number, "inherited", reason=f"{trained} from the weights of trial {inheritance.parent}")
+            reached = self.ledger.record(number).epochs[inheritance.epochs - 1].val_accuracy
+            trained = f"{counted(inheritance.epochs, 'epoch')} from the weights of trial {inheritance.parent}"
+            self.ledger.end(number, "inherited", reason=f"{trained}: {reached:.2%}")
             return False
         if epoch >= self.epochs:
             self.ledger.end(number, "finished")

@@ -207,6 +207,6 @@ def _viewed(record: TrialRecord, candidate: Candidate) -> TrialView:
 def _inherited(record: TrialRecord, candidate: Candidate) -> TrialView:
     """A trial that began with inherited weights, whose accuracies stand beside none of those from scratch."""
     if record.outcome == "inherited":
-        return TrialView(record.number, candidate, (), "inherited", record.latency_ms, record.val_accuracy)
+        return TrialView(record.number, candidate, (), "inherited", record.latency_ms, record.inherited_accuracy)
     status: Literal["running", "ended"] = "running" if record.outcome == "running" else "ended"
     return TrialView(record.number, candidate, (), status, record.latency_ms)

@@ -10,7 +10,7 @@ from nas.records.front import best_of, cheapest_within, finished, front_hypervol
 from nas.records.front_probability import Result, front_probabilities
 from nas.records.objectives import CostName
 from nas.records.pareto import Point
-from nas.records.trial import Outcome, TrialRecord, counts
+from nas.records.trial import Outcome, TrialRecord, architectures_begun, architectures_started, counts
 
 SUMMARY_FORMAT = "summary/1"
 
@@ -23,12 +23,14 @@ class Summary:
 
     `front_probabilities`: how likely each member is really on the front, where architectures were trained repeatedly.
     `architectures_trained` are this search's own; `results_imported` counts those that it took over from another, which
-    the other numbers include. `failure_reasons` counts the trials that could not be trained by what kept them from it.
+    the other numbers include. `only_inherited` of the architectures were looked at with inherited weights and not
+    trained from scratch. `failure_reasons` counts the trials that could not be trained by what kept them from it.
     """
 
     front: tuple[TrialRecord, ...]
     counts: dict[Outcome, int]
     architectures_trained: int
+    only_inherited: int
     epochs_trained: int
     reference: Point
     hypervolume: float
@@ -65,6 +67,7 @@ class Summary:
             "counts": dict(self.counts),
             "failure_reasons": dict(self.failure_reasons),
             "architectures_trained": self.architectures_trained,
+            "only_inherited": self.only_inherited,
             "results_imported": self.results_imported,
             "epochs_trained": self.epochs_trained,
             "reference": dict(zip(("val_accuracy", *self.cost_names), self.reference, strict=True)),
@@ -113,6 +116,7 @@ def summarise(
         front=tuple(members),
         counts=counts(records),
         architectures_trained=len({record.architecture.id for record in trained if record.epochs} - imported),
+        only_inherited=len(architectures_begun(records) - architectures_started(records).keys()),
         epochs_trained=sum(len(record.epochs) for record in trained),
         reference=reference,
         hypervolume=front_hypervolume(records, reference),

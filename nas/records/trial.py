@@ -125,6 +125,13 @@ class TrialRecord:
         return self.outcome not in ("rejected", "duplicate")
 
     @property
+    def inherited_accuracy(self) -> float | None:
+        """What a training from inherited weights came to; None where it was none, or has not come to its end."""
+        if self.inheritance is None or len(self.epochs) < self.inheritance.epochs:
+            return None
+        return self.epochs[-1].val_accuracy
+
+    @property
     def name(self) -> str:
         """The trial as a person reads it: `0042 · R26 w64 · c C A7×8r A7×8r A5×4n · 1.90 GFLOPs`."""
         return f"{self.number:04d} · {self.architecture.label} · {readable_flops(self.flops)}"

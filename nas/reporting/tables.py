@@ -13,10 +13,11 @@ from nas.reporting.stages import stage_texts
 from search_spaces.units import readable_flops
 
 CSV_COLUMNS = (
-    "number", "outcome", "on_front", "val_accuracy", "val_loss", "train_loss", "flops", "params", "latency_ms",
+    "number", "outcome", "on_front", "val_accuracy", "val_loss", "train_loss", "inherited_val_accuracy", "flops",
+    "params", "latency_ms",
     "inference_latency_ms", "inference_latency_low_ms", "inference_latency_high_ms", "peak_memory_mb", "epochs",
     "train_seconds", "anchor", "depth", "base_channels", "stem", "stage1", "stage2", "stage3", "stage4",
-    "architecture_id", "seed", "duplicate_of", "started_at", "finished_at", "reason",
+    "architecture_id", "seed", "inherited_from", "duplicate_of", "started_at", "finished_at", "reason",
 )  # fmt: skip
 
 
@@ -34,12 +35,12 @@ def trial_rows(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> 
         row |= {"depth": architecture.depth, "base_channels": architecture.base_channels, "stem": architecture.stem}
         row |= {"started_at": record.started_at, "finished_at": record.finished_at}
         if record.epochs:
-            last = record.epochs[-1]
-            row |= {
-                "val_loss": last.val_loss,
-                "train_loss": last.train_loss,
-                "train_seconds": train_seconds(record),
-            }
+            row["train_seconds"] = train_seconds(record)
+        if record.inheritance is not None:
+            # Under another name, so that nobody sorts it among the others.
+            row |= {"val_accuracy": None, "inherited_val_accuracy": record.inherited_accuracy}
+        elif record.epochs:
+            row |= {"val_loss": record.epochs[-1].val_loss, "train_loss": record.epochs[-1].train_loss}
         rows.append(row | {"on_front": record.number in on_front})
     return rows
 

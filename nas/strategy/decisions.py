@@ -120,7 +120,7 @@ class Decisions:
             self._encoder,
             self._objective,
             fantasies,
-            self._informing(inherited),
+            self._informing(tuple(trial for trial in inherited if trial.inherited_accuracy is not None)),
             compressed=compressed,
             before=self._posteriors.get(compressed),
             curves=self._curves,

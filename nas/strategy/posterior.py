@@ -41,7 +41,8 @@ class TrialView:
 
     `latency_ms` is what it was measured to cost; None where latency is no cost, or is not known yet.
     "held" waits at a rung; "ended" is over short of the full budget, for whatever reason. "inherited" was trained
-    briefly from others' weights, to `inherited_accuracy`, which is none of its accuracies.
+    briefly from others' weights, to `inherited_accuracy`, which is none of its accuracies, and None where nothing came
+    of it.
     """
 
     number: int

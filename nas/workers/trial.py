@@ -103,6 +103,8 @@ def _failure(error: Exception, trial: TrialConfig) -> WorkerReport:
         return TrialEnded("oom", f"the GPU's memory does not suffice{parts}")
     if isinstance(error, Diverged):
         return TrialEnded("diverged", str(error))
+    if isinstance(error, WeightsGone):
+        return TrialEnded("inherited", str(error))
     if isinstance(error, UnreadableImages):
         # What was met before belongs to these images, and they may come back.
         _parts.cache_clear()
@@ -204,11 +206,15 @@ def _training(trial: TrialConfig, processes: Processes) -> Training:
     )
 
 
+class WeightsGone(Exception):
+    """The weights that a network was to begin with are not there any more."""
+
+
 def _parents_weights(parent: ParentWeights, processes: Processes) -> Mapping[str, torch.Tensor]:
-    """The weights of a parent's network that were evaluated last. Raises StorageMissing where they are gone."""
+    """The weights of a parent's network that were evaluated last. Raises WeightsGone where there are none."""
     found = processes.from_first(lambda: newest_sound_checkpoint(folder_at(parent.checkpoints)))
     if found is None:
-        raise StorageMissing(f"the checkpoints of trial {parent.number}, whose weights it begins with, are not there")
+        raise WeightsGone(f"nothing was inherited: the checkpoints of trial {parent.number} are gone")
     return evaluated_weights(found[1]["training"])
 
 

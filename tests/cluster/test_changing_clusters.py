@@ -167,9 +167,8 @@ def test_another_head_in_the_place_of_the_first_ends_the_search_with_the_command
         ray.shutdown()
         cluster.shutdown()
     assert process.returncode != 0, error
-    assert "the driver of the search has died" in error and "nas/search.py --resume head" in error.splitlines()[-1], (
-        error
-    )
+    last = error.splitlines()[-1]
+    assert last.startswith("error: the driver of search head has died") and "nas/search.py --resume head" in last, error
 
 
 def wait_for_nodes(count: int) -> None:

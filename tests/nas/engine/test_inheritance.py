@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nas.engine.engine import Engine
 from nas.engine.inheritance import LEAST_SHARE, parent_of
 from nas.ledger.database import ledger_url
@@ -16,7 +18,7 @@ from search_spaces.architecture import Architecture, Attention, Convolution, Ope
 from search_spaces.inheritance import alike_share
 from tests.support.engines import EPOCHS, new_engine, reopened, run, run_side_by_side, told
 from tests.support.present import present
-from tests.support.searches import DIGITS, epoch_result
+from tests.support.searches import DIGITS, epoch_result, tiny_space
 
 INHERIT: dict[str, Any] = {"sampler": "ehvi", "inherit": True, "minimum_epochs": 4, "trials": 30}
 LOOKED_AT = 2
@@ -181,6 +183,30 @@ def test_what_is_gone_is_not_inherited_from(tmp_path: Path) -> None:
     search(again)
     parents = {record.inheritance.parent for record in again.records[before:] if record.inheritance is not None}
     assert parents and not parents & set(gone)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_weights_that_turn_out_to_be_gone_cost_no_architecture(tmp_path: Path, deterministic: bool) -> None:
+    # All of so small a space is trained in the end.
+    engine = new_engine(tmp_path, tiny_space(), **INHERIT | {"trials": 1000}, deterministic=deterministic)
+    missed: dict[Architecture, int] = {}
+    while (assignment := engine.next_assignment()) is not None:
+        start = assignment.start
+        if start is not None and not missed:
+            missed[assignment.architecture] = start.parent
+            engine.end(assignment.number, "inherited", "nothing was inherited: the checkpoints are gone")
+            continue
+        # Whoever begins later takes no more from there.
+        assert start is None or start.parent not in missed.values()
+        for epoch in range(assignment.recorded_epochs + 1, EPOCHS + 1):
+            accuracy = accuracy_of(engine, assignment.number, epoch)
+            if not engine.report_epoch(assignment.number, epoch_result(epoch, accuracy)):
+                break
+    (architecture,) = missed
+    (without, *scratch) = [record for record in engine.records if record.architecture == architecture]
+    assert (without.outcome, without.inherited_accuracy, len(scratch)) == ("inherited", None, 1)
+    assert scratch[0].inheritance is None
+    assert sum(record.outcome == "inherited" for record in engine.records) > 1
 
 
 def test_a_look_that_fails_leaves_its_architecture_out(tmp_path: Path) -> None:

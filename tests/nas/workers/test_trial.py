@@ -24,7 +24,6 @@ from nas.workers.trial_config import (
     SearchHalted,
     TrialConfig,
     TrialEnded,
-    TrialFailed,
     TrialPreempted,
     WorkerMessage,
     WorkerReport,
@@ -171,13 +170,12 @@ def test_a_trial_that_inherited_goes_on_from_its_own_checkpoint(tmp_path: Path, 
     assert begun + [without_time(result) for result in rest] == expected
 
 
-def test_weights_that_are_gone_are_a_failure_of_the_storage(
+def test_weights_that_are_gone_end_what_was_to_begin_with_them(
     tmp_path: Path, parent: ParentWeights, requests: EndRequests
 ) -> None:
     gone = dataclasses.replace(parent, number=12, checkpoints=str(tmp_path / "nothing"))
     (report,) = reports_of(inheriting(tmp_path / "child", gone), requests)
-    assert isinstance(report, TrialFailed) and report.cause == "storage"
-    assert report.reason == "the checkpoints of trial 12, whose weights it begins with, are not there"
+    assert report == TrialEnded("inherited", "nothing was inherited: the checkpoints of trial 12 are gone")
 
 
 def test_a_trial_that_is_too_large_in_parts_too_ends_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
