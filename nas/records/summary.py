@@ -10,7 +10,7 @@ from nas.records.front import best_of, cheapest_within, finished, front_hypervol
 from nas.records.front_probability import Result, front_probabilities
 from nas.records.objectives import CostName
 from nas.records.pareto import Point
-from nas.records.trial import Outcome, TrialRecord, architectures_begun, architectures_started, counts
+from nas.records.trial import Outcome, TrialRecord, architectures_started, counts
 
 SUMMARY_FORMAT = "summary/1"
 
@@ -112,11 +112,12 @@ def summarise(
     anchors = [record for record in finished(records) if record.anchor]
     trained = [record for record in records if record.trained]
     imported = {record.architecture.id for record in records if record.imported_from is not None}
+    looked_at = {record.architecture.id for record in trained if record.inheritance is not None and record.epochs}
     return Summary(
         front=tuple(members),
         counts=counts(records),
         architectures_trained=len({record.architecture.id for record in trained if record.epochs} - imported),
-        only_inherited=len(architectures_begun(records) - architectures_started(records).keys()),
+        only_inherited=len(looked_at - architectures_started(records).keys()),
         epochs_trained=sum(len(record.epochs) for record in trained),
         reference=reference,
         hypervolume=front_hypervolume(records, reference),

@@ -1,6 +1,7 @@
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -54,6 +55,15 @@ def test_all_that_a_search_may_spend_and_end_by_is_in_its_plan() -> None:
     rows = dict(re.findall(r"^(\w+) +(.+?) *$", limited, re.MULTILINE))
     assert (rows["epochs"], rows["ends"], rows["counts"]) == ("50 at most", "after 50 epochs", "1.5 ms or less")
     assert not {"repeats", "ends", "counts"} & {line.split(" ")[0] for line in plan().splitlines()}
+
+
+@pytest.mark.parametrize("scheduler", ["pareto", "none", "asha"])
+def test_a_plan_counts_the_epochs_of_looks(scheduler: str) -> None:
+    settings: dict[str, Any] = {"sampler": "ehvi", "trials": 10, "minimum_epochs": 5, "scheduler": scheduler}
+    text = plan(inherit=True, **settings)
+    # Two epochs more than the nine of each.
+    assert re.search(r"^epochs +110 at most *$", text, re.MULTILINE)
+    assert "is looked at first, for 2 epochs from its weights" in text and "inherits" not in plan(**settings)
 
 
 def test_anchors_over_a_limit_are_not_said_to_be_trained_and_no_sample_is_shown_twice() -> None:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from nas.records.front import front_hypervolume
+from nas.records.inheritance import Inheritance
 from nas.records.summary import summarise
 from tests.support.present import present
 from tests.support.searches import trial_record
@@ -28,6 +29,21 @@ def test_gains_over_the_anchors() -> None:
     assert summary.anchors_hypervolume == front_hypervolume(records[:2], REFERENCE) < summary.hypervolume
     assert (summary.architectures_trained, summary.epochs_trained) == (5, 9)
     assert summary.accelerator_hours == pytest.approx(9 * 2 / 3600)
+
+
+def test_what_was_only_looked_at_is_told_from_what_was_trained() -> None:
+    inheritance = Inheritance(0, 1)
+    looked_at = [
+        trial_record(number, accuracies, outcome="inherited", inheritance=inheritance)
+        for number, accuracies in enumerate([(0.9,), (0.9,), (0.9,), ()], start=2)
+    ]
+    scratch = trial_record(6, (0.5, 0.6), outcome="stopped", architecture=looked_at[0].architecture)
+    summary = summarise([trial_record(0, (0.5, 0.8), anchor=True), *looked_at, scratch], REFERENCE)
+    # Of four one has been trained since, and one was never.
+    assert (summary.architectures_trained, summary.only_inherited, summary.counts["inherited"]) == (4, 2, 4)
+    assert [record.number for record in summary.front] == [0]
+    assert [record.inherited_accuracy for record in looked_at] == [0.9, 0.9, 0.9, None]
+    assert scratch.inherited_accuracy is None
 
 
 def test_an_anchor_that_was_trained_several_times_counts_once_and_by_their_mean() -> None:

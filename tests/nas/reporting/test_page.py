@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import random
 import re
@@ -16,6 +17,7 @@ from nas.reporting.background import Background, NextCommand
 from nas.reporting.importance import importances
 from nas.reporting.page import Live, report_page
 from nas.reporting.style import STYLES
+from nas.reporting.tables import csv_table
 from nas.reporting.texts import below_text
 from search_spaces.architecture import Architecture
 from tests.support.reports import FACTS, RECORDS, Page
@@ -77,6 +79,11 @@ def test_what_was_trained_from_inherited_weights_stands_beside_no_other_accuracy
     before = Page(report_page(FACTS, RECORDS, []))
     for role in ("trials", "line", "mark", "curves", "parallel"):
         assert page.drawn(role) == before.drawn(role)
+    assert all("val_accuracy" not in trial for trial in page.data["trials"][-2:])
+    rows = list(csv.DictReader(csv_table(records, front_of(records)).splitlines()))
+    assert [(row["val_accuracy"], row["val_loss"], row["train_loss"]) for row in rows[-2:]] == [("", "", "")] * 2
+    assert [(row["inherited_val_accuracy"], row["inherited_from"]) for row in rows[-2:]] == [("0.01", "0")] * 2
+    assert all(row["inherited_val_accuracy"] == row["inherited_from"] == "" for row in rows[:-2])
     assert below_text(records) == below_text(RECORDS)
     assert importances(records, EPOCHS) == importances(RECORDS, EPOCHS)
 
