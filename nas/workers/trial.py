@@ -158,10 +158,10 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
     Stopped.
     """
     torch.set_num_threads(trial.threads)
-    # A file system that has fallen away would be written to, on this machine's own, without a word.
     checkpoints = folder_at(trial.checkpoints)
-    if isinstance(checkpoints, Directory) and not (search := checkpoints.path.parents[1]).is_dir():
-        raise StorageMissing(f"the directory of the search, {str(search)!r}, is not there")
+    if isinstance(checkpoints, Directory):
+        checkpoints = DirectoryOfSearch(checkpoints.path)
+        checkpoints.check()
     known = trial.recorded_epochs
     if processes.device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(trial.gpu_memory_share)
@@ -176,6 +176,23 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
         if is_full(error):
             raise StorageFull(str(error)) from error
         raise
+
+
+class DirectoryOfSearch(Directory):
+    """The checkpoints of a trial in the directory of its search, which is not made anew where it has fallen away.
+
+    It would be on this machine's own disk, in the place of the one that all share, and be gone when that is back.
+    """
+
+    def check(self) -> None:
+        """Raises StorageMissing where the directory of the search is not there."""
+        search = self.path.parents[1]
+        if not search.is_dir():
+            raise StorageMissing(f"the directory of the search, {str(search)!r}, is not there")
+
+    def write(self, name: str, content: bytes) -> None:
+        self.check()
+        super().write(name, content)
 
 
 def folder_at(place: str) -> Folder:

@@ -17,6 +17,7 @@ from torch import nn
 import nas.workers.end_requests
 import nas.workers.trial
 from nas.workers.end_requests import SIGNALS, EndRequests, end_asked_for
+from nas.workers.failure_causes import StorageMissing
 from nas.workers.trial import failures_reported, train_trial, trained_epochs, warnings_so_far
 from nas.workers.trial_config import (
     EpochReport,
@@ -124,6 +125,21 @@ def test_a_trial_whose_checkpoints_are_gone_says_that_it_was_trained_again(
     )
     train_trial(trial(tmp_path, recorded_epochs=2).to_config())
     assert WorkerMessage.from_result(reports[1]).warnings == ()
+
+
+def test_a_directory_that_falls_away_in_mid_trial_is_not_made_anew(tmp_path: Path, requests: EndRequests) -> None:
+    directory = tmp_path / "runs" / "search" / "checkpoints" / "0000"
+    directory.mkdir(parents=True)
+    epochs = epochs_of(trial(directory))
+    assert next(epochs).epoch == 1
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageMissing, match=r"the directory of the search, .* is not there"):
+        next(epochs)
+    assert not (tmp_path / "runs").exists()
+    # Once it is back, nothing but the epoch that could not be kept is trained again.
+    (tmp_path / "elsewhere").rename(tmp_path / "runs")
+    assert [result.epoch for result in epochs_of(trial(directory, recorded_epochs=1))] == [2, 3]
+    assert not warnings_so_far()
 
 
 def with_another_stage(operator: Operator) -> Architecture:
