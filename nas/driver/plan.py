@@ -12,6 +12,7 @@ from nas.driver.texts import print_pasted, print_table, print_text
 from nas.driver.unanswered import unanswered
 from nas.ledger.location import read_ledger
 from nas.records.objectives import nouns, readable_cost
+from nas.records.trial import architectures_begun
 from nas.settings.command import Command
 from nas.settings.run_directory import RunDirectory, run_directory
 from nas.settings.search_settings import SearchSettings
@@ -56,8 +57,7 @@ def begins_with(command: Command, directory: RunDirectory) -> list[str]:
         return []
     if command.fork_of is None:
         records = read_ledger(directory, command.ledger.url).records
-        own = (record for record in records if record.trained and record.imported_from is None)
-        begun = len({record.architecture.id for record in own})
+        begun = len(architectures_begun(record for record in records if record.imported_from is None))
         return [f"goes on with {command.name}, which has begun {counted(begun, 'architecture')}"]
     # It loads Optuna, which other plans do without.
     from nas.ledger.forking import taken_over

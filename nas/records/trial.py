@@ -125,6 +125,11 @@ class TrialRecord:
         return self.outcome not in ("rejected", "duplicate")
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether it was trained, from scratch, so that its accuracies may stand beside those of others."""
+        return bool(self.epochs) and self.inheritance is None
+
+    @property
     def inherited_accuracy(self) -> float | None:
         """What a training from inherited weights came to; None where it was none, or has not come to its end."""
         if self.inheritance is None or len(self.epochs) < self.inheritance.epochs:
@@ -158,7 +163,9 @@ class TrialRecord:
             "seed": self.seed,
             "outcome": self.outcome,
             "epochs": len(self.epochs),
-            "val_accuracy": self.val_accuracy,
+            # Of what inherited it has another name, so that nobody sorts it among the others.
+            "val_accuracy": self.val_accuracy if self.is_comparable else None,
+            "inherited_val_accuracy": self.inherited_accuracy,
             "latency_ms": self.inference_latency_ms if self.latency_ms is None else self.latency_ms,
             "inference_latency_ms": self.inference_latency_ms,
             "inference_latency_low_ms": None if self.inference is None else self.inference.latency_low_ms,

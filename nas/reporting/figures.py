@@ -29,8 +29,7 @@ def curves_figure(front: Sequence[TrialRecord], others: Sequence[TrialRecord]) -
     Of the others a trace names the trials of an outcome: the page's script puts in their curves.
     """
     traces = []
-    from_scratch = [record for record in others if record.epochs and record.inheritance is None]
-    for outcome, group in by_outcome(from_scratch).items():
+    for outcome, group in by_outcome([record for record in others if record.is_comparable]).items():
         style = STYLES[outcome]
         traces.append(
             scatter(

@@ -3,7 +3,7 @@
 A trace names its trials in `customdata`, and its `meta` says what the script has to know of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.records.front import front_of, front_over
@@ -28,9 +28,8 @@ def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> Json:
     """
     members = front_of(records)
     on_front = {record.number for record in members}
-    from_scratch = [record for record in records if record.epochs and record.inheritance is None]
-    trained = [record for record in from_scratch if record.number not in on_front]
-    untrained = by_outcome([record for record in records if not record.epochs or record.inheritance is not None])
+    trained = [record for record in records if record.is_comparable and record.number not in on_front]
+    untrained = by_outcome([record for record in records if not record.is_comparable])
     traces = []
     for outcome, group in by_outcome(trained).items():
         style = STYLES[outcome]
@@ -56,11 +55,16 @@ def front_figure(records: Sequence[TrialRecord], cost_name: CostName) -> Json:
         traces.append({**trace, "yaxis": "y2", "showlegend": False})
     pinned = {"color": "#000000", "size": 20, "symbol": "square-open", "line": {"width": 2}}
     traces.append({**_markers([], "pinned", pinned, role="pinned", hoverinfo="skip"), "showlegend": False})
-    return figure(traces, _layout(AXES[cost_name], accuracy_range(list(records)), list(untrained)))
+    return figure(traces, _layout(AXES[cost_name], accuracy_range(list(records)), _row_labels(untrained)))
 
 
-def _layout(cost_title: str, accuracies: tuple[float, float] | None, untrained: Sequence[Outcome]) -> Json:
-    """Axes and legend; each outcome of `untrained` gets a row of its own below the accuracies."""
+def _row_labels(rows: Mapping[Outcome, Sequence[TrialRecord]]) -> list[str]:
+    """What the rows below the accuracies are called: those that were trained at all inherited weights."""
+    return [name if any(record.epochs for record in group) else f"{name}, no epoch" for name, group in rows.items()]
+
+
+def _layout(cost_title: str, accuracies: tuple[float, float] | None, untrained: Sequence[str]) -> Json:
+    """Axes and legend; each label of `untrained` gets a row of its own below the accuracies."""
     height = 0.05 * len(untrained)
     accuracy: Json = {
         "title": {"text": "validation accuracy"},
@@ -73,7 +77,7 @@ def _layout(cost_title: str, accuracies: tuple[float, float] | None, untrained: 
         "domain": [0, height],
         "range": [-0.5, len(untrained) - 0.5],
         "tickvals": list(range(len(untrained))),
-        "ticktext": [outcome if outcome == "inherited" else f"{outcome}, no epoch" for outcome in untrained],
+        "ticktext": list(untrained),
         "fixedrange": True,
         "zeroline": False,
     }

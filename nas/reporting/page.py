@@ -149,7 +149,7 @@ def _trial(record: TrialRecord, on_front: bool, operators: dict[Operator, int]) 
     stored = record.to_json()
     values = {
         **{key: stored.get(key) for key in ("number", "outcome", "flops", "params", "seed")},
-        "val_accuracy": record.point[0] if record.epochs and record.inheritance is None else None,
+        "val_accuracy": record.point[0] if record.is_comparable else None,
         "trainings": [min(record.repeats), max(record.repeats), len(record.repeats)] if record.repeats else None,
         # In units of 1e-4, which is a fifth of the digits.
         "curve": [round(1e4 * epoch.val_accuracy) for epoch in record.epochs] or None,

@@ -51,7 +51,7 @@ class ParallelCoordinates:
 
 def parallel_coordinates(records: Sequence[TrialRecord]) -> ParallelCoordinates:
     """Frame, stages, costs and accuracy of what was trained from scratch; what is the same in all is left out."""
-    trained = tuple(record for record in records if record.epochs and record.inheritance is None)
+    trained = tuple(record for record in records if record.is_comparable)
     networks = [record.architecture for record in trained]
     stages = [stage_choices(network) for network in networks]
     latencies = [record.latency_ms for record in trained if record.latency_ms is not None]

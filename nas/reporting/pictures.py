@@ -97,7 +97,7 @@ def front_picture(facts: SearchFacts, records: Sequence[TrialRecord], over: Cost
     cost_name = facts.cost_name if over is None else over
     figure = Picture(figsize=(8, 5), dpi=DOTS_PER_INCH)
     axes = figure.subplots(gridspec_kw=ONE_PANEL)
-    trained = [record for record in with_repeats(records) if record.epochs and record.inheritance is None]
+    trained = [record for record in with_repeats(records) if record.is_comparable]
     _bars(axes, trained, cost_name, ACCENT_COLOUR)
     for outcome, group in by_outcome(trained).items():
         style = STYLES[outcome]
@@ -195,8 +195,7 @@ def curves_picture(records: Sequence[TrialRecord]) -> Figure:
     axes = figure.subplots(gridspec_kw=ONE_PANEL)
     members = front_of(records)
     on_front = {record.number for record in members}
-    from_scratch = [record for record in records if record.epochs and record.inheritance is None]
-    others = [record for record in from_scratch if record.number not in on_front]
+    others = [record for record in records if record.is_comparable and record.number not in on_front]
     curves = [[(epoch.epoch, epoch.val_accuracy) for epoch in record.epochs] for record in others]
     axes.add_collection(LineCollection(curves, colors=QUIET_COLOUR, linewidths=0.5, alpha=0.3), autolim=True)
     axes.set_prop_cycle(color=[_viridis(index, len(members)) for index in range(max(1, len(members)))])

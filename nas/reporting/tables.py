@@ -36,10 +36,7 @@ def trial_rows(records: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> 
         row |= {"started_at": record.started_at, "finished_at": record.finished_at}
         if record.epochs:
             row["train_seconds"] = train_seconds(record)
-        if record.inheritance is not None:
-            # Under another name, so that nobody sorts it among the others.
-            row |= {"val_accuracy": None, "inherited_val_accuracy": record.inherited_accuracy}
-        elif record.epochs:
+        if record.is_comparable:
             row |= {"val_loss": record.epochs[-1].val_loss, "train_loss": record.epochs[-1].train_loss}
         rows.append(row | {"on_front": record.number in on_front})
     return rows

@@ -124,8 +124,7 @@ def _cost_ranges(facts: SearchFacts, members: Sequence[TrialRecord]) -> str:
 def below_text(records: Sequence[TrialRecord]) -> str:
     """How many trials the front's figure opens without, or nothing where it shows all."""
     full = [record.point[0] for record in records if record.outcome == "finished"]
-    from_scratch = [record for record in records if record.epochs and record.inheritance is None]
-    below = sum(record.point[0] < min(full) for record in from_scratch) if full else 0
+    below = sum(record.is_comparable and record.point[0] < min(full) for record in records) if full else 0
     return f"{below:,} trials lie below the accuracies shown at first; “all accuracies” shows them." if below else ""
 
 

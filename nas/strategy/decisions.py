@@ -75,7 +75,7 @@ class Decisions:
         self._seed = seed
         self._encoder: FeatureEncoder = encoder_of(source, derived_seed("encoder", seed))
         self._tasks = tuple(earlier)
-        # What the trials that inherited make of the results of others, as they were last.
+        # The trials with inherited weights that `_earlier` holds beside the other searches.
         self._inherited: tuple[TrialView, ...] = ()
         self._earlier = self._results_with(None)
         # Of equal improvements that of what was looked at already takes fewer epochs.

@@ -111,6 +111,7 @@ class Posterior:
         means, variances = means[held], variances[held]
         self._process: GaussianProcess
         self._earlier: EarlierResults | None
+        # Used or not: `_earlier` is None where it was not.
         self._given = earlier
         same_seen = before is not None and before._seen == self._seen and before._held == self._held
         if before is not None and same_seen and before._given is earlier:

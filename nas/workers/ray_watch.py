@@ -25,7 +25,8 @@ MOST_SECONDS_BETWEEN_QUESTIONS = 15.0
 # Silent for longer, it is taken for dead. After 60 s Ray ends this process without a word of use; a head that others
 # start again in the meantime (with a GCS that keeps its state) is found again.
 MOST_SILENT_SECONDS = 50.0
-# Where another head without that state answers in its place, Ray ends this process with a stack trace and nothing else.
+# Where another head without that state answers in its place, Ray ends this process with a stack trace, and
+# `nas.driver.sudden_end` says how to go on.
 SAID_AFTER_SECONDS = 6.0
 
 
@@ -84,7 +85,7 @@ def _silence_of_head() -> Callable[[], str | None]:
                 said = True
                 LOGGER.warning(
                     "Ray's head at %s gives no answer; it is waited for, for %.0f s. Where a new one takes its place, "
-                    "this may end without a word: what is finished is kept, and --resume goes on.",
+                    "Ray may end this: what is finished is kept, and --resume goes on.",
                     address,
                     MOST_SILENT_SECONDS,
                 )

@@ -32,9 +32,9 @@ def with_stages(*operators: Operator) -> Architecture:
     return dataclasses.replace(ONE, stages=tuple((operator,) for operator in operators))
 
 
-def trained(number: int, architecture: Architecture, **changes: object) -> TrialRecord:
+def trained(number: int, architecture: Architecture, **changes: Any) -> TrialRecord:
     record = TrialRecord(number, architecture, 1, 1, 0, "finished", (epoch_result(1, 0.5),))
-    return dataclasses.replace(record, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(record, **changes)
 
 
 def chosen(architecture: Architecture, *records: TrialRecord, gone: tuple[int, ...] = ()) -> int | None:

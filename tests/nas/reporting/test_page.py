@@ -76,6 +76,8 @@ def test_what_was_trained_from_inherited_weights_stands_beside_no_other_accuracy
     records = [*RECORDS, done, dataclasses.replace(done, number=11, outcome="running")]
     page = Page(report_page(FACTS, records, []))
     assert sorted(page.drawn("untrained")) == [4, 5, 8, 9, 10, 11]
+    labels = page.data["figures"]["front"]["layout"]["yaxis2"]["ticktext"]
+    assert {"inherited", "rejected, no epoch"} <= set(labels)
     before = Page(report_page(FACTS, RECORDS, []))
     for role in ("trials", "line", "mark", "curves", "parallel"):
         assert page.drawn(role) == before.drawn(role)
