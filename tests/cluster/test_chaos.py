@@ -3,6 +3,7 @@
 make chaos has 20 events, in about half an hour; NAS_CHAOS_EVENTS and NAS_CHAOS_SEED choose how many, and which.
 """
 
+import functools
 import os
 import random
 import time
@@ -16,7 +17,8 @@ from nas.ledger.location import read_ledger
 from nas.records.summary import summarise
 from nas.records.trial import TrialRecord
 from nas.settings.run_directory import run_directory
-from tests.cluster.chaos import FULL_EPOCHS, KINDS, NAME, ChaoticSearch, found_wrong, table
+from tests.cluster.chaos import FULL_EPOCHS, KINDS, NAME, ChaoticSearch
+from tests.cluster.chaos_account import found_wrong, table, trained_again
 from tests.support.images import make_images
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.network_nodes import SWITCH_ADDRESS, own_network
@@ -25,6 +27,7 @@ from tests.support.searches import trial_record
 
 SECONDS_BETWEEN = (5.0, 60.0)
 FINISHED = trial_record(0, [0.5] * FULL_EPOCHS)
+LACKING = ["trial 0: its checkpoints end with epoch 2 of the 6 that are recorded: those since were trained again"]
 
 
 def drawn(events: int, rng: random.Random) -> list[str]:
@@ -67,15 +70,18 @@ def test_every_epoch_of_a_search_on_machines_that_misbehave_is_accounted_for(tmp
         assert len(search.events) == count
         assert [event for event in search.events if event.hit and event.recovered is None] == []
         may_repeat = sum(event.slots for event in search.events)
-        assert found_wrong(records, search.snapshots, search.watch.written, may_repeat) == []
+        written = search.watch.written
+        assert found_wrong(
+            records, search.snapshots, written, search.lines, may_repeat=may_repeat, full_epochs=FULL_EPOCHS
+        ) == []  # fmt: skip
         # The watch has seen what was trained.
         trained = {(number, epoch.epoch) for number, record in records.items() for epoch in record.epochs}
-        assert len(trained & set(search.watch.written)) > len(trained) / 2
+        assert len(trained & set(written)) > len(trained) / 2
         store = f"sqlite:///{search.runs / 'mlflow.db'}"
         reference = ledger.header.facts(NAME, None).reference
         check_all_there_once(store, "architecture search", ledger.records, summarise(ledger.records, reference))
-    repeated = sum(times - 1 for times in search.watch.written.values())
-    print(f"{len(trained)} epochs of {len(records)} trials, {repeated} trained again")
+    again = trained_again(written, search.lines)
+    print(f"{len(trained)} epochs of {len(records)} trials, {again} trained again")
 
 
 def test_each_kind_of_event_is_drawn_as_often_as_the_others() -> None:
@@ -89,14 +95,21 @@ def test_what_is_not_accounted_for_is_found() -> None:
     short, twice = replace(FINISHED, epochs=FINISHED.epochs[:-1]), replace(FINISHED, epochs=FINISHED.epochs[:1] * 2)
     stopped, failed = replace(short, outcome="stopped"), replace(short, outcome="failed")
     once, nothing = Counter({(0, 1): 1, (0, 2): 1}), dict[int, TrialRecord]()
-    assert found_wrong({0: FINISHED}, [{0: short}, {0: FINISHED}], once, 0) == []
-    assert found_wrong({0: stopped}, [nothing], once + Counter({(0, 2): 1}), 1) == []
-    for records, snapshots, written in (
-        ({0: again}, [{0: short}], once),
-        (nothing, [{0: short}], once),
-        ({0: short}, [nothing], once),
-        ({0: failed}, [nothing], once),
-        ({0: replace(twice, outcome="stopped")}, [nothing], once),
-        ({0: FINISHED}, [nothing], once + Counter({(0, 2): 1})),
+    find = functools.partial(found_wrong, full_epochs=FULL_EPOCHS)
+    assert find({0: FINISHED}, [{0: short}, {0: FINISHED}], once, ["trial 0: finished"], may_repeat=0) == []
+    assert find({0: stopped}, [nothing], once + Counter({(0, 2): 1}), [], may_repeat=1) == []
+    for records, snapshots, written, said in (
+        ({0: again}, [{0: short}], once, []),
+        (nothing, [{0: short}], once, []),
+        ({0: short}, [nothing], once, []),
+        ({0: failed}, [nothing], once, []),
+        ({0: replace(twice, outcome="stopped")}, [nothing], once, []),
+        ({0: FINISHED}, [nothing], once + Counter({(0, 2): 1}), []),
+        ({0: FINISHED}, [nothing], once, LACKING),
     ):
-        assert len(found_wrong(records, snapshots, written, 0)) == 1, (records, written)
+        assert len(find(records, snapshots, written, said, may_repeat=0)) == 1, (records, written)
+
+
+def test_recorded_epochs_count_among_those_trained_again() -> None:
+    assert trained_again(Counter({(0, 1): 1, (0, 2): 3}), ["trial 0: finished"]) == 2
+    assert trained_again(Counter({(0, 1): 1, (0, 2): 3}), LACKING) == 6

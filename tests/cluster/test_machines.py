@@ -7,7 +7,8 @@ import pytest
 
 from nas.ledger.location import read_ledger
 from nas.settings.run_directory import run_directory
-from tests.cluster.chaos import NAME, SEARCH, ChaoticSearch, found_wrong, table
+from tests.cluster.chaos import FULL_EPOCHS, NAME, SEARCH, ChaoticSearch
+from tests.cluster.chaos_account import found_wrong, table
 from tests.support.images import make_images
 from tests.support.network_nodes import SWITCH_ADDRESS, own_network
 from tests.support.postgresql_server import mortal_postgresql_server
@@ -36,11 +37,14 @@ def ended_search(directory: Path, images: Path, cpus: tuple[int, ...], kinds: tu
             search.end()
         finally:
             search.close()
-            print(table(search.events), *(line for _, line in search.said), sep="\n")
+            print(table(search.events), *search.lines, sep="\n")
         run = run_directory(str(search.runs), NAME)
         records = {record.number: record for record in read_ledger(run, server.url).records}
         may_repeat = sum(event.slots for event in search.events)
-        assert found_wrong(records, search.snapshots, search.watch.written, may_repeat) == []
+        written = search.watch.written
+        assert found_wrong(
+            records, search.snapshots, written, search.lines, may_repeat=may_repeat, full_epochs=FULL_EPOCHS
+        ) == []  # fmt: skip
         assert search.driver.returncode == 0 and not search.has_said("Traceback", 0)
         return run.front.read_bytes()
 

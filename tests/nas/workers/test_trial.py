@@ -5,6 +5,7 @@ import functools
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from nas.workers.trial_config import (
     WorkerReport,
 )
 from search_spaces.architecture import Architecture, Attention, Operator
+from tests.cluster.chaos_account import trained_again
 from tests.support.images import folder_config, make_images
 from tests.support.present import present
 from tests.support.s3_server import s3_server
@@ -123,6 +125,8 @@ def test_a_trial_whose_checkpoints_are_gone_says_that_it_was_trained_again(
     assert message.warnings == (
         "its checkpoints end with epoch 0 of the 2 that are recorded: those since were trained again",
     )
+    # The account of a search on machines that misbehave goes by that line.
+    assert trained_again(Counter(), message.warnings) == 2
     train_trial(trial(tmp_path, recorded_epochs=2).to_config())
     assert WorkerMessage.from_result(reports[1]).warnings == ()
 
