@@ -26,7 +26,7 @@ from search_spaces.errors import UserError
 from search_spaces.json_fields import field_kinds, read_dataclass, read_object
 from search_spaces.shared_files import replace_shared_file
 
-KERNEL_FILES = ("triton_kernels.py", "triton_stem_kernels.py")
+KERNEL_FILES = ("triton_kernels.py", "triton_kernels_backward.py", "triton_stem_kernels.py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
-from search_spaces.attention import triton_kernels
+from search_spaces.attention import triton_kernels, triton_kernels_backward
 from search_spaces.attention.inputs import Inputs, empty_output, new_gradients, spread
 from search_spaces.attention.measurements import device_table
 from search_spaces.attention.triton_tiles import SIDE, Choices, LocalPass, Tile, power_of_two, tile_for
@@ -79,12 +79,12 @@ def triton_backward_into(
     if tensors[3] is not None:
         parts = log_sum.new_empty(grid[0] * grid[2], query.shape[3], spatial_extent, channels)
     assert d_query is not None and d_value is not None
-    triton_kernels.attend_backward_queries[grid](
+    triton_kernels_backward.attend_backward_queries[grid](
         *_passed(tensors), output, log_sum, gradient, d_query, delta, parts,
         *_strides(tensors), d_query.stride()[:3], *sizes,
         **_constants(tile, tensors, spatial_extent),
     )  # fmt: skip
-    triton_kernels.attend_backward_keys[_grid(keys_tile, query)](
+    triton_kernels_backward.attend_backward_keys[_grid(keys_tile, query)](
         *_passed(tensors), log_sum, gradient, delta, d_key, d_value,
         *_strides(tensors), (d_value if d_key is None else d_key).stride()[:3], d_value.stride()[:3], *sizes,
         **_constants(keys_tile, tensors, spatial_extent), **_key_constants(keys_tile, spatial_extent),

@@ -17,7 +17,7 @@ of rows from 0 and 7 of columns from 8, C colours, M components of a value, K = 
 import triton
 import triton.language as tl
 
-from search_spaces.attention.triton_kernels import LOG2E, MASKED, _dot
+from search_spaces.attention.triton_kernels import LOG2E, MASKED, multiply
 
 SIDE = tl.constexpr(4)
 PIXELS = tl.constexpr(16)
@@ -159,8 +159,8 @@ def _column_offset(G: tl.constexpr):
 def _weights(query_GPD, key_GQD, embedding_GJD, inside_GQ, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr):
     """(G, P, Q): the softmax of q·k + q·r over the pixels of a block that are in the image."""
     G: tl.constexpr = query_GPD.shape[0]
-    products_GPJ = _dot(query_GPD, tl.permute(embedding_GJD, 0, 2, 1), ACCUMULATOR, PRECISION)
-    logits_GPQ = _dot(query_GPD, tl.permute(key_GQD, 0, 2, 1), ACCUMULATOR, PRECISION)
+    products_GPJ = multiply(query_GPD, tl.permute(embedding_GJD, 0, 2, 1), ACCUMULATOR, PRECISION)
+    logits_GPQ = multiply(query_GPD, tl.permute(key_GQD, 0, 2, 1), ACCUMULATOR, PRECISION)
     logits_GPQ += tl.gather(products_GPJ, _row_offset(G), 2) + tl.gather(products_GPJ, _column_offset(G), 2)
     logits_GPQ = tl.where(inside_GQ[:, None, :], logits_GPQ * LOG2E, MASKED)
     weights_GPQ = tl.exp2(logits_GPQ - tl.max(logits_GPQ, 2)[:, :, None])
@@ -194,9 +194,9 @@ def attend_blocks(
     colours_GPK = _colours(image, image_strides, image_G, row_GP, column_GP, inside_GP, COLOURS, M, K)
     dtype = colours_GPK.dtype
     query_GKD = _weights_of(query_weight, head_G, heads, channels, COLOURS, 1, M, K, D).to(dtype)
-    query_GPD = _dot(colours_GPK, query_GKD, ACCUMULATOR, PRECISION).to(dtype)
+    query_GPD = multiply(colours_GPK, query_GKD, ACCUMULATOR, PRECISION).to(dtype)
     key_GKD = _weights_of(key_weight, head_G, heads, channels, COLOURS, 1, M, K, D).to(dtype)
-    key_GQD = _dot(colours_GPK, key_GKD, ACCUMULATOR, PRECISION).to(dtype)
+    key_GQD = multiply(colours_GPK, key_GKD, ACCUMULATOR, PRECISION).to(dtype)
     embedding_GJD = _embeddings(row_NKd, column_NKd, head_G, heads, channels, D).to(dtype)
     weights_GPQ = _weights(query_GPD, key_GQD, embedding_GJD, inside_GP, ACCUMULATOR, PRECISION)
     if HAS_VALUE:
@@ -205,8 +205,8 @@ def attend_blocks(
     else:
         value_GKD = _weights_of(value_weight, head_G, heads, channels, COLOURS, COMPONENTS, M, K, D).to(dtype)
         mixed_GPK = _mixed(colours_GPK, mixture_PM, ACCUMULATOR, COMPONENTS, M, K)
-        value_GQD = _dot(mixed_GPK, value_GKD, ACCUMULATOR, PRECISION).to(dtype)
-    mean_GPD = _dot(weights_GPQ.to(dtype), value_GQD, ACCUMULATOR, PRECISION)
+        value_GQD = multiply(mixed_GPK, value_GKD, ACCUMULATOR, PRECISION).to(dtype)
+    mean_GPD = multiply(weights_GPQ.to(dtype), value_GQD, ACCUMULATOR, PRECISION)
     _store(output, _places(output_strides, head_G, image_G, row_GP, column_GP), inside_GP, channels, mean_GPD, D)
 
 
@@ -270,14 +270,14 @@ def attend_blocks_backward(
             gradient, _places(gradient_strides, head_G, image_G, row_GP, column_GP), inside_GP, channels, D
         )
         query_GKD = _weights_of(query_weight, head_G, heads, channels, COLOURS, 1, M, K, D).to(dtype)
-        query_GPD = _dot(colours_GPK, query_GKD, ACCUMULATOR, PRECISION).to(dtype)
+        query_GPD = multiply(colours_GPK, query_GKD, ACCUMULATOR, PRECISION).to(dtype)
         key_GKD = _weights_of(key_weight, head_G, heads, channels, COLOURS, 1, M, K, D).to(dtype)
-        key_GQD = _dot(colours_GPK, key_GKD, ACCUMULATOR, PRECISION).to(dtype)
+        key_GQD = multiply(colours_GPK, key_GKD, ACCUMULATOR, PRECISION).to(dtype)
         embedding_GJD = _embeddings(row_NKd, column_NKd, head_G, heads, channels, D).to(dtype)
         weights_GPQ = _weights(query_GPD, key_GQD, embedding_GJD, inside_GP, ACCUMULATOR, PRECISION)
         colours_GKP = tl.permute(colours_GPK, 0, 2, 1)
 
-        d_value_GQD = _dot(tl.permute(weights_GPQ.to(dtype), 0, 2, 1), gradient_GPD, ACCUMULATOR, PRECISION)
+        d_value_GQD = multiply(tl.permute(weights_GPQ.to(dtype), 0, 2, 1), gradient_GPD, ACCUMULATOR, PRECISION)
         d_colours_GPK = tl.zeros([G, PIXELS, K], ACCUMULATOR)
         if HAS_VALUE:
             value_GQD = _load(value, _places(value_strides, head_G, image_G, row_GP, column_GP), inside_GP, channels, D)
@@ -286,32 +286,32 @@ def attend_blocks_backward(
         else:
             value_GKD = _weights_of(value_weight, head_G, heads, channels, COLOURS, COMPONENTS, M, K, D).to(dtype)
             mixed_GPK = _mixed(colours_GPK, mixture_PM, ACCUMULATOR, COMPONENTS, M, K)
-            value_GQD = _dot(mixed_GPK, value_GKD, ACCUMULATOR, PRECISION).to(dtype)
+            value_GQD = multiply(mixed_GPK, value_GKD, ACCUMULATOR, PRECISION).to(dtype)
             d_value_GQD = d_value_GQD.to(dtype)
-            values_GKD += _dot(tl.permute(mixed_GPK, 0, 2, 1), d_value_GQD, ACCUMULATOR, PRECISION)
+            values_GKD += multiply(tl.permute(mixed_GPK, 0, 2, 1), d_value_GQD, ACCUMULATOR, PRECISION)
             if OF_IMAGE or COMPONENTS > 1:
-                d_mixed_GPK = _dot(d_value_GQD, tl.permute(value_GKD, 0, 2, 1), ACCUMULATOR, PRECISION)
+                d_mixed_GPK = multiply(d_value_GQD, tl.permute(value_GKD, 0, 2, 1), ACCUMULATOR, PRECISION)
                 if COMPONENTS > 1:
                     shares_PK += tl.sum(d_mixed_GPK * colours_GPK, 0)
                     d_mixed_GPK *= _shares(mixture_PM, COMPONENTS, M, K).to(ACCUMULATOR)[None, :, :]
                 d_colours_GPK += d_mixed_GPK
 
-        d_weights_GPQ = _dot(gradient_GPD, tl.permute(value_GQD, 0, 2, 1), ACCUMULATOR, PRECISION)
+        d_weights_GPQ = multiply(gradient_GPD, tl.permute(value_GQD, 0, 2, 1), ACCUMULATOR, PRECISION)
         delta_GP = tl.sum(weights_GPQ * d_weights_GPQ, 2)
         d_logits_GPQ = weights_GPQ * (d_weights_GPQ - delta_GP[:, :, None])
         d_products_GPJ = _of_offsets(d_logits_GPQ).to(dtype)
-        embeddings_GJD += _dot(tl.permute(d_products_GPJ, 0, 2, 1), query_GPD, ACCUMULATOR, PRECISION)
+        embeddings_GJD += multiply(tl.permute(d_products_GPJ, 0, 2, 1), query_GPD, ACCUMULATOR, PRECISION)
         d_logits_GPQ = d_logits_GPQ.to(dtype)
-        d_query_GPD = _dot(d_logits_GPQ, key_GQD, ACCUMULATOR, PRECISION)
-        d_query_GPD += _dot(d_products_GPJ, embedding_GJD, ACCUMULATOR, PRECISION)
+        d_query_GPD = multiply(d_logits_GPQ, key_GQD, ACCUMULATOR, PRECISION)
+        d_query_GPD += multiply(d_products_GPJ, embedding_GJD, ACCUMULATOR, PRECISION)
         d_query_GPD = d_query_GPD.to(dtype)
-        queries_GKD += _dot(colours_GKP, d_query_GPD, ACCUMULATOR, PRECISION)
-        d_key_GQD = _dot(tl.permute(d_logits_GPQ, 0, 2, 1), query_GPD, ACCUMULATOR, PRECISION).to(dtype)
-        keys_GKD += _dot(colours_GKP, d_key_GQD, ACCUMULATOR, PRECISION)
+        queries_GKD += multiply(colours_GKP, d_query_GPD, ACCUMULATOR, PRECISION)
+        d_key_GQD = multiply(tl.permute(d_logits_GPQ, 0, 2, 1), query_GPD, ACCUMULATOR, PRECISION).to(dtype)
+        keys_GKD += multiply(colours_GKP, d_key_GQD, ACCUMULATOR, PRECISION)
         if OF_IMAGE:
             # Queries and keys have weights at the first of the places of each colour only.
-            d_colours_GPK += _dot(d_query_GPD, tl.permute(query_GKD, 0, 2, 1), ACCUMULATOR, PRECISION)
-            d_colours_GPK += _dot(d_key_GQD, tl.permute(key_GKD, 0, 2, 1), ACCUMULATOR, PRECISION)
+            d_colours_GPK += multiply(d_query_GPD, tl.permute(query_GKD, 0, 2, 1), ACCUMULATOR, PRECISION)
+            d_colours_GPK += multiply(d_key_GQD, tl.permute(key_GKD, 0, 2, 1), ACCUMULATOR, PRECISION)
             C: tl.constexpr = K // M
             d_colours_GPC = tl.sum(tl.reshape(d_colours_GPK, [G, PIXELS, C, M]), 3)
             place_GP = _places(d_image_strides, head_G, image_G, row_GP, column_GP)

@@ -135,8 +135,9 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     ),
     "triton": frozenset(
         {
-            "search_spaces/attention/triton_kernels.py", "search_spaces/attention/triton_stem_kernels.py",
-            "search_spaces/attention/triton_attention.py", "search_spaces/attention/triton_start.py",
+            "search_spaces/attention/triton_kernels.py", "search_spaces/attention/triton_kernels_backward.py",
+            "search_spaces/attention/triton_stem_kernels.py", "search_spaces/attention/triton_attention.py",
+            "search_spaces/attention/triton_start.py",
         }
     ),
     "torchvision": frozenset({"trainers/data/torchvision_import.py"}),

@@ -55,6 +55,7 @@ COMPILED_BACKENDS = {
     "search_spaces.attention.simd",
     "search_spaces.attention.triton_attention",
     "search_spaces.attention.triton_kernels",
+    "search_spaces.attention.triton_kernels_backward",
     "search_spaces.attention.triton_stem",
     "search_spaces.attention.triton_stem_kernels",
 }
