@@ -3,14 +3,17 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from nas.ledger.location import read_ledger
+from nas.ledger.ledger import Ledger
+from nas.ledger.location import create_ledger, open_ledger, read_ledger, sole_driver
 from nas.records.trial import TrialRecord
-from nas.settings.run_directory import run_directory
+from nas.settings.run_directory import RunDirectory, run_directory
+from tests.entries.test_report import HEADER
 from tests.entries.test_search import SMALL, start
 
 LIMIT_SECONDS = 240
@@ -98,3 +101,14 @@ def is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@contextmanager
+def driven(directory: RunDirectory, url: str) -> Iterator[Ledger]:
+    """The ledger of a search as its driver has it."""
+    ledger = open_ledger(directory, url) if directory.has_ledger else create_ledger(directory, url, HEADER)
+    with sole_driver(directory, url) as claim:
+        ledger.record_driver("here", 1)
+        assert claim is not None
+        ledger.outlast_outages(claim)
+        yield ledger
