@@ -24,15 +24,17 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings, 
 
     `ledger_url` is the ledger's address, where the user gave it.
     """
-    if is_full(error):
+    said = loss_of_ledger(error)
+    # What is full is a database's own disk where the ledger is in one.
+    if is_full(error) and (said is None or directory.ledger.is_file()):
         trouble = f"the storage {str(directory.path)!r} is full: make space there, then"
     elif isinstance(error, EverythingFails):
         kept = f" (what was said of them is in {str(directory.errors)!r})" if directory.errors.is_dir() else ""
         trouble = f"nothing can be trained: {error}{kept}. Once that is mended,"
     elif (lost := _loss_of_storage(error)) is not None:
         trouble = f"the storage {lost}. Once it is back,"
-    elif (said := loss_of_ledger(error)) is not None:
-        trouble = f"the ledger of search {directory.name!r} cannot be written: {said}. Once it is back,"
+    elif said is not None:
+        trouble = f"the ledger of search {directory.name!r} cannot be written: {said}. Once it can be,"
     elif is_deleted(directory, ledger_url):
         return (
             f"search {directory.name!r} is in its database no more: its study was deleted there, with all trials. "

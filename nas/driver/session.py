@@ -161,7 +161,7 @@ def _search(
                 requests = Requests(directory, limits.obey, limits.refuse)
                 at_end.callback(requests.close)
                 run = functools.partial(run_trials, engine, template, cluster, checked, autoscaler=joined.autoscaler)
-                _run_trials(run, should_stop, requests, interrupted)
+                _run_trials(run, should_stop, requests, ledger, interrupted)
             ending = _ending(should_stop, engine, limits.settings, epochs_before)
             if not should_stop():
                 engine.conclude()
@@ -184,11 +184,14 @@ def _search(
     _conclude(console, command, directory, view, end, mlflow)
 
 
-def _run_trials(run: Callable[..., None], should_stop: StopRule, requests: Requests, interrupted: Interruption) -> None:
+def _run_trials(
+    run: Callable[..., None], should_stop: StopRule, requests: Requests, ledger: Ledger, interrupted: Interruption
+) -> None:
     """Runs trials until there are none left within the limits, which `requests` may change in the meantime."""
 
     def looks_and_stops() -> bool:
         requests.look()
+        ledger.keep_claim()
         if should_stop():
             requests.refuse()
         return should_stop()

@@ -11,23 +11,21 @@ from typing import Any
 import optuna
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
-from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, text
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from nas.ledger.checksums import with_checksum
 from nas.ledger.contents import LEDGER_FORMAT, reason
+from nas.ledger.driver_claim import ClaimLost
+from nas.ledger.postgresql import connecting, postgresql_engine
 from nas.ledger.sqlite_files import check_sqlite
 from nas.ledger.stored_trials import StoredStudy, another_name, read_study
-from nas.settings.address_checks import check_driver, with_driver
+from nas.settings.address_checks import with_driver
 from nas.settings.run_directory import name_is_taken
 from nas.settings.sqlite_addresses import sqlite_path, sqlite_url
 from search_spaces.errors import UserError, first_line
 from trainers.files import sync_directory
 
-ANSWER_SECONDS = 10
-# What has fallen silent between a driver and its database is noticed on both sides within a minute.
-_KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 10, "keepalives_count": 3}
-_UNACKNOWLEDGED_MILLISECONDS = 45_000
 # What PostgreSQL says of a server or a user that writes nothing, as a standby after its primary has failed.
 _READ_ONLY, _NO_RIGHT = "25006", "42501"
 # Tables are made by whoever comes first, and of two one fails.
@@ -124,7 +122,7 @@ def stored_study(study: optuna.Study) -> StoredStudy:
 def has_study(url: str, name: str) -> bool:
     """Whether a database holds the ledger of a search. Raises UserError where it cannot be asked."""
     try:
-        with _engine(url).connect() as connection:
+        with postgresql_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
             if not inspect(connection).has_table("studies"):
                 # Nobody has a ledger there yet.
                 return False
@@ -141,7 +139,7 @@ def check_writable(url: str, name: str) -> None:
     as a standby, or a user without the right to."""
     right = "has_schema_privilege(current_schema(), 'CREATE')"
     try:
-        with _engine(url).connect() as connection:
+        with postgresql_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
             if inspect(connection).has_table("studies"):
                 right = "has_table_privilege('studies', 'INSERT')"
             is_read_only = connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on"
@@ -157,69 +155,6 @@ def check_writable(url: str, name: str) -> None:
         )
 
 
-class ClaimIsTaken(UserError):
-    """Another driver has a search, or one that vanished has not lost it yet."""
-
-
-class DriverClaim:
-    """The claim of one driver to a search in a PostgreSQL database, where drivers meet that share no file system.
-
-    It is a lock of a connection's session. A driver that vanishes with its machine has lost it within a minute.
-    """
-
-    def __init__(self, url: str, name: str) -> None:
-        self._name = name
-        self._engine = _engine(url)
-        self._connection: Connection | None = None
-
-    def take(self) -> None:
-        """Raises ClaimIsTaken where another has it, and the database's own errors where that cannot be asked."""
-        self.drop()
-        connection = self._connection = self._engine.connect()
-        for setting, value in _KEEPALIVES.items():
-            connection.execute(text(f"SET tcp_{setting} = {value}"))
-        claim = {"claim": f"driver of {self._name}"}
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:claim))"), claim):
-            self.drop()
-            raise ClaimIsTaken(
-                f"search {self._name!r} is being run by another driver, as nas/status.py says: "
-                "wait for its end, or end it."
-            )
-
-    def renew(self) -> None:
-        """Takes it again where the connection is lost, and with it the lock. Raises as `take` does."""
-        try:
-            if self._connection is not None:
-                self._connection.scalar(text("SELECT 1"))
-                return
-        except SQLAlchemyError:
-            pass  # What became of the database is said by what follows.
-        self.take()
-
-    def drop(self) -> None:
-        """Leaves it to others, if the server is there to hear of it."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(SQLAlchemyError):
-                connection.close()
-
-
-@contextlib.contextmanager
-def claimed(url: str, name: str) -> Iterator[DriverClaim]:
-    """Claims a search in a PostgreSQL database for this driver. Raises UserError where another has it."""
-    claim = DriverClaim(url, name)
-    try:
-        claim.take()
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"the ledger of search {name!r} cannot be opened: {reason(error, url)}.") from error
-    try:
-        yield claim
-    finally:
-        claim.drop()
-
-
 def loss_of_ledger(error: BaseException | None) -> str | None:
     """What the database said, in a line, where it is the reason of an exception; None where it is not.
 
@@ -227,7 +162,7 @@ def loss_of_ledger(error: BaseException | None) -> str | None:
     already, is a mistake of this project and no loss.
     """
     while error is not None:
-        if isinstance(error, (OperationalError, InterfaceError)) or _says(error, _READ_ONLY, _NO_RIGHT):
+        if isinstance(error, (OperationalError, InterfaceError, ClaimLost)) or _says(error, _READ_ONLY, _NO_RIGHT):
             return first_line(getattr(error, "orig", None) or error)
         error = error.__cause__ or error.__context__
     return None
@@ -275,21 +210,6 @@ def _storage(url: str, *, create_tables: bool = True) -> optuna.storages.RDBStor
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if sqlite_path(url) is not None:
         return optuna.storages.RDBStorage(url, skip_table_creation=not create_tables)
-    url = with_driver(url)
-    check_driver(url, "its address")
     # The server may have been away in the meantime.
-    options = {"pool_pre_ping": True, "connect_args": _answer_in_time(url)}
-    return optuna.storages.RDBStorage(url, options, skip_table_creation=not create_tables)
-
-
-def _engine(url: str) -> Engine:
-    """A PostgreSQL database without what Optuna makes of it. It keeps no connection."""
-    return create_engine(
-        with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_answer_in_time(url)
-    )
-
-
-def _answer_in_time(url: str) -> dict[str, int]:
-    """How long a server may take to answer, unless its address says so: one that never does would be waited for."""
-    waits = {"connect_timeout": ANSWER_SECONDS, **_KEEPALIVES, "tcp_user_timeout": _UNACKNOWLEDGED_MILLISECONDS}
-    return {name: value for name, value in waits.items() if f"{name}=" not in url}
+    options = {"pool_pre_ping": True, **connecting(url)}
+    return optuna.storages.RDBStorage(with_driver(url), options, skip_table_creation=not create_tables)

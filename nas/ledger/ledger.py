@@ -16,7 +16,6 @@ keeps of a trial is held against them.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import optuna
@@ -32,7 +31,8 @@ from nas.ledger.contents import (
     other_format,
     unreadable_said,
 )
-from nas.ledger.database import DriverClaim, existing_study, new_study, stored_study
+from nas.ledger.database import existing_study, new_study, stored_study
+from nas.ledger.driver_claim import DriverClaim
 from nas.ledger.new_trials import imported_trial, new_trial, state_of
 from nas.ledger.optuna_samplers import SampledStudy
 from nas.ledger.patience import Patience
@@ -96,19 +96,29 @@ class Ledger(LedgerContents):
     def outlast_outages(self, claim: DriverClaim) -> None:
         """Has what is written from now on wait for a PostgreSQL database that is away, and take the claim up again.
 
-        After `record_driver`.
+        It is written in the session of the claim, so by nobody who has lost it. After `record_driver`.
         """
 
         def take_up() -> None:
             claim.renew()
             # A driver elsewhere may have had the search in the meantime.
             if checked("search", "driver", self._study.user_attrs["driver"]) != self._attributes["driver"]:
+                claim.drop()
                 raise UserError(
                     f"search {self._study.study_name!r} was gone on with by another driver while the ledger was away."
                 )
 
-        self._patience = Patience(take_up)
-        self._rows.outlast(self._patience)
+        self._patience = Patience(claim.check, take_up)
+        self._rows.outlast(self._patience, claim.transaction)
+
+    def keep_claim(self) -> None:
+        """Sees, some seconds after the last time, whether the claim still holds, and takes it up again where its
+        connection was lost. To be called at every turn.
+
+        Raises UserError where another driver has gone on with the search.
+        """
+        if self._patience is not None:
+            self._patience.keep()
 
     def take_over(self, results: Sequence[TrialRecord], space: Space) -> None:
         """Writes finished results of another search, numbered from 0, as the first trials of this one.
@@ -296,12 +306,7 @@ class Ledger(LedgerContents):
         self._attributes[key] = value
 
     def _write_attribute(self, key: str, value: Any) -> None:
-        write = partial(self._study.set_user_attr, key, with_checksum("search", key, value))
-        if self._patience is None:
-            write()
-        else:
-            # Written twice it is the same.
-            self._patience.write(write)
+        self._rows.set_attribute_of_study(key, with_checksum("search", key, value))
 
     def _write(self, number: int, key: str, value: Any) -> None:
         attribute = with_checksum(owner_of(number), key, value)

@@ -24,7 +24,7 @@ from nas.settings.store_settings import LEDGER_VARIABLE, LedgerSettings
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.ledger.database import DriverClaim
+    from nas.ledger.driver_claim import DriverClaim
     from nas.ledger.ledger import Ledger
 
 # PostgreSQL refuses every write of a connection opened with this, and shows it the trials as they were at one moment.
@@ -101,7 +101,8 @@ def check_database(directory: RunDirectory, url: str | None) -> None:
     address = _address(directory, url)
     if address is None:
         return
-    from nas.ledger.database import check_writable, claimed, has_study
+    from nas.ledger.database import check_writable, has_study
+    from nas.ledger.driver_claim import claimed
 
     with claimed(address, directory.name):
         check_writable(address, directory.name)
@@ -129,7 +130,7 @@ def sole_driver(directory: RunDirectory, url: str | None) -> "AbstractContextMan
     address = _address(directory, url)
     if address is None:
         return contextlib.nullcontext()
-    from nas.ledger.database import claimed
+    from nas.ledger.driver_claim import claimed
 
     return claimed(address, directory.name)
 

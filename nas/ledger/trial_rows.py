@@ -1,4 +1,4 @@
-"""How a ledger writes its trials into the tables of Optuna's storage: what belongs together in one transaction.
+"""How a ledger writes into the tables of Optuna's storage: what belongs together in one transaction.
 
 Optuna's own storage asks the database before each of a trial's parameters and attributes whether it may be written, in
 some 60 statements a trial, and reads all of a trial before it ends it. A search has one driver, which knows: here a
@@ -11,6 +11,7 @@ import datetime
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import optuna
@@ -47,26 +48,37 @@ _CLOSE = sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id == bindparam("id"))
 
 
 class TrialRows:
-    """Writes the trials of a study, each known by its number; not for two drivers at a time."""
+    """Writes a study and its trials, each known by its number; not for two drivers at a time."""
 
     def __init__(self, study: optuna.Study) -> None:
         self._study_id = study._study_id
         # Optuna puts a cache of what has ended in front of a database.
         self._storage: Any = getattr(study._storage, "_backend", study._storage)
         self._ids: dict[int, int] = {}
-        table: Any = models.TrialUserAttributeModel.__table__
-        insert = (postgresql if self._storage.engine.name == "postgresql" else sqlite).insert(table)
-        # What was there under the same key gives way.
-        self._set_attribute = insert.on_conflict_do_update(
-            index_elements=[table.c.trial_id, table.c.key], set_={"value_json": insert.excluded.value_json}
-        )
+        self._set_attribute = self._upsert(models.TrialUserAttributeModel, "trial_id")
+        self._set_attribute_of_study = self._upsert(models.StudyUserAttributeModel, "study_id")
         self._collected: list[Write] | None = None
         self._patience: Patience | None = None
+        self._begin: Callable[[], AbstractContextManager[Connection]] = self._own_transaction
         self._transaction: int | None = None
 
-    def outlast(self, patience: Patience) -> None:
-        """Has what is written wait for a PostgreSQL database that is away."""
+    def outlast(self, patience: Patience, begin: Callable[[], AbstractContextManager[Connection]]) -> None:
+        """Has what is written wait for a PostgreSQL database that is away. `begin` begins its transactions."""
         self._patience = patience
+        self._begin = begin
+
+    def _upsert(self, model: Any, owner: str) -> Any:
+        """Of an attribute, whose former value under the same key gives way."""
+        table: Any = model.__table__
+        insert = (postgresql if self._storage.engine.name == "postgresql" else sqlite).insert(table)
+        return insert.on_conflict_do_update(
+            index_elements=[table.c[owner], table.c.key], set_={"value_json": insert.excluded.value_json}
+        )
+
+    @contextlib.contextmanager
+    def _own_transaction(self) -> Iterator[Connection]:
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            yield session.connection()
 
     def knows(self, number: int, key: int) -> None:
         """Takes note of a trial that is in the database already, where its rows are known by `key`."""
@@ -98,8 +110,7 @@ class TrialRows:
 
     def _carry_out(self, writes: Sequence[Write]) -> None:
         self._transaction = None
-        with _create_scoped_session(self._storage.scoped_session) as session:
-            connection = session.connection()
+        with self._begin() as connection:
             if self._patience is not None:
                 self._transaction = connection.scalar(_TRANSACTION)
             for write in writes:
@@ -109,8 +120,8 @@ class TrialRows:
         """Whether what was carried out last is in the database; None where it is not decided yet."""
         if self._transaction is None:
             return False
-        with _create_scoped_session(self._storage.scoped_session) as session:
-            fate = session.connection().scalar(_FATE, {"transaction": self._transaction})
+        with self._own_transaction() as connection:
+            fate = connection.scalar(_FATE, {"transaction": self._transaction})
         return None if fate == "in progress" else bool(fate == "committed")
 
     def insert(self, number: int, trial: FrozenTrial) -> None:
@@ -152,6 +163,15 @@ class TrialRows:
         def write(connection: Connection) -> None:
             row = {"trial_id": self._ids[number], "key": key, "value_json": value_json}
             connection.execute(self._set_attribute, row)
+
+        self._write(write)
+
+    def set_attribute_of_study(self, key: str, value: Any) -> None:
+        """Writes an attribute of the study, in the place of what it was."""
+        row = {"study_id": self._study_id, "key": key, "value_json": json.dumps(value)}
+
+        def write(connection: Connection) -> None:
+            connection.execute(self._set_attribute_of_study, row)
 
         self._write(write)
 

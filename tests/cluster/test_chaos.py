@@ -38,7 +38,7 @@ def drawn(events: int, rng: random.Random) -> list[str]:
 
 @pytest.mark.chaos
 # Each look into the ledger has a connection of its own.
-@pytest.mark.filterwarnings("ignore:.*psycopg.Connection:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*AnsweredConnection:ResourceWarning")
 def test_every_epoch_of_a_search_on_machines_that_misbehave_is_accounted_for(tmp_path: Path) -> None:
     count = int(os.environ.get("NAS_CHAOS_EVENTS", "20"))
     seed = int(os.environ.get("NAS_CHAOS_SEED", random.randrange(10**6)))

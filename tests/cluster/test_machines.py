@@ -51,7 +51,7 @@ def ended_search(directory: Path, images: Path, cpus: tuple[int, ...], kinds: tu
 
 @pytest.mark.cluster
 # Each look into the ledger has a connection of its own.
-@pytest.mark.filterwarnings("ignore:.*psycopg.Connection:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*AnsweredConnection:ResourceWarning")
 def test_a_deterministic_search_on_machines_that_go_wrong_ends_as_on_one_machine(tmp_path: Path) -> None:
     images = make_images(tmp_path / "images", count=120)
     on_four = ended_search(tmp_path / "four", images, (1, 1, 1, 1), KINDS)

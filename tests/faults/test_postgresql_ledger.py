@@ -3,6 +3,7 @@
 import gc
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from nas.driver.checks import check_search
 from nas.driver.command_line import read_command
-from nas.ledger import database
+from nas.ledger import database, postgresql
 from nas.ledger.database import has_study
 from nas.ledger.forking import check_whole
 from nas.ledger.ledger import Ledger
@@ -72,7 +73,7 @@ def test_a_ledger_elsewhere_is_found_by_its_note_and_needs_its_whole_address(
 def test_a_database_that_takes_a_connection_and_never_answers_is_not_waited_for(
     noted: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "ANSWER_SECONDS", 2)  # What libpq takes at least.
+    monkeypatch.setattr(postgresql, "ANSWER_SECONDS", 2)  # What libpq takes at least.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://me:secret@127.0.0.1:{silent.getsockname()[1]}/searches"
         noted.ledger_note.write_text(f"{redacted(url)}\n", encoding="utf-8")
@@ -104,11 +105,14 @@ def interrupt(*_: object) -> Any:
 
 
 def connections(url: str) -> int:
-    """How many connections a database has, this question's aside."""
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.connect() as connection:
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        return int(connection.scalar(text(asked)) or 0)
+    """How many connections a database has, but for this, once the server has seen to those that were closed."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        counts = [-1]
+        while len(set(counts[-4:])) > 1 or len(counts) < 4:
+            time.sleep(0.3)
+            counts.append(int(connection.scalar(text(asked)) or 0))
+    return counts[-1]
 
 
 @pytest.mark.slow

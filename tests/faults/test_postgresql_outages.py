@@ -1,8 +1,14 @@
 """A ledger in PostgreSQL whose database, or whose driver, goes away: nothing is lost, and nothing written twice."""
 
+import contextlib
+import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +19,10 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from nas.ledger import postgresql
 from nas.ledger.contents import reason
-from nas.ledger.database import ClaimIsTaken, DriverClaim, loss_of_ledger
+from nas.ledger.database import loss_of_ledger
+from nas.ledger.driver_claim import ClaimIsTaken, DriverClaim
 from nas.ledger.location import open_ledger, read_ledger
 from nas.records.summary import summarise
 from nas.settings.address_checks import with_driver
@@ -22,7 +30,7 @@ from nas.settings.run_directory import run_directory
 from nas.settings.store_settings import LEDGER_VARIABLE
 from search_spaces.errors import UserError
 from tests.entries.test_report import add_trial
-from tests.entries.test_search import run
+from tests.entries.test_search import run, start
 from tests.faults.searches import LIMIT_SECONDS, checkpoints, driven, start_search, tree, wait_for
 from tests.support.mlflow_contents import check_all_there_once
 from tests.support.postgresql_server import PASSWORD, PostgresqlServer, mortal_postgresql_server, postgresql_server
@@ -109,6 +117,109 @@ def test_a_database_that_is_begun_again_is_waited_for(tmp_path: Path) -> None:
             pass
 
 
+def ended(url: str, whose: str) -> None:
+    """Ends the connections to a server of which this holds."""
+    with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as owner:
+        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {whose}"
+        assert owner.execute(text(query)).all()
+
+
+OF_THE_CLAIM = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+
+
+@pytest.mark.slow
+def test_a_driver_that_has_lost_its_lock_alone_has_it_again_or_writes_nothing(tmp_path: Path) -> None:
+    """Its other connections are well, or have been made anew: nothing else would tell it."""
+    directory = run_directory(str(tmp_path), "one")
+    with postgresql_server() as url, driven(directory, url) as ledger:
+        add_trial(ledger, [0.5], "running")
+        for go_on in (ledger.keep_claim, lambda: ledger.record_limits({"trials": 3})):
+            ended(url, OF_THE_CLAIM)
+            go_on()
+            with pytest.raises(ClaimIsTaken, match="by another driver"):
+                DriverClaim(url, "one").take()
+        # Another driver takes the moment in which nobody has the lock.
+        ended(url, OF_THE_CLAIM)
+        other = DriverClaim(url, "one")
+        other.take()
+        open_ledger(directory, url).record_driver("there", 2)
+        before = read_ledger(directory, url)
+        other.drop()
+        writes = (partial(ledger.record_epoch, 0, epoch_result(2, 0.6)), partial(ledger.record_limits, {"trials": 9}))
+        for write in writes:
+            with pytest.raises(UserError, match="'one' was gone on with by another driver"):
+                write()
+        found = read_ledger(directory, url)
+        assert (found.records, found.header) == (before.records, before.header)
+
+
+@pytest.mark.slow
+def test_of_two_drivers_after_a_restart_the_first_ends_in_a_line(tmp_path: Path) -> None:
+    """It was suspended, lost its connections, and another driver elsewhere has gone on with the search."""
+    with postgresql_server() as url:
+        first = start_search(tmp_path, "one", "--trials", "3", "training.epochs=20", f"ledger.url={url}")
+        wait_for(lambda: len(checkpoints(tmp_path, "one")) > 1, first)
+        first.send_signal(signal.SIGSTOP)
+        ended(url, "datname > ''")
+        elsewhere = tmp_path / "elsewhere"
+        shutil.copytree(tmp_path / "runs", elsewhere / "runs", ignore=shutil.ignore_patterns("driver.lock"))
+        second = start(elsewhere, "nas/search.py", "--resume", "one", f"ledger.url={url}")
+        known = run_directory(str(elsewhere / "runs"), "one")
+        began = sum(len(record.epochs) for record in read_ledger(known, url).records)
+        wait_for(lambda: sum(len(record.epochs) for record in read_ledger(known, url).records) > began, second)
+        first.send_signal(signal.SIGCONT)
+        _, error = first.communicate(timeout=LIMIT_SECONDS)
+        assert first.returncode in (1, 2) and "Traceback" not in error, error
+        assert "another driver" in error.splitlines()[-1]
+        output, error = second.communicate(timeout=LIMIT_SECONDS)
+        assert second.returncode == 0, output + error
+        records = read_ledger(known, url).records
+        assert all([e.epoch for e in record.epochs] == [*range(1, len(record.epochs) + 1)] for record in records)
+
+
+@contextmanager
+def hung(url: str) -> Iterator[None]:
+    """No process of the server runs: its connections stay open, and nobody answers."""
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        server = psutil.Process(int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)).parent()
+    family = [present(server), *present(server).children()]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+    try:
+        yield
+    finally:
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+@pytest.mark.slow
+def test_a_database_that_hangs_is_as_one_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgresql, "SILENT_SECONDS", 1.5)
+    directory = run_directory(str(tmp_path), "one")
+    with postgresql_server() as url, driven(directory, hasty := f"{url}?connect_timeout=2") as ledger:
+        add_trial(ledger, [0.5], "running")
+        with hung(url):
+            began = time.monotonic()
+            with pytest.raises(UserError, match=r"the server has not answered for 2 s|timeout expired"):
+                read_ledger(directory, hasty)
+            # Nothing waits for it where nothing is to be written.
+            ledger.keep_claim()
+            assert time.monotonic() - began < 30
+        with ThreadPoolExecutor(1) as other:
+            with hung(url):
+                written = other.submit(ledger.record_epoch, 0, epoch_result(2, 0.6))
+                time.sleep(4)
+                assert not written.done()
+            written.result(60)
+        assert [len(record.epochs) for record in read_ledger(directory, hasty).records] == [2]
+        assert "the ledger cannot be written, tried again for 120 s: " in caplog.text
+        assert "the ledger is written again" in caplog.text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_committed", [True, False])
 def test_an_answer_that_is_lost_has_nothing_written_twice(
@@ -118,7 +229,8 @@ def test_an_answer_that_is_lost_has_nothing_written_twice(
     directory = run_directory(str(tmp_path), "one")
     with postgresql_server() as url, driven(directory, url) as ledger:
         add_trial(ledger, [0.5], "finished")
-        engine: Engine = ledger._rows._storage.engine
+        claim: DriverClaim = ledger._rows._begin.__self__  # type: ignore[attr-defined]
+        engine: Engine = claim._engine
         commit = engine.dialect.do_commit
         lost: list[Any] = []
 

@@ -120,11 +120,17 @@ FRAMEWORKS: dict[str, frozenset[str]] = {
     "pycocotools": frozenset({"trainers/detection/coco_evaluation.py"}),
     "plotly": frozenset({"nas/reporting"}),
     "psutil": frozenset({"nas/driver/interruption.py"}),
+    "psycopg": frozenset({"nas/ledger/postgresql.py"}),
     "ray": frozenset({"nas/workers", "cluster"}),
     "rich": frozenset({"nas/driver", "nas/export.py"}),
     "safetensors": frozenset({"trainers/bundle/files.py", "trainers/detection/files.py"}),
     "scipy": frozenset({"nas/records", "nas/strategy"}),
-    "sqlalchemy": frozenset({"nas/ledger/database.py", "nas/ledger/trial_rows.py"}),
+    "sqlalchemy": frozenset(
+        {
+            "nas/ledger/database.py", "nas/ledger/driver_claim.py", "nas/ledger/postgresql.py",
+            "nas/ledger/trial_rows.py",
+        }
+    ),
     "torch": frozenset(
         {
             "search_spaces", "search_spaces/attention", "trainers", "trainers/data", "trainers/bundle",

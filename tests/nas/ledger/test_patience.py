@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from nas.ledger import patience
-from nas.ledger.database import ClaimIsTaken
+from nas.ledger.driver_claim import ClaimIsTaken, ClaimLost
 from nas.ledger.patience import Patience
 from search_spaces.errors import UserError
 
@@ -34,6 +34,10 @@ def in_turn(*answers: object) -> Callable[[], bool | None]:
     return answer
 
 
+def fine() -> None:
+    """The claim holds, or is taken up."""
+
+
 class Attempts:
     """Writes that fail as they are told to, and then add to `written`."""
 
@@ -50,7 +54,7 @@ class Attempts:
 
 def test_what_a_database_did_not_take_is_written_once_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     attempts, taken_up = Attempts(away(), away()), in_turn(away(), True)
-    Patience(taken_up).write(attempts)
+    Patience(fine, taken_up).write(attempts)
     assert (attempts.made, attempts.written) == (3, 1)
     first, last = (record.getMessage() for record in caplog.records)
     assert first == "the ledger cannot be written, tried again for 120 s: the server is starting up"
@@ -62,12 +66,12 @@ def test_what_a_database_did_not_take_is_written_once_it_is_back(caplog: pytest.
 )
 def test_what_was_written_and_not_heard_of_is_not_written_again(fates: tuple[object, ...], made: int) -> None:
     attempts = Attempts(away())
-    Patience(lambda: None).write(attempts, in_turn(*fates))
+    Patience(fine, fine).write(attempts, in_turn(*fates))
     assert attempts.made == made
 
 
 def test_one_that_stays_away_is_waited_for_once() -> None:
-    patient = Patience(lambda: None, seconds=0.05)
+    patient = Patience(fine, fine, seconds=0.05)
     for least, most in ((3, 1000), (1, 1)):
         attempts = Attempts(*(away() for _ in range(1000)))
         with pytest.raises(OperationalError, match="the server is starting up"):
@@ -77,11 +81,11 @@ def test_one_that_stays_away_is_waited_for_once() -> None:
 
 def test_a_claim_that_another_has_is_waited_for_and_then_told() -> None:
     attempts, claim = Attempts(away()), in_turn(ClaimIsTaken("not yet"), ClaimIsTaken("not yet"), True)
-    Patience(claim).write(attempts)
+    Patience(fine, claim).write(attempts)
     assert attempts.written == 1
     attempts, claim = Attempts(away()), in_turn(ClaimIsTaken("by another driver"))
     with pytest.raises(ClaimIsTaken, match="by another driver"):
-        Patience(claim, seconds=0.05).write(attempts)
+        Patience(fine, claim, seconds=0.05).write(attempts)
     assert attempts.made == 1
 
 
@@ -89,9 +93,59 @@ def test_a_claim_that_another_has_is_waited_for_and_then_told() -> None:
 def test_other_errors_are_raised_at_once(mistake: Exception) -> None:
     attempts = Attempts(mistake)
     with pytest.raises(type(mistake)):
-        Patience(lambda: None).write(attempts)
+        Patience(fine, fine).write(attempts)
     # Also where they come up once the database is back, as that another driver has gone on with the search.
     attempts, taken_up = Attempts(away()), in_turn(UserError("gone on with"))
     with pytest.raises(UserError, match="gone on with"):
-        Patience(taken_up).write(attempts)
+        Patience(fine, taken_up).write(attempts)
     assert attempts.made == 1
+
+
+def test_a_claim_that_is_lost_while_nothing_is_written_is_taken_up_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = in_turn(ClaimLost("lost"), away(), away(), True)
+    taken = in_turn(ClaimIsTaken("not yet"), away(), True)
+    asked: list[str] = []
+
+    def check() -> None:
+        asked.append("check")
+        checks()
+
+    def take_up() -> None:
+        asked.append("take up")
+        taken()
+
+    patient = Patience(check, take_up)
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.0)
+    for _ in range(4):
+        # It waits for nothing, and no error of a database that is away ends a search.
+        patient.keep()
+        patient._next_look = 0.0
+    assert asked == ["check", "take up"] * 3 + ["check"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the ledger's database is away: lost",
+        "the ledger's database is back",
+    ]
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 1000.0)
+    patient.keep()
+    patient.keep()
+    assert asked.count("check") == 5
+
+
+def test_who_lost_the_search_to_another_driver_meanwhile_is_told_so() -> None:
+    with pytest.raises(UserError, match="gone on with"):
+        Patience(in_turn(away()), in_turn(UserError("gone on with"))).keep()
+    with pytest.raises(ValueError, match="ours"):
+        Patience(in_turn(ValueError("ours")), fine).keep()
+
+
+def test_after_it_was_waited_for_in_vain_a_claim_is_taken_up_before_anything_is_written() -> None:
+    patient = Patience(fine, fine, seconds=0.05)
+    with pytest.raises(OperationalError):
+        patient.write(Attempts(*(away() for _ in range(1000))))
+    patient._take_up = in_turn(UserError("gone on with"))
+    attempts = Attempts()
+    with pytest.raises(UserError, match="gone on with"):
+        patient.write(attempts)
+    assert attempts.made == 0
