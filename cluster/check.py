@@ -100,7 +100,7 @@ def _data(overrides: Sequence[str]) -> DataConfig:
 
 def _check_directory(address: str, storage: Path, data: DataConfig, bad_nodes: str) -> int:
     """The check with a directory, which is made for the time where it is not there."""
-    made = not storage.exists()
+    made = [path for path in (storage, *storage.parents) if not path.exists()]
     try:
         storage.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,8 +108,9 @@ def _check_directory(address: str, storage: Path, data: DataConfig, bad_nodes: s
     try:
         return _check(address, Directory(storage), data, bad_nodes)
     finally:
-        if made and not os.listdir(storage):
-            storage.rmdir()
+        for path in made:
+            if not os.listdir(path):
+                path.rmdir()
 
 
 def _check(address: str, storage: Folder, data: DataConfig, bad_nodes: str) -> int:

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = argument_parser().parse_args(list(arguments))
         check_named(options.name, options.runs_dir)
-        directory = found_run(options.runs_dir, options.name, options.ledger_url)
+        directory = found_run(options.runs_dir, options.name, options.ledger_url, ledger_alone=True)
         prepare_temporary_directory()
         ledger = read_ledger(directory, options.ledger_url)
         status = status_of(directory, ledger)

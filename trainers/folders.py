@@ -86,6 +86,16 @@ class Directory:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+class ExistingDirectory(Directory):
+    """A directory that writing does not make anew where it has fallen away.
+
+    It would be on this machine's own disk, in the place of the one that all share, and be hidden when that is back.
+    """
+
+    def write(self, name: str, content: bytes) -> None:
+        write_atomically(self.path / name, content)
+
+
 def delete_probes(folder: Folder) -> None:
     """Deletes the probes in a folder. Raises OSError."""
     for name in filter(is_probe, folder.names()):

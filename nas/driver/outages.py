@@ -42,7 +42,7 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings, 
         )
     else:
         return None
-    way_on = (
-        f"go on with it: {resume_command(directory, cluster)}" if directory.has_ledger else "start the search again."
-    )
+    # Where something was trained there is a ledger, though the directory that has it, or leads to it, may be gone.
+    is_begun = directory.has_ledger or isinstance(error, EverythingFails)
+    way_on = f"go on with it: {resume_command(directory, cluster)}" if is_begun else "start the search again."
     return f"{trouble} {way_on}"

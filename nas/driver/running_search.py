@@ -57,7 +57,8 @@ def change_running(
     if said is None:
         raise UserError(
             f"nobody who runs search {directory.name!r} has answered, and the request is withdrawn: it is just "
-            f"starting, or it does not run any more, and then {_instead(directory, driver, limits)}"
+            "starting, waits for a ledger or a storage that is away, or does not run any more, and then "
+            f"{_instead(directory, driver, limits)}"
         )
     return said
 

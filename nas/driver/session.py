@@ -121,6 +121,7 @@ def _search(
             with contextlib.suppress(OSError):
                 delete_probes(directory.kept)
             ledger = search_ledger(command, directory, examined, joined.slots)
+            directory.make_place_of_checkpoints()
             if examined.index is not None:
                 # Of images that were mended since, not before the ledger knows them: a start that is refused changes
                 # nothing, and what they were is known from the index alone.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nas.ledger.contents import LEDGER_FORMAT, LedgerContents, ledger_format, other_format, unreadable_said
 from nas.ledger.sqlite_files import copy_sqlite, read_sqlite
 from nas.ledger.stored_trials import StoredStudy
-from nas.settings.address_checks import with_driver
+from nas.settings.address_checks import database_place
 from nas.settings.addresses import redacted, redacted_address, whole_address
 from nas.settings.header import SearchHeader
 from nas.settings.run_directory import NameIsTaken, RunDirectory, existing_run, name_is_taken, run_directory
@@ -69,11 +69,12 @@ def create_ledger(
     return ledger
 
 
-def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
+def found_run(runs: str, name: str, url: str | None, *, ledger_alone: bool = False) -> RunDirectory:
     """The directory of a search that has a ledger. Raises UserError.
 
     Where there is none, and the database that `url` or the environment names has the ledger of a search whose
-    checkpoints are at a storage, it was begun on another machine, and its directory is made here.
+    checkpoints are at a storage, it was begun on another machine, and its directory is made here. For who needs the
+    `ledger_alone` nothing is made, and checkpoints may be anywhere.
     """
     directory = run_directory(runs, name)
     address = None if directory.has_ledger else LedgerSettings(url).of_new_search().url
@@ -83,9 +84,15 @@ def found_run(runs: str, name: str, url: str | None) -> RunDirectory:
 
     if not has_study(address, name):
         return existing_run(runs, name)
-    if _read(directory, address).header.storage is None:
+    if ledger_alone:
+        return directory
+    found = _read(directory, address)
+    if found.header.storage is None:
+        on = "" if found.driver is None else f" of {found.driver.host}"
         raise UserError(
-            f"search {name!r} keeps its checkpoints in a runs directory, and not in {runs!r}: name it by --runs-dir."
+            f"search {name!r} keeps its checkpoints in a runs directory{on}, and not in {str(directory.runs)!r}: name "
+            f"it by --runs-dir. Where it is gone, a file {str(directory.ledger_note)!r} that says {redacted(address)} "
+            "has the search go on without them."
         )
     directory.path.mkdir(parents=True, exist_ok=True)
     directory.ledger_note.write_text(redacted(address) + "\n", encoding="utf-8")
@@ -180,10 +187,12 @@ def _existing_url(directory: RunDirectory, url: str | None) -> str:
         if url is not None:
             raise UserError(f"the ledger of search {directory.name!r} is {str(directory.ledger)!r}: leave out its URL.")
         return sqlite_url(directory.ledger)
+    if not directory.has_ledger and (address := LedgerSettings(url).of_new_search().url) is not None:
+        return address
     noted = directory.ledger_note.read_text(encoding="utf-8").strip()
-    if url is not None and with_driver(redacted(url)) != with_driver(noted):
+    if url is not None and database_place(redacted(url)) != database_place(noted):
         raise UserError(f"the ledger of search {directory.name!r} is at {noted}, not at {redacted_address(url)}.")
-    whole = whole_address(noted, url, LEDGER_VARIABLE, with_driver)
+    whole = whole_address(noted, url, LEDGER_VARIABLE, database_place)
     if whole is None:
         held = os.environ.get(LEDGER_VARIABLE)
         other = f", and {LEDGER_VARIABLE} holds {redacted_address(held)}" if held else ""

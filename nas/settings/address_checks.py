@@ -26,6 +26,8 @@ _PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 _ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:[^\s?]*@)?(?P<host>\[[^\]/?#]*\]|[^:/?#@\s]*)(?::(?P<port>[^/?#]*))?(?:[/?#]\S*)?"
 )
+# Of an address's query what says where a database is, or what of it is meant, as a schema.
+_QUERIES_OF_PLACE = ("host", "hostaddr", "port", "dbname", "service", "options")
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -53,6 +55,10 @@ def check_ledger_url(url: str, name: str) -> None:
         raise UserError(f"{_said(url, name)}: expected {LEDGER_EXPECTED}.")
     _check_user(url, name)
     _check_place(url, name, LEDGER_EXPECTED)
+    place, _, query = url.partition("://")[2].partition("?")
+    if not place.partition("/")[2].strip("/") and "dbname=" not in query and "service=" not in query:
+        # It would be the one that is called as its user is.
+        raise UserError(f"{_said(url, name)}: it names no database, expected {LEDGER_EXPECTED}.")
 
 
 def check_driver(url: str, name: str) -> None:
@@ -72,6 +78,14 @@ def check_driver(url: str, name: str) -> None:
 def with_driver(url: str) -> str:
     """The address of a PostgreSQL database with the driver that the project names, unless it names one itself."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def database_place(url: str) -> str:
+    """What tells the database at an address from others, without how it is connected with: addresses of one place are
+    of one database, though not of one place may be so, too."""
+    before, _, query = with_driver(url).partition("?")
+    told = sorted(one for one in query.split("&") if one.partition("=")[0] in _QUERIES_OF_PLACE)
+    return re.sub(r"(?<=//)[^@/]*@", "", re.sub(r":5432(?=/|$)", "", before)).rstrip("/") + "?" + "&".join(told)
 
 
 def _scheme(uri: str) -> str:

@@ -82,7 +82,7 @@ def _secrets(uri: str) -> set[str]:
 def whole_address(
     kept: str, given: str | None, variable: str, spelled: Callable[[str], str] = lambda address: address
 ) -> str | None:
-    """The address of which `redacted` left `kept`: that itself where nothing is missing in it, `given`, or the one in
-    `variable` of the environment. None where none of them is. Addresses that `spelled` makes the same are the same."""
-    known = (kept if HIDDEN not in kept else None, given, os.environ.get(variable))
+    """The address of which `redacted` left `kept`: `given`, the one in `variable` of the environment, or that itself
+    where nothing is missing in it. None where none of them is. Addresses that `spelled` makes the same are the same."""
+    known = (given, os.environ.get(variable), kept if HIDDEN not in kept else None)
     return next((one for one in known if one and spelled(redacted(one)) == spelled(kept)), None)

@@ -127,6 +127,11 @@ class RunDirectory:
         """Where the trials keep their checkpoints, each in a folder."""
         return self.kept.inside(CHECKPOINTS)
 
+    def make_place_of_checkpoints(self) -> None:
+        """Makes the directory of all checkpoints, by which workers see that the search's has not fallen away."""
+        if isinstance(place := self.all_checkpoints, Directory):
+            place.path.mkdir(exist_ok=True)
+
     def checkpoints(self, number: int) -> Folder:
         """Where trial `number` keeps its checkpoints."""
         return self.all_checkpoints.inside(f"{number:04d}")

@@ -10,7 +10,7 @@ from nas.records.summary import Summary
 from nas.records.trial import TrialRecord
 from nas.settings.addresses import without_secrets
 from nas.tracking.tracker import Tracker
-from search_spaces.errors import first_line
+from search_spaces.errors import first_line, message_lines
 
 LOGGER = logging.getLogger(__name__)
 
@@ -162,7 +162,9 @@ class TrackerThread:
 
 def reason_of(error: Exception, uri: str) -> str:
     """Why MLflow at `uri` could not be written, as one line of a terminal, without the secrets of the address."""
-    reason = without_secrets(first_line(error), uri)
+    # SQLAlchemy may begin with a hint on its own use.
+    lines = [line for line in message_lines(error) if not line.startswith("(raised as a result of")]
+    reason = without_secrets(next(iter(lines), first_line(error)), uri)
     if len(reason) <= LONGEST_REASON:
         return reason
     # What was tried stands at its beginning, and the cause at its end.

@@ -7,6 +7,7 @@ from cluster.node_checks import NodeCheck, check_nodes
 from cluster.node_findings import usable
 from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.trial_config import TrialTemplate
+from trainers.folders import Directory, ExistingDirectory
 from trainers.storage.remote_folder import RemoteFolder
 
 LOGGER = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ def checked_nodes(cluster: ClusterSettings, template: TrialTemplate) -> CheckedN
         return None
     # Ray Tune's loop starts checks, too, and a storage that does not answer is waited for by who trains.
     storage = template.directory.kept
+    if isinstance(storage, Directory):
+        storage = ExistingDirectory(storage.path)
     if isinstance(storage, RemoteFolder):
         storage = replace(storage, patience_seconds=0.0)
     check = NodeCheck(storage, template.data, template.data_summary, template.known_files)

@@ -22,8 +22,13 @@ class FailedTrials:
         self._errors = errors
 
     def keep(self, number: int, node: str, text: str) -> None:
-        """Adds what is known of a failure to the file of its trial."""
-        self._errors.mkdir(parents=True, exist_ok=True)
+        """Adds what is known of a failure to the file of its trial; not where the search's directory is gone.
+
+        To make that anew would tell those that look for it that it is back.
+        """
+        if not self._errors.parent.is_dir():
+            return
+        self._errors.mkdir(exist_ok=True)
         with error_file(self._errors, number).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"trial {number} on {self._nodes.name(node)}\n{text.rstrip()}\n\n")
 

@@ -137,9 +137,13 @@ def _no_room(cluster: ClusterSettings) -> UserError:
     nodes = " or ".join(sorted({f"{one.get('CPU', 0):g} and {one.get('GPU', 0):g}" for one in found}))
     by_processes = cluster.processes > cluster.cpus_per_trial
     lower = "--processes-per-trial" if by_processes and not cluster.gpus_per_trial else "--cpus-per-trial"
+    gpus = [one.get("GPU", 0) for one in found if one.get("CPU", 0) >= cluster.trial_cpus]
+    flags = [] if gpus else [lower]
+    if cluster.gpus_per_trial > max(gpus, default=0):
+        flags.append("--gpus-per-trial")
     return UserError(
         f"a trial takes {trial_text(cluster)} of one machine, and {'each' if len(found) > 1 else 'this'} has {nodes}: "
-        f"lower {lower}{' or --gpus-per-trial' if cluster.gpus_per_trial else ''}."
+        f"lower {' and '.join(flags)}."
     )
 
 

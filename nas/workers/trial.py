@@ -160,7 +160,7 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
     torch.set_num_threads(trial.threads)
     checkpoints = folder_at(trial.checkpoints)
     if isinstance(checkpoints, Directory):
-        checkpoints = DirectoryOfSearch(checkpoints.path)
+        checkpoints = DirectoryOfTrial(checkpoints.path)
         checkpoints.check()
     known = trial.recorded_epochs
     if processes.device.type == "cuda":
@@ -178,20 +178,23 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
         raise
 
 
-class DirectoryOfSearch(Directory):
-    """The checkpoints of a trial in the directory of its search, which is not made anew where it has fallen away.
+class DirectoryOfTrial(Directory):
+    """The checkpoints of a trial among those of its search, whose directory is not made anew where it has fallen away.
 
     It would be on this machine's own disk, in the place of the one that all share, and be gone when that is back.
     """
 
     def check(self) -> None:
-        """Raises StorageMissing where the directory of the search is not there."""
-        search = self.path.parents[1]
-        if not search.is_dir():
-            raise StorageMissing(f"the directory of the search, {str(search)!r}, is not there")
+        """Raises StorageMissing where the directory of the search is not there.
+
+        Of a search whose ledger is in a database, Ray makes one anew for its own state.
+        """
+        if not self.path.parent.is_dir():
+            raise StorageMissing(f"the directory of the search, {str(self.path.parents[1])!r}, is not there")
 
     def write(self, name: str, content: bytes) -> None:
         self.check()
+        self.path.mkdir(exist_ok=True)
         super().write(name, content)
 
 

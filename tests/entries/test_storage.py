@@ -200,8 +200,12 @@ def test_with_its_ledger_in_a_database_it_is_found_from_another_machine(
         there = ["--runs-dir", str(tmp_path / "there")]
         assert export(["oen", *there, "--list"]) == 2
         assert "unknown search 'oen'" in capsys.readouterr().err
-        assert status(["two", *there]) == 2
-        assert "'two' keeps its checkpoints in a runs directory, and not in" in capsys.readouterr().err
+        assert report(["two", *there]) == 2
+        said = capsys.readouterr().err
+        assert "'two' keeps its checkpoints in a runs directory of another-machine, and not in" in said
+        assert f"a file {str(tmp_path / 'there' / 'two' / 'ledger.url')!r} that says postgresql" in said
+        # What needs the ledger alone needs no directory, and makes none.
+        assert status(["two", *there]) == 0 and "search two: " in capsys.readouterr().out
         assert not (tmp_path / "there").exists()
         assert control(["one", *there, "--stop"]) == 2
         assert "process 1 on another-machine, does not look into" in capsys.readouterr().err

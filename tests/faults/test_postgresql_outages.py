@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -339,6 +340,31 @@ def test_a_search_whose_database_is_stopped_says_so_and_goes_on_later(tmp_path: 
         assert sum(record.trained for record in after) == 3
         for old, new in zip(before, after, strict=False):
             assert new.epochs[: len(old.epochs)] == old.epochs
+
+
+@pytest.mark.slow
+def test_a_search_whose_directory_is_deleted_stops_and_makes_none_anew(tmp_path: Path) -> None:
+    with postgresql_server() as url:
+        process = start_search(tmp_path, "one", "--trials", "3", "training.epochs=8", f"ledger.url={url}")
+        wait_for(lambda: len(checkpoints(tmp_path, "one")) > 1, process)
+        (tmp_path / "runs" / "one").rename(tmp_path / "away")
+        output, error = process.communicate(timeout=LIMIT_SECONDS)
+        assert process.returncode == 1 and "Traceback" not in error, output + error
+        last = error.splitlines()[-1]
+        assert last.startswith("error: nothing can be trained: ") and "the directory of the search" in last
+        assert "go on with it: " in last and "--resume one" in last
+        # What Ray has made for its own state is no directory of a search.
+        assert [path.name for path in (tmp_path / "runs" / "one").iterdir()] == ["ray"]
+        status = run(tmp_path, "nas/status.py", "one", "--ledger-url", url)
+        assert status.returncode == 0, status.stderr
+        refused = run(tmp_path, "nas/search.py", "--resume", "one", f"ledger.url={url}")
+        assert refused.returncode == 2 and f"a runs directory of {socket.gethostname()}, and not in" in refused.stderr
+        shutil.rmtree(tmp_path / "runs" / "one")
+        (tmp_path / "away").rename(tmp_path / "runs" / "one")
+        resumed = run(tmp_path, "nas/search.py", "--resume", "one", f"ledger.url={url}", seconds=LIMIT_SECONDS)
+        assert resumed.returncode == 0, resumed.stderr
+        records = read_ledger(run_directory(str(tmp_path / "runs"), "one"), url).records
+        assert {record.outcome for record in records} <= {"finished", "stopped", "duplicate", "rejected"}
 
 
 @pytest.mark.slow

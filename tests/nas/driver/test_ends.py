@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from nas.driver.endings import Ending, by_limit, by_signal, by_time
 from nas.driver.outages import outage
@@ -16,6 +17,7 @@ from nas.ledger.ledger import Ledger
 from nas.settings.cluster_settings import ClusterSettings
 from nas.settings.run_directory import run_directory
 from tests.support.searches import DIGITS, epoch_result, search_header, search_settings, tiny_space
+from trainers.storage.remote_folder import StorageLost
 
 
 def test_no_trial_is_started_after_an_interruption_or_the_time_budget() -> None:
@@ -33,7 +35,7 @@ def test_no_trial_is_started_after_an_interruption_or_the_time_budget() -> None:
     ("error", "words"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "is full: make space there"),
-        (EverythingFails("3 architectures have failed"), "nothing can be trained: 3 architectures have failed"),
+        (StorageLost("s3://b/a is away"), "the storage s3://b/a is away. Once it is back, "),
     ],
 )
 def test_an_outage_is_one_line_and_says_how_to_go_on(tmp_path: Path, error: Exception, words: str) -> None:
@@ -45,6 +47,29 @@ def test_an_outage_is_one_line_and_says_how_to_go_on(tmp_path: Path, error: Exce
     directory.ledger.touch()
     assert "nas/search.py --resume one" in (outage(error, directory, cluster, None) or "")
     assert outage(ValueError("ours"), directory, cluster, None) is None
+
+
+def test_where_everything_fails_there_is_something_to_go_on_with(tmp_path: Path) -> None:
+    """Though the directory may have been deleted that says where its ledger is."""
+    cluster = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1, bad_nodes="refuse")
+    failing = EverythingFails("3 architectures have failed")
+    line = outage(failing, run_directory(str(tmp_path), "one"), cluster, None) or ""
+    assert line.startswith("nothing can be trained: 3 architectures have failed. Once that is mended, go on with it: ")
+    assert "nas/search.py --resume one" in line
+
+
+def test_a_full_disk_of_a_database_is_no_full_runs_directory(tmp_path: Path) -> None:
+    directory = run_directory(str(tmp_path), "one")
+    directory.path.mkdir(parents=True)
+    cluster = ClusterSettings(address=None, gpus_per_trial=0, cpus_per_trial=1, bad_nodes="refuse")
+    full = OperationalError("insert", {}, Exception('could not extend file "base/5": No space left on device'))
+    directory.ledger_note.write_text("postgresql://***@host/db")
+    line = outage(full, directory, cluster, None) or ""
+    assert "ledger of search 'one' cannot be written: could not extend file" in line and "make space" not in line
+    directory.ledger_note.unlink()
+    directory.ledger.touch()
+    line = outage(OperationalError("insert", {}, Exception("database or disk is full")), directory, cluster, None) or ""
+    assert f"the storage {str(directory.path)!r} is full: make space there" in line
 
 
 def test_what_ended_a_search_names_it_and_goes_on_with_more() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from nas.driver.command_line import read_command
 from nas.search import main as search
-from nas.settings.address_checks import check_driver, check_ledger_url, check_tracking_uri
+from nas.settings.address_checks import check_driver, check_ledger_url, check_tracking_uri, database_place
 from nas.settings.store_settings import TrackingSettings
 from search_spaces.errors import UserError
 
@@ -60,7 +60,17 @@ def test_a_file_that_is_no_sqlite_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgres://host/db", "host/db", "postgresql://host:x/db", "postgresql://host:70000/db", "sqlite:///x"]
+    "url",
+    [
+        "postgres://host/db",
+        "host/db",
+        "postgresql://host:x/db",
+        "postgresql://host:70000/db",
+        "sqlite:///x",
+        "postgresql://host",
+        "postgresql://host:5432/",
+        "postgresql://host/?sslmode=require",
+    ],
 )
 def test_no_ledger_can_be_there(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match=r"ledger\.url is "):
@@ -69,6 +79,24 @@ def test_no_ledger_can_be_there(url: str, monkeypatch: pytest.MonkeyPatch, capsy
     assert search(["--space", "resnet_stages", "data=digits", "--plan"]) == 2
     shown = url.replace(":x/db", ":***")
     assert f"NAS_LEDGER_URL is {shown!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "is_same"),
+    [
+        ("postgresql://me:x@host/db", "postgresql+psycopg://***@host:5432/db", True),
+        ("postgresql://host/db", "postgresql://me@host/db?sslmode=require&connect_timeout=3", True),
+        ("postgresql:///db?host=h1&port=1", "postgresql:///db?port=1&application_name=a&host=h1", True),
+        ("postgresql://host/db", "postgresql://host/db2", False),
+        ("postgresql://host/db", "postgresql://host:5433/db", False),
+        ("postgresql://host:54321/db", "postgresql://host/db", False),
+        ("postgresql://host/db", "postgresql://host2/db", False),
+        ("postgresql:///db?host=h1", "postgresql:///db?host=h2", False),
+        ("postgresql://host/db", "postgresql://host/db?options=-csearch_path%3Dother", False),
+    ],
+)
+def test_a_database_is_known_by_its_place_however_it_is_connected_with(url: str, other: str, is_same: bool) -> None:
+    assert (database_place(url) == database_place(other)) is is_same
 
 
 @pytest.mark.parametrize("setting", ["ledger.url", "tracking.uri", "NAS_LEDGER_URL"])

@@ -179,4 +179,9 @@ def test_a_long_reason_is_cut_between_words() -> None:
     reason = reason_of(ValueError(" ".join(words)), "http://host")
     assert len(reason) <= LONGEST_REASON + 3
     assert set(reason.split()) - {"…"} <= set(words) and reason.startswith("word0 ") and reason.endswith(" word59")
+    hint = "(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush block)"
+    assert reason_of(ValueError(f"{hint}\n(sqlite3.OperationalError) disk is full"), "http://host") == (
+        "(sqlite3.OperationalError) disk is full"
+    )
+    assert reason_of(ValueError(hint), "http://host").startswith("(raised")
     assert len(reason_of(ValueError("x" * 500), "http://host")) == LONGEST_REASON + 3

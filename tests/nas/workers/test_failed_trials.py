@@ -93,3 +93,11 @@ def test_a_trial_that_one_type_of_gpu_cannot_hold_goes_on_with_another(tmp_path:
     assert engine.next_assignment() == first
     failed.does_not_fit(first.number, "c", "the GPU's memory does not suffice")
     assert engine.record(first.number).outcome == "oom"
+
+
+def test_what_was_said_of_a_failure_makes_no_directory_of_a_search_anew(tmp_path: Path) -> None:
+    """Workers look for it, and it would be on this machine's own disk."""
+    engine, nodes = new_engine(tmp_path, trials=4), TwoNodes()
+    gone = tmp_path / "gone"
+    FailedTrials(engine, cast(Nodes, nodes), Faults(), gone / "errors").keep(0, "a", "the directory is not there")
+    assert not gone.exists()

@@ -339,7 +339,7 @@ def test_a_trial_goes_on_from_a_storage_and_is_no_failure_of_its_own_where_that_
             known = KnownFiles(index, examined.fingerprint.digest)
             return trial_config(architecture=TINY, checkpoints=str(place), known_files=known, **kinds, **changes)
 
-        expected = [without_time(result) for result in epochs_of(at(tmp_path / "one" / "0000", "no index"))]
+        expected = [without_time(result) for result in epochs_of(at(tmp_path / "0000", "no index"))]
         # What is read once is read anew, and scanned by nobody.
         nas.workers.trial._parts.cache_clear()
         monkeypatch.setattr("trainers.data.datasets.scan_files", None)
