@@ -47,11 +47,10 @@ class DriverClaim:
 
     def renew(self) -> None:
         """Takes it again where the connection is lost, and with it the lock. Raises as `take` does."""
-        try:
-            self.check()
-        except (SQLAlchemyError, ClaimLost):
-            # What became of the database is said by this.
-            self.take()
+        # What became of the database is said by taking it.
+        with contextlib.suppress(SQLAlchemyError, ClaimLost):
+            return self.check()
+        self.take()
 
     def check(self) -> None:
         """Raises ClaimLost, or the database's own errors, where it is lost."""

@@ -32,7 +32,7 @@ from nas.ledger.contents import (
     unreadable_said,
 )
 from nas.ledger.database import existing_study, new_study, stored_study
-from nas.ledger.driver_claim import DriverClaim
+from nas.ledger.driver_claim import ClaimIsTaken, DriverClaim
 from nas.ledger.new_trials import imported_trial, new_trial, state_of
 from nas.ledger.optuna_samplers import SampledStudy
 from nas.ledger.patience import Patience
@@ -100,13 +100,20 @@ class Ledger(LedgerContents):
         """
 
         def take_up() -> None:
-            claim.renew()
-            # A driver elsewhere may have had the search in the meantime.
+            taken: ClaimIsTaken | None = None
+            try:
+                claim.renew()
+            except ClaimIsTaken as error:
+                taken = error
+            # A driver elsewhere may have had the search in the meantime, or has it.
             if checked("search", "driver", self._study.user_attrs["driver"]) != self._attributes["driver"]:
                 claim.drop()
                 raise UserError(
                     f"search {self._study.study_name!r} was gone on with by another driver while the ledger was away."
                 )
+            # It may be this one's own, of a connection whose loss the database has not noticed yet.
+            if taken is not None:
+                raise taken
 
         self._patience = Patience(claim.check, take_up)
         self._rows.outlast(self._patience, claim.transaction)

@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 
 
 class Patience:
-    """Has what is written to a database wait for it. Where it was waited for in vain once, nothing waits any more.
+    """Has what is written to a database wait for it; not any more where it was waited for in vain once, or another
+    driver has gone on with the search.
 
     `check` raises where the driver's claim to the search is lost with its connection. `take_up` is called before
     anything is written to a database that was away: it raises ClaimIsTaken while another driver may still have the
@@ -66,6 +67,7 @@ class Patience:
             return  # The database may not have noticed yet that the connection is lost.
         except Exception as error:
             if loss_of_ledger(error) is None:
+                self._has_given_up = True
                 raise
             return
         logger.warning("the ledger's database is back")
@@ -102,6 +104,7 @@ class Patience:
                 lost = error
             except Exception as error:
                 if loss_of_ledger(error) is None:
+                    self._has_given_up = True
                     raise
                 lost = error
             else:

@@ -145,6 +145,10 @@ def test_a_driver_that_has_lost_its_lock_alone_has_it_again_or_writes_nothing(tm
         other.take()
         open_ledger(directory, url).record_driver("there", 2)
         before = read_ledger(directory, url)
+        # Whether it is still there or not.
+        with pytest.raises(UserError, match="'one' was gone on with by another driver"):
+            present(ledger._patience)._next_look = 0.0
+            ledger.keep_claim()
         other.drop()
         writes = (partial(ledger.record_epoch, 0, epoch_result(2, 0.6)), partial(ledger.record_limits, {"trials": 9}))
         for write in writes:
@@ -170,6 +174,8 @@ def test_of_two_drivers_after_a_restart_the_first_ends_in_a_line(tmp_path: Path)
         wait_for(lambda: sum(len(record.epochs) for record in read_ledger(known, url).records) > began, second)
         first.send_signal(signal.SIGCONT)
         _, error = first.communicate(timeout=LIMIT_SECONDS)
+        # It does not wait for the other to end.
+        assert second.poll() is None
         assert first.returncode in (1, 2) and "Traceback" not in error, error
         assert "another driver" in error.splitlines()[-1]
         output, error = second.communicate(timeout=LIMIT_SECONDS)
