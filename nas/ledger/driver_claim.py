@@ -32,18 +32,22 @@ class DriverClaim:
     def take(self) -> None:
         """Raises ClaimIsTaken where another has it, and the database's own errors where that cannot be asked."""
         self.drop()
-        connection = self._connection = self._engine.connect()
+        connection = self._engine.connect()
         claim = {"claim": f"driver of {self._name}"}
-        with connection.begin():
-            for setting, value in KEEPALIVES.items():
-                connection.execute(text(f"SET tcp_{setting} = {value}"))
-            is_mine = connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:claim))"), claim)
-        if not is_mine:
-            self.drop()
-            raise ClaimIsTaken(
-                f"search {self._name!r} is being run by another driver, as nas/status.py says: "
-                "wait for its end, or end it."
-            )
+        # Until the lock is there the connection is no claim's, whatever this ends by.
+        with contextlib.ExitStack() as otherwise:
+            otherwise.callback(connection.close)
+            with connection.begin():
+                for setting, value in KEEPALIVES.items():
+                    connection.execute(text(f"SET tcp_{setting} = {value}"))
+                is_mine = connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:claim))"), claim)
+            if not is_mine:
+                raise ClaimIsTaken(
+                    f"search {self._name!r} is being run by another driver, as nas/status.py says: "
+                    "wait for its end, or end it."
+                )
+            otherwise.pop_all()
+        self._connection = connection
 
     def renew(self) -> None:
         """Takes it again where the connection is lost, and with it the lock. Raises as `take` does."""
