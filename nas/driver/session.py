@@ -20,7 +20,7 @@ from nas.driver.limits_in_force import LimitsInForce
 from nas.driver.lock import leave_unbegun
 from nas.driver.open_ledger import search_ledger
 from nas.driver.progress import ProgressView
-from nas.driver.requests import Requests
+from nas.driver.requests import LIMITS, Requests
 from nas.driver.result_files import SearchEnd, drop_checkpoints, without_checkpoints, write_results
 from nas.driver.search_view import SearchView
 from nas.driver.steps import said, step
@@ -140,6 +140,10 @@ def _search(
         ledger.record_driver(socket.gethostname(), os.getpid(), cluster_flags(command.cluster))
         if claim is not None:
             ledger.outlast_outages(claim)
+        limits_now = {name: getattr(command.search, name) for name in LIMITS}
+        if command.resume and limits_now != {name: getattr(ledger.header.search, name) for name in LIMITS}:
+            # The commands that go on from here name none.
+            ledger.record_limits(limits_now)
         at_end.callback(ledger.record_end_of_driver)
         resume = functools.partial(resume_command, directory, command.cluster)
         interrupted.last_words = f"{_ENDED_AT_ONCE}\nnext\n  {resume()}\n"

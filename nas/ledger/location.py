@@ -91,8 +91,7 @@ def found_run(runs: str, name: str, url: str | None, *, ledger_alone: bool = Fal
         on = "" if found.driver is None else f" of {found.driver.host}"
         raise UserError(
             f"search {name!r} keeps its checkpoints in a runs directory{on}, and not in {str(directory.runs)!r}: name "
-            f"it by --runs-dir. Where it is gone, a file {str(directory.ledger_note)!r} that says {redacted(address)} "
-            "has the search go on without them."
+            f"it by --runs-dir. {without_directory(directory, url)}"
         )
     directory.path.mkdir(parents=True, exist_ok=True)
     directory.ledger_note.write_text(redacted(address) + "\n", encoding="utf-8")
@@ -191,15 +190,35 @@ def _existing_url(directory: RunDirectory, url: str | None) -> str:
         return address
     noted = directory.ledger_note.read_text(encoding="utf-8").strip()
     if url is not None and database_place(redacted(url)) != database_place(noted):
-        raise UserError(f"the ledger of search {directory.name!r} is at {noted}, not at {redacted_address(url)}.")
+        raise UserError(
+            f"the ledger of search {directory.name!r} is at {noted}, not at {redacted_address(url)}. "
+            f"{_moved(directory)}"
+        )
     whole = whole_address(noted, url, LEDGER_VARIABLE, database_place)
     if whole is None:
         held = os.environ.get(LEDGER_VARIABLE)
         other = f", and {LEDGER_VARIABLE} holds {redacted_address(held)}" if held else ""
         raise UserError(
             f"the ledger of search {directory.name!r} is at {noted}{other}: give its whole address in "
-            f"{LEDGER_VARIABLE} (or by ledger.url=URL to nas/search.py, --ledger-url URL to the others). Where the "
-            "database has moved, write its address, with *** for user and password, into "
-            f"{str(directory.ledger_note)!r}."
+            f"{LEDGER_VARIABLE} (or by ledger.url=URL to nas/search.py, --ledger-url URL to the others). "
+            f"{_moved(directory)}"
         )
     return whole
+
+
+def _moved(directory: RunDirectory) -> str:
+    return (
+        "Where the database has moved, or is called otherwise from here, write its address, with *** for user and "
+        f"password, into {str(directory.ledger_note)!r}."
+    )
+
+
+def without_directory(directory: RunDirectory, url: str | None) -> str | None:
+    """What lets a search go on whose directory is gone, in a sentence; None where its ledger was there, too."""
+    address = None if directory.has_ledger else LedgerSettings(url).of_new_search().url
+    if address is None:
+        return None
+    return (
+        f"Where it is gone for good, a file {str(directory.ledger_note)!r} that says {redacted(address)} has the "
+        "search go on without its checkpoints."
+    )

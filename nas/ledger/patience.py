@@ -90,6 +90,7 @@ class Patience:
                 raise
             lost = error
         logger.warning("the ledger cannot be written, tried again for %.0f s: %s", self._seconds, said)
+        told = {said}
         deadline = time.monotonic() + self._seconds
         while time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
@@ -103,10 +104,13 @@ class Patience:
             except ClaimIsTaken as error:
                 lost = error
             except Exception as error:
-                if loss_of_ledger(error) is None:
+                if (said := loss_of_ledger(error)) is None:
                     self._has_given_up = True
                     raise
                 lost = error
+                if said not in told:
+                    logger.warning("the ledger still cannot be written: %s", said)
+                told.add(said)
             else:
                 logger.warning("the ledger is written again")
                 return None

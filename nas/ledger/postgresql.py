@@ -71,7 +71,7 @@ def _while_answered(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]
             if ready := (yield wanted):
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > SILENT_SECONDS:
-                raise _Silence(f"the server has not answered for {SILENT_SECONDS:.0f} s")
+                raise _Silence(f"no answer for {SILENT_SECONDS:.0f} s: the server hangs, or something there is locked")
             wanted = steps.send(ready)
     except StopIteration as end:
         return end.value

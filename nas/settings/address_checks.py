@@ -77,7 +77,7 @@ def check_driver(url: str, name: str) -> None:
 
 def with_driver(url: str) -> str:
     """The address of a PostgreSQL database with the driver that the project names, unless it names one itself."""
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return re.sub(r"^postgresql(?:\+psycopg)?://", "postgresql+psycopg://", url, flags=re.I)
 
 
 def database_place(url: str) -> str:

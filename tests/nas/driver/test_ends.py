@@ -56,6 +56,20 @@ def test_where_everything_fails_there_is_something_to_go_on_with(tmp_path: Path)
     line = outage(failing, run_directory(str(tmp_path), "one"), cluster, None) or ""
     assert line.startswith("nothing can be trained: 3 architectures have failed. Once that is mended, go on with it: ")
     assert "nas/search.py --resume one" in line
+    url = "postgresql://me:secret@host/db"
+    directory = run_directory(str(tmp_path), "one")
+    vanished = FileNotFoundError(
+        errno.ENOENT, "No such file or directory", str(directory.path / ".summary.json.partial")
+    )
+    for error in (failing, vanished):
+        line = outage(error, directory, cluster, url) or ""
+        assert f"a file {str(directory.ledger_note)!r} that says postgresql://***@host/db has the search go on" in line
+        assert " go on with it: " in line and "in the place of" not in line and "\n" not in line
+    (directory.path / "ray").mkdir(parents=True)
+    assert "is not there. " in (line := outage(vanished, directory, cluster, None) or "")
+    assert "Once it is back, in the place of what is there now, go on with it: " in line
+    # Another file that is missing is a mistake of ours.
+    assert outage(FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere"), directory, cluster, None) is None
 
 
 def test_a_full_disk_of_a_database_is_no_full_runs_directory(tmp_path: Path) -> None:

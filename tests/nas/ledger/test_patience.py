@@ -61,6 +61,13 @@ def test_what_a_database_did_not_take_is_written_once_it_is_back(caplog: pytest.
     assert last == "the ledger is written again"
 
 
+def test_each_reason_for_which_it_is_still_away_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    read_only = OperationalError("insert", {}, Exception("read-only"))
+    Patience(fine, fine).write(Attempts(away(), away(), read_only, away(), read_only))
+    said = [record.getMessage() for record in caplog.records]
+    assert said[1:-1] == ["the ledger still cannot be written: read-only"]
+
+
 @pytest.mark.parametrize(
     ("fates", "made"), [((True,), 1), ((None, None, True), 1), ((None, False), 2), ((away(), True), 1)], ids=str
 )

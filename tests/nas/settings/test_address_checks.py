@@ -87,6 +87,7 @@ def test_no_ledger_can_be_there(url: str, monkeypatch: pytest.MonkeyPatch, capsy
         ("postgresql://me:x@host/db", "postgresql+psycopg://***@host:5432/db", True),
         ("postgresql://host/db", "postgresql://me@host/db?sslmode=require&connect_timeout=3", True),
         ("postgresql:///db?host=h1&port=1", "postgresql:///db?port=1&application_name=a&host=h1", True),
+        ("PostgreSQL://host/db", "postgresql+PSYCOPG://host/db", True),
         ("postgresql://host/db", "postgresql://host/db2", False),
         ("postgresql://host/db", "postgresql://host:5433/db", False),
         ("postgresql://host:54321/db", "postgresql://host/db", False),
