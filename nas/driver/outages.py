@@ -27,6 +27,7 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings, 
     `ledger_url` is the ledger's address, where the user gave it.
     """
     said = loss_of_ledger(error)
+    vanished = not directory.has_ledger and _is_in(directory, error)
     # What is full is a database's own disk where the ledger is in one.
     if is_full(error) and (said is None or directory.ledger.is_file()):
         trouble, once = f"the storage {str(directory.path)!r} is full: make space there, then", ""
@@ -37,7 +38,7 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings, 
         trouble, once = f"the storage {lost}.", " Once it is back,"
     elif said is not None:
         trouble, once = f"the ledger of search {directory.name!r} cannot be written: {said}.", " Once it can be,"
-    elif _is_in(directory, error) and not directory.has_ledger:
+    elif vanished:
         trouble, once = f"the directory of the search, {str(directory.path)!r}, is not there.", " Once it is back,"
     elif is_deleted(directory, ledger_url):
         return (
@@ -47,7 +48,7 @@ def outage(error: Exception, directory: RunDirectory, cluster: ClusterSettings, 
     else:
         return None
     # Where something was trained there is a ledger, though the directory that has it, or leads to it, may be gone.
-    is_gone = not directory.has_ledger and (isinstance(error, EverythingFails) or _is_in(directory, error))
+    is_gone = vanished or (not directory.has_ledger and isinstance(error, EverythingFails))
     if is_gone and (remedy := without_directory(directory, ledger_url)) is not None:
         trouble = f"{trouble} {remedy}"
     if is_gone and directory.path.is_dir():

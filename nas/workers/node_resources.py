@@ -1,6 +1,6 @@
 """What the nodes of a Ray cluster have, and how many trials fit on each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -36,6 +36,23 @@ def slots_on(resources: Mapping[str, float], cluster: ClusterSettings) -> int:
         return slots
     # What is left of one GPU does for no other trial.
     return min(slots, int(gpus / share + ROUNDING) if share >= 1 else int(gpus) * int(1 / share + ROUNDING))
+
+
+def flags_to_lower(nodes: Sequence[Mapping[str, float]], cluster: ClusterSettings) -> str:
+    """What asks for more than any of these nodes has, none of which runs a trial, of those of the type of GPU."""
+    usable = [node for node in nodes if cluster.accelerator in (None, accelerator_of(node))]
+    by_processes = cluster.processes > cluster.cpus_per_trial and not cluster.gpus_per_trial
+    asked = {
+        "--processes-per-trial" if by_processes else "--cpus-per-trial": (cluster.trial_cpus, "CPU"),
+        "--gpus-per-trial": (cluster.gpus_per_trial, "GPU"),
+    }
+    short = [
+        flag
+        for flag, (wanted, kind) in asked.items()
+        if wanted > max((node.get(kind, 0) for node in usable), default=0) + ROUNDING
+    ]
+    # Else one node has the CPUs, and another the GPUs.
+    return " and ".join(short) or " or ".join(asked)
 
 
 def accelerator_share(cluster: ClusterSettings) -> dict[str, float]:

@@ -16,7 +16,7 @@ from cluster.shipped_code import shipped_code
 from nas.settings.cluster_settings import ClusterSettings
 from nas.workers.autoscaler import Autoscaler, autoscaler_of
 from nas.workers.dashboard import HOST, Dashboard, token_file
-from nas.workers.node_resources import accelerator_of, living_nodes, slots_on, trial_text
+from nas.workers.node_resources import accelerator_of, flags_to_lower, living_nodes, slots_on, trial_text
 from search_spaces.errors import UserError, first_line, unknown_name
 
 LOGGER = logging.getLogger(__name__)
@@ -135,15 +135,9 @@ def _no_room(cluster: ClusterSettings) -> UserError:
             return UserError(f"--accelerator is {cluster.accelerator!r}: no node of this cluster names a type of GPU.")
         return unknown_name("--accelerator", cluster.accelerator, types)
     nodes = " or ".join(sorted({f"{one.get('CPU', 0):g} and {one.get('GPU', 0):g}" for one in found}))
-    by_processes = cluster.processes > cluster.cpus_per_trial
-    lower = "--processes-per-trial" if by_processes and not cluster.gpus_per_trial else "--cpus-per-trial"
-    gpus = [one.get("GPU", 0) for one in found if one.get("CPU", 0) >= cluster.trial_cpus]
-    flags = [] if gpus else [lower]
-    if cluster.gpus_per_trial > max(gpus, default=0):
-        flags.append("--gpus-per-trial")
     return UserError(
         f"a trial takes {trial_text(cluster)} of one machine, and {'each' if len(found) > 1 else 'this'} has {nodes}: "
-        f"lower {' and '.join(flags)}."
+        f"lower {flags_to_lower(found, cluster)}."
     )
 
 

@@ -42,7 +42,7 @@ from trainers.data.tar_members import is_there, name_of, shard_directory
 from trainers.data.unreadable import UnreadableImages
 from trainers.distributed import Processes
 from trainers.epoch_result import EpochResult
-from trainers.folders import Directory, Folder
+from trainers.folders import Directory, ExistingDirectory, Folder
 from trainers.inherited_weights import inherit
 from trainers.loop import Diverged, Training
 from trainers.model import seeded_model
@@ -178,11 +178,8 @@ def trained_epochs(trial: TrialConfig, requests: EndRequests, processes: Process
         raise
 
 
-class DirectoryOfTrial(Directory):
-    """The checkpoints of a trial among those of its search, whose directory is not made anew where it has fallen away.
-
-    It would be on this machine's own disk, in the place of the one that all share, and be gone when that is back.
-    """
+class DirectoryOfTrial(ExistingDirectory):
+    """A trial's checkpoints among those of its search, whose directory is not made anew where it has fallen away."""
 
     def check(self) -> None:
         """Raises StorageMissing where the directory of the search is not there.
@@ -193,9 +190,12 @@ class DirectoryOfTrial(Directory):
             raise StorageMissing(f"the directory of the search, {str(self.path.parents[1])!r}, is not there")
 
     def write(self, name: str, content: bytes) -> None:
-        self.check()
-        self.path.mkdir(exist_ok=True)
-        super().write(name, content)
+        try:
+            self.path.mkdir(exist_ok=True)
+            super().write(name, content)
+        except FileNotFoundError:
+            self.check()
+            raise
 
 
 def folder_at(place: str) -> Folder:

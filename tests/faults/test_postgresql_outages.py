@@ -20,7 +20,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from nas.ledger import postgresql
+from nas.ledger import driver_claim, postgresql
 from nas.ledger.contents import reason
 from nas.ledger.database import loss_of_ledger
 from nas.ledger.driver_claim import ClaimIsTaken, DriverClaim
@@ -233,11 +233,16 @@ def test_an_answer_that_is_lost_has_nothing_written_twice(
     is_committed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction of a new trial came to its end, or did not, and the connection broke before that was heard of."""
-    directory = run_directory(str(tmp_path), "one")
+    directory, engines = run_directory(str(tmp_path), "one"), list[Engine]()
+
+    def kept(url: str) -> Engine:
+        engines.append(postgresql.postgresql_engine(url))
+        return engines[-1]
+
+    monkeypatch.setattr(driver_claim, "postgresql_engine", kept)
     with postgresql_server() as url, driven(directory, url) as ledger:
         add_trial(ledger, [0.5], "finished")
-        claim: DriverClaim = ledger._rows._begin.__self__  # type: ignore[attr-defined]
-        engine: Engine = claim._engine
+        (engine,) = engines
         commit = engine.dialect.do_commit
         lost: list[Any] = []
 

@@ -10,12 +10,13 @@ from nas.workers import autoscaler as autoscaler_module
 from nas.workers import latency_devices, ray_cluster
 from nas.workers.autoscaler import Autoscaler, autoscaler_of
 from nas.workers.latency_devices import most_common_type, of_one_type
-from nas.workers.node_resources import accelerator_of, slots_on, trial_resources
+from nas.workers.node_resources import accelerator_of, flags_to_lower, slots_on, trial_resources
 from search_spaces.errors import UserError
 
 A100 = {"CPU": 8.0, "GPU": 4.0, "accelerator_type:A100": 1.0}
 H100 = {"CPU": 8.0, "GPU": 8.0, "accelerator_type:H100": 1.0}
 ON_GPUS = ClusterSettings("auto", gpus_per_trial=1, cpus_per_trial=1)
+BOTH = "--cpus-per-trial and --gpus-per-trial"
 ON_H100 = ClusterSettings("auto", gpus_per_trial=1, cpus_per_trial=1, accelerator="H100")
 
 
@@ -34,6 +35,31 @@ def test_trials_fit_on_the_type_of_accelerator_that_was_asked_for_alone() -> Non
     assert [slots_on(found, ON_H100) for found in (A100, H100, {"CPU": 8.0, "GPU": 8.0})] == [0, 8, 0]
     assert trial_resources(ON_H100) == {"CPU": 1, "GPU": 1, "accelerator_type:H100": 0.001}
     assert trial_resources(ClusterSettings("auto", 0, 2)) == {"CPU": 2}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "cluster", "flags"),
+    [
+        ([{"CPU": 2.0}], ClusterSettings("auto", 1, 1), "--gpus-per-trial"),
+        ([{"CPU": 2.0}], ClusterSettings("auto", 0, 4), "--cpus-per-trial"),
+        ([{"CPU": 2.0, "GPU": 1.0}], ClusterSettings("auto", 1, 4), "--cpus-per-trial"),
+        ([{"CPU": 2.0, "GPU": 1.0}], ClusterSettings("auto", 2, 4), BOTH),
+        ([{"CPU": 2.0}], ClusterSettings("auto", 0, 1, processes_per_trial=4), "--processes-per-trial"),
+        (
+            [{"CPU": 8.0}, {"CPU": 1.0, "GPU": 4.0}],
+            ClusterSettings("auto", 1, 4),
+            "--cpus-per-trial or --gpus-per-trial",
+        ),
+        # Of the type that was asked for alone: the others' GPUs are no use.
+        ([A100 | {"GPU": 16.0}, H100], ClusterSettings("auto", 9, 9, accelerator="H100"), BOTH),
+        ([A100, H100 | {"GPU": 2.0}], ClusterSettings("auto", 4, 4, accelerator="H100"), "--gpus-per-trial"),
+    ],
+)
+def test_what_no_node_has_is_what_is_to_be_lowered(
+    nodes: list[dict[str, float]], cluster: ClusterSettings, flags: str
+) -> None:
+    assert not any(slots_on(node, cluster) for node in nodes)
+    assert flags_to_lower(nodes, cluster) == flags
 
 
 def test_a_search_on_latency_takes_one_type(living: dict[str, Any]) -> None:
