@@ -15,7 +15,11 @@ _MISTAKE = 2
 
 
 def require_installed() -> None:
-    """Ends the program with one line and exit code 2 where this Python is too old, or lacks what the project needs."""
+    """Ends the program with one line and exit code 2 where this Python is too old, lacks what the project needs, or is
+    that of a system without what the project takes from POSIX."""
+    if os.name != "posix":
+        sys.stderr.write("error: this is Windows, expected Linux or macOS: WSL runs the project (wsl --install)\n")
+        sys.exit(_MISTAKE)
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if sys.version_info >= OLDEST_PYTHON and not missing:
         return

@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from search_spaces.errors import UserError
 TORCH_ADDRESS_BYTES, TRAINING_ADDRESS_BYTES = 2_000_000_000, 3_000_000_000
 # What temporary files take: logs, sockets, copies of a ledger.
 LEAST_TEMPORARY_BYTES = 50_000_000
-# A socket's path has 107 bytes, of which Ray takes 68 for its own names.
-LONGEST_TEMPORARY_PATH = 39
+# A socket's path has 107 bytes, on macOS 103, of which Ray takes 68 for its own names.
+LONGEST_TEMPORARY_PATH = (103 if sys.platform == "darwin" else 107) - 68
 _TEMPORARY_DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")
+# Where the one is that macOS gives each user, which is longer than that, and which nobody has named.
+_GIVEN_BY_MACOS = "/var/folders/"
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +64,8 @@ def prepare_temporary_directory() -> None:
         trouble = temporary_trouble(directory)
         if trouble is None:
             if found:
-                logger.warning("%s; temporary files go to %s", "; ".join(found), directory)
+                if not (named or "").startswith(_GIVEN_BY_MACOS):
+                    logger.warning("%s; temporary files go to %s", "; ".join(found), directory)
                 os.environ["TMPDIR"] = tempfile.tempdir = directory
             return
         found.append(f"{directory} {trouble}")

@@ -169,6 +169,14 @@ def test_a_python_without_the_project_is_told_what_to_enter(tmp_path: Path, scri
     assert f"source {PROJECT}/.venv/bin/activate\n" in done.stderr
 
 
+def test_windows_is_told_where_it_runs() -> None:
+    """Before anything is imported that is of POSIX alone."""
+    program = "import os; os.name = 'nt'; from search_spaces.installed import require_installed; require_installed()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: this is Windows, expected Linux or macOS: WSL runs the project (wsl --install)\n"
+
+
 IMPORT = "import torchvision.datasets, torchvision.transforms.v2; print(len(torchvision.models.list_models()))"
 # Whoever asks whether it is there loads nothing; and the project's own way to it goes together with the environment's.
 ASK_AND_IMPORT = f"""

@@ -56,6 +56,11 @@ def test_temporary_files_go_to_another_place(conditions: str, named: str, said: 
     assert done.stderr.count("\n") == 1
 
 
+def test_the_long_place_that_macos_gives_each_user_is_left_without_a_word() -> None:
+    done = run("true", TMPDIR="/var/folders/zz/" + "x" * 30 + "/T")
+    assert done.returncode == 0 and done.stdout.startswith("/tmp /tmp ") and done.stderr == ""
+
+
 def test_no_place_for_temporary_files_is_one_line() -> None:
     done = run("for at in /tmp /var/tmp /dev/shm; do mount --bind $at $at; mount -o remount,bind,ro $at; done")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
