@@ -4,9 +4,14 @@ Shapes: B batch, C channels, H height, W width.
 """
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from search_spaces.architecture import EXPANSION, Attention, Operator
 from search_spaces.attention.layer import LocalSelfAttention
+
+# The gradient of a strided 1×1 convolution of fewer channels, channels last, writes past its memory in oneDNN: programs
+# end or hang, or weights come out wrong (oneDNN's issue 6035; 16 floats are a vector of AVX-512).
+_LEAST_CHANNELS_OF_STRIDES = 16
 
 
 class Bottleneck(nn.Module):
@@ -20,17 +25,17 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, channels: int, operator: Operator, stride: int) -> None:
         super().__init__()
         out_channels = channels * EXPANSION
-        self.reduce = _norm_conv(in_channels, channels, 1)
+        self.reduce = _norm_conv(in_channels, channels)
         self.centre = _centre(channels, operator, stride)
         self.centre_norm = nn.BatchNorm2d(channels)
-        self.expand = _norm_conv(channels, out_channels, 1)
+        self.expand = _norm_conv(channels, out_channels)
         last_norm = self.expand[1]
         assert isinstance(last_norm, nn.BatchNorm2d)
         nn.init.zeros_(last_norm.weight)
         self.shortcut = (
             nn.Identity()
             if stride == 1 and in_channels == out_channels
-            else _norm_conv(in_channels, out_channels, 1, stride)
+            else _norm_conv(in_channels, out_channels, stride)
         )
         self.activation = nn.ReLU(inplace=True)
 
@@ -49,5 +54,16 @@ def _centre(channels: int, operator: Operator, stride: int) -> nn.Module:
     return nn.Sequential(attention, nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
 
 
-def _norm_conv(in_channels: int, out_channels: int, extent: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, extent, stride, bias=False), nn.BatchNorm2d(out_channels))
+class _ProjectionOfFew(nn.Conv2d):
+    """A strided 1×1 convolution that picks its pixels first, and has no stride then."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return F.conv2d(input[:, :, ::rows, ::columns], self.weight)
+
+
+def _norm_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """A 1×1 convolution and its batch norm."""
+    of_few = stride > 1 and in_channels < _LEAST_CHANNELS_OF_STRIDES
+    kind = _ProjectionOfFew if of_few else nn.Conv2d
+    return nn.Sequential(kind(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))

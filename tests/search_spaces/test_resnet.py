@@ -1,11 +1,14 @@
 """The family: shapes, initialisation, exports, and that deep attention networks train from the first epoch."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import onnxruntime
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from search_spaces.architecture import BLOCKS_OF_DEPTH, Architecture, Attention, Convolution, Operator, Stem
 from search_spaces.bottleneck import Bottleneck
@@ -70,6 +73,49 @@ def test_a_strided_attention_runs_before_its_pool() -> None:
     expected = attended.unflatten(2, (3, 2)).unflatten(4, (3, 2)).mean((3, 5))
     torch.testing.assert_close(block.centre(hidden), expected)
     assert not torch.allclose(attention(pool(hidden)), expected)
+
+
+@pytest.mark.parametrize("in_channels", [1, 4, 8, 15, 16, 24])
+@pytest.mark.parametrize("size", [1, 6, 9])
+def test_a_strided_shortcut_is_the_strided_convolution(in_channels: int, size: int) -> None:
+    torch.manual_seed(0)
+    projection = Bottleneck(in_channels, 5, CONVOLUTION, stride=2).double().shortcut[0]
+    features = torch.randn(3, in_channels, size, size, dtype=torch.float64, requires_grad=True)
+    inputs = [features, projection.weight]
+    found, expected = projection(features), F.conv2d(features, projection.weight, stride=2)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found.square().sum(), inputs), torch.autograd.grad(expected.square().sum(), inputs)
+    )
+
+
+TRAIN_NARROW = """
+import sys
+import torch
+from search_spaces.bottleneck import Bottleneck
+from search_spaces.architecture import Convolution
+channels, size, threads = map(int, sys.argv[1:])
+torch.set_num_threads(threads)
+torch.manual_seed(0)
+block = Bottleneck(channels, 2 * channels, Convolution(), stride=2).to(memory_format=torch.channels_last)
+projection = block.shortcut[0]
+for _ in range(8):
+    features = torch.randn(16, channels, size, size).to(memory_format=torch.channels_last)
+    found, = torch.autograd.grad(projection(features).square().mean(), [projection.weight])
+    weight = projection.weight.detach().double().requires_grad_()
+    output = torch.einsum("oi,bihw->bohw", weight[:, :, 0, 0], features[:, :, ::2, ::2].double())
+    expected, = torch.autograd.grad(output.square().mean(), [weight])
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+"""
+
+
+@pytest.mark.parametrize(("channels", "size"), [(4, 128), (8, 64), (12, 112)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_narrow_networks_train_on_a_cpu(channels: int, size: int, threads: int) -> None:
+    """Where oneDNN's strided convolutions write past their memory: in a process of its own, which that would end."""
+    command = [sys.executable, "-c", TRAIN_NARROW, *map(str, (channels, size, threads))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_stems_reduce_by_the_size_of_the_image() -> None:
