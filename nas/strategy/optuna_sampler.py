@@ -4,6 +4,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from optuna import Study
@@ -44,9 +45,10 @@ class GainSampler(BaseSampler):
         sampler = GainSampler(space, cost=flops_of, reference=(0.1, 4e9))
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
 
-    `cost` gives the positive cost of parameters before they are tried; a parameter that an objective did not ask for is
-    not among those of a past trial. `reference` is the least accuracy and the highest cost that count; nothing above
-    that cost is proposed. `resolution` is the least error that tells from none.
+    `cost` gives the positive cost of parameters before they are tried. A parameter that an objective did not ask for is
+    not among those of a past trial, and is taken to make no difference beside those that it did ask for. `reference`
+    is the least accuracy and the highest cost that count; nothing above that cost is proposed. `resolution` is the
+    least error that tells from none.
 
     Past trials are read from the study at every proposal, so that studies can be shared and resumed. A proposal is
     written into its trial, whole, when the objective asks for its first parameter. Guaranteed is:
@@ -129,10 +131,11 @@ class GainSampler(BaseSampler):
         fixed = self._of_space(_enqueued(trial))
         if len(fixed) == len(self._search_space):
             return {}
-        decisions = self._decisions.within(self._source.holding(fixed))
 
         def others() -> list[FrozenTrial]:
             return [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+
+        decisions = self._decisions.within(self._source.holding(fixed, self._asked_in_part(others())))
 
         def propose(passed: Sequence[Candidate]) -> Candidate | None:
             seen = others()
@@ -182,6 +185,11 @@ class GainSampler(BaseSampler):
             return TrialView(trial.number, candidate, (min(max(accuracy, 0.0), 1.0),), "finished")
         return TrialView(trial.number, candidate, (), "ended" if trial.state.is_finished() else "running")
 
+    def _asked_in_part(self, trials: Sequence[FrozenTrial]) -> list[Parameters]:
+        """What objectives have asked for where that was not all: with these values they ask for no more."""
+        asked = [self._of_space(trial.params) for trial in trials if trial.state == TrialState.COMPLETE]
+        return [parameters for parameters in asked if 0 < len(parameters) < len(self._search_space)]
+
     def _of_space(self, parameters: Parameters) -> dict[str, Any]:
         return {name: parameters[name] for name in self._search_space if name in parameters}
 
@@ -221,6 +229,10 @@ def _distinct(name: str, choices: Sequence[Any]) -> list[Any]:
 def _check_reference(reference: Point, resolution: float) -> None:
     if not isinstance(reference, tuple | list) or len(reference) != 2:
         raise ValueError(f"the reference is {reference!r}: expected a pair of the least accuracy and the highest cost")
+    given: list[tuple[str, Any]] = [("reference", value) for value in reference] + [("resolution", resolution)]
+    for name, number in given:
+        if isinstance(number, bool) or not isinstance(number, Real):
+            raise ValueError(f"{number!r} of the {name} is no number")
     if not 0 <= reference[0] < 1:
         raise ValueError(f"the reference has accuracy {reference[0]}: expected a share from 0 to below 1")
     if not 0 < reference[1] < math.inf:

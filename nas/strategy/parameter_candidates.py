@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from nas.strategy.candidates import Candidate
@@ -14,7 +14,8 @@ Parameters = Mapping[str, Any]
 class ParameterCandidates:
     """Every combination of `values` whose cost is at most `most_cost` (nas.strategy.candidates.CandidateSource).
 
-    `fixed` are parameters that are not to choose, whether or not their values are among those of the space.
+    `fixed` are parameters that are not to choose, whether or not their values are among those of the space. `wholes`
+    are parameters beside which no other makes a difference: all combinations that hold one are one candidate.
     """
 
     def __init__(
@@ -23,19 +24,24 @@ class ParameterCandidates:
         cost: Callable[[Parameters], float],
         most_cost: float,
         fixed: Parameters | None = None,
+        wholes: Collection[Parameters] = (),
     ) -> None:
         self._values = values
         self._cost = cost
         self._most_cost = most_cost
         self._fixed = dict(fixed or {})
+        self._wholes: dict[tuple[str, ...], set[str]] = {}
+        for whole in wholes:
+            names = tuple(sorted(whole))
+            self._wholes.setdefault(names, set()).add(self.key(whole))
         self.domains: Mapping[str, Sequence[Value]] = {
             name: [plain_value(value) for value in values] for name, values in self._values.items()
         }
         self._value_of = {(name, plain_value(value)): value for name in values for value in reversed(values[name])}
 
-    def holding(self, fixed: Parameters) -> "ParameterCandidates":
-        """Those of the combinations that have these parameters."""
-        return ParameterCandidates(self._values, self._cost, self._most_cost, fixed)
+    def holding(self, fixed: Parameters, wholes: Collection[Parameters] = ()) -> "ParameterCandidates":
+        """Those of the combinations that have the `fixed` parameters, as far as `wholes` leave them apart."""
+        return ParameterCandidates(self._values, self._cost, self._most_cost, fixed, wholes)
 
     def choices(self, parameters: Parameters) -> dict[str, Value]:
         """The parameters of the space among these, in a form that JSON holds."""
@@ -47,7 +53,8 @@ class ParameterCandidates:
 
     def candidate(self, parameters: Parameters) -> Candidate:
         """Raises ValueError where the cost is no positive number, and whatever the user's cost function raises."""
-        answer: Any = self._cost(parameters)
+        # A copy: what a user's function does to it is not what is tried.
+        answer: Any = self._cost(dict(parameters))
         try:
             # An array of one number is one, as is what Decimal or a tensor holds; text never is.
             cost = float("nan") if isinstance(answer, str | bytes) else float(answer)
@@ -82,8 +89,16 @@ class ParameterCandidates:
         return {name: rng.choice(values) for name, values in self._values.items()}
 
     def _affordable(self, parameters: Parameters) -> Candidate | None:
-        candidate = self.candidate({**parameters, **self._fixed})
+        candidate = self.candidate(self._told_apart({**parameters, **self._fixed}))
         return candidate if candidate.flops <= self._most_cost else None
+
+    def _told_apart(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The whole that these parameters hold, themselves where they hold none."""
+        for names, keys in self._wholes.items():
+            part = {name: parameters[name] for name in names}
+            if self.key(part) in keys:
+                return part
+        return parameters
 
 
 def plain_value(value: Any) -> Value:

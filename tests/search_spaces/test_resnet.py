@@ -79,7 +79,10 @@ def test_a_strided_attention_runs_before_its_pool() -> None:
 @pytest.mark.parametrize("size", [1, 6, 9])
 def test_a_strided_shortcut_is_the_strided_convolution(in_channels: int, size: int) -> None:
     torch.manual_seed(0)
-    projection = Bottleneck(in_channels, 5, CONVOLUTION, stride=2).double().shortcut[0]
+    shortcut = Bottleneck(in_channels, 5, CONVOLUTION, stride=2).double().shortcut
+    assert isinstance(shortcut, nn.Sequential)
+    projection = shortcut[0]
+    assert isinstance(projection, nn.Conv2d)
     features = torch.randn(3, in_channels, size, size, dtype=torch.float64, requires_grad=True)
     inputs = [features, projection.weight]
     found, expected = projection(features), F.conv2d(features, projection.weight, stride=2)

@@ -100,6 +100,31 @@ def test_a_parameter_that_is_asked_for_only_sometimes() -> None:
     assert {"heads" in trial.params for trial in study.trials} == {True, False}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_an_objective_does_not_ask_for_makes_no_new_proposal(seed: int) -> None:
+    """Convolutions have no heads: three networks of them, where the space has 24, and 24 of attention."""
+    space = {
+        "operator": CategoricalDistribution(["convolution", "attention"]),
+        "depth": CategoricalDistribution([26, 38, 50]),
+        "heads": IntDistribution(1, 8),
+    }
+
+    def flops(parameters: Any) -> float:
+        return parameters["depth"] * (parameters.get("heads", 1) if parameters["operator"] == "attention" else 1)
+
+    def tried(trial: optuna.Trial) -> tuple[float, float]:
+        operator = trial.suggest_categorical("operator", ["convolution", "attention"])
+        depth = trial.suggest_categorical("depth", [26, 38, 50])
+        heads = trial.suggest_int("heads", 1, 8) if operator == "attention" else 1
+        return 0.3 + 0.02 * heads + 0.1 * (depth == 50) + 0.05 * (operator == "attention"), flops(trial.params)
+
+    sampler = GainSampler(space, cost=flops, reference=(0.1, 1000.0), seed=seed)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    study.optimize(tried, n_trials=27)
+    distinct_trials = {tuple(sorted(trial.params.items())) for trial in study.trials}
+    assert len(distinct_trials) == 27
+
+
 def test_parameters_that_are_enqueued_are_tried_as_they_are_and_not_again() -> None:
     wanted = random.Random(0).sample(everything(), 4)
     study = study_of(5)
@@ -302,6 +327,24 @@ def test_an_accuracy_that_is_rounded_beyond_a_share_is_one(wrong: float) -> None
         study.optimize(objective, n_trials=1)
         proposed.append(study.trials[-1].params)
     assert proposed[0] == proposed[1]
+
+
+@pytest.mark.parametrize("wrong", [{"reference": ("a", 1)}, {"reference": (0.1, None)}, {"resolution": "x"}])
+def test_what_is_no_number_is_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"('a'|None|'x') of the (reference|resolution) is no number"):
+        GainSampler(SPACE, cost=cost, **{"reference": REFERENCE, **wrong})
+
+
+def test_a_cost_function_may_change_what_it_is_given() -> None:
+    def changing(parameters: Any) -> float:
+        parameters["heads"] = 1
+        return 1.0
+
+    study = optuna.create_study(
+        directions=["maximize", "minimize"], sampler=GainSampler(SPACE, cost=changing, reference=(0.1, 2.0))
+    )
+    study.optimize(lambda trial: (objective(trial)[0], 1.0), n_trials=12)
+    assert len({trial.params["heads"] for trial in study.trials}) > 1
 
 
 @pytest.mark.parametrize("reference", [(0.1,), 0.1, (0.1, 7.0, 3.0), "ab"])

@@ -54,6 +54,21 @@ def test_parents_of_another_space_are_drawn_anew_where_they_do_not_fit() -> None
     assert changed is not None and source.parameters(changed.choices).keys() == VALUES.keys()
 
 
+def test_what_a_whole_holds_is_one_candidate() -> None:
+    """Of two shapes of wholes, beside each other and within each other's values."""
+    wholes: list[dict[str, Any]] = [{"kind": "a"}, {"kind": "b", "depth": 2}, {"kind": "b", "depth": 3}]
+    source = ParameterCandidates(VALUES, lambda parameters: 1.0, 4.0).holding({}, wholes)
+    parameters = [source.parameters(candidate.choices) for candidate in found(source).values()]
+    for whole in wholes:
+        assert [one for one in parameters if whole.items() <= one.items()] == [whole]
+    every = [dict(zip(VALUES, row, strict=True)) for row in combinations(1e9)]
+    others = [one for one in every if not any(whole.items() <= one.items() for whole in wholes)]
+    assert len(parameters) == len(wholes) + len(others)
+    parent, rng = source.candidate({"kind": "a"}), random.Random(3)
+    changed = [one for _ in range(300) if (one := source.mutate(parent, rng)) is not None]
+    assert {one.key for one in changed} <= found(source).keys()
+
+
 def test_a_value_of_its_own_may_be_fixed() -> None:
     source = ParameterCandidates(VALUES, cost, 100.0).holding({"depth": 50})
     assert {(one.choices["depth"], one.flops) for one in found(source).values()} == {(50, 50.0), (50, 100.0)}
