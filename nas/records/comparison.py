@@ -45,11 +45,15 @@ class ComparedSearch:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Searches that differ in their seed alone, and several hypervolumes of the same, where there are."""
+    """Searches that differ in their seed alone, and several hypervolumes of the same, where there are.
+
+    `left_out` are those whose seed another one has, which are no other sample.
+    """
 
     names: tuple[str, ...]
     hypervolumes: tuple[float, ...]
     of_replicates: bool
+    left_out: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -124,12 +128,17 @@ def groups(searches: Sequence[ComparedSearch], box: Point) -> list[Group]:
 
 
 def _group(searches: Sequence[ComparedSearch], box: Point) -> Group:
-    names = tuple(search.name for search in searches)
-    if len({search.settings[SEED] for search in searches}) > 1:
-        return Group(names, tuple(front_hypervolume(search.records, box) for search in searches), False)
-    # The same seed twice is no other sample.
-    volumes = replicate_hypervolumes(searches[0].records, box)
-    return Group(names, volumes or (front_hypervolume(searches[0].records, box),), bool(volumes))
+    first_of: dict[Any, ComparedSearch] = {}
+    for search in searches:
+        first_of.setdefault(search.settings[SEED], search)
+    counted = list(first_of.values())
+    names = tuple(search.name for search in counted)
+    left_out = tuple(search.name for search in searches if search.name not in names)
+    if len(counted) > 1:
+        volumes = tuple(front_hypervolume(search.records, box) for search in counted)
+        return Group(names, volumes, False, left_out)
+    volumes = replicate_hypervolumes(counted[0].records, box)
+    return Group(names, volumes or (front_hypervolume(counted[0].records, box),), bool(volumes), left_out)
 
 
 def replicate_hypervolumes(records: Sequence[TrialRecord], box: Point) -> tuple[float, ...]:

@@ -51,11 +51,14 @@ def box_text(searches: Sequence[ComparedSearch], box: Point) -> str:
 
 def difference_lines(groups: Sequence[Group], differences: Sequence[Difference]) -> list[str]:
     """Whether what differs is real, and by what test, or why nobody can tell."""
+    left_out = [name for group in groups for name in group.left_out]
+    notes = [f"no other sample, as another has their seed: {', '.join(left_out)}"] if left_out else []
     if not differences:
-        return [
+        several = (
             "whether a difference is real takes several hypervolumes of each: searches that differ in --seed alone, or "
             "search.replicates"
-        ] if len(groups) > 1 else []  # fmt: skip
+        )
+        return [several, *notes] if len(groups) > 1 else notes
     lines = [_difference_text(difference) for difference in differences]
     lines.append(
         "by the two-sided Mann-Whitney U test of hypervolumes (scipy.stats.mannwhitneyu), "
@@ -64,7 +67,7 @@ def difference_lines(groups: Sequence[Group], differences: Sequence[Difference])
     )
     if any(group.of_replicates for group in groups):
         lines.append("of replicates it says how much trainings differ, and nothing of other seeds of a search")
-    return lines
+    return [*lines, *notes]
 
 
 def _difference_text(difference: Difference) -> str:

@@ -108,6 +108,24 @@ def test_seeds_say_whether_the_difference_is_real(tmp_path: Path, capsys: pytest
     assert "p = 0.1: cannot be told: so few hypervolumes show p = 0.1 at best" in capsys.readouterr().out
 
 
+def test_the_same_seed_again_is_no_other_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two samples of each, however often one of them was searched again."""
+    runs = tmp_path / "runs"
+    names = []
+    for place, seed in enumerate((0, 0, 1, 0)):
+        for name, accuracies, sampler in (("a", BETTER, "random"), ("b", WORSE, "tpe")):
+            make_search(runs, f"{name}{place}", accuracies, seed=seed, search={"sampler": sampler})
+            names.append(f"{name}{place}")
+    assert report(runs, *names) == 0
+    output = capsys.readouterr().out
+    assert "a0, a2 against b0, b2: +" in output
+    assert "(2 and 2 seeds)" in output and "p = 0.33 at best" in output
+    assert "no other sample, as another has their seed: a1, a3, b1, b3\n" in output
+    assert report(runs, "a0", "a1", "b0") == 0
+    output = capsys.readouterr().out
+    assert "takes several hypervolumes of each" in output and "another has their seed: a1\n" in output
+
+
 def test_replicates_say_how_much_trainings_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = tmp_path / "runs"
     make_search(runs, "a", BETTER, replicates=4)
