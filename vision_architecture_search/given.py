@@ -38,7 +38,11 @@ def given_settings(settings: object) -> Mapping[str, Any]:
     if not isinstance(settings, Mapping):
         raise _other("settings", settings, 'a mapping of names to values, as {"data": "digits", "search.trials": 8}')
     for name in settings:
-        given_text("the name of a setting", name)
+        if given_text("the name of a setting", name).startswith("-"):
+            raise UserError(
+                f"{name!r} is a flag of the command line: expected a setting's name, as 'search.trials' "
+                "(docs/settings.md)."
+            )
     return settings
 
 

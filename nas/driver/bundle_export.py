@@ -41,7 +41,7 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
     print_pasted(
         console,
         f"{printable(str(out))}: trial {record.number}, {record.architecture.label}, {readable_flops(record.flops)}, "
-        f"{record.params:,} parameters, validation accuracy {record.point[0]:.2%}",
+        f"{record.params:,} parameters, validation accuracy {record.point[0]:.2%}{_of_these_weights(record)}",
     )
     if plan.remark is not None:
         print_text(console, plan.remark)
@@ -69,6 +69,14 @@ def export_paper_model(console: Console, bundle: Bundle, out: Path) -> None:
         f"{cost.params:,} parameters",
     )
     _print_next(console, bundle, out)
+
+
+def _of_these_weights(record: TrialRecord) -> str:
+    """Which of several trainings of a network the bundle tells of, where its accuracy is their mean."""
+    if len(record.repeats) < 2:
+        return ""
+    own = record.epochs[-1].val_accuracy
+    return f", the mean of {len(record.repeats)} trainings; that of the bundle's weights {own:.2%}"
 
 
 def _print_next(console: Console, bundle: Bundle, out: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import resource
 from pathlib import Path
@@ -70,6 +71,25 @@ def test_an_unsteady_latency_is_listed_with_its_range_and_said_where_it_decides(
     output = capsys.readouterr().out
     assert "bundle: trial 0" in output and "perhaps within it: trial 3 (95.00%, 1.75 to 5.5 ms)" in output
     assert "by latency trial 0 (2 ms) cannot be told apart from 3" in output
+
+
+def test_of_a_network_that_was_trained_twice_both_accuracies_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, ledger = finished_search(tmp_path / "runs")
+    first, number = ledger.records[0], ledger.next_number
+    again = dataclasses.replace(
+        first, number=number, seed=number, outcome="running", epochs=(), replicate=1, anchor=False, inference=None
+    )
+    ledger.register(again, tiny_space())
+    for epoch in (1, 2):
+        ledger.record_epoch(number, epoch_result(epoch, 0.8))
+    ledger.end(number, "finished")
+    assert export((directory, ledger), "--pick", "max-flops=2000", "--out", tmp_path / "bundle") == 0
+    said = capsys.readouterr().out
+    assert "validation accuracy 85.00%, the mean of 2 trainings; that of the bundle's weights 90.00%" in said
+    provenance = read_bundle(tmp_path / "bundle").provenance
+    assert isinstance(provenance, Provenance) and provenance.val_accuracy == 0.9
 
 
 def test_a_bundle_holds_the_weights_and_where_they_come_from(

@@ -143,6 +143,13 @@ def test_what_is_of_another_type_is_named_with_what_was_expected(
             call()
 
 
+@pytest.mark.parametrize("flag", ["--name", "--trials", "--plan"])
+def test_flags_are_no_settings(flag: str, tmp_path: Path) -> None:
+    with pytest.raises(vas.UserError, match=f"^'{flag}' is a flag of the command line: expected a setting's name"):
+        vas.start_search(settings={flag: "1"}, runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("settings", ["data=digits", ["data=digits"], {3: 4}])
 def test_settings_are_a_mapping_of_names(settings: Any, tmp_path: Path) -> None:
     with pytest.raises(vas.UserError, match=r"^(settings|the name of a setting) is .*: expected "):
