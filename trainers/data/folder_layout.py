@@ -87,13 +87,13 @@ def imagenet_layout(root: str, folders: Sequence[str]) -> Layout:
     return Layout(train, None, test, tuple(name for name in folders if name not in (train, test)))
 
 
-def check_class_names(directory: str, classes: Sequence[str]) -> None:
+def check_class_names(directory: str, classes: Sequence[str], kind: str = "folder") -> None:
     """Raises UserError where class folders look like splits, like one class under several names, or like no classes.
 
     They look like splits where all are named as some, or alike but for a split's name; like none where one of them
-    holds what is said of the pictures in another, or where all are numbered parts.
+    holds what is said of the pictures in another, or where all are numbered parts. `kind` is what has these names.
     """
-    _check_distinct(directory, classes)
+    _check_distinct(directory, classes, kind)
     _check_classes_at_all(directory, classes)
     of_rest: dict[tuple[str, ...], dict[str, str]] = {}
     for name in classes:
@@ -251,7 +251,7 @@ def _alike(names: Collection[str], others: Collection[str]) -> str:
     return alike + (f" Did you mean {', '.join(near[:_MOST_ALIKE])}?" if near else "")
 
 
-def _check_distinct(directory: str, classes: Sequence[str]) -> None:
+def _check_distinct(directory: str, classes: Sequence[str], kind: str) -> None:
     seen: dict[str, str] = {}
     for name in classes:
         # Of single letters, the capital is another one.
@@ -259,18 +259,18 @@ def _check_distinct(directory: str, classes: Sequence[str]) -> None:
         other = seen.setdefault(str(int(folded)) if folded.isascii() and folded.isdigit() else folded, name)
         if other != name and folded.isdigit() and _folded(other) != folded:
             raise UserError(
-                f"data.root: {directory!r} has class folders {other!r} and {name!r}, which are the same number: "
-                "expected one folder a class."
+                f"data.root: {directory!r} has class {kind}s {other!r} and {name!r}, which are the same number: "
+                f"expected one {kind} a class."
             )
         if other != name and differ_in_form_alone(name, other):
             twins = told_apart(other, name)
             raise UserError(
-                f"data.root: {directory!r} has class folders that look the same: {twins}: expected one folder a class."
+                f"data.root: {directory!r} has class {kind}s that look the same: {twins}: expected one {kind} a class."
             )
         if other != name:
             raise UserError(
-                f"data.root: {directory!r} has class folders {other!r} and {name!r}, alike but for case or spaces: "
-                "expected one folder a class."
+                f"data.root: {directory!r} has class {kind}s {other!r} and {name!r}, alike but for case or spaces: "
+                f"expected one {kind} a class."
             )
 
 

@@ -11,10 +11,19 @@ from itertools import product
 from pathlib import Path
 
 from search_spaces.errors import UserError, first_line
+from search_spaces.units import counted
 from trainers.data.folder_layout import Layout, check_class_names, check_same_classes, split_of
 from trainers.data.folder_listing import Folder, FolderListing, MissingDirectory
 from trainers.data.nearby_folders import no_directory
-from trainers.data.shard_scan import ShardMembers, scan_shard
+from trainers.data.shard_labels import (
+    SampleRule,
+    check_folders,
+    check_one_class_each,
+    folders_of,
+    sample_rule,
+    samples_of,
+)  # fmt: skip
+from trainers.data.shard_scan import Said, ShardMembers, scan_shard
 from trainers.data.skipped import NO_SPLIT, Skipped
 from trainers.data.tar_members import TarMember, shard_directory
 
@@ -30,10 +39,14 @@ _COMPRESSED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """The images of a split with the classes that they have, in the order of their shards, and where they are from."""
+    """The images of a split with the classes that they have, in the order of their shards, and where they are from.
+
+    `said` has all that files beside images say of their classes, each with one of them; none where folders tell these.
+    """
 
     images: list[tuple[str, TarMember]]
     source: str
+    said: dict[Said, TarMember]
 
 
 def list_shards(root: str) -> FolderListing:
@@ -52,8 +65,11 @@ def list_shards(root: str) -> FolderListing:
     splits = _splits(directory, _named(root, directory, skipped), skipped)
     with ThreadPoolExecutor(READERS) as readers:
         scanned = {split: list(readers.map(scan_shard, shards)) for split, shards in splits.items()}
-    labelled = {split: _labelled(split, members, skipped) for split, members in scanned.items()}
-    folders = {split: _folder(directory, found) for split, found in labelled.items()}
+    rule = sample_rule([members for of_split in scanned.values() for members in of_split])
+    labelled = {split: _labelled(members, rule, skipped) for split, members in scanned.items()}
+    check_one_class_each({said: member for found in labelled.values() for said, member in found.said.items()})
+    check_folders([found.images for found in labelled.values() if found.said])
+    folders = {split: _folder(split, directory, found) for split, found in labelled.items()}
     first = next(iter(folders))
     for split, folder in folders.items():
         check_same_classes(first, folders[first].classes, split, folder.classes)
@@ -146,52 +162,59 @@ def _missing(shard: str, count: int, of: int) -> UserError:
     return UserError(f"data.root: shard {shard!r} is missing ({count} of {of} are not there).")
 
 
-def _labelled(split: str, shards: Sequence[ShardMembers], skipped: Skipped) -> _Labelled:
+def _labelled(shards: Sequence[ShardMembers], rule: SampleRule, skipped: Skipped) -> _Labelled:
     """The images of a split with their classes. Raises UserError where it is open which one has."""
     for shard in shards:
         for what, path in shard.skipped:
             skipped.add(what, path)
         if not shard.images:
             skipped.add(NO_IMAGES, shard.shard)
-    images = _without_copies([member for shard in shards for member in shard.images.values()], skipped)
-    labels = {shard.shard: shard for shard in shards}
-    of_files = [labels[member.shard].label_of(member.name) for member in images]
-    if any(label is not None for label in of_files):
-        pairs = [(label, member) for label, member in zip(of_files, images, strict=True) if label is not None]
-        if len(pairs) < len(images):
-            lacking = next(member for label, member in zip(of_files, images, strict=True) if label is None)
+    samples = _without_copies([sample for shard in shards for sample in samples_of(shard, rule)], skipped)
+    images = [member for member, _ in samples]
+    told = [(said, member) for member, said in samples if said is not None]
+    if told:
+        if len(told) < len(images):
+            lacking = next(member for member, said in samples if said is None)
             raise UserError(
                 f"data.root: image {lacking.name!r} in shard {lacking.shard!r} has neither a .cls nor a .json beside "
-                f"it, as others have ({len(images) - len(pairs):,} of {len(images):,} images)."
+                f"it, as others have ({len(images) - len(told):,} of {len(images):,} images)."
             )
-        return _Labelled(pairs, "classes by .cls or .json")
-    above = os.path.commonpath([os.path.dirname(member.name) for member in images]) if images else ""
-    pairs = []
-    for member in images:
-        inner = os.path.relpath(member.name, above or ".").split(os.sep)
-        if len(inner) < 2:
+        return _Labelled(
+            [(said[0][1], member) for said, member in told], "classes by .cls or .json", dict(reversed(told))
+        )
+    folders = folders_of(images)
+    for folder, member in zip(folders, images, strict=True):
+        if not folder:
             raise UserError(
                 f"data.root: image {member.name!r} in shard {member.shard!r} has no class: expected it in a folder of "
                 "its class, or a .cls or .json of its name beside it."
             )
-        pairs.append((inner[0], member))
-    return _Labelled(pairs, "classes by folder")
+    return _Labelled(list(zip(folders, images, strict=True)), "classes by folder", {})
 
 
-def _without_copies(images: Sequence[TarMember], skipped: Skipped) -> list[TarMember]:
-    """The images less those of which another shard holds the same, by name and content; the first one stays."""
-    of_name = Counter((member.name, member.size) for member in images)
-    contents: dict[tuple[str, int], set[bytes]] = {}
+def _without_copies(
+    samples: Sequence[tuple[TarMember, Said | None]], skipped: Skipped
+) -> list[tuple[TarMember, Said | None]]:
+    """The images less those of which another shard holds the same, by name and content; the first one stays.
+
+    Raises UserError where of such an image another class is said.
+    """
+    of_name = Counter((member.name, member.size) for member, _ in samples)
+    contents: dict[tuple[str, int], dict[bytes, tuple[TarMember, Said | None]]] = {}
     kept = []
-    for member in images:
+    for member, said in samples:
         key = member.name, member.size
         if of_name[key] > 1:
-            content = _digest(member)
-            if content in contents.setdefault(key, set()):
+            first, said_first = contents.setdefault(key, {}).setdefault(_digest(member), (member, said))
+            if said is not None and said_first is not None and said[0][1] != said_first[0][1]:
+                raise UserError(
+                    f"data.root: image {member.name!r} is the same in the shards {first.shard!r} and {member.shard!r}, "
+                    f"and of class {said_first[0][1]!r} in one, of {said[0][1]!r} in the other: expected the same."
+                )
+            if first is not member:
                 skipped.add(TWICE, f"{member.shard}/{member.name}")
                 continue
-            contents[key].add(content)
-        kept.append(member)
+        kept.append((member, said))
     return kept
 
 
@@ -202,15 +225,15 @@ def _digest(member: TarMember) -> bytes:
         raise UserError(f"data.root: shard {member.shard!r} cannot be read: {first_line(error)}.") from error
 
 
-def _folder(directory: str, found: _Labelled) -> Folder:
+def _folder(split: str, directory: str, found: _Labelled) -> Folder:
     """The images, those of a class together. Classes that are numbers stand in the order of numbers."""
     names = {label for label, _ in found.images}
     are_numbers = all(re.fullmatch(r"\d+", name) for name in names)
     classes = tuple(sorted(names, key=lambda name: (int(name), name)) if are_numbers else sorted(names))
-    if not are_numbers:
-        check_class_names(directory, classes)
+    check_class_names(directory, classes, "label" if found.said else "folder")
     if len(classes) < 2:
-        raise UserError(f"data.root: the shards in {directory!r} have {len(classes)} classes: expected at least two.")
+        which = f"the shards of {split!r} in {directory!r}" if split else f"the shards in {directory!r}"
+        raise UserError(f"data.root: {which} have {counted(len(classes), 'class', 'classes')}: expected at least two.")
     number = {name: place for place, name in enumerate(classes)}
     pairs = sorted(((number[label], member) for label, member in found.images), key=lambda pair: pair[0])
     return Folder(directory, classes, tuple(str(member) for _, member in pairs), tuple(label for label, _ in pairs))

@@ -1,7 +1,8 @@
-"""One tar file of images: its members, the classes that it says they have, and what is wrong with it."""
+"""One tar file of images: its members, what its files of labels say, and what is wrong with it."""
 
 import json
 import os
+import re
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -13,28 +14,29 @@ from trainers.pictures.image_formats import readable_suffixes, suffix_of
 
 # Where a JSON beside an image has its class.
 LABEL_KEYS = ("label", "cls", "class")
+# What a file says of the class of an image: in which places, and what there.
+Said = tuple[tuple[str, str], ...]
 REPLACED = "replaced by a later member of the same name"
 _BLOCK = 512
+# 4e00 may be the name of a character.
+_FRACTION = re.compile(r"[-+]?((\d+\.\d*|\.\d+)(e[-+]?\d+)?|\d+e-\d+)", re.IGNORECASE)
+_WHOLE = re.compile(r"[-+]?\d+")
+# Of what is no class so many characters are shown.
+_MOST_SHOWN = 40
 
 
 @dataclass(slots=True)
 class ShardMembers:
-    """The images of a shard by their names, the label of each key, if it has labels, and the members passed over."""
+    """The images of a shard by their names, what each file of labels says by its name, and the members passed over.
+
+    `said` has what several files say once, for all of them.
+    """
 
     shard: str
     images: dict[str, TarMember] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, Said] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-
-    def label_of(self, name: str) -> str | None:
-        """What a file beside an image says of its class."""
-        return self.labels.get(key_of(name))
-
-
-def key_of(name: str) -> str:
-    """What the files of one sample share: the path up to the first dot of its last part, as WebDataset has it."""
-    folder, base = os.path.split(name)
-    return os.path.join(folder, base.partition(".")[0])
+    said: dict[Said, Said] = field(default_factory=dict)
 
 
 def scan_shard(shard: str) -> ShardMembers:
@@ -77,24 +79,42 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, found: ShardMembers, su
     elif base.endswith((".cls", ".json")):
         content = tar.extractfile(member)
         assert content is not None
-        found.labels[key_of(name)] = _label(path, content.read())
+        if name in found.labels:
+            found.skipped.append((REPLACED, path))
+        said = _said(path, content.read())
+        found.labels[name] = found.said.setdefault(said, said)
     else:
         suffix = suffix_of(base)
         found.skipped.append((f"{suffix} files" if suffix else "files without a suffix", path))
 
 
-def _label(path: str, content: bytes) -> str:
+def _said(path: str, content: bytes) -> Said:
     """What a .cls or a .json says. Raises UserError where that is no class."""
+    is_json = path.endswith(".json")
     try:
-        text = content.decode("utf-8").strip()
-        value = json.loads(text) if path.endswith(".json") else text
+        # Editors on Windows begin a text with a mark, which is no part of a name.
+        text = content.decode("utf-8-sig").strip()
+        value = json.loads(text) if is_json else text
     except ValueError as error:
         raise UserError(f"data.root: {path!r} cannot be read: {first_line(error)}.") from error
+    places = {".json" if is_json else ".cls": value}
     if isinstance(value, dict):
-        value = next((value[key] for key in LABEL_KEYS if key in value), None)
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        places = {f".json ({key!r})": value[key] for key in LABEL_KEYS if value.get(key) is not None}
+    said = tuple((place, str(value)) for place, value in places.items() if _is_class(value))
+    if not said or len(said) < len(places):
+        shown = next((repr(value) for value in places.values() if not _is_class(value)), "none of these")
         raise UserError(
-            f"data.root: {path!r} names no class: expected a number or a name, in a JSON object as one of "
-            f"{', '.join(LABEL_KEYS)}."
+            f"data.root: {path!r} names no class: it has {shown[:_MOST_SHOWN]}, expected one whole number or one name, "
+            f"in a JSON object as one of {', '.join(LABEL_KEYS)}."
         )
-    return str(value)
+    return said
+
+
+def _is_class(value: object) -> bool:
+    """Whether a value is a whole number or a name: no fraction, and neither several numbers nor several lines."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return False
+    words = re.findall(r"[^][\s,;]+", str(value))
+    if all(_WHOLE.fullmatch(word) or _FRACTION.fullmatch(word) for word in words):
+        return len(words) == 1 and _FRACTION.fullmatch(words[0]) is None
+    return len(str(value).splitlines()) == 1

@@ -1,6 +1,7 @@
 """Images in tar files: the same images as in folders, in any order, and what is wrong with them found and named."""
 
 import json
+import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from trainers.data.config import DataConfig, KnownFiles
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import ExaminedData, examine_data, load_test, load_train_validation
 from trainers.data.file_index import read_index, write_index
+from trainers.data.shard_listing import list_shards
 from trainers.data.tar_members import member_of
 
 
@@ -84,6 +86,201 @@ def test_classes_are_told_by_cls_and_json(tmp_path: Path) -> None:
     for file, label in zip(split.files_I.tolist(), split.labels_I.tolist(), strict=True):
         member = member_of(file.decode())
         assert member is not None and int(Path(member.name).stem) % 2 == label
+
+
+def _members(names: str, images: str = "", **labels: Callable[[int], object]) -> dict[str, bytes]:
+    """Twelve images by a pattern of their names, each with files of what is said of it, by their suffixes."""
+    pictures = {(images or f"{names}.png") % n: picture(n) for n in range(12)}
+    return pictures | {
+        f"{names % n}.{suffix}": str(label(n)).encode() for suffix, label in labels.items() for n in range(12)
+    }
+
+
+def _in_folders(folder: Callable[[int], str], label: Callable[[int], str]) -> dict[str, bytes]:
+    images = {f"{folder(n)}/{n}.png": picture(n) for n in range(12)}
+    return images | {f"{folder(n)}/{n}.cls": label(n).encode() for n in range(12)}
+
+
+def _half(number: int) -> str:
+    return f"part-{number // 6}"
+
+
+def _sixth(number: int) -> str:
+    return str(number % 6)
+
+
+def _rest(number: int) -> str:
+    return str(number % 3)
+
+
+def _third(number: int) -> str:
+    return ("red", "green", "blue")[number % 3]
+
+
+def _thirds(images: str) -> dict[str, str]:
+    return {images % n: _third(n) for n in range(12)}
+
+
+def _always(said: object) -> Callable[[int], object]:
+    return lambda number: said
+
+
+def _json(**said: Callable[[int], object]) -> Callable[[int], str]:
+    return lambda number: json.dumps({key: of(number) for key, of in said.items()})
+
+
+def _classes_found(root: Path) -> dict[str, str]:
+    """The class of each image by its name."""
+    found = {}
+    for folder in list_shards(str(root)).folders.values():
+        for file, label in zip(folder.files, folder.labels, strict=True):
+            member = member_of(file)
+            assert member is not None
+            found[member.name] = folder.classes[label]
+    return found
+
+
+NUMBERS = {f"{n}.png": str(n % 3) for n in range(12)}
+SPACED = ("golden retriever", "7 of 9", "4e00")
+# Members of a shard, and the classes of its images.
+READ: dict[str, tuple[dict[str, bytes], dict[str, str]]] = {
+    "inner dots, a key for several": (_members("v0.%04d", cls=_third), _thirds("v0.%04d.png")),
+    "inner dots, one key for all": (_members("a.b/c.d.%05d", cls=_third), _thirds("a.b/c.d.%05d.png")),
+    "inner dots and json": (_members("v.%d", json=_json(label=_third)), _thirds("v.%d.png")),
+    "names of WebDataset": (_members("%05d", "%05d.image.png", cls=_third), _thirds("%05d.image.png")),
+    "labels without images": (_members("%d", cls=_third) | {"12.a.cls": b"7", "12.b.cls": b"8"}, _thirds("%d.png")),
+    "cls and json alike": (_members("%d", cls=_rest, json=_json(label=_rest)), NUMBERS),
+    "a number and its name": (_members("%d", json=_json(**{"class": _third, "label": _rest})), NUMBERS),
+    "a number, and its name in json": (_members("%d", cls=_rest, json=_json(label=_third)), NUMBERS),
+    "null and a name": (_members("%d", json=_json(label=_always(None), cls=_third)), _thirds("%d.png")),
+    "a mark before text": (_members("%d", cls=lambda n: "\ufeff" * (n % 2) + _third(n)), _thirds("%d.png")),
+    "a mark before json": (_members("%d", json=lambda n: "\ufeff" + _json(label=_third)(n)), _thirds("%d.png")),
+    "names with spaces": (
+        _members("%d", cls=lambda n: f"{SPACED[n % 3]}\r\n"),
+        {f"{n}.png": SPACED[n % 3] for n in range(12)},
+    ),
+    "folders, one for each class": (_in_folders(_rest, _third), {f"{n % 3}/{n}.png": _third(n) for n in range(12)}),
+    "folders of parts": (_in_folders(_half, _third), {f"{_half(n)}/{n}.png": _third(n) for n in range(12)}),
+    "folders of finer classes": (_in_folders(_sixth, _third), {f"{n % 6}/{n}.png": _third(n) for n in range(12)}),
+    "folders of coarser classes": (_in_folders(_third, _sixth), {f"{_third(n)}/{n}.png": _sixth(n) for n in range(12)}),
+}
+
+
+@pytest.mark.parametrize("order", ["as written", "labels first", "shuffled"])
+@pytest.mark.parametrize("case", READ)
+def test_each_image_has_the_class_that_its_own_label_says(tmp_path: Path, case: str, order: str) -> None:
+    members, classes = READ[case]
+    written = list(members.items())
+    if order == "labels first":
+        written.reverse()
+    elif order == "shuffled":
+        random.Random(case).shuffle(written)
+    write_shard(tmp_path / "train-000.tar", written)
+    assert _classes_found(tmp_path) == classes
+
+
+def test_one_reading_of_names_holds_for_all_shards(tmp_path: Path) -> None:
+    write_shard(tmp_path / "train-000.tar", _members("%d", cls=_third))
+    write_shard(tmp_path / "train-001.tar", _members("v0.%d", cls=_third))
+    write_shard(tmp_path / "test-000.tar", _members("a.%d", cls=_third))
+    assert _classes_found(tmp_path) == _thirds("%d.png") | _thirds("v0.%d.png") | _thirds("a.%d.png")
+    write_shard(tmp_path / "test-001.tar", _members("%d", "%d.image.png", cls=_third))
+    with pytest.raises(UserError, match=r"are one sample.* which '0\.image\.png' in shard '.*test-001\.tar' has not"):
+        list_shards(str(tmp_path))
+
+
+# Members of a shard, and what is said of it.
+UNCLEAR: dict[str, tuple[dict[str, bytes], str]] = {
+    "an image without its own label": (
+        {name: content for name, content in _members("v0.%d", cls=_third).items() if name != "v0.7.cls"},
+        r"'v0\.0\.cls', 'v0\.0\.png', 'v0\.1\.cls', 'v0\.1\.png' and 19 more in shard '.*train-000\.tar' "
+        r"are one sample by their names up to the first dot, 'v0': .* which 'v0\.7\.png' in shard '.*' has not",
+    ),
+    "two pictures of a name": (
+        _members("%d", cls=_third) | {"3.jpg": picture(20)},
+        r"'3\.cls', '3\.jpg', '3\.png' in shard '.*' are one sample by .* first dot, '3': expected",
+    ),
+    "a mask": (
+        _members("%d", "%d.image.png", cls=_third) | {"3.seg.png": picture(20)},
+        r"'3\.cls', '3\.image\.png', '3\.seg\.png' in shard '.*' are one sample by .* first dot, '3': expected",
+    ),
+    "two labels": (
+        _members("%d", "%d.image.png", cls=_third) | {"3.other.cls": b"green"},
+        r"'3\.cls', '3\.image\.png', '3\.other\.cls' in shard '.*' are one sample by .* first dot, '3': expected",
+    ),
+    "cls and json": (
+        _members("%d", cls=_rest, json=_json(label=lambda n: (n + (n == 5)) % 3)),
+        r"image '5\.png' in shard '.*train-000\.tar' is of class '2' by its \.cls and of '0' by its \.json \('label'\)",
+    ),
+    "cls and json, shifted": (
+        _members("%d", cls=_rest, json=_json(label=lambda n: (n + 1) % 3)),
+        r"is of class '\d' by its \.cls and of '\d' by its \.json \('label'\): expected the same",
+    ),
+    "a number with two names": (
+        _members("%d", json=_json(**{"label": _rest, "class": lambda n: _third(n + (n == 5))})),
+        r"image '5\.png' in .* is of class '2' by its \.json \('label'\) and of 'red' by its \.json \('class'\)",
+    ),
+    "a name with two numbers": (
+        _members("%d", json=_json(**{"label": lambda n: n % 4, "class": lambda n: ("a", "b")[n % 2]})),
+        r"is of class '\d' by its \.json \('label'\) and of '[ab]' by its \.json \('class'\)",
+    ),
+    "a number here and a name there": (
+        _members("%d", json=lambda n: _json(**{"label": _rest, "class": _third} if n else {"class": _third})(n)),
+        r"is of class '0' by its \.json \('label'\) and of 'red' by its \.json \('class'\): expected the same",
+    ),
+    "folders of other names": (
+        _in_folders(_third, lambda n: _third(n + (n == 5))),
+        r"image 'blue/5\.png' in shard '.*' lies in folder 'blue' and is of class 'red' .* stands for 'blue'",
+    ),
+    "folders of most of a class": (
+        _in_folders(_third, lambda n: _rest(n + (n == 5))),
+        r"image 'blue/5\.png' in shard '.*' lies in folder 'blue' and is of class '0' .* stands for '2'",
+    ),
+    "a number in two forms": (
+        _members("%d", cls=lambda n: ("1", "01", "2")[n % 3]),
+        "has class labels '01' and '1', which are the same number: expected one label a class",
+    ),
+    **{
+        f"no class: {text!r}": (_members("%d", cls=_always(text)), "0.cls' names no class: it has")
+        for text in ("0 1", "0\n1", "0,1", "[0, 1]", "0.5", "-.5", "1.0", "2e-3", "0.5 0.5", "red\nblue", " \n")
+    },
+    "no class in json": (
+        _members("%d", json=_json(label=_always("0 1"))),
+        r"'.*/0\.json' names no class: it has '0 1', expected one whole number or one name",
+    ),
+    "several classes in json": (
+        _members("%d", json=_json(**{"label": _rest, "class": _always(["red", "blue"])})),
+        r"'.*/0\.json' names no class: it has \['red', 'blue'\], expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_an_unclear_label_is_an_error_and_no_guess(tmp_path: Path, case: str) -> None:
+    members, message = UNCLEAR[case]
+    write_shard(tmp_path / "train-000.tar", members)
+    with pytest.raises(UserError, match=message) as caught:
+        list_shards(str(tmp_path))
+    assert "\n" not in str(caught.value)
+    # Which image is named, and by which of its files, is another matter.
+    write_shard(tmp_path / "train-000.tar", random.Random(case).sample(list(members.items()), len(members)))
+    with pytest.raises(UserError):
+        list_shards(str(tmp_path))
+
+
+def test_a_copy_of_another_class_is_an_error(tmp_path: Path) -> None:
+    write_shard(tmp_path / "train-000.tar", _members("%d", cls=_third))
+    write_shard(tmp_path / "train-001.tar", {"4.png": picture(4), "4.cls": b"green"})
+    assert _classes_found(tmp_path) == _thirds("%d.png")
+    write_shard(tmp_path / "train-001.tar", {"4.png": picture(4), "4.cls": b"red"})
+    with pytest.raises(UserError, match=r"'4\.png' is the same in the shards .* and of class 'green' in one, of 'red'"):
+        list_shards(str(tmp_path))
+
+
+def test_folders_without_labels_may_hold_any_names(tmp_path: Path) -> None:
+    images = {f"{_third(n)}/v0.{n}{suffix}": picture(n) for n in range(12) for suffix in (".png", ".jpg")}
+    write_shard(tmp_path / "train-000.tar", images | {"red/more.json": b'{"label": 5}'})
+    assert _classes_found(tmp_path) == {name: name.partition("/")[0] for name in images}
 
 
 def _cut(root: Path) -> None:
