@@ -7,6 +7,7 @@ import torch
 
 from tests.support.bundles import provenance
 from tests.support.images import folder_config, make_images
+from tests.support.shards import picture, write_shard
 from tests.support.tiny_training import RECIPE, TINY
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import read_bundle
@@ -66,6 +67,30 @@ def test_on_other_classes_the_classifier_is_made_anew(
     assert "began with the weights of another bundle" in (trained / "README.md").read_text(encoding="utf-8")
     assert predict([str(trained), str(images / "owl" / "0.png")]) == 0
     assert set(capsys.readouterr().out.rpartition(": ")[2].replace(",", "").split()[::2]) == {"crow", "owl", "wren"}
+
+
+def test_on_the_same_classes_in_another_order_each_keeps_its_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = folder_config(make_images(tmp_path / "folders", classes=("1", "10", "2"), count=12))
+    data = examine_data(config)
+    found = Bundle(TINY, RECIPE, config, data.summary, provenance(), data.fingerprint)
+    write_bundle(tmp_path / "bundle", found.described(), seeded_model(TINY, data.summary, 7).state_dict())
+    members = {f"{number}.png": picture(number) for number in range(36)}
+    labels = {f"{number}.cls": (b"10", b"2", b"1")[number % 3] for number in range(36)}
+    write_shard(tmp_path / "shards" / "train-000.tar", members | labels)
+    tuned = ("data=tar_shards", f"data.root={tmp_path / 'shards'}", *SLOWLY, "--out", str(tmp_path / "out"))
+    assert main([str(tmp_path / "bundle"), "--init", "weights", *tuned]) == 0
+    assert (
+        "weights  those of the bundle, with its classifier: its classes are the same in another order, into which "
+        "its rows are put\n"
+    ) in capsys.readouterr().out
+    trained = tmp_path / "out" / "bundle"
+    assert read_bundle(tmp_path / "bundle").classes == ("1", "10", "2")
+    assert read_bundle(trained).classes == ("1", "2", "10")
+    before, after = read_weights(tmp_path / "bundle"), read_weights(trained)
+    for name in ("head.weight", "head.bias"):
+        torch.testing.assert_close(after[name], before[name][[0, 2, 1]], rtol=0, atol=1e-5)
 
 
 def test_without_a_rate_of_its_own_it_learns_at_a_tenth(

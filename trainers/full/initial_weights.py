@@ -18,10 +18,13 @@ _CLASSIFIER = ("head.weight", "head.bias")
 
 @dataclass(frozen=True, slots=True)
 class InitialWeights:
-    """The bundle whose weights a training starts from, whether its classifier is one of them, and why, in words."""
+    """The bundle whose weights a training starts from, and what becomes of its classifier, in words.
+
+    `rows` has for each class the place of its row in that classifier, None where the classifier is made anew.
+    """
 
     directory: Path
-    with_classifier: bool
+    rows: tuple[int, ...] | None
     note: str
 
 
@@ -38,11 +41,15 @@ def initial_weights(directory: Path, bundle: Bundle, summary: DataSummary, class
             f"--init weights: a network for images of {summary.image_size} pixels has another stem than the bundle's, "
             f"for {before.image_size}: expected data.image_size={before.image_size}, or --init scratch."
         )
-    if bundle.class_names == classes:
-        return InitialWeights(directory, True, "those of the bundle, with its classifier: its classes are the same")
+    kept = "those of the bundle, with its classifier: its classes are the same"
+    if bundle.class_names is not None and set(bundle.class_names) == set(classes):
+        # Numbers are in the order of texts as folders, and in that of numbers as labels of tar files.
+        rows = tuple(map(bundle.class_names.index, classes))
+        other_order = "" if bundle.class_names == classes else " in another order, into which its rows are put"
+        return InitialWeights(directory, rows, kept + other_order)
     were = "unknown" if bundle.class_names is None else f"{len(bundle.class_names)} others"
     return InitialWeights(
-        directory, False,
+        directory, None,
         f"those of the bundle, but for its classifier: made anew for {len(classes)} classes, the bundle's were {were}",
     )  # fmt: skip
 
@@ -52,9 +59,13 @@ def load_initial_weights(model: "nn.Module", initial: InitialWeights) -> None:
     from trainers.bundle.files import read_weights
 
     weights = read_weights(initial.directory)
-    if not initial.with_classifier:
-        weights |= {name: model.get_parameter(name).detach() for name in _CLASSIFIER}
+    classifier = {name: model.get_parameter(name).detach() for name in _CLASSIFIER}
+    if initial.rows is None:
+        weights |= classifier
     try:
         model.load_state_dict(weights)
     except RuntimeError:
         raise UserError(f"the weights of {str(initial.directory)!r} do not fit its architecture.") from None
+    if initial.rows is not None:
+        for values in classifier.values():
+            values.copy_(values[list(initial.rows)])
