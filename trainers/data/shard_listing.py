@@ -23,7 +23,7 @@ from trainers.data.shard_labels import (
     sample_rule,
     samples_of,
 )  # fmt: skip
-from trainers.data.shard_scan import Said, ShardMembers, scan_shard
+from trainers.data.shard_scan import Said, ShardMembers, compressed, scan_shard
 from trainers.data.skipped import NO_SPLIT, Skipped
 from trainers.data.tar_members import TarMember, shard_directory
 
@@ -91,7 +91,7 @@ def _named(root: str, directory: str, skipped: Skipped) -> list[str]:
         if missing:
             raise _missing(missing[0], len(missing), len(shards))
         return shards
-    shards, compressed = [], []
+    shards, packed = [], []
     inner = [entry.path for entry in os.scandir(directory) if entry.is_dir() and not entry.name.startswith(".")]
     for folder in (directory, *sorted(inner)):
         for name in sorted(os.listdir(folder)):
@@ -101,13 +101,11 @@ def _named(root: str, directory: str, skipped: Skipped) -> list[str]:
             if name.endswith(".tar"):
                 shards.append(path)
             elif name.endswith(_COMPRESSED):
-                compressed.append(path)
+                packed.append(path)
             else:
                 skipped.add_file(path)
-    if compressed:
-        raise UserError(
-            f"data.root: {compressed[0]!r} is compressed, so its images cannot be read one by one: unpack it to a .tar."
-        )
+    if packed:
+        raise compressed(packed[0])
     if not shards:
         raise UserError(f"data.root: {directory!r} holds no shards: expected files that end in .tar.")
     return shards
@@ -226,7 +224,10 @@ def _digest(member: TarMember) -> bytes:
 
 
 def _folder(split: str, directory: str, found: _Labelled) -> Folder:
-    """The images, those of a class together. Classes that are numbers stand in the order of numbers."""
+    """The images, those of a class together. Classes that are numbers stand in the order of numbers.
+
+    Raises UserError where there are fewer than two, or two are the same but for how they are written.
+    """
     names = {label for label, _ in found.images}
     are_numbers = all(re.fullmatch(r"\d+", name) for name in names)
     classes = tuple(sorted(names, key=lambda name: (int(name), name)) if are_numbers else sorted(names))

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from search_spaces.errors import UserError, first_line
 from trainers.data.skipped import HIDDEN, NO_FILES
 from trainers.data.tar_members import TarMember
+from trainers.pictures.file_kinds import FIRST_BYTES, is_compressed
 from trainers.pictures.image_formats import readable_suffixes, suffix_of
 
 # Where a JSON beside an image has its class.
@@ -39,6 +40,13 @@ class ShardMembers:
     said: dict[Said, Said] = field(default_factory=dict)
 
 
+def compressed(shard: str) -> UserError:
+    """What is wrong with a shard that is compressed."""
+    return UserError(
+        f"data.root: {shard!r} is compressed, so its images cannot be read one by one: unpack it to a .tar."
+    )
+
+
 def scan_shard(shard: str) -> ShardMembers:
     """Reads the headers of a shard. Raises UserError where it is no whole tar file."""
     found = ShardMembers(shard)
@@ -52,6 +60,8 @@ def scan_shard(shard: str) -> ShardMembers:
             file.seek(end)
             last = file.read(_BLOCK)
     except (tarfile.TarError, OSError, EOFError) as error:
+        if _is_compressed(shard):
+            raise compressed(shard) from error
         reason = first_line(error).rstrip(".")
         raise UserError(f"data.root: shard {shard!r} cannot be read as a tar file: {reason}.") from error
     if last != bytes(_BLOCK):
@@ -60,6 +70,14 @@ def scan_shard(shard: str) -> ShardMembers:
             f"data.root: shard {shard!r} is not whole: {what} at byte {end:,}, after {len(found.images):,} images."
         )
     return found
+
+
+def _is_compressed(shard: str) -> bool:
+    try:
+        with open(shard, "rb") as file:
+            return is_compressed(file.read(FIRST_BYTES))
+    except OSError:
+        return False
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, found: ShardMembers, suffixes: frozenset[str]) -> None:

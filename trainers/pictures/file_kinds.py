@@ -56,9 +56,14 @@ def picture_format(start: bytes) -> str | None:
     return None if found == "BMP" and start[6:10] != bytes(4) else found
 
 
+def is_compressed(start: bytes) -> bool:
+    """Whether a file, or what is packed into it, is compressed, by its first bytes."""
+    return start.startswith((_ZIP, *_PACKED))
+
+
 def is_archive(start: bytes) -> bool:
     """Whether a file is one that others are packed into, by its first bytes."""
-    return start.startswith((_ZIP, *_PACKED)) or start[257:262] == b"ustar"
+    return is_compressed(start) or start[257:262] == b"ustar"
 
 
 def what_it_is(start: bytes) -> str:

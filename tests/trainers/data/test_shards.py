@@ -1,5 +1,6 @@
 """Images in tar files: the same images as in folders, in any order, and what is wrong with them found and named."""
 
+import gzip
 import json
 import random
 import tarfile
@@ -321,6 +322,14 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
         r"3 of the shards '.*val' up to number 4 are missing, such as number 1",
     ),
     "compressed": (lambda root: (root / "a.tar.gz").write_bytes(b""), r"'.*a\.tar\.gz' is compressed"),
+    "compressed by another name": (
+        lambda root: (root / "train-001.tar").write_bytes(gzip.compress((root / "train-001.tar").read_bytes())),
+        r"'.*n-001\.tar' is compressed, so its images cannot be read one by one: unpack it to a \.tar\.",
+    ),
+    "one class in a split": (
+        _write("val-000.tar", {"a/cat/1.png": picture(1), "a/cat/1.cls": b"cat"}),
+        r"the shards of 'validation' in '.*' have 1 class: expected at least two",
+    ),
     "no tar file": (
         lambda root: (root / "train-003.tar").write_bytes(b"none" * 1000),
         r"'.*n-003\.tar' cannot be read as a tar file",
@@ -359,6 +368,9 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"holds no shards: expected files that end in \.tar"):
         examine_data(_config(tmp_path / "empty"))
+    write_shard(tmp_path / "one" / "a.tar", {"1.png": picture(1), "1.cls": b"cat"})
+    with pytest.raises(UserError, match=r"the shards in '.*one' have 1 class: expected at least two"):
+        examine_data(_config(tmp_path / "one"))
     write_shards(tmp_path / "half", "val")
     with pytest.raises(UserError, match="has shards of 'validation' and none of 'train'"):
         examine_data(_config(tmp_path / "half"))
