@@ -83,21 +83,24 @@ def samples_of(shard: ShardMembers, rule: SampleRule) -> list[tuple[TarMember, S
 def check_one_class_each(examples: Mapping[Said, TarMember]) -> None:
     """Raises UserError where two places name different classes of an image, and not throughout each for the other.
 
-    `examples` has all that is said of images of a data set, and an image of which it is said. Numbers in one place and
-    names in the other are two names of a class, if each number always has the same name, and each name its number.
+    `examples` has all that is said of images of a data set, and an image of which it is said. A number in one place and
+    a name in the other are of one class, if each number always has the same name, each name its number, and no image
+    the name alone. A .cls and a .json may have no name in common that is of different classes in them.
     """
-    taken = {said[0][1] for said in examples}
+    places, names = {said[0][0] for said in examples}, {said[0][1] for said in examples}
     meant: dict[tuple[str, str, str], str] = {}
     for said, member in examples.items():
         (place, name), *others = said
         for other_place, other in others:
+            # Of images that have the other name alone nobody would know that it is this one.
+            is_taken = other_place in places or (place == ".cls" and other in names)
             translated = meant.setdefault((place, name, other_place), other)
             back = meant.setdefault((other_place, other, place), name)
-            if translated != other or back != name or (other != name and other in taken):
+            if translated != other or back != name or (other != name and is_taken):
                 raise UserError(
                     f"data.root: image {member.name!r} in shard {member.shard!r} is of class {name!r} by its {place} "
-                    f"and of {other!r} by its {other_place}: expected the same, or throughout the data set one number "
-                    "for each name."
+                    f"and of {other!r} by its {other_place}: expected the same, or a number and a name of every image, "
+                    "always the same for each other."
                 )
 
 

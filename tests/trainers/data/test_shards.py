@@ -153,6 +153,7 @@ READ: dict[str, tuple[dict[str, bytes], dict[str, str]]] = {
     "cls and json alike": (_members("%d", cls=_rest, json=_json(label=_rest)), NUMBERS),
     "a number and its name": (_members("%d", json=_json(**{"class": _third, "label": _rest})), NUMBERS),
     "a number, and its name in json": (_members("%d", cls=_rest, json=_json(label=_third)), NUMBERS),
+    "two numbers of each": (_members("%d", json=_json(**{"class": lambda n: (n + 1) % 3, "label": _rest})), NUMBERS),
     "null and a name": (_members("%d", json=_json(label=_always(None), cls=_third)), _thirds("%d.png")),
     "a mark before text": (_members("%d", cls=lambda n: "\ufeff" * (n % 2) + _third(n)), _thirds("%d.png")),
     "a mark before json": (_members("%d", json=lambda n: "\ufeff" + _json(label=_third)(n)), _thirds("%d.png")),
@@ -227,7 +228,7 @@ UNCLEAR: dict[str, tuple[dict[str, bytes], str]] = {
     ),
     "a number here and a name there": (
         _members("%d", json=lambda n: _json(**{"label": _rest, "class": _third} if n else {"class": _third})(n)),
-        r"is of class '0' by its \.json \('label'\) and of 'red' by its \.json \('class'\): expected the same",
+        r"is of class '\d' by its \.json \('label'\) and of '\w+' by its \.json \('class'\): expected the same, or",
     ),
     "folders of other names": (
         _in_folders(_third, lambda n: _third(n + (n == 5))),
