@@ -9,7 +9,7 @@ from nas.engine.proposals_ahead import ProposalsAhead
 from nas.engine.proposing import Answer
 from nas.records.earlier_search import EarlierSearch
 from nas.records.search_facts import reference_point
-from nas.records.trial import TrialRecord
+from nas.records.trial import FAILURES, TrialRecord
 from nas.settings.search_settings import SearchSettings
 from nas.strategy.candidates import Candidate, SpaceCandidates
 from nas.strategy.decisions import Decisions, SearchState
@@ -201,7 +201,8 @@ def _viewed(record: TrialRecord, candidate: Candidate) -> TrialView:
     accuracies = () if record.outcome == "diverged" else tuple(epoch.val_accuracy for epoch in record.epochs)
     if record.outcome in ("running", "held", "finished"):
         return TrialView(record.number, candidate, accuracies, record.outcome, record.latency_ms)
-    return TrialView(record.number, candidate, accuracies, "ended", record.latency_ms)
+    status: Literal["failed", "ended"] = "failed" if record.outcome in FAILURES else "ended"
+    return TrialView(record.number, candidate, accuracies, status, record.latency_ms)
 
 
 def _inherited(record: TrialRecord, candidate: Candidate) -> TrialView:

@@ -183,7 +183,9 @@ class GainSampler(BaseSampler):
                     "go on in a study that has no such trial"
                 )
             return TrialView(trial.number, candidate, (min(max(accuracy, 0.0), 1.0),), "finished")
-        return TrialView(trial.number, candidate, (), "ended" if trial.state.is_finished() else "running")
+        if not trial.state.is_finished():
+            return TrialView(trial.number, candidate, (), "running")
+        return TrialView(trial.number, candidate, (), "ended" if trial.state == TrialState.PRUNED else "failed")
 
     def _asked_in_part(self, trials: Sequence[FrozenTrial]) -> list[Parameters]:
         """What objectives have asked for where that was not all: with these values they ask for no more."""

@@ -23,6 +23,7 @@ from nas.strategy.candidates import Candidate
 from nas.strategy.earlier_results import EarlierResults
 from nas.strategy.error_scale import PLAIN, ErrorScale, compressing
 from nas.strategy.expected_improvement import expected_hypervolume_improvement, regions_of
+from nas.strategy.failures import Failures
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import Awaited, GaussianProcess
 from nas.strategy.learning_curves import Curve, final_log_error, learn_steps
@@ -40,15 +41,15 @@ class TrialView:
     """A trial as the decisions see it: `accuracies` of its epochs, from the first on, each in [0, 1].
 
     `latency_ms` is what it was measured to cost; None where latency is no cost, or is not known yet.
-    "held" waits at a rung; "ended" is over short of the full budget, for whatever reason. "inherited" was trained
-    briefly from others' weights, to `inherited_accuracy`, which is none of its accuracies, and None where nothing came
-    of it.
+    "held" waits at a rung; "ended" is over short of the full budget; "failed" is, too, since it diverged or could not
+    be trained. "inherited" was trained briefly from others' weights, to `inherited_accuracy`, which is none of its
+    accuracies, and None where nothing came of it.
     """
 
     number: int
     candidate: Candidate
     accuracies: tuple[float, ...]
-    status: Literal["running", "held", "finished", "ended", "inherited"]
+    status: Literal["running", "held", "finished", "ended", "failed", "inherited"]
     latency_ms: float | None = None
     inherited_accuracy: float | None = None
 
@@ -125,6 +126,7 @@ class Posterior:
         # Trained to the end, by what the Gaussian process makes of their results: a lucky run is not taken at its word.
         finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
         self._finished = [finished[index] for index in front(finished)]
+        self._failed = _failed(trials)
         running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
         self._pending = [running[key] for key in sorted(running)]
 
@@ -138,6 +140,20 @@ class Posterior:
         mean, variance = self._process.predict(self._features(candidates))
         deviation = np.sqrt(variance + self._process.noise_variance)
         return np.asarray(ndtr((self._scale.compressed(log_errors) - mean[:, None]) / deviation[:, None]))
+
+    def chances_of_success(self, candidates: Sequence[Candidate]) -> Array:
+        """[M] how likely each of some candidates can be trained to its end, by what could not be so far."""
+        if self._failures is None:
+            return np.ones(len(candidates))
+        return self._failures.chances_of_success(self._encoder.encode(candidates))
+
+    @cached_property
+    def _failures(self) -> Failures | None:
+        failed = {candidate.key for candidate in self._failed}
+        trained = [self._seen[index][0] for index in self._held if self._seen[index][0].key not in failed]
+        if not failed or not trained:
+            return None
+        return Failures(self._encoder.encode(self._failed), self._encoder.encode(trained), self._encoder.groups)
 
     def expected_improvements(self, candidates: Sequence[Candidate], leaving_out: str | None = None) -> Array:
         """[M] expected improvements of training `candidates` to the end, beyond what is being trained already.
@@ -252,6 +268,13 @@ def _costs(trials: Sequence[TrialView], encoder: FeatureEncoder, names: Sequence
     in_order = sorted(trials, key=lambda trial: trial.number)
     measured = [(trial.candidate, trial.latency_ms) for trial in in_order if trial.latency_ms is not None]
     return candidate_costs(names, measured, encoder)
+
+
+def _failed(trials: Sequence[TrialView]) -> list[Candidate]:
+    """What failed whenever it was tried, in the order of its keys."""
+    trained = {trial.candidate.key for trial in trials if trial.status != "failed" and trial.accuracies}
+    failed = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "failed"}
+    return [failed[key] for key in sorted(failed) if key not in trained]
 
 
 def _points(accuracies: Array, costs: Array) -> list[Point]:

@@ -107,10 +107,10 @@ def best_proposal(
     looked_at: Sequence[Candidate] = (),
     fresh_worth: float = 1.0,
 ) -> Proposal | None:
-    """The candidate of the highest expected improvement. None where nothing new was found.
+    """The candidate of the highest expected improvement, which counts by the chance that it can be trained at all.
 
-    `looked_at` are candidates that inherited weights have told of already; of all others `fresh_worth` of the
-    improvement counts.
+    None where nothing new was found. `looked_at` are candidates that inherited weights have told of already; of all
+    others `fresh_worth` of the improvement counts.
     """
     rng = random.Random(seed)
     parents = posterior.promising
@@ -127,7 +127,7 @@ def best_proposal(
     candidates = [found[key] for key in sorted(found)]
     before = {candidate.key for candidate in looked_at}
     worth = [1.0 if candidate.key in before else fresh_worth for candidate in candidates]
-    improvements = posterior.expected_improvements(candidates) * worth
+    improvements = posterior.expected_improvements(candidates) * posterior.chances_of_success(candidates) * worth
     best = int(improvements.argmax())
     return Proposal(candidates[best], float(improvements[best]))
 

@@ -7,6 +7,7 @@
 Tables are those of tests/benchmarks/search_quality.py. Searches of one table and seed make a pair; printed is the mean
 difference over all pairs, in points of the true hypervolume, ± its standard error, and the median and worst search.
 Without --curves each trains its networks to the end; with it, --evaluations are the epochs of so many full trainings.
+With --failing a part of the networks cannot be trained (tests/benchmarks/failing_tables.py).
 """
 
 import argparse
@@ -14,7 +15,7 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -36,6 +37,7 @@ from nas.strategy.proposals import Proposal
 from search_spaces.arguments import ArgumentParser, at_least
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.standard_streams import run_program
+from tests.benchmarks.failing_tables import KINDS, failing
 from tests.benchmarks.schedulers import GainRungs
 from tests.benchmarks.search_quality import one_run
 from tests.benchmarks.table import NamedTable, named_table
@@ -135,6 +137,12 @@ HALVING = {
     "expected improvement at rungs: ASHA on accuracy": Part(scheduler="asha"),
     "expected improvement at rungs: multi-objective ASHA": Part(scheduler="mo-asha"),
 }
+# Of tables of which a part fails.
+FAILING = {
+    "chances of success": Part(
+        lambda: patch.object(Posterior, "chances_of_success", lambda self, candidates: np.ones(len(candidates)))
+    ),
+}
 
 
 def shares(named: NamedTable, part: Part, seed: int, options: argparse.Namespace) -> list[float]:
@@ -165,11 +173,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--evaluations", type=at_least(1), nargs="+", default=[25, 50, 100])
     parser.add_argument("--seeds", type=at_least(1), default=12)
     parser.add_argument("--first-seed", type=at_least(0), default=0)
-    parser.add_argument("--parts", nargs="+", metavar="PART", help=f"of {'; '.join([*PROPOSALS, *HALVING])}")
+    parser.add_argument("--parts", nargs="+", metavar="PART", help=f"of {'; '.join([*PROPOSALS, *HALVING, *FAILING])}")
+    parser.add_argument("--failing", metavar="KIND", help=f"what cannot be trained: {', '.join(KINDS)}")
     try:
         options = parser.parse_args(list(arguments))
-        parts = PROPOSALS | (HALVING if options.curves else {})
+        parts = PROPOSALS | (HALVING if options.curves else {}) | (FAILING if options.failing else {})
         for name in options.parts or ():
+            if name in FAILING and not options.failing:
+                raise UserError(f"--parts {name!r} needs --failing: without, everything can be trained.")
             if name in HALVING and not options.curves:
                 raise UserError(f"--parts {name!r} needs --curves: without, everything is trained to its end.")
             if name not in parts:
@@ -177,6 +188,8 @@ def main(arguments: Sequence[str]) -> int:
         if len(options.table) * options.seeds == 1:
             raise UserError("--seeds is 1: a pair of searches alone has no standard error, expected 2 or more.")
         tables = [named_table(text, None, None, None) for text in options.table]
+        if options.failing:
+            tables = [replace(named, table=failing(named.table, options.failing)) for named in tables]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

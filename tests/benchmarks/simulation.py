@@ -161,11 +161,11 @@ def simulate(
             diverged = curves.diverges_in(row) == level
             # What an accuracy was worth before the loss went to infinity, nobody knows.
             accuracies = () if diverged else tuple(curves.accuracies[row, :level].tolist())
-            trials[number] = replace(trials[number], accuracies=accuracies, status="ended" if diverged else "running")
+            trials[number] = replace(trials[number], accuracies=accuracies, status="failed" if diverged else "running")
             arrived.append((number, row, level))
             del reserved[number]
         for number, row, level in arrived:
-            if trials[number].status == "ended":
+            if trials[number].status == "failed":
                 sampler.stopped(row)
                 busy -= 1
             elif level == curves.epochs:

@@ -14,7 +14,8 @@ from nas.strategy import posterior, proposals
 from nas.strategy.features import FeatureEncoder
 from nas.strategy.gaussian_process import GaussianProcess
 from nas.strategy.posterior import Posterior
-from tests.benchmarks.ablation import HALVING, PROPOSALS, WHOLE, main
+from tests.benchmarks.ablation import FAILING, HALVING, PROPOSALS, WHOLE, main
+from tests.benchmarks.failing_tables import KINDS, failing
 from tests.benchmarks.search_quality import one_run
 from tests.benchmarks.table import named_table
 from tests.benchmarks.table_source import TableSource
@@ -82,6 +83,33 @@ def test_a_search_without_a_part_is_another_one(path: Path, part: str) -> None:
     assert any(differ) == (part != WHOLE)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_fails_has_no_result_and_is_worth_nothing(path: Path, kind: str) -> None:
+    named = named_table(f"{path}@50/2e4", None, None, None)
+    table = failing(named.table, kind)
+    fails = np.isnan(table.observed)
+    assert 0.1 < fails.mean() < 0.6 and not table.accuracy[fails].any()
+    assert (table.accuracy[~fails] == named.table.accuracy[~fails]).all()
+    if kind == "large":
+        assert table.flops[fails].min() > table.flops[~fails].max()
+    run = one_run(table, named.reference, "ehvi", 0, 1, table.schedule.of_results(), 25)
+    assert not fails[[row for _, row in run.finished]].any() and len(run.finished) < 25
+
+
+def test_chances_of_success_keep_a_search_from_what_fails(path: Path) -> None:
+    named = named_table(f"{path}@50/2e4", None, None, None)
+    table = failing(named.table, "large")
+
+    def results() -> int:
+        runs = [one_run(table, named.reference, "ehvi", seed, 1, table.schedule.of_results(), 25) for seed in range(3)]
+        return sum(len(run.finished) for run in runs)
+
+    whole = results()
+    with FAILING["chances of success"].without():
+        assert results() < whole - 5
+    assert results() == whole
+
+
 def test_parts_are_there_again_after_an_error() -> None:
     owners = {
         "uncertainty: improvement by the mean alone": (posterior, "expected_hypervolume_improvement"),
@@ -126,5 +154,9 @@ def test_an_unknown_part_is_refused(path: Path, capsys: pytest.CaptureFixture[st
 def test_parts_and_seeds_that_tell_nothing_are_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--table", str(path), "--parts", "stopping"]) == 2
     assert "--parts 'stopping' needs --curves" in capsys.readouterr().err
+    assert main(["--table", str(path), "--parts", "chances of success"]) == 2
+    assert "--parts 'chances of success' needs --failing" in capsys.readouterr().err
+    assert main(["--table", str(path), "--failing", "larg"]) == 2
+    assert "Did you mean 'large'?" in capsys.readouterr().err
     assert main(["--table", str(path), "--seeds", "1"]) == 2
     assert "expected 2 or more" in capsys.readouterr().err

@@ -176,7 +176,7 @@ def test_trials_wait_at_rungs_with_the_accuracies_of_their_own_curves(table: Tab
     assert finished == [(11, 1), (22, 3), (35, 0), (42, 2), (49, 4)]
     assert sampler.heard[2] == (5, None)
     # As in a search, what f reached before is forgotten.
-    assert rungs.trials[5].status == "ended" and rungs.trials[5].accuracies == ()
+    assert rungs.trials[5].status == "failed" and rungs.trials[5].accuracies == ()
     sampler, finished = replayed(table.seen_by(0), Rungs(keeps_held=False), 1, 54)
     assert finished == [(11, 1), (22, 3)]
     assert [index for index, accuracy in sampler.heard if accuracy is None] == [0, 2, 4, 5]

@@ -89,6 +89,34 @@ def test_before_the_first_rung_nothing_is_observed() -> None:
     assert observations([TrialView(0, POOL[0], (0.5,) * 8, "ended")], without_rungs) == []
 
 
+def test_what_failed_tells_of_what_is_like_it() -> None:
+    trials = history(0, 30)
+    candidates = [trial.candidate for trial in trials]
+    assert posterior(trials).chances_of_success(candidates).tolist() == [1.0] * 30
+    # Whatever has attention in its stem fails, one of them after a rung, whose accuracies are known as before.
+    fails = [candidate.choices["stem"] == "attention" for candidate in candidates]
+    assert 5 < sum(fails) < 25
+    failed = [
+        replace(trial, status="failed", accuracies=trial.accuracies[: 3 if index % 2 else 0]) if fail else trial
+        for index, (trial, fail) in enumerate(zip(trials, fails, strict=True))
+    ]
+    ended = [replace(trial, status="ended") if trial.status == "failed" else trial for trial in failed]
+    others = [candidate for candidate in POOL if candidate not in candidates]
+    found = posterior(failed)
+    chances = dict(zip([one.key for one in others], found.chances_of_success(others), strict=True))
+    by_stem = {
+        stem: [chances[one.key] for one in others if (one.choices["stem"] == "attention") is stem]
+        for stem in (True, False)
+    }
+    assert max(by_stem[True]) < min(by_stem[False]) and np.mean(by_stem[True]) < 0.4 and np.mean(by_stem[False]) > 0.6
+    shuffled = random.Random(1).sample(failed, len(failed))
+    np.testing.assert_array_equal(posterior(shuffled).chances_of_success(others), list(chances.values()))
+    np.testing.assert_array_equal(found.expected_improvements(others), posterior(ended).expected_improvements(others))
+    # What was trained by another trial has not failed for what it is.
+    again = [TrialView(100 + trial.number, trial.candidate, (0.5,) * 9, "finished") for trial in failed]
+    assert posterior([*failed, *again]).chances_of_success(others).tolist() == [1.0] * len(others)
+
+
 def test_no_error_at_all_is_the_resolution() -> None:
     assert OBJECTIVE.log_error(1.0) == math.log(1e-3) == OBJECTIVE.log_error(0.9999)
     assert OBJECTIVE.log_error(0.5) == math.log(0.5)
