@@ -1,8 +1,9 @@
 """Other people's searches for search_quality, used where they are installed. None is a dependency of this project.
 
-    pip install botorch pymoo
+    pip install botorch pymoo smac
 
-Each sees what ours sees: a table's choices, the FLOPs of every network beforehand, and the results.
+Each sees what ours sees, as far as it can take it in: a table's choices, the FLOPs of every network beforehand, and the
+results. Not there is HEBO, whose newest release, 0.3.6, asks for numpy below 1.25.
 """
 
 import importlib.util
@@ -16,10 +17,11 @@ import numpy as np
 from nas.records.pareto import Point
 from nas.strategy.posterior import TrialView
 from search_spaces.errors import UserError
+from tests.benchmarks.smac_peer import SmacSearch
 from tests.benchmarks.table_source import Exhausted, TableSource
 
 # The name of a method, and the module that it needs.
-PEERS = {"botorch-qlogehvi": "botorch", "pymoo-nsga2": "pymoo"}
+PEERS = {"botorch-qlogehvi": "botorch", "pymoo-nsga2": "pymoo", "smac-parego": "smac"}
 INITIAL, CANDIDATES = 10, 400
 
 
@@ -38,7 +40,9 @@ class Peer(Protocol):
 
 def peer_named(name: str, source: TableSource, reference: Point, seed: int) -> Peer:
     """A fresh peer, which has to be installed."""
-    return BotorchSearch(source, reference, seed) if name == "botorch-qlogehvi" else PymooSearch(source, seed)
+    if name == "botorch-qlogehvi":
+        return BotorchSearch(source, reference, seed)
+    return PymooSearch(source, seed) if name == "pymoo-nsga2" else SmacSearch(source, seed)
 
 
 def is_installed(name: str) -> bool:

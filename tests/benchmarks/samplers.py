@@ -14,12 +14,14 @@ from nas.records.pareto import Point, front
 from nas.strategy.candidates import choice_name
 from nas.strategy.decisions import Decisions
 from nas.strategy.posterior import TrialView
-from search_spaces.space import Value
+from search_spaces.space import Pick, Value
 from tests.benchmarks.peers import PEERS, peer_named
 from tests.benchmarks.table_source import Exhausted, TableSource, picked
 
 # A sampler that repeats itself so often in a row will not propose anything new.
 MOST_REPEATS = 500
+# After so many proposals in a row that a table lacks, of which a sampler learns nothing, a random row is trained.
+MOST_LACKING = 20
 
 
 class Sampler(Protocol):
@@ -120,16 +122,17 @@ class OptunaSampler:
         self.proposal_seconds: list[float] = []
 
     def propose(self, trials: Sequence[TrialView]) -> int:
+        lacking = 0
         for attempt in range(1, MOST_REPEATS + 1):
             started = time.perf_counter()
             trial = self._study.ask()
             choices = self._suggest(trial)
             index = self._source.index_of(choices)
+            lacking = lacking + 1 if index is None else 0
             if self._source.space and (index is None or (index in self._asked and attempt == MOST_REPEATS)):
-                index = self._source.nearest(choices, self._rng)
-                if index is None:
-                    raise Exhausted
-                trial = self._moved(trial, index)
+                trial, index = self._moved(trial, self._source.nearest(choices, self._rng))
+            elif lacking == MOST_LACKING:
+                trial, index = self._moved(trial, self._source.random_besides(self._asked, self._rng))
             self.proposal_seconds.append(time.perf_counter() - started)
             if index is None:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -145,21 +148,24 @@ class OptunaSampler:
         raise Exhausted
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Value]:
-        """In a sample, as a search of its space asks for them: what does not apply is not asked for."""
-
         def suggested(name: str, values: Sequence[Value]) -> Value:
             if self._integers:
                 return values[trial.suggest_int(name, 0, len(values) - 1)]
             chosen: Any = trial.suggest_categorical(name, values)
             return chosen
 
-        if self._source.space:
-            return picked(self._source.space, suggested)
-        return {name: suggested(name, values) for name, values in self._source.domains.items()}
+        return self._picked(suggested)
 
-    def _moved(self, trial: optuna.Trial, index: int) -> optuna.Trial:
-        """The trial of a row instead of one that was proposed and is not in the table."""
-        assert self._source.space is not None
+    def _picked(self, pick: Pick) -> dict[str, Value]:
+        """The choices of one network, in a sample as a search of its space asks for them: no other than apply."""
+        if self._source.space:
+            return picked(self._source.space, pick)
+        return {name: pick(name, values) for name, values in self._source.domains.items()}
+
+    def _moved(self, trial: optuna.Trial, index: int | None) -> tuple[optuna.Trial, int]:
+        """A row instead of one that was proposed, with its trial. Raises Exhausted where there is none."""
+        if index is None:
+            raise Exhausted
         self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         choices, parameters = self._source.candidate(index).choices, dict[str, Any]()
 
@@ -168,11 +174,11 @@ class OptunaSampler:
             parameters[name] = values.index(value) if self._integers else value
             return value
 
-        picked(self._source.space, note)
+        self._picked(note)
         self._study.enqueue_trial(parameters)
         moved = self._study.ask()
         self._suggest(moved)
-        return moved
+        return moved, index
 
     def _flops(self, index: int) -> float:
         return float(self._source.table.flops[index])

@@ -82,6 +82,10 @@ class TableSource:
     def sample(self, rng: random.Random) -> Candidate | None:
         return self.candidate(rng.choice(self._left)) if self._left else None
 
+    def random_besides(self, known: Collection[int], rng: random.Random) -> int | None:
+        """Any row but the known ones; None where no other is left."""
+        return rng.choice(new) if (new := [index for index in self._left if index not in known]) else None
+
     def mutate(self, candidate: Candidate, rng: random.Random) -> Candidate | None:
         choices = dict(candidate.choices)
         names = [name for name in self._names if name in choices]

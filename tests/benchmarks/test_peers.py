@@ -3,13 +3,15 @@
 from itertools import product
 
 import numpy as np
+import optuna
 import pytest
 
 from search_spaces.errors import UserError
 from search_spaces.space import Value
 from tests.benchmarks.peers import PEERS, check_installed, is_installed, peer_named
+from tests.benchmarks.samplers import OptunaSampler
 from tests.benchmarks.table import Table
-from tests.benchmarks.table_source import TableSource, finished_trials
+from tests.benchmarks.table_source import Exhausted, TableSource, finished_trials
 
 
 def small_table() -> Table:
@@ -37,3 +39,23 @@ def test_a_peer_proposes_what_is_new(name: str) -> None:
         rows.append(row)
         peer.finished(row, float(table.observed[row]))
     assert len(peer.proposal_seconds) == 25
+
+
+@pytest.mark.parametrize("integers", [False, True])
+def test_a_sampler_that_clings_to_what_the_table_lacks_goes_on(integers: bool) -> None:
+    table = small_table()
+    lacking = {"width": 3, "kernel": 3, "operator": 3 if integers else "d"}
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        clinging = optuna.samplers.PartialFixedSampler(lacking, optuna.samplers.RandomSampler(seed=0))
+    sampler = OptunaSampler(clinging, TableSource(table), 0, integers)
+    assert TableSource(table).index_of({"width": 3, "kernel": 3, "operator": "d"}) is None
+    rows = []
+    for _ in range(60):
+        rows.append(row := sampler.propose([]))
+        sampler.finished(row, 0.5)
+        learned = sampler._study.trials[-1]
+        values = {name: table.domains[name][at] if integers else at for name, at in learned.params.items()}
+        assert tuple(values.values()) == table.rows[row] and learned.values == [0.5, table.flops[row]]
+    assert sorted(rows) == list(range(60))
+    with pytest.raises(Exhausted):
+        sampler.propose([])
