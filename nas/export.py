@@ -128,6 +128,9 @@ def main(arguments: Sequence[str]) -> int:
     except StorageLost as error:
         print(f"error: the storage {error}", file=sys.stderr)
         return FAILURE
+    except PermissionError:
+        # It may come of reading, too. Whoever runs the program says which path it is.
+        raise
     except OSError as error:
         print(f"error: the bundle cannot be written: {error}", file=sys.stderr)
         return FAILURE

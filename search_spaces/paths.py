@@ -18,7 +18,8 @@ def user_path(text: str) -> str:
     """The path that a user typed, with `~` or `~NAME` at its beginning taken for that home.
 
     Raises UserError where no home is known, its bytes are no text or hold a zero, it is too long or leads in a circle,
-    and where nothing is there and it has white space around it or a line break in it.
+    a directory above it may not be entered, and where nothing is there and it has white space around it or a line break
+    in it.
     """
     if "\0" in text:
         raise UserError(f"path {text!r} cannot be: no path holds a zero byte.")
@@ -35,6 +36,9 @@ def user_path(text: str) -> str:
     except OSError as error:
         if error.errno in _IMPOSSIBLE:
             raise UserError(f"path {text!r} cannot be: {error.strerror}.") from None
+        # A word alone may be a name that needs no directory, as that of a space.
+        if isinstance(error, PermissionError) and os.sep in path:
+            raise UserError(f"path {not_permitted(error)}") from None
         if not path.strip():
             raise UserError(
                 f"path {text!r} is white space alone: expected the name of a directory or a file."
@@ -46,6 +50,20 @@ def user_path(text: str) -> str:
                 f"{meant!r}?"
             ) from None
     return path
+
+
+def not_permitted(error: PermissionError) -> str:
+    """What keeps this user from the path that an error names: that a directory above it may not be entered, or itself.
+
+    Raises the error again where it names none, as that of a signal to another user's process.
+    """
+    if not isinstance(error.filename, str | bytes | os.PathLike):
+        raise error
+    path = os.fsdecode(error.filename)
+    locked = next((above for above in reversed(Path(path).parents) if not os.access(above, os.X_OK)), None)
+    if locked is None:
+        return f"{path!r} is not for this user to read, or to write ({error.strerror})."
+    return f"{path!r} cannot be reached: {str(locked)!r} may not be entered by this user."
 
 
 def did_you_mean(path: str | Path, is_meant: Callable[[Path], bool] = Path.exists) -> str:
@@ -95,8 +113,11 @@ def check_others_are_not_in(directory: Path, known_by: str, said: str) -> None:
 def check_can_be_directory(directory: Path, said: str) -> None:
     """Raises UserError, beginning with `said`, where a directory cannot be made or written. Leaves nothing behind."""
     existing = directory
-    while not existing.exists():
-        existing = existing.parent
+    try:
+        while not existing.exists():
+            existing = existing.parent
+    except PermissionError as error:
+        raise UserError(f"{said}: {not_permitted(error)}") from None
     if not existing.is_dir():
         raise UserError(f"{said}: {str(existing)!r} is a file, expected a directory.")
     try:

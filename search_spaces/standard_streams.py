@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from search_spaces.ctrl_c import end_on_ctrl_c, raise_on_ctrl_c
+from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, INTERRUPTED, MISTAKE, SUCCESS
+from search_spaces.paths import not_permitted
 
 # The exit code of a program whose reader has gone, as shells have it.
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -38,7 +40,11 @@ def run_program(main: Callable[[list[str]], int]) -> int:
 
 
 def _code_of(main: Callable[[list[str]], int]) -> int:
-    """Runs a program, which Ctrl-C interrupts; what is to be done about that is its own to say."""
+    """Runs a program, which Ctrl-C interrupts; what is to be done about that is its own to say.
+
+    What this user may not read or write is the user's to mend, wherever it comes up: any path may lie in a directory
+    that is not to be entered, of which even the question whether it is there is an error.
+    """
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -55,6 +61,14 @@ def _code_of(main: Callable[[list[str]], int]) -> int:
             end_on_ctrl_c()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except (UserError, PermissionError) as error:
+        print(f"error: {mistake_text(error)}", file=sys.stderr)
+        return MISTAKE
+
+
+def mistake_text(error: UserError | PermissionError) -> str:
+    """A mistake in one line. Raises a PermissionError again that names no path."""
+    return str(error) if isinstance(error, UserError) else not_permitted(error)
 
 
 class _Stream(io.FileIO):

@@ -62,6 +62,9 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
+    except PermissionError:
+        # It may come of reading, too. Whoever runs the program says which path it is.
+        raise
     except OSError as error:
         print(f"error: the comparison cannot be written: {error}", file=sys.stderr)
         return FAILURE

@@ -42,6 +42,8 @@ class TrainingHost:
         """Starts the process, in the directory from which the command was typed. What is wrong if it cannot be."""
         if not os.path.isdir(directory):
             return f"{socket.gethostname()} has no directory {directory!r}"
+        if not os.access(directory, os.X_OK):
+            return f"{socket.gethostname()} may not enter {directory!r}"
         command = [sys.executable, str(Path(trainers.__path__[0]) / "train.py"), *arguments]
         self._process = subprocess.Popen(
             command,

@@ -120,6 +120,11 @@ def test_a_signal_checkpoints_and_the_command_goes_on(
     assert_same_weights(out, by_torchrun)
 
 
+def test_a_host_says_that_it_may_not_enter_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
+    assert TrainingHost().start([], {}, str(tmp_path)) == f"{socket.gethostname()} may not enter {str(tmp_path)!r}"
+
+
 def test_a_host_runs_a_process_and_hears_it() -> None:
     host = TrainingHost()
     assert host.start([], {}, "/nowhere") == f"{socket.gethostname()} has no directory '/nowhere'"

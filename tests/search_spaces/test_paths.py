@@ -1,5 +1,6 @@
 """Paths as they are typed."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,7 +8,13 @@ import pytest
 
 from search_spaces.arguments import ArgumentParser, path
 from search_spaces.errors import UserError
-from search_spaces.paths import check_can_be_directory, check_others_are_not_in, did_you_mean, user_path
+from search_spaces.paths import (
+    check_can_be_directory,
+    check_others_are_not_in,
+    did_you_mean,
+    not_permitted,
+    user_path,
+)
 
 
 def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +52,25 @@ def test_a_flag_says_which_it_is() -> None:
     for text, message in (("", "argument --out: is empty"), ("y" * 300, "argument --out: path 'yyy")):
         with pytest.raises(UserError, match=message):
             parser.parse_args(["--out", text])
+
+
+def test_what_is_not_permitted_is_said_of_the_path_or_of_the_directory_above_it(tmp_path: Path) -> None:
+    for named in (tmp_path / "a", os.fsencode(tmp_path / "a")):
+        error = PermissionError(errno.EACCES, "Permission denied", named)
+        assert not_permitted(error) == (
+            f"{str(tmp_path / 'a')!r} is not for this user to read, or to write (Permission denied)."
+        )
+    # What is not there cannot be entered either.
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "locked" / "a" / "b"))
+    assert not_permitted(error) == (
+        f"{str(tmp_path / 'locked' / 'a' / 'b')!r} cannot be reached: {str(tmp_path / 'locked')!r} may not be entered "
+        "by this user."
+    )
+
+
+def test_what_is_not_permitted_and_names_no_path_stays_as_it_is() -> None:
+    with pytest.raises(PermissionError, match="Operation not permitted"):
+        not_permitted(PermissionError(errno.EPERM, "Operation not permitted"))
 
 
 def test_a_zero_byte_is_in_no_path() -> None:

@@ -79,6 +79,26 @@ def test_what_an_encoding_lacks_stands_in_plain_letters(
     assert (done.returncode, done.stdout, done.stderr) == (0, 3 * line, b"")
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        ("UserError('--out is 1')", 2, "error: --out is 1\n"),
+        ("PermissionError(13, 'Permission denied', '/a\\nb')", 2, "error: '/a\\nb' is not for this user to read,"),
+        ("PermissionError(1, 'Operation not permitted')", 1, "Traceback"),
+        ("OSError(28, 'No space left on device', '/a')", 1, "Traceback"),
+    ],
+)
+def test_a_mistake_that_nobody_caught_is_told_in_a_line(error: str, code: int, said: str, tmp_path: Path) -> None:
+    program = PROGRAM.replace("def main(arguments):", f"def main(arguments):\n    raise {error}")
+    program = f"from search_spaces.errors import UserError\n{program}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env={"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, "") and done.stderr.startswith(said)
+    assert code == 1 or done.stderr.count("\n") == 1
+
+
 def test_a_directory_that_has_gone_is_said_before_anything_is_done(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     (tmp_path / "gone").mkdir()

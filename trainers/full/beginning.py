@@ -12,6 +12,7 @@ from typing import TypeVar
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
 from search_spaces.slow_steps import LOADING_SECONDS, on_standard_error, slow_step
+from search_spaces.standard_streams import mistake_text
 from trainers.stopping import EndedEarly, StopSignals
 
 T = TypeVar("T")
@@ -28,9 +29,9 @@ def begun(prepare: Callable[[], T | None], carry_out: Callable[[T, StopSignals],
         try:
             with slow_step(_say, "loading PyTorch and looking at the images", LOADING_SECONDS):
                 prepared = prepare()
-        except UserError as error:
+        except (UserError, PermissionError) as error:
             if is_first_process():
-                print(f"error: {error}", file=sys.stderr)
+                print(f"error: {mistake_text(error)}", file=sys.stderr)
             return MISTAKE
         except (KeyboardInterrupt, EndedEarly) as end:
             if is_first_process():
