@@ -1,5 +1,6 @@
 """Text on the terminal, so that nothing is cut in the middle of a word, however narrow it is."""
 
+import os
 import shutil
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from rich.table import Table
 
 # More than any table here takes.
 UNBOUNDED_COLUMNS = 1000
+_SIZES = ("COLUMNS", "LINES")
 
 
 def output_console() -> Console:
@@ -26,7 +28,11 @@ def error_console() -> Console:
 def _console_of(stream: TextIO, *, stderr: bool) -> Console:
     # What rich then finds out for itself, as a terminal that is dumb, it is left to.
     is_terminal = None if stream.isatty() else False
-    return Console(stderr=stderr, force_terminal=is_terminal, highlight=False, markup=False, emoji=False)
+    # A size of 0 in the environment is one that nobody knows, where rich would print nothing at all.
+    environment = {name: value for name, value in os.environ.items() if name not in _SIZES or value.strip("0")}
+    return Console(
+        stderr=stderr, force_terminal=is_terminal, highlight=False, markup=False, emoji=False, _environ=environment
+    )
 
 
 def silent_console() -> Console:

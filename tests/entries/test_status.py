@@ -219,6 +219,31 @@ def test_a_file_is_no_terminal_whatever_the_environment_says(
     assert "\x1b" not in said and len(said.splitlines()) == len(plain)
 
 
+@pytest.mark.parametrize("zero", ["0", "00", ""])
+def test_a_terminal_of_no_columns_is_one_whose_width_is_not_known(
+    zero: str,
+    search: tuple[RunDirectory, Ledger],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some terminals in an editor, and containers, set COLUMNS so."""
+    directory, _ = search
+    arguments = ["one", "--runs-dir", str(directory.runs)]
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(arguments) == 0
+    plain = capsys.readouterr().out.splitlines()
+    sizes = [output_console().size, error_console().size]
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.setenv(name, zero)
+    assert [output_console().size, error_console().size] == sizes
+    assert main(arguments) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(plain) > 3
+    # A width that is known is kept to.
+    monkeypatch.setenv("COLUMNS", "100")
+    assert output_console().width == 100
+
+
 @pytest.mark.parametrize(
     "program",
     [main, report, export, lambda words: control([*words, "--stop"]), train_fully],
