@@ -109,6 +109,12 @@ def allow_file_bytes(needed: int) -> None:
         )
 
 
+def allowed_file_bytes() -> float:
+    """How many bytes a file may have that this program writes."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return float("inf") if soft == resource.RLIM_INFINITY else soft
+
+
 def _allow_open_files(needed: int) -> None:
     hard = _limit_below(resource.RLIMIT_NOFILE, needed)
     if hard is not None:

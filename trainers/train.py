@@ -217,8 +217,10 @@ def _prepare(options: argparse.Namespace, settings: "TrainSettings", bundle: "Bu
     check_address_space(TRAINING_ADDRESS_BYTES)
     from trainers.full.needs import training_needs
     from trainers.full.plan import prepare
+    from trainers.recipe import NOT_COMPILED
 
-    prepare_machine(training_needs(settings.data.loader_workers))
+    is_compiled = settings.conduct.compile != NOT_COMPILED
+    prepare_machine(training_needs(settings.data.loader_workers, is_compiled=is_compiled))
     directory, from_scratch = Path(options.bundle), settings.initial_weights is None
     out = Path(options.out or f"{directory.resolve()}-{'trained' if from_scratch else 'tuned'}")
     weights_of = None if from_scratch else directory

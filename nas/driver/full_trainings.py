@@ -33,6 +33,7 @@ from trainers.full.plan import Plan, prepare
 from trainers.full.readout import announce, failure_line
 from trainers.full.train_settings import settings_of
 from trainers.loop import TRAINING_FAILURES
+from trainers.recipe import NOT_COMPILED
 from trainers.stopping import Stopped, StopSignals
 
 # Of weights, order and augmentation, as trainers/train.py has it.
@@ -74,7 +75,8 @@ def train_fully(console: Console, options: argparse.Namespace, directory: RunDir
         bundle = found_bundle(directory, ledger, record, f"trial={record.number}")
         settings = settings_of(bundle, options.overrides, SEED)
         if not plans:
-            prepare_machine(training_needs(settings.data.loader_workers))
+            is_compiled = settings.conduct.compile != NOT_COMPILED
+            prepare_machine(training_needs(settings.data.loader_workers, is_compiled=is_compiled))
             _check_same_images(directory, ledger, settings.data)
         plans.append(prepare(bundle, settings, out / f"{record.number:04d}", options.device))
     trained = []

@@ -7,10 +7,10 @@ from nas.settings.run_directory import RunDirectory
 from nas.settings.search_settings import SearchSettings
 from search_spaces.architecture import Architecture
 from search_spaces.errors import UserError
-from search_spaces.machine import allow_file_bytes
 from search_spaces.space import Space
 from trainers.checkpoint import KEPT, checkpoint_bytes
 from trainers.data.config import DataSummary
+from trainers.full.disk_room import allow_checkpoints
 from trainers.recipe import Recipe
 
 # The ledger, the MLflow store and the reports.
@@ -40,7 +40,7 @@ def check_space(
     mean = sum(params) / len(params)
     needed = float(FIXED_BYTES)
     if directory.storage is None:
-        allow_file_bytes(round(checkpoint_bytes(max(params), recipe)))
+        allow_checkpoints(max(params), recipe)
         needed += max(0, trials - len(directory.all_checkpoints.folders())) * KEPT * checkpoint_bytes(mean, recipe)
     existing = next(path for path in (directory.path, *directory.path.parents) if path.exists())
     free = shutil.disk_usage(existing).free

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -158,6 +159,27 @@ def test_more_processes_that_read_images_take_more() -> None:
     few, many = training_needs(0), training_needs(8)
     assert many.open_files > few.open_files and many.threads - few.threads >= 2 * 8
     assert json.dumps(dataclasses.asdict(many))
+
+
+def test_what_a_training_compiles_first_takes_a_large_file() -> None:
+    assert training_needs(0, is_compiled=True).file_bytes > 156_000_000 > 10 * training_needs(0).file_bytes
+
+
+@pytest.mark.parametrize(("limit", "code"), [(9_000, 2), (10_000, 0)])
+def test_a_limit_on_the_size_of_files_is_compared_with_what_is_written(
+    bundle: Path, tmp_path: Path, limit: int, code: int
+) -> None:
+    words = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "bash", sys.executable, "trainers/train.py", str(bundle)]
+    done = subprocess.run(
+        [*words, "recipe.epochs=1", "--device", "cpu", "--out", str(tmp_path / "out")],
+        capture_output=True, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    if code:
+        assert "files of 9.22 MB are allowed at most, and this takes one of 10 MB" in done.stderr
+    else:
+        sizes = [path.stat().st_size for path in (tmp_path / "out").rglob("*")]
+        assert sizes and max(sizes) < 1024 * limit
 
 
 def test_a_disk_without_room_for_a_checkpoint_is_said_before_anything_is_written(

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from search_spaces.blocked_signals import blocked, let_through
 from search_spaces.errors import first_line
 from search_spaces.exit_codes import SIGNAL_EXIT_CODES
+from search_spaces.machine import allowed_file_bytes
 
 # So long may pass between two batches: some hundred images, from the slowest of disks.
 LONGEST_SILENCE_SECONDS = 300.0
@@ -91,9 +92,10 @@ class Loader:
 
     def _begun(self, requests: Sequence[Any], batch_bytes: int, pin_memory: bool) -> Iterator[Any]:
         if self._count:
-            # A tensor goes through shared memory. Where that is full the batch is lost, and torch waits for it for
-            # ever, as it does for the tensor of a process that has frozen since.
-            shares_memory = pin_memory and READ_AHEAD * self._count * batch_bytes < SHARE * _free_shared_memory()
+            # A tensor goes through shared memory, as a file. Where that is full the batch is lost, and torch waits for
+            # it for ever, as it does for the tensor of a process that has frozen since.
+            free = _free_shared_memory() if batch_bytes <= allowed_file_bytes() else 0
+            shares_memory = pin_memory and READ_AHEAD * self._count * batch_bytes < SHARE * free
             self._requests.now = requests
             try:
                 there = self._processes

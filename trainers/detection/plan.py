@@ -7,10 +7,8 @@ from typing import Any
 import torch
 
 from search_spaces.errors import UserError
-from search_spaces.machine import allow_file_bytes
 from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
-from trainers.checkpoint import checkpoint_bytes
 from trainers.detection.coco_data import CocoData, examine_coco
 from trainers.detection.coco_images import CocoImages
 from trainers.detection.cpu_passes import images_of_cpu_pass
@@ -19,7 +17,7 @@ from trainers.detection.detector import seeded_detector
 from trainers.detection.settings import SETTINGS_FORMAT, DetectorSettings
 from trainers.distributed import Processes, join_processes
 from trainers.full.begun_training import begun_settings, check_same_training
-from trainers.full.disk_room import check_room
+from trainers.full.disk_room import allow_checkpoints, check_room
 from trainers.full.lengthening import Lengthening, epochs_to_lengthen, lengthenings
 from trainers.recipe import Recipe
 
@@ -142,6 +140,6 @@ def _looked_at(
     if not has_ended:
         with torch.device("meta"):
             params = sum(parameter.numel() for parameter in seeded_detector(design, 0).parameters())
-        allow_file_bytes(round(checkpoint_bytes(params, recipe)))
+        allow_checkpoints(params, recipe)
         check_room(out, params, recipe)
     return saved, longer_than

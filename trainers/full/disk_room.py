@@ -5,11 +5,20 @@ import shutil
 from pathlib import Path
 
 from search_spaces.errors import UserError
+from search_spaces.machine import allow_file_bytes
 from search_spaces.units import counted
 from trainers.checkpoint import BYTES_PER_WEIGHT, KEPT, checkpoint_bytes
 from trainers.recipe import Recipe
 
+# A file has more than the weights in it: their names, and what batch norm has seen.
+MARGIN = 1.25
+
 logger = logging.getLogger(__name__)
+
+
+def allow_checkpoints(params: float, recipe: Recipe) -> None:
+    """Has files be as large as a checkpoint of a network of so many parameters. Raises UserError where they may not."""
+    allow_file_bytes(round(MARGIN * checkpoint_bytes(params, recipe)))
 
 
 def check_room(out: Path, params: float, recipe: Recipe) -> None:

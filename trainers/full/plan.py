@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.cost import Cost
 from search_spaces.errors import UserError
-from search_spaces.machine import allow_file_bytes
 from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.bundle.contents import Bundle
-from trainers.checkpoint import checkpoint_bytes
 from trainers.data.config import DataSummary, KnownFiles
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import ExaminedData, examine_data
@@ -20,7 +18,7 @@ from trainers.data.file_index import keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
 from trainers.full.begun_training import INDEX, begun_settings, check_same_training
-from trainers.full.disk_room import check_room
+from trainers.full.disk_room import allow_checkpoints, check_room
 from trainers.full.initial_weights import InitialWeights, initial_weights
 from trainers.full.lengthening import Lengthening, epochs_to_lengthen, lengthenings
 from trainers.full.train_settings import (
@@ -157,7 +155,7 @@ def _look(
     data = examine_data(settings.data, out / INDEX)
     _layout(settings, data.summary, world_size, settings.conduct.micro_images)
     params = data.summary.cost(settings.architecture).params
-    allow_file_bytes(round(checkpoint_bytes(params, settings.recipe)))
+    allow_checkpoints(params, settings.recipe)
     if not has_ended:
         check_room(out, params, settings.recipe)
     initial = None

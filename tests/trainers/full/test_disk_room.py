@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +13,7 @@ from search_spaces.errors import UserError
 from tests.support.tiny_training import RECIPE
 from trainers.full.disk_room import check_room
 
+PROJECT = Path(__file__).resolve().parents[3]
 # Weights, averages and momentum: 12 MB; three of them at a time, and the network of 4 MB, take 40 MB.
 PARAMS, AVERAGED = 1_000_000, dataclasses.replace(RECIPE, ema_decay=0.9, optimizer="sgd")
 
@@ -35,6 +38,19 @@ def test_room_that_may_still_become_free_is_warned_of(
         (tmp_path / "checkpoints" / f"epoch-{epoch:06d}.checkpoint").touch()
     check_room(tmp_path, PARAMS, AVERAGED)
     assert len(caplog.messages) == (said is not None) and (said or "") in caplog.text
+
+
+def test_files_may_be_as_large_as_a_checkpoint_or_it_is_refused() -> None:
+    program = (
+        "from tests.trainers.full.test_disk_room import AVERAGED, PARAMS\n"
+        "from trainers.full.disk_room import allow_checkpoints\n"
+        "allow_checkpoints(PARAMS, AVERAGED)"
+    )
+    for limit, code in ((15_000, 0), (14_000, 1)):
+        words = ["bash", "-c", f'ulimit -f {limit}; "$@"', "bash", sys.executable, "-c", program]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=PROJECT)
+        assert done.returncode == code, done.stderr
+    assert "files of 14.34 MB are allowed at most, and this takes one of 15 MB" in done.stderr
 
 
 def test_where_no_checkpoint_fits_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
