@@ -21,6 +21,7 @@ from PIL import Image
 
 from tests.support import tiny_training
 from tests.support.bundles import provenance
+from tests.support.images import make_images
 from tests.support.tiny_training import DATA, TINY
 from tests.support.without_slow_steps import without_slow_steps
 from trainers.bundle.contents import Bundle
@@ -366,6 +367,26 @@ def test_a_mistake_is_one_line_and_nothing_is_created(
     assert (code, written) == (2, "")
     assert errors.startswith("error: ") and message in errors and errors.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device", "cuda:9999"], "CUDA devices"),
+        (["data.cache=/proc/nothing"], "data.cache '/proc/nothing': '/proc' is not writable"),
+        (["data.cache={file}"], "is a file, expected a directory"),
+    ],
+)
+def test_a_mistake_that_is_seen_after_the_images_leaves_nothing_of_them(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    images = make_images(tmp_path / "images", count=20)
+    filled = [argument.format(file=images / "cat" / "0.png") for argument in arguments]
+    data = ["data=image_folder", f"data.root={images}"]
+    assert main([str(bundle), *data, *filled, "--out", str(tmp_path / "out")]) == 2
+    written, errors = capsys.readouterr()
+    assert written == "" and message in errors and errors.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [images]
 
 
 def test_another_directory_is_refused_by_the_difference(

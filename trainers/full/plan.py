@@ -11,10 +11,10 @@ from search_spaces.errors import UserError
 from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.bundle.contents import Bundle
-from trainers.data.config import DataSummary, KnownFiles
+from trainers.data.config import DataConfig, DataSummary, KnownFiles
 from trainers.data.data_changes import data_changes
 from trainers.data.datasets import ExaminedData, examine_data
-from trainers.data.file_index import keep_index
+from trainers.data.file_index import FileIndex, keep_index
 from trainers.data.findings import DataFindings
 from trainers.data.fingerprint import DataFingerprint, summary_differences
 from trainers.full.begun_training import INDEX, begun_settings, check_same_training
@@ -101,16 +101,21 @@ def prepare(
     `longer` the training in `out` goes on to more epochs than it was to have. Raises UserError.
     """
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    if alone:
-        # Torch takes seconds to import: a mistake is said before.
-        looked = _look(bundle, settings, out, 1, weights_of, longer=longer)
+    # Torch takes seconds to import: a mistake is said before.
+    seen = _look(bundle, settings, out, 1, weights_of, longer=longer) if alone else None
     from trainers.distributed import join_processes
 
     processes = join_processes(device)
+
+    def look_and_keep() -> _Looked:
+        looked, index = seen or _look(bundle, settings, out, processes.world_size, weights_of, longer=longer)
+        if index is not None:
+            # Only now is the device known to be there. Where it is not, nothing is to be left behind.
+            keep_index(out / INDEX, index)
+        return looked
+
+    looked = processes.from_first(look_and_keep)
     if not alone:
-        looked = processes.from_first(
-            lambda: _look(bundle, settings, out, processes.world_size, weights_of, longer=longer)
-        )
         # Each process reads the images by itself, perhaps on another machine.
         processes.in_all(lambda: _check_same(settings, out, looked))
     settings, summary, micro_images = looked.settings, looked.summary, looked.settings.conduct.micro_images
@@ -143,7 +148,8 @@ def prepare(
 
 def _look(
     bundle: Bundle, wanted: TrainSettings, out: Path, world_size: int, weights_of: Path | None, *, longer: bool
-) -> _Looked:
+) -> tuple[_Looked, FileIndex | None]:
+    """What is found, and the index of the images where they are in files. Writes nothing. Raises UserError."""
     saved = saved_settings(out)
     longer_than = epochs_to_lengthen(saved, wanted.recipe.epochs, out) if longer else None
     has_ended = saved is not None and longer_than is None and (out / RESULT).exists()
@@ -153,6 +159,7 @@ def _look(
     if saved is not None:
         check_same_training(out, saved, settings.to_json(), longer_than)
     data = examine_data(settings.data, out / INDEX)
+    _check_cache(settings.data)
     _layout(settings, data.summary, world_size, settings.conduct.micro_images)
     params = data.summary.cost(settings.architecture).params
     allow_checkpoints(params, settings.recipe)
@@ -171,9 +178,7 @@ def _look(
             notes.append("the bundle has no fingerprint of its images: not compared with those")
         elif differing := data_changes(bundle.data_fingerprint, None, data):
             notes.append(f"not the images of the bundle: {'; '.join(differing)}")
-    if data.index is not None:
-        keep_index(out / INDEX, data.index)
-    return _Looked(
+    looked = _Looked(
         settings,
         data.summary,
         data.fingerprint,
@@ -184,6 +189,7 @@ def _look(
         longer_than,
         saved,
     )
+    return looked, data.index
 
 
 def saved_settings(out: Path) -> dict[str, Any] | None:
@@ -206,8 +212,14 @@ def _check_same_images(out: Path, before: DataFingerprint, data: ExaminedData) -
         )
 
 
+def _check_cache(data: DataConfig) -> None:
+    if data.cache is not None:
+        check_can_be_directory(Path(data.cache), f"data.cache {data.cache!r}")
+
+
 def _check_same(settings: TrainSettings, out: Path, looked: _Looked) -> None:
     found = examine_data(settings.data, out / INDEX)
+    _check_cache(settings.data)
     if found.fingerprint != looked.fingerprint:
         differing = "; ".join(summary_differences(looked.fingerprint, found.fingerprint))
         raise UserError(f"the processes do not see the same images: {differing}.")
