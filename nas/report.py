@@ -45,7 +45,7 @@ from search_spaces.collection import collection_paused
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import FAILURE, MISTAKE, SUCCESS
 from search_spaces.machine import prepare_temporary_directory
-from search_spaces.paths import check_others_are_not_in
+from search_spaces.paths import check_can_be_directory, check_others_are_not_in
 from search_spaces.programs import program
 from search_spaces.slow_steps import LOADING_SECONDS
 from search_spaces.standard_streams import run_program
@@ -95,7 +95,8 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command line. The exit code: 0, 1 where MLflow or the storage cannot be written, or 2 on a mistake."""
+    """Runs a command line. The exit code: 0, 1 where the report, MLflow or the storage cannot be written, or 2 on a
+    mistake."""
     try:
         options = argument_parser().parse_args(list(arguments))
         check_named(options.names, options.runs_dir)
@@ -169,6 +170,7 @@ def _written(directory: RunDirectory, options: argparse.Namespace, drawing: "Dra
         from nas.reporting.style import REPORT_PAGE
 
         check_others_are_not_in(out, REPORT_PAGE, "--out")
+    check_can_be_directory(out, "the report cannot be written")
     try:
         with step(console, "writing the report", LOADING_SECONDS):
             from nas.driver.commands import background_of
@@ -177,7 +179,8 @@ def _written(directory: RunDirectory, options: argparse.Namespace, drawing: "Dra
             background = background_of(directory, ledger.header, ledger.driver)
             page, *others = write_report(out, facts, records, background, drawing)
     except OSError as error:
-        raise UserError(f"the report cannot be written to {str(out)!r}: {error.strerror or error}.") from None
+        print(f"error: the report cannot be written to {str(out)!r}: {error.strerror or error}", file=sys.stderr)
+        return FAILURE
     print(page)
     if not options.out and ledger.header.storage is not None:
         from nas.driver.stored_files import store_files
@@ -222,10 +225,14 @@ def _compare(directories: list[RunDirectory], options: argparse.Namespace) -> in
         raise UserError("--trained is for the report of one search.")
     prepare_temporary_directory()
     console = error_console()
-    with step(console, "comparing the searches", LOADING_SECONDS):
-        from nas.driver.compared_searches import compare_searches
+    try:
+        with step(console, "comparing the searches", LOADING_SECONDS):
+            from nas.driver.compared_searches import compare_searches
 
-        comparison = compare_searches(directories, options.ledger_url, options.out)
+            comparison = compare_searches(directories, options.ledger_url, options.out)
+    except OSError as error:
+        print(f"error: the comparison cannot be written: {error}", file=sys.stderr)
+        return FAILURE
     kept = comparison.ledgers[0].tracking
     if options.tracking_uri is not None and kept is None:
         raise _without_store(directories[0])

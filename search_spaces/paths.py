@@ -10,6 +10,7 @@ from pathlib import Path
 from search_spaces.errors import UserError, near_names
 
 _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # So many names of a directory are looked at for one that may be meant.
 _MOST_NAMES = 10_000
 
@@ -111,7 +112,10 @@ def check_others_are_not_in(directory: Path, known_by: str, said: str) -> None:
 
 
 def check_can_be_directory(directory: Path, said: str) -> None:
-    """Raises UserError, beginning with `said`, where a directory cannot be made or written. Leaves nothing behind."""
+    """Raises UserError, beginning with `said`, where a directory cannot be made or written. Leaves nothing behind.
+
+    A full disk is no mistake of the user's: whoever writes there comes across it.
+    """
     existing = directory
     try:
         while not existing.exists():
@@ -123,6 +127,8 @@ def check_can_be_directory(directory: Path, said: str) -> None:
     try:
         Path(tempfile.mkdtemp(prefix=".probe-", dir=existing)).rmdir()
     except OSError as error:
+        if error.errno in _FULL:
+            return
         # What the kernel shows as a directory says of any new name that it is not there.
         reason = "nothing can be made there" if error.errno == errno.ENOENT else error.strerror
         raise UserError(f"{said}: {str(existing)!r} is not writable ({reason}).") from None

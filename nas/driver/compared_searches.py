@@ -13,8 +13,7 @@ from nas.records.front import finished
 from nas.reporting.comparison import COMPARISON_PAGE, write_comparison
 from nas.reporting.comparison_texts import COLUMNS, box_text, comparison_rows, difference_lines
 from nas.settings.run_directory import COMPARISONS, RunDirectory
-from search_spaces.errors import UserError
-from search_spaces.paths import check_others_are_not_in
+from search_spaces.paths import check_can_be_directory, check_others_are_not_in
 from search_spaces.units import counted
 
 # A directory's name is no longer than this, of 255 that file systems take.
@@ -33,17 +32,21 @@ class Comparison:
 
 
 def compare_searches(directories: Sequence[RunDirectory], ledger_url: str | None, out: str | None) -> Comparison:
-    """Compares searches, and writes what is to be seen of it. Raises UserError where there can be none."""
+    """Compares searches, and writes what is to be seen of it.
+
+    Raises UserError where there can be none, and OSError, naming where, where it cannot be written.
+    """
     ledgers = [read_ledger(directory, ledger_url) for directory in directories]
     searches = [_compared(directory, ledger) for directory, ledger in zip(directories, ledgers, strict=True)]
     notes = [*check_comparable(searches), *_still_running(directories, ledgers)]
     if out:
         check_others_are_not_in(Path(out), COMPARISON_PAGE, "--out")
     target = Path(out) if out else directories[0].runs / COMPARISONS / _name([search.name for search in searches])
+    check_can_be_directory(target, "the comparison cannot be written")
     try:
         files = write_comparison(target, searches, notes)
     except OSError as error:
-        raise UserError(f"the comparison cannot be written to {str(target)!r}: {error.strerror or error}.") from None
+        raise OSError(error.errno, error.strerror or str(error), str(target)) from error
     box = common_box(searches)
     compared = groups(searches, box)
     table = _aligned([COLUMNS, *(row.cells for row in comparison_rows(searches, box))])

@@ -11,6 +11,8 @@ _MAGIC = b"SQLite format 3\0"
 # Bytes 18 and 19 of the file are the versions needed to write and to read it: 1 with a journal, 2 with a log.
 _VERSIONS = slice(18, 20)
 
+_NOT_WRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+
 # A driver locks its ledger for milliseconds. Who waits looks again after so long, and listens to Ctrl-C in between.
 MOST_LOCKED_SECONDS = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -38,7 +40,8 @@ def check_sqlite(path: Path) -> None:
 def copy_sqlite(path: Path, copy: Path) -> None:
     """Copies a file that another process may be writing, as it is at one moment.
 
-    Raises sqlite3.Error, also where another process keeps it locked for `MOST_LOCKED_SECONDS`.
+    Raises sqlite3.Error, also where another process keeps it locked for `MOST_LOCKED_SECONDS`, and OSError where the
+    copy cannot be written.
     """
     deadline = time.monotonic() + MOST_LOCKED_SECONDS
 
@@ -48,7 +51,15 @@ def copy_sqlite(path: Path, copy: Path) -> None:
 
     # SQLite itself does not wait: Python's copy would, for ever, and hear nothing.
     with contextlib.closing(_opened(path, timeout=0.0)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
-        source.backup(target, progress=give_up, sleep=_SECONDS_BETWEEN_LOOKS)
+        try:
+            source.backup(target, progress=give_up, sleep=_SECONDS_BETWEEN_LOOKS)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) not in _NOT_WRITTEN:
+                raise
+            raise OSError(
+                f"it is copied first, and the copy cannot be written to {str(copy)!r} ({error}): expected room there, "
+                f"and files of {path.stat().st_size / 1e6:,.2f} MB allowed (ulimit -f)"
+            ) from error
 
 
 def read_sqlite(path: Path, name: str) -> StoredStudy:

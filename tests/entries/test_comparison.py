@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import os
 import re
 import socket
@@ -248,6 +249,24 @@ def test_one_that_still_runs_is_said_to_and_how_far_its_numbers_go(
     assert said in (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
     assert report(runs, "ended", "running", "--out", str(tmp_path / "out")) == 0
     assert "still runs" not in capsys.readouterr().out
+
+
+def test_a_full_disk_is_a_failure_and_a_place_that_is_not_to_be_written_a_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    for name in ("a", "b"):
+        make_search(runs, name, WORSE)
+    assert report(runs, "a", "b", "--out", "/proc/there") == 2
+    assert "the comparison cannot be written: '/proc' is not writable" in capsys.readouterr().err
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr("nas.reporting.comparison.replace_shared_file", full)
+    assert report(runs, "a", "b", "--out", str(out)) == 1
+    said = f"error: the comparison cannot be written: [Errno {errno.EFBIG}] File too large: '{out}'\n"
+    assert capsys.readouterr() == ("", said)
 
 
 def test_nothing_is_written_among_the_files_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

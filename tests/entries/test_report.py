@@ -1,4 +1,5 @@
 import csv
+import errno
 import subprocess
 import sys
 import webbrowser
@@ -128,6 +129,21 @@ def test_mistakes_are_one_line(runs: Path, tmp_path: Path, capsys: pytest.Captur
     assert "cannot be written" in mistake(capsys, "small", "--out", tmp_path / "file", *where)
     (runs / "small" / "ledger.db").write_bytes(b"not a ledger" * 100)
     assert "ledger of search 'small' cannot be read" in mistake(capsys, "small", *where)
+
+
+def test_a_full_disk_is_a_failure_and_a_place_that_is_not_to_be_written_a_mistake(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ["--runs-dir", str(runs), "--out"]
+    assert "cannot be written: '/proc' is not writable" in mistake(capsys, "small", *where, "/proc/there")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nas.reporting.write.replace_shared_file", full)
+    assert main(["small", *where, str(tmp_path / "out")]) == 1
+    said = f"error: the report cannot be written to '{tmp_path / 'out'}': No space left on device\n"
+    assert capsys.readouterr() == ("", said)
 
 
 @pytest.mark.parametrize("records", [RECORDS, RECORDS[3:], []], ids=["front", "no front", "nothing"])

@@ -93,6 +93,14 @@ def test_why_a_directory_cannot_be_is_said(tmp_path: Path) -> None:
         check_can_be_directory(Path("/proc/foo"), "--out 'x'")
 
 
+def test_a_full_disk_is_left_to_whoever_writes_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**given: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    check_can_be_directory(tmp_path / "new", "--out 'new'")
+
+
 def test_what_is_not_there_has_a_nearest_path(tmp_path: Path) -> None:
     (tmp_path / "bundles" / "knee").mkdir(parents=True)
     for name in ("ok.png", "other.png", ".config.yaml", "config.yml"):

@@ -1,6 +1,7 @@
 """A ledger's file, copied while another process may be writing it."""
 
 import contextlib
+import re
 import signal
 import sqlite3
 import subprocess
@@ -52,6 +53,14 @@ def test_a_ledger_that_stays_locked_is_said_to_be(
         "suspended driver (Ctrl-Z, a frozen machine) keeps it so.\n"
     )
     assert status(["one", "--runs-dir", str(begun.runs)]) == 0
+
+
+def test_a_copy_that_cannot_be_written_is_told_from_a_ledger_that_cannot_be_read(begun: RunDirectory) -> None:
+    words = ["bash", "-c", 'ulimit -f 10; exec "$@"', "bash", sys.executable, str(PROJECT / "nas" / "status.py")]
+    done = subprocess.run([*words, "one", "--runs-dir", str(begun.runs)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: the ledger of search 'one' cannot be read: it is copied first, and the copy ")
+    assert re.search(r"cannot be written to '/.*db' \(.*\): expected room there, and files of 0\.\d\d MB", done.stderr)
 
 
 def test_a_ledger_that_is_locked_for_a_moment_is_waited_for(begun: RunDirectory, tmp_path: Path) -> None:
