@@ -47,13 +47,15 @@ SIGNATURE = ModelSignature(
         ]
     ),
 )
+# The byte of SQLite's codes that says what is in the way, the rest being details.
+_PRIMARY = 0xFF
 
 
 class ModelRegistry:
     """The registry of the MLflow store at `uri`, as far as the search `search_id` is in it."""
 
     def __init__(self, uri: str, search_id: str) -> None:
-        """Raises UserError where there is no SQLite store at `uri`, or it cannot be read."""
+        """Raises UserError where there is no SQLite store at `uri`, or it cannot be read, or, once moved, written."""
         check_there(uri)
         quiet_mlflow()
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -64,7 +66,8 @@ class ModelRegistry:
             if path is not None:
                 bring_artifacts_home(path)
         except sqlite3.Error as error:
-            raise self._unavailable("read", error) from error
+            is_only_read = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY == sqlite3.SQLITE_READONLY
+            raise self._unavailable("written" if is_only_read else "read", error) from error
 
     def run_of(self, trial: int) -> Run:
         """The run of a trial. Raises UserError where MLflow cannot be read or has none."""

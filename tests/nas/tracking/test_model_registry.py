@@ -1,8 +1,10 @@
 """A registered network, as another program loads it: by name and alias, with pickle turned off."""
 
 import base64
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -181,6 +183,23 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no MLflow store"):
         ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", "this")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_moved_store_that_may_only_be_read_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute("CREATE TABLE runs (name)")
+
+    def only_read(path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            connection.execute("INSERT INTO runs VALUES ('one')")
+
+    monkeypatch.setattr("nas.tracking.model_registry.bring_artifacts_home", only_read)
+    with pytest.raises(UserError, match=r"mlflow\.db cannot be written: attempt to write a readonly database"):
+        ModelRegistry(f"sqlite:///{place}", "this")
+    place.write_bytes(b"no database" * 100)
+    with pytest.raises(UserError, match=r"mlflow\.db cannot be read: file is not a database"):
+        ModelRegistry(f"sqlite:///{place}", "this")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a:b", "a b", "../x", "-a", "x" * 101])
