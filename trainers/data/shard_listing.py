@@ -23,7 +23,7 @@ from trainers.data.shard_labels import (
     sample_rule,
     samples_of,
 )  # fmt: skip
-from trainers.data.shard_scan import Said, ShardMembers, compressed, scan_shard
+from trainers.data.shard_scan import LABEL_KEYS, Said, ShardMembers, compressed, scan_shard
 from trainers.data.skipped import NO_SPLIT, Skipped
 from trainers.data.tar_members import TarMember, shard_directory
 
@@ -175,7 +175,7 @@ def _labelled(shards: Sequence[ShardMembers], rule: SampleRule, skipped: Skipped
             lacking = next(member for member, said in samples if said is None)
             raise UserError(
                 f"data.root: image {lacking.name!r} in shard {lacking.shard!r} has neither a .cls nor a .json beside "
-                f"it, as others have ({len(images) - len(told):,} of {len(images):,} images)."
+                f"it that names its class, as others have ({len(images) - len(told):,} of {len(images):,} images)."
             )
         return _Labelled(
             [(said[0][1], member) for said, member in told], "classes by .cls or .json", dict(reversed(told))
@@ -185,7 +185,8 @@ def _labelled(shards: Sequence[ShardMembers], rule: SampleRule, skipped: Skipped
         if not folder:
             raise UserError(
                 f"data.root: image {member.name!r} in shard {member.shard!r} has no class: expected it in a folder of "
-                "its class, or a .cls or .json of its name beside it."
+                "its class, or a .cls or .json of its name beside it, a JSON object with one of "
+                f"{', '.join(LABEL_KEYS)}."
             )
     return _Labelled(list(zip(folders, images, strict=True)), "classes by folder", {})
 

@@ -17,6 +17,7 @@ from trainers.pictures.image_formats import readable_suffixes, suffix_of
 LABEL_KEYS = ("label", "cls", "class")
 # What a file says of the class of an image: in which places, and what there.
 Said = tuple[tuple[str, str], ...]
+NAMES_NO_CLASS = ".json files that name no class"
 REPLACED = "replaced by a later member of the same name"
 _BLOCK = 512
 # 4e00 may be the name of a character.
@@ -99,15 +100,20 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, found: ShardMembers, su
         assert content is not None
         if name in found.labels:
             found.skipped.append((REPLACED, path))
-        said = _said(path, content.read())
-        found.labels[name] = found.said.setdefault(said, said)
+        if said := _said(path, content.read()):
+            found.labels[name] = found.said.setdefault(said, said)
+        else:
+            found.skipped.append((NAMES_NO_CLASS, path))
     else:
         suffix = suffix_of(base)
         found.skipped.append((f"{suffix} files" if suffix else "files without a suffix", path))
 
 
 def _said(path: str, content: bytes) -> Said:
-    """What a .cls or a .json says. Raises UserError where that is no class."""
+    """What a .cls or a .json says; nothing where that is an object without a class, as one of where an image is from.
+
+    Raises UserError where it says what is no class.
+    """
     is_json = path.endswith(".json")
     try:
         # Editors on Windows begin a text with a mark, which is no part of a name.
@@ -119,8 +125,8 @@ def _said(path: str, content: bytes) -> Said:
     if isinstance(value, dict):
         places = {f".json ({key!r})": value[key] for key in LABEL_KEYS if value.get(key) is not None}
     said = tuple((place, str(value)) for place, value in places.items() if _is_class(value))
-    if not said or len(said) < len(places):
-        shown = next((repr(value) for value in places.values() if not _is_class(value)), "none of these")
+    if len(said) < len(places):
+        shown = next(repr(value) for value in places.values() if not _is_class(value))
         raise UserError(
             f"data.root: {path!r} names no class: it has {shown[:_MOST_SHOWN]}, expected one whole number or one name, "
             f"in a JSON object as one of {', '.join(LABEL_KEYS)}."

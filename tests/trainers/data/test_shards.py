@@ -154,6 +154,15 @@ READ: dict[str, tuple[dict[str, bytes], dict[str, str]]] = {
     "a number and its name": (_members("%d", json=_json(**{"class": _third, "label": _rest})), NUMBERS),
     "a number, and its name in json": (_members("%d", cls=_rest, json=_json(label=_third)), NUMBERS),
     "two numbers of each": (_members("%d", json=_json(**{"class": lambda n: (n + 1) % 3, "label": _rest})), NUMBERS),
+    "cls, and json that is no label": (_members("%d", cls=_rest, json=_json(width=_rest)), NUMBERS),
+    "folders, and json that is no label": (
+        {
+            f"{_third(n)}/{n}.{kind}": picture(n) if kind == "png" else b'{"url": 1}'
+            for n in range(12)
+            for kind in ("json", "png")
+        },
+        {f"{_third(n)}/{n}.png": _third(n) for n in range(12)},
+    ),
     "null and a name": (_members("%d", json=_json(label=_always(None), cls=_third)), _thirds("%d.png")),
     "a mark before text": (_members("%d", cls=lambda n: "\ufeff" * (n % 2) + _third(n)), _thirds("%d.png")),
     "a mark before json": (_members("%d", json=lambda n: "\ufeff" + _json(label=_third)(n)), _thirds("%d.png")),
@@ -337,7 +346,10 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no class": (_write("train-003.tar", ONE), r"image '1\.png' in shard '.*n-003\.tar' has no class"),
     "one without": (_write("train-003.tar", ONE | {"1.cls": b"cat"}), r"has neither a \.cls nor a \.json"),
-    "no label": (_write("train-003.tar", ONE | {"1.json": b"{}"}), r"'.*1\.json' names no class"),
+    "no label": (
+        _write("train-003.tar", ONE | {"1.json": b"{}"}),
+        r"image '1\.png' in .* a JSON object with one of label, cls, class",
+    ),
     "no json": (_write("train-003.tar", ONE | {"1.json": b"{"}), r"'.*1\.json' cannot be read"),
     "other classes": (
         _write("val-000.tar", {"cat/1.png": picture(1), "cow/1.png": picture(2)}),
