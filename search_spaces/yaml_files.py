@@ -67,6 +67,8 @@ def _reason(error: Exception, text: str) -> str:
     shown = shown if len(shown) <= _SHOWN else f"…{shown[-_SHOWN:]}" if ends_there else f"{shown[:_SHOWN]}…"
     begun = error.context_mark.line if error.context in _CLOSED and error.context_mark is not None else number
     said = f"it seems cut off in line {number + 1}, {shown!r}" if ends_there else f"line {number + 1} is {shown!r}"
+    if "\t" in lines[number][: len(lines[number]) - len(lines[number].lstrip())]:
+        said += ", indented by a tab, where YAML takes spaces"
     return said if begun == number else f"{said}, and what began in line {begun + 1} has no end before it"
 
 

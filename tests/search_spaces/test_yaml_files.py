@@ -27,7 +27,11 @@ def mistake(path: Path, content: bytes) -> str:
         (f"stem: [{'a, ' * 40}", f"it seems cut off in line 1, '…{('a, ' * 40).strip()[-60:]}'"),
         ("depth: [26, 38\nwidth: [1]\n", "line 2 is 'width: [1]', and what began in line 1 has no end before it"),
         ("stem: [a]\na: b: c\nd: e", "line 2 is 'a: b: c'"),
-        ("stem: [a]\n\twidth: [1]\nd: e", "line 2 is '\\twidth: [1]'"),
+        (
+            "stem: [a]\n\twidth: [1]\nd: e",
+            "line 2 is '\\twidth: [1]', indented by a tab, where YAML takes spaces",
+        ),
+        ("a:\n  \t- 1\nb: :", "line 2 is '  \\t- 1', indented by a tab, where YAML takes spaces"),
         ("a: 1\n- 2\nb: 3", "line 2 is '- 2'"),
         ("a: 1\nb: *c\nd: 2", "line 2: found undefined alias 'c'"),
         ("a: 1\nb: 2\na: 3", "line 3: 'a' is given twice"),
