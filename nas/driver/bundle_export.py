@@ -36,7 +36,9 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
     bundle, weights = found_bundle(directory, ledger, record, plan.choice), kept_weights(directory, record)
     if weights is None and (plan.onnx or registration is not None):
         raise weights_gone(directory, record)
-    onnx = onnx_model(model_of(bundle, weights), bundle) if plan.onnx and weights is not None else None
+    # Weights of another network, as in a checkpoint that was put there, are found here and not by who gets the bundle.
+    model = None if weights is None else model_of(bundle, weights)
+    onnx = onnx_model(model, bundle) if plan.onnx and model is not None else None
     write_bundle(out, bundle, weights, onnx)
     print_pasted(
         console,

@@ -117,6 +117,17 @@ def test_a_bundle_holds_the_weights_and_where_they_come_from(
     assert names == {"bundle.json", "weights.safetensors", "README.md"}
 
 
+def test_weights_of_another_network_are_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where checkpoints were copied by hand."""
+    directory, ledger = finished_search(tmp_path / "runs")
+    (theirs,) = (directory.path / "checkpoints" / "0000").glob("*.checkpoint")
+    (own,) = (directory.path / "checkpoints" / "0003").glob("*.checkpoint")
+    own.write_bytes(theirs.read_bytes())
+    assert export((directory, ledger), "--pick", "trial=3", "--out", tmp_path / "bundle") == 2
+    assert "the weights do not fit the architecture of the bundle" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_any_finished_trial_is_exported_without_weights_where_they_are_gone(
     search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
