@@ -16,9 +16,18 @@ from search_spaces.errors import UserError
 
 SOLUTION, ANNOTATIONS = "LOC_val_solution.csv", "val_annotations.txt"
 GROUND_TRUTH, CLASS_LIST = "ILSVRC2012_validation_ground_truth.txt", "map_clsloc.txt"
+LABEL_FILES = (SOLUTION, ANNOTATIONS, GROUND_TRUTH, CLASS_LIST)
 # Below the root, beside the folder of the images and the root itself.
 _KITS = (os.path.join("ILSVRC2012_devkit_t12", "data"), os.path.join("devkit", "data"))
 _NUMBER = re.compile(r".*_(\d+)")
+# Kaggle says of each box its class and four numbers.
+_BOX_WORDS = 5
+_COORDINATE = re.compile(r"-?[\d.]+(?:e[-+]?\d+)?")
+# So much of a line is shown.
+MOST_SHOWN = 80
+
+# A line of a file with its number, from 1.
+_Line = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +39,16 @@ class FlatLabels:
     key: Callable[[str], str | None]
 
 
-def labelled(root: str, directory: str, images: Sequence[str], classes: Sequence[str]) -> tuple[list[int], FlatLabels]:
+def labelled(
+    root: str, directory: str, images: Sequence[str], classes: Sequence[str]
+) -> tuple[list[int], list[FlatLabels]]:
     """The label of each image, its class's place among `classes`, and where they come from.
 
-    Raises UserError where there is no file of labels, or it and the images are not of each other.
+    Where several files have labels, those of the first are taken, and the others may say less. Raises UserError where
+    there is no file of labels, two of them say different classes of an image, or the first and the images are not of
+    each other.
     """
-    found = _read(root, directory)
+    found, *others = read = _read(root, directory)
     place_of = {name: place for place, name in enumerate(classes)}
     unknown = sorted({name for name in found.of_key.values() if name not in place_of})
     if unknown:
@@ -49,7 +62,10 @@ def labelled(root: str, directory: str, images: Sequence[str], classes: Sequence
         if key not in found.of_key:
             raise UserError(f"data.root: image {image!r} has no class in {found.files[0]!r}.")
         seen.add(key)
-        labels.append(place_of[found.of_key[key]])
+        name = found.of_key[key]
+        for other in others:
+            _check_same_class(image, name, found, other)
+        labels.append(place_of[name])
     missing = [key for key in found.of_key if key not in seen]
     if missing:
         raise UserError(
@@ -59,7 +75,16 @@ def labelled(root: str, directory: str, images: Sequence[str], classes: Sequence
     empty = [name for place, name in enumerate(classes) if place not in set(labels)]
     if empty:
         raise UserError(f"data.root: {found.files[0]!r} labels no image as class {empty[0]!r}: expected some of each.")
-    return labels, found
+    return labels, read
+
+
+def _check_same_class(image: str, name: str, found: FlatLabels, other: FlatLabels) -> None:
+    other_name = other.of_key.get(other.key(image) or "", name)
+    if other_name != name:
+        raise UserError(
+            f"data.root: of image {image!r} {found.files[0]!r} says {name!r}, and {other.files[0]!r} {other_name!r}: "
+            "expected the same of both; remove the file that is wrong."
+        )
 
 
 def label_file(root: str, directory: str) -> str | None:
@@ -75,15 +100,19 @@ def _finder(root: str, directory: str) -> Callable[[str], str | None]:
     return lambda name: next((path for place in places if os.path.isfile(path := os.path.join(place, name))), None)
 
 
-def _read(root: str, directory: str) -> FlatLabels:
+def _read(root: str, directory: str) -> list[FlatLabels]:
+    """What each kind of file says that is there, at least one."""
     file = _finder(root, directory)
+    found = []
     if solution := file(SOLUTION):
-        return FlatLabels((solution,), _solution(solution), _stem)
+        found.append(FlatLabels((solution,), _solution(solution), _stem))
     if annotations := file(ANNOTATIONS):
-        return FlatLabels((annotations,), _annotations(annotations), os.path.basename)
+        found.append(FlatLabels((annotations,), _annotations(annotations), os.path.basename))
     truth, class_list = file(GROUND_TRUTH), file(CLASS_LIST)
     if truth and class_list:
-        return FlatLabels((truth, class_list), _ground_truth(truth, class_list), _number)
+        found.append(FlatLabels((truth, class_list), _ground_truth(truth, class_list), _number))
+    if found:
+        return found
     lacks = f"there is {GROUND_TRUTH} but no {CLASS_LIST}" if truth else "their classes are not known"
     raise UserError(
         f"data.root: the images in {directory!r} lie in no class folders, and {lacks}: expected class folders, or "
@@ -92,33 +121,52 @@ def _read(root: str, directory: str) -> FlatLabels:
 
 
 def _solution(path: str) -> dict[str, str]:
-    header, *rows = csv.reader(_lines(path))
-    if header != ["ImageId", "PredictionString"]:
-        raise _malformed(path, 1, "ImageId,PredictionString")
-    return _distinct(path, [(_fields(path, number, row, 2)) for number, row in enumerate(rows, start=2)])
+    lines = _lines(path)
+    if not lines or _row(lines[0]) != ["ImageId", "PredictionString"]:
+        raise _malformed(path, lines[0] if lines else (1, ""), "ImageId,PredictionString")
+    pairs = []
+    for line in lines[1:]:
+        row = _row(line)
+        pairs.append(_fields(path, line, row))
+        _check_one_class(path, line[0], *row[:2])
+    return _distinct(path, pairs)
+
+
+def _row(line: _Line) -> list[str]:
+    return next(csv.reader([line[1]]))
+
+
+def _check_one_class(path: str, number: int, image: str, boxes: str) -> None:
+    words = boxes.split()
+    # A class may be called by a number.
+    named = [word for place, word in enumerate(words) if place % _BOX_WORDS == 0 or not _COORDINATE.fullmatch(word)]
+    if other := next((name for name in named if name != named[0]), None):
+        raise UserError(
+            f"data.root: line {number} of {path!r} says {named[0]!r} and {other!r} of {image!r}: expected one class."
+        )
 
 
 def _annotations(path: str) -> dict[str, str]:
-    rows = [line.split("\t") for line in _lines(path)]
-    return _distinct(path, [(_fields(path, number, row, 2)) for number, row in enumerate(rows, start=1)])
+    return _distinct(path, [_fields(path, line, line[1].split("\t")) for line in _lines(path)])
 
 
 def _ground_truth(path: str, class_list: str) -> dict[str, str]:
-    rows = [line.split() for line in _lines(class_list)]
-    fields = [_fields(class_list, number, row, 2) for number, row in enumerate(rows, start=1)]
+    fields = [_fields(class_list, line, line[1].split()) for line in _lines(class_list)]
     class_of = _distinct(class_list, [(number, name) for name, number in fields])
     found = {}
-    for number, line in enumerate(_lines(path), start=1):
-        if line.strip() not in class_of:
-            raise _malformed(path, number, f"one of the {len(class_of):,} numbers of classes in {class_list!r}")
-        found[str(number)] = class_of[line.strip()]
+    # Not by the numbers of the lines: none counts that is blank.
+    for place, line in enumerate(_lines(path), start=1):
+        number = line[1].strip()
+        if number not in class_of:
+            raise _malformed(path, line, f"one of the {len(class_of):,} numbers of classes in {class_list!r}")
+        found[str(place)] = class_of[number]
     return found
 
 
-def _fields(path: str, number: int, row: Sequence[str], least: int) -> tuple[str, str]:
+def _fields(path: str, line: _Line, row: Sequence[str]) -> tuple[str, str]:
     """The first field, and the first word of the second."""
-    if len(row) < least or not row[0].strip() or not row[1].split():
-        raise _malformed(path, number, "an image or a class, and what belongs to it")
+    if len(row) < 2 or not row[0].strip() or not row[1].split():
+        raise _malformed(path, line, "an image or a class, and what belongs to it")
     return row[0].strip(), row[1].split()[0]
 
 
@@ -139,13 +187,16 @@ def _number(file: str) -> str | None:
     return str(int(match[1])) if match else None
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str) -> list[_Line]:
     try:
-        with open(path, encoding="utf-8") as file:
-            return [line for line in file.read().splitlines() if line.strip()]
+        # As Excel writes text: with a mark before it.
+        with open(path, encoding="utf-8-sig") as file:
+            return [line for line in enumerate(file.read().splitlines(), start=1) if line[1].strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"data.root: {path!r} cannot be read: {error}.") from error
 
 
-def _malformed(path: str, number: int, expected: str) -> UserError:
-    return UserError(f"data.root: line {number} of {path!r}: expected {expected}.")
+def _malformed(path: str, line: _Line, expected: str) -> UserError:
+    number, text = line
+    shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    return UserError(f"data.root: line {number} of {path!r} is {shown!r}: expected {expected}.")

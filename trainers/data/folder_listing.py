@@ -94,8 +94,6 @@ def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
         if not imagenet:
             with_images = [os.path.basename(path) for path in others if scan.holds_image(path)]
             check_no_mixture(root, layout, with_images)
-        for path in others:
-            scan.skipped.add(NO_SPLIT, path)
         splits = (("train", layout.train), ("validation", layout.validation), ("test", layout.test))
         directories = {split: os.path.join(root, name) for split, name in splits if name is not None}
         classes = {}
@@ -104,13 +102,18 @@ def list_folders(root: str, *, imagenet: bool = False) -> FolderListing:
                 directories[split], classes[split] = _split_folder(scan, directory)
         named = {split: os.path.relpath(path, root) for split, path in directories.items()}
         layout = replace(layout, train=named["train"], validation=named.get("validation"), test=named.get("test"))
-    flat, labels = None, None
+    flat, labels = None, list[str]()
     if directories.keys() != classes.keys():
         flat, labels = _flat_folder(scan, root, directories.pop("test"), classes["train"])
+    if layout.train is not None:
+        for path in (os.path.join(root, name) for name in layout.others):
+            if not any(file.startswith(os.path.join(path, "")) for file in labels):
+                scan.skipped.add(NO_SPLIT, path)
     folders = dict(zip(directories, _scan_splits(scan, directories, classes), strict=True))
     if flat is not None:
         folders["test"] = flat
-    return FolderListing(root, layout, folders, scan.skipped.noted(), scan.read_at, labels)
+    labelled_by = os.path.relpath(labels[0], root) if labels else None
+    return FolderListing(root, layout, folders, scan.skipped.noted(labels), scan.read_at, labelled_by)
 
 
 def _is_flat(directory: str) -> bool:
@@ -120,19 +123,20 @@ def _is_flat(directory: str) -> bool:
     return folders in ([], ["images"])
 
 
-def _flat_folder(scan: Scan, root: str, directory: str, classes: Sequence[str]) -> tuple[Folder, str]:
-    """The images of a folder without class folders, and the file that has their classes, below the root."""
+def _flat_folder(scan: Scan, root: str, directory: str, classes: Sequence[str]) -> tuple[Folder, list[str]]:
+    """The images of a folder without class folders, and the files that have their classes."""
     images = scan.images(directory, Place("test", ""))
     if not images:
         raise UserError(f"data.root: {directory!r} holds neither class folders nor images.")
     labels, found = labelled(root, directory, images, classes)
-    for file in found.files:
+    label_files = [file for each in found for file in each.files]
+    for file in label_files:
         # The index is stale where they change.
         scan.read_at[file] = os.stat(file).st_mtime_ns
     # The files of a class lie together.
     pairs = sorted(zip(labels, images, strict=True))
     folder = Folder(directory, tuple(classes), tuple(image for _, image in pairs), tuple(label for label, _ in pairs))
-    return folder, os.path.relpath(found.files[0], root)
+    return folder, label_files
 
 
 def _split_folder(scan: Scan, directory: str) -> tuple[str, list[str]]:

@@ -3,8 +3,10 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Collection
 
 from trainers.data.findings import NOT_READ, Noted
+from trainers.data.flat_labels import LABEL_FILES
 from trainers.pictures.file_kinds import FIRST_BYTES, picture_format
 from trainers.pictures.image_formats import suffix_of, unreadable_suffixes
 
@@ -31,6 +33,8 @@ class Skipped:
         self._root = root
         self._kinds: dict[str, tuple[int, str]] = {}
         self._opened = 0
+        # Whether they have the classes of images turns out once all is scanned.
+        self._label_files: list[str] = []
 
     def add(self, what: str, path: str, count: int = 1) -> None:
         counted, example = self._kinds.get(what, (0, path))
@@ -38,8 +42,11 @@ class Skipped:
 
     def add_file(self, path: str) -> None:
         """Counts a file that no suffix makes an image, by its suffix, and pictures among them apart."""
-        suffix = suffix_of(os.path.basename(path))
-        if suffix in unreadable_suffixes():
+        name = os.path.basename(path)
+        suffix = suffix_of(name)
+        if name in LABEL_FILES:
+            self._label_files.append(path)
+        elif suffix in unreadable_suffixes():
             self.add(f"{suffix} pictures {NOT_READ}: convert them to JPEG or PNG", path)
         elif _SUFFIX.fullmatch(suffix):
             self.add(f"{suffix} files", path)
@@ -62,10 +69,20 @@ class Skipped:
             return False
 
     def counts(self) -> Counter[str]:
-        return Counter({what: count for what, (count, _) in self._kinds.items()})
+        counted = Counter({what: count for what, (count, _) in self._kinds.items()})
+        return counted + Counter(map(_kind_of_labels, self._label_files))
 
-    def noted(self) -> tuple[Noted, ...]:
+    def noted(self, labels: Collection[str] = ()) -> tuple[Noted, ...]:
+        """All of it, once nothing is added any more, but for the files that were read as `labels`."""
+        for path in self._label_files:
+            if path not in labels:
+                self.add(_kind_of_labels(path), path)
+        self._label_files.clear()
         return tuple(
             Noted(what, count, os.path.relpath(example, self._root))
             for what, (count, example) in sorted(self._kinds.items())
         )
+
+
+def _kind_of_labels(path: str) -> str:
+    return f"{suffix_of(os.path.basename(path))} files"

@@ -9,6 +9,7 @@ import torch
 
 from search_spaces.errors import UserError
 from tests.support.images import make_images
+from tests.support.present import present
 from trainers.data.config import DataConfig, KnownFiles
 from trainers.data.datasets import examine_data, load_test
 from trainers.data.file_index import keep_index
@@ -54,17 +55,33 @@ def tiny(root: Path) -> None:
     (root / "val").rename(root / "images")
     (root / "val").mkdir()
     (root / "images").rename(root / "val" / "images")
+    annotations(root)
+
+
+def annotations(root: Path) -> None:
     rows = [f"{name}.JPEG\t{CLASSES[label]}\t0\t1\t2\t3\n" for name, label in zip(NAMES, ORDER, strict=True)]
     (root / "val" / "val_annotations.txt").write_text("".join(rows))
 
 
-@pytest.mark.parametrize("write", [kaggle, ilsvrc, tiny])
+def in_all_ways(root: Path) -> None:
+    for write in (kaggle, ilsvrc, tiny):
+        write(root)
+
+
+def by_excel(root: Path) -> None:
+    in_all_ways(root)
+    for file in (*root.rglob("*.csv"), *root.rglob("*.txt")):
+        file.write_text(file.read_text(), encoding="utf-8-sig", newline="\r\n")
+
+
+@pytest.mark.parametrize("write", [kaggle, ilsvrc, tiny, in_all_ways, by_excel])
 def test_the_classes_of_a_flat_folder_are_those_of_its_file(root: Path, write: Callable[[Path], None]) -> None:
     write(root)
     found = examine_data(config(root))
     assert found.summary.test_images == 9 and found.findings is not None and found.index is not None
     [test] = [split for split in found.findings.splits if split.name == "test"]
-    assert "labelled by " in test.source and not [noted for noted in found.findings.skipped if "outside" in noted.what]
+    # Neither the files that have the labels nor the folder of the development kit.
+    assert "labelled by " in test.source and found.findings.skipped == ()
     folder = found.index.listing.folders["test"]
     assert {Path(file).stem: label for file, label in zip(folder.files, folder.labels, strict=True)} == dict(
         zip(NAMES, ORDER, strict=True)
@@ -76,6 +93,22 @@ def test_the_classes_of_a_flat_folder_are_those_of_its_file(root: Path, write: C
     [(images, labels)] = data.batches([torch.arange(9)], torch.device("cpu"))
     assert len(images) == 9 and sorted(labels.tolist()) == sorted(ORDER)
     assert examine_data(config(root), root.parent / "index").summary == found.summary
+
+
+def test_label_files_that_are_not_read_are_skipped(root: Path) -> None:
+    kaggle(root)
+    ilsvrc(root)
+    next(root.rglob("map_clsloc.txt")).unlink()
+    (root / "LOC_sample_submission.csv").touch()
+    skipped = present(examine_data(config(root)).findings).skipped
+    assert [(noted.what, noted.count, noted.example) for noted in skipped] == [
+        (".csv files", 1, "LOC_sample_submission.csv"),
+        ("folders that are no split", 1, "ILSVRC2012_devkit_t12"),
+    ]
+    shutil.rmtree(root / "val")
+    shutil.copytree(root / "train", root / "val")
+    skipped = present(examine_data(config(root)).findings).skipped
+    assert [(noted.what, noted.count) for noted in skipped] == [(".csv files", 2), ("folders that are no split", 1)]
 
 
 def nothing(root: Path) -> None:
@@ -102,6 +135,40 @@ def with_other_columns(root: Path) -> None:
     (root / "LOC_val_solution.csv").write_text("a,b\n")
 
 
+def with_semicolons(root: Path) -> None:
+    file = root / "LOC_val_solution.csv"
+    file.write_text(file.read_text().replace(",", ";"))
+
+
+def without_columns(root: Path) -> None:
+    file = root / "LOC_val_solution.csv"
+    file.write_text("\n" + file.read_text().partition("\n")[2])
+
+
+def without_a_line(root: Path) -> None:
+    (root / "LOC_val_solution.csv").write_text("")
+
+
+def with_two_classes(root: Path) -> None:
+    file = root / "LOC_val_solution.csv"
+    file.write_text(file.read_text().replace(f"{CLASSES[0]} 5 6", f"{CLASSES[1]} 5 6"))
+
+
+def with_classes_alone(root: Path) -> None:
+    (root / "LOC_val_solution.csv").write_text(f"ImageId,PredictionString\n\n{NAMES[0]},{CLASSES[0]} {CLASSES[1]}\n")
+
+
+def with_other_annotations(root: Path) -> None:
+    annotations(root)
+    file = root / "val" / "val_annotations.txt"
+    file.write_text(file.read_text().replace(f"{NAMES[1]}.JPEG\t{CLASSES[0]}", f"{NAMES[1]}.JPEG\t{CLASSES[2]}"))
+
+
+def with_other_numbers(root: Path) -> None:
+    ilsvrc(root)
+    next(root.rglob("*_truth.txt")).write_text("1\n1\n")
+
+
 def with_an_unknown_number(root: Path) -> None:
     next(root.rglob("*_truth.txt")).write_text("7\n")
 
@@ -123,7 +190,20 @@ def without_images(root: Path) -> None:
         (kaggle, without_an_image, "of which 1 are not in"),
         (kaggle, with_another_image, "x.JPEG"),
         (kaggle, without_a_class, "for which there is no folder"),
-        (nothing, with_other_columns, "line 1 of "),
+        (nothing, with_other_columns, "LOC_val_solution.csv' is 'a,b': expected ImageId,PredictionString."),
+        (kaggle, with_semicolons, "csv' is 'ImageId;PredictionString': expected ImageId,PredictionString."),
+        (kaggle, without_columns, "line 2 of "),
+        (kaggle, without_columns, f"csv' is '{NAMES[8]},{CLASSES[2]} 1 2 3 4 {CLASSES[2]} 5 6 7 8': expected ImageId,"),
+        (kaggle, without_a_line, "line 1 of "),
+        (kaggle, without_a_line, "csv' is '': expected ImageId,PredictionString."),
+        (kaggle, with_two_classes, "line 4 of "),
+        (kaggle, with_two_classes, f"csv' says {CLASSES[0]!r} and {CLASSES[1]!r} of {NAMES[6]!r}: expected one class."),
+        (kaggle, with_classes_alone, "line 3 of "),
+        (kaggle, with_classes_alone, f"csv' says {CLASSES[0]!r} and {CLASSES[1]!r} of {NAMES[0]!r}: expected one"),
+        (kaggle, with_other_annotations, f"/val/{NAMES[1]}.JPEG' '"),
+        (kaggle, with_other_annotations, f"/LOC_val_solution.csv' says {CLASSES[0]!r}, and '"),
+        (kaggle, with_other_annotations, f"/val_annotations.txt' {CLASSES[2]!r}: expected the same of both; remove"),
+        (kaggle, with_other_numbers, f"ILSVRC2012_validation_ground_truth.txt' {CLASSES[2]!r}: expected the same"),
         (ilsvrc, with_an_unknown_number, "numbers of classes in"),
         (nothing, with_half_a_line, "expected an image or a class"),
         (nothing, without_images, "neither class folders nor images"),
