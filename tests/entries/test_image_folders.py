@@ -208,8 +208,8 @@ def test_a_broken_image_that_a_small_split_cannot_do_without_is_said_to_end_a_tr
     broken(root / "red" / "0.png")
     code, output, _ = planned(root, capsys)
     assert code == 0 and re.search(r"^test +22 ", output, re.M)
-    said = "in a split of 22 images, of which none may be, or a training ends: to be mended or removed, such as red/0"
-    assert said in output
+    said = "1 in the test split, of 22 images, of which none may be, or a training ends: to be mended or removed"
+    assert f"{said}, such as red/0" in output
 
 
 @pytest.mark.usefixtures("wide")

@@ -54,7 +54,7 @@ def test_a_search_ends_with_the_list_of_images_that_cannot_be_read(tmp_path: Pat
     process = start(tmp_path, "nas/search.py", *arguments)
     _, error = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 2, error
-    assert error.count("\n") == 1 and f"1 of {len(train)} images cannot be read, none may be: " in error
+    assert error.count("\n") == 1 and f"train split: 1 of {len(train)} images cannot be read, none may be: " in error
     assert str(broken) in error
     assert {record.outcome for record in records(tmp_path, "one")} == {"running"}
     Image.new("RGB", (16, 16)).save(broken)

@@ -46,7 +46,7 @@ def look_at_folder_set(
     """
     holds_nothing = {file: f"image {file!r} cannot be read: it is {what_it_is(b'')}." for file in empty}
     for short, part in _short_of_images(folder_set, holds_nothing):
-        raise too_many_unreadable(short, len(part.index))
+        raise too_many_unreadable([part.name], short, len(part.index))
     further = _further(folder_set)
     looked: list[_Looked] = []
     problems: dict[str, str] = {}
@@ -56,7 +56,8 @@ def look_at_folder_set(
         # Most images were not opened: what is too much of all is too much of one of the splits of a folder, too.
         of_all = _of_folder(folder, holds_nothing) | of_folder
         if of_folder and len(of_all) > most_unreadable(len(folder.files)):
-            raise too_many_unreadable(of_all, len(folder.files))
+            splits = [name for name, part in folder_set.parts() if part.folder is folder and part.index]
+            raise too_many_unreadable(splits, of_all, len(folder.files))
         problems |= of_folder
         looked += of_classes
     _check_dark(looked)
@@ -109,8 +110,8 @@ def _unreadable(folder_set: FolderSet, problems: Mapping[str, str]) -> str:
     """What is to be said of images that cannot be read, and are no more of a folder than may be."""
     for short, part in _short_of_images(folder_set, problems):
         return (
-            f"of those looked at cannot be read, {len(short)} in a split of {len(part.index)} images, of which "
-            f"{allowed(most_unreadable(len(part.index)))}, or a training ends: to be mended or removed"
+            f"of those looked at cannot be read, {len(short)} in the {part.name} split, of {len(part.index)} images, "
+            f"of which {allowed(most_unreadable(len(part.index)))}, or a training ends: to be mended or removed"
         )
     return "of those looked at cannot be read: a training does without a few such, and ends over more"
 

@@ -19,8 +19,9 @@ FOLDER_TEST_FRACTION = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A split: which images of a folder belong to it, and where that is, in words."""
+    """A split by its name: which images of a folder belong to it, and where that is, in words."""
 
+    name: str
     folder: Folder
     index: list[int]
     source: str
@@ -38,7 +39,7 @@ class FolderSet:
 
     def parts(self) -> tuple[tuple[str, Part], ...]:
         """The splits with their names."""
-        return ("train", self.train), ("validation", self.validation), ("test", self.test)
+        return tuple((part.name, part) for part in (self.train, self.validation, self.test))
 
     def folders(self) -> list[Folder]:
         """Each folder of images once."""
@@ -63,9 +64,9 @@ def _of_class_folders(config: DataConfig, listing: FolderListing) -> tuple[Part,
     rest, test = stratified_split(folder.labels, FOLDER_TEST_FRACTION, "folder test")
     train, validation = _set_apart(config, folder, rest)
     return (
-        Part(folder, train, f"of the {what}, less what is set apart"),
-        Part(folder, validation, f"{_share(validation, rest)} of the rest, set apart"),
-        Part(folder, test, f"{_share(test, folder.labels)} of the {what}, set apart first"),
+        Part("train", folder, train, f"of the {what}, less what is set apart"),
+        Part("validation", folder, validation, f"{_share(validation, rest)} of the rest, set apart"),
+        Part("test", folder, test, f"{_share(test, folder.labels)} of the {what}, set apart first"),
     )
 
 
@@ -73,21 +74,25 @@ def _of_split_folders(config: DataConfig, listing: FolderListing) -> tuple[Part,
     folders, slash = listing.folders, "/" if listing.shards is None else ""
     layout = listing.layout
     train = folders["train"]
-    test = Part(train, [], "none")
+    test = Part("test", train, [], "none")
     labels = "" if listing.labels is None else f", labelled by {listing.labels}"
     if "test" in folders:
-        test = Part(folders["test"], list(range(len(folders["test"].files))), f"{layout.test}{slash}{labels}")
+        test = Part("test", folders["test"], list(range(len(folders["test"].files))), f"{layout.test}{slash}{labels}")
     everything = list(range(len(train.files)))
     if "validation" in folders:
         validation = folders["validation"]
         return (
-            Part(train, everything, f"{layout.train}{slash}"),
-            Part(validation, list(range(len(validation.files))), f"{layout.validation}{slash}"),
+            Part("train", train, everything, f"{layout.train}{slash}"),
+            Part("validation", validation, list(range(len(validation.files))), f"{layout.validation}{slash}"),
             test,
         )
     kept, apart = _set_apart(config, train, everything)
     share = f"{_share(apart, everything)} of {layout.train}{slash}, set apart"
-    return Part(train, kept, f"{layout.train}{slash}, less what is set apart"), Part(train, apart, share), test
+    return (
+        Part("train", train, kept, f"{layout.train}{slash}, less what is set apart"),
+        Part("validation", train, apart, share),
+        test,
+    )
 
 
 def _share(part: Sequence[int], whole: Sequence[int]) -> str:

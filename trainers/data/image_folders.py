@@ -58,6 +58,7 @@ class FolderImages:
         # Bytes in one array, not a list of strings: a list would be copied into every loader process bit by bit.
         self.files_I = np.array([os.fsencode(folder.files[place]) for place in index])
         self.labels_I = torch.tensor([folder.labels[place] for place in index])
+        self._split = part.name
         self.image_size = image_size
         self.workers = workers
         self.resize_first = resize_first
@@ -115,7 +116,7 @@ class FolderImages:
         new = {file: problem for file, problem in problems.items() if file not in self.unreadable}
         self.unreadable |= new
         if len(self.unreadable) > self.most_unreadable:
-            raise too_many_unreadable(self.unreadable, len(self))
+            raise too_many_unreadable([self._split], self.unreadable, len(self))
         for problem in new.values():
             logger.warning("%s %s", problem, remedy)
 

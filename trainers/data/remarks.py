@@ -96,7 +96,8 @@ def repeated(folder_set: FolderSet, sizes: Sequence[int], contents: Mapping[int,
     first: dict[tuple[int, str], tuple[str, int, str]] = {}
     found: dict[str, list[tuple[str, str]]] = {"class": [], "split": []}
     for place, digest in contents.items():
-        if digest == UNREADABLE:
+        # Empty files are no pictures.
+        if digest == UNREADABLE or sizes[place] == 0:
             continue
         split, label, file = where(place)
         # Of large files the ends alone are looked at, which may be those of another, too.

@@ -26,13 +26,18 @@ def allowed(most: int) -> str:
     return f"at most {most} may be" if most else "none may be"
 
 
-def too_many_unreadable(problems: dict[str, str], images: int) -> UnreadableImages:
-    """The error where of so many images those cannot be read that `problems` says something of, each in a sentence."""
+def too_many_unreadable(splits: Sequence[str], problems: dict[str, str], images: int) -> UnreadableImages:
+    """The error where of so many images of these splits those cannot be read that `problems` has a sentence of."""
     *others, last = problems
     # Their list may be long; the sentence about the last one ends the line before it.
     listed = f"; the others: {', '.join(others)}." if others else "."
     return UnreadableImages(
-        f"{len(problems)} of {images} images cannot be read, {allowed(most_unreadable(images))}: "
+        f"{_named(splits)}: {len(problems)} of {images} images cannot be read, {allowed(most_unreadable(images))}: "
         f"{problems[last].rstrip('.')}{listed}",
         tuple(problems),
     )
+
+
+def _named(splits: Sequence[str]) -> str:
+    *others, last = splits
+    return f"{', '.join(others)} and {last} splits" if others else f"{last} split"

@@ -75,9 +75,19 @@ def test_images_that_hold_nothing_are_noticed_before_anything_starts(tmp_path: P
     (tmp_path / "dog" / "d.PNG").touch()
     with pytest.raises(
         UserError,
-        match=r"1 of 2\d images cannot be read, none may be: .*d\.PNG' cannot be read: it is an empty file",
+        match=r"^train split: 1 of 2\d images cannot be read, none may be: "
+        r".*d\.PNG' cannot be read: it is an empty file",
     ):
         check_data(folder_config(tmp_path))
+
+
+def test_empty_files_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    for split, count, size in (("train", 150, (4, 4)), ("val", 10, (5, 4))):
+        make_images(tmp_path / split, count=count, size=size)
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name / "100.png").write_bytes(b"")
+    remarks = present(examine_data(folder_config(tmp_path)).findings).remarks
+    assert [(about, noted.count) for about, noted in remarks] == [("empty", 2)]
 
 
 def test_copies_in_another_class_or_split_are_said_to_be(tmp_path: Path) -> None:

@@ -268,7 +268,9 @@ def test_more_that_cannot_be_read_than_a_training_leaves_out_is_said_at_once(tmp
     for root in (tmp_path / "few", tmp_path / "many"):
         # The last of a class, which is looked at beside its first.
         sorted((root / "cat").iterdir())[-1].write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"1 of 40 images cannot be read, none may be: .*cat"):
+    with pytest.raises(
+        UserError, match=r"^train, validation and test splits: 1 of 40 images cannot be read, none may be: .*cat"
+    ):
         look_at_folder_set(read(tmp_path / "few"))
     rows = look_at_folder_set(read(tmp_path / "many")).rows()
     assert [row[:2] for row in rows if row[0] == "unreadable"] == [("unreadable", "1")]

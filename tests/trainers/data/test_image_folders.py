@@ -68,7 +68,9 @@ def test_the_next_image_stands_for_one_that_cannot_be_read_up_to_a_limit(
     assert list(train.unreadable) == [str(files[127])]
     assert [message for message in caplog.messages if str(files[127]) in message] == caplog.messages[:1]
     files[5].write_bytes(b"")
-    with pytest.raises(UnreadableImages, match="2 of 128 images cannot be read, at most 1 may be: ") as caught:
+    with pytest.raises(
+        UnreadableImages, match=r"^train split: 2 of 128 images cannot be read, at most 1 may be: "
+    ) as caught:
         all_of(train, Augmentation("flip_crop", 0, 2))
     assert str(files[5]) in str(caught.value) and str(files[127]) in str(caught.value)
     with pytest.raises(UnreadableImages, match="2 of 128 images cannot be read"):
