@@ -25,8 +25,9 @@ from search_spaces.errors import UserError
 from search_spaces.space import Space
 from search_spaces.space_cost import flops_range, params_range
 from trainers.data.config import DataSummary
-from trainers.data.data_changes import data_changes
+from trainers.data.data_changes import data_changes, undoing
 from trainers.data.datasets import ExaminedData, examine_data
+from trainers.data.fingerprint import BRING_BACK
 from trainers.storage.check import check_storage
 
 # So many architectures are drawn before there is taken to be none within two limits.
@@ -96,7 +97,10 @@ def check_ledger(command: Command, directory: RunDirectory, data: ExaminedData |
     if command.previous is not None and data is not None:
         before, index = command.previous.data_fingerprint, kept_index(command, directory)
         found = [] if before is None else data_changes(before, index, data, command.unreadable)
-        check_same_images(command.fork_of or command.name, command.previous.data_summary, data.summary, found)
+        undone_by = undoing(before, index, data) if before is not None and found else BRING_BACK
+        check_same_images(
+            command.fork_of or command.name, command.previous.data_summary, data.summary, found, undone_by
+        )
 
 
 def check_reachable(space: Space, data: DataSummary, limits: CostLimits) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from search_spaces.machine import prepare_machine
 from search_spaces.units import counted, readable_flops
 from trainers.bundle.trained import read_trained
 from trainers.data.config import DataConfig
-from trainers.data.data_changes import data_changes
+from trainers.data.data_changes import data_changes, undoing
 from trainers.data.datasets import examine_data
 from trainers.full.full_training import finished_result, run
 from trainers.full.needs import training_needs
@@ -126,12 +126,13 @@ def _check_same_images(directory: RunDirectory, ledger: LedgerContents, data: Da
     before, index = ledger.header.data_fingerprint, directory.data_index
     if before is None or data.name != ledger.header.data.name:
         return
-    found = data_changes(before, index, examine_data(data, index), ledger.unreadable_images)
+    images = examine_data(data, index)
+    found = data_changes(before, index, images, ledger.unreadable_images)
     if found:
         raise UserError(
             f"search {directory.name!r} measured its accuracies on other images: {'; '.join(found)}. Full trainings on "
-            "these cannot be compared with it: bring the images back, or train an exported network alone, by "
-            "trainers/train.py."
+            f"these cannot be compared with it: {undoing(before, index, images)}, or train an exported network alone, "
+            "by trainers/train.py."
         )
 
 

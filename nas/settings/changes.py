@@ -112,13 +112,15 @@ def check_forkable(name: str, before: SearchHeader, after: Command) -> None:
         )
 
 
-def check_same_images(name: str, before: DataSummary, after: DataSummary, differences: Sequence[str] = ()) -> None:
+def check_same_images(
+    name: str, before: DataSummary, after: DataSummary, differences: Sequence[str], undone_by: str
+) -> None:
     """Raises UserError where the data set of a search holds something else by now, or has these `differences`."""
     found = [*map(str, changes("data", asdict(before), asdict(after))), *differences]
     if found:
         raise UserError(
             f"search {name!r} measured its accuracies on other images: {'; '.join(found)}. "
-            "Results of the two cannot be compared: bring the images back, or start a new search, by --space."
+            f"Results of the two cannot be compared: {undone_by}, or start a new search, by --space."
         )
 
 

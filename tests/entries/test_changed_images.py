@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ from trainers.bundle.document import read_bundle
 from trainers.bundle.files import write_bundle
 from trainers.data.datasets import examine_data
 from trainers.data.file_index import keep_index
+from trainers.data.fingerprint import BRING_BACK, TAKE_AWAY
 from trainers.model import seeded_model
 
 TRAINING = [*SMALL, "data.image_size=16", "data.loader_workers=0", "training.batch_size=8"]
@@ -90,6 +91,41 @@ def test_exchanged_images_end_a_resume_with_their_names(
     assert resume(search, *[flag for flag in how if flag != "--plan"], "--plan") == 0
 
 
+def gone(images: Path) -> None:
+    (images / "cat" / "1.png").unlink()
+
+
+def new(images: Path) -> None:
+    shutil.copy(images / "cat" / "1.png", images / "cat" / "new.png")
+
+
+def renamed(images: Path) -> None:
+    (images / "cat" / "1.png").rename(images / "cat" / "new.png")
+
+
+# What is done to the images, what is said of it, and what undoes it.
+UNDOING = [
+    (gone, "'cat/1.png' is gone", "bring the images back"),
+    (new, "'cat/new.png' is new", "take away what is new"),
+    (renamed, "'cat/new.png' is new", "take away what is new, and bring the other images back"),
+]
+
+
+@pytest.mark.parametrize(("change", "said", "undone_by"), UNDOING)
+def test_what_undoes_a_change_is_said_to_who_resumes_a_search(
+    tmp_path: Path, change: Callable[[Path], None], said: str, undone_by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, search = begin(tmp_path)
+    change(images)
+    assert resume(search, "--plan") == 2
+    error = capsys.readouterr().err
+    assert said in error and f": {undone_by}, or start a new search, by --space.\n" in error
+    search.data_index.unlink()
+    assert resume(search, "--plan") == 2
+    # Its fingerprint alone knows how many files there were.
+    assert (TAKE_AWAY if change is new else BRING_BACK) in capsys.readouterr().err
+
+
 def test_without_its_index_it_is_still_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, search = begin(tmp_path)
     search.data_index.unlink()
@@ -145,13 +181,18 @@ def test_full_trainings_are_compared_on_the_images_of_the_search_alone(
     ledger.end(0, "finished")
     command = ["one", "--runs-dir", str(search.runs), "recipe.epochs=1", "recipe.warmup_epochs=0",
                "recipe.batch_size=8", "--device", "cpu"]  # fmt: skip
-    for change, named in ((with_other_labels, "(what it was is now 'dog/"), (with_another_name, "'cat/0.png' is gone")):
+    take_away = "take away what is new, and bring the other images back"
+    for change, named, undone_by in (
+        (with_other_labels, "(what it was is now 'dog/", "bring the images back"),
+        (with_another_name, "'cat/0.png' is gone", take_away),
+    ):
         elsewhere = Path(shutil.copytree(images, tmp_path / change.__name__))
         change(elsewhere)
         assert nas.train_fully.main([*command, f"data.root={elsewhere}"]) == 2
         output, error = capsys.readouterr()
         assert output == "" and error.count("\n") == 1 and named in error
-        assert "search 'one' measured its accuracies on other images: " in error and "cannot be compared" in error
+        assert "search 'one' measured its accuracies on other images: " in error
+        assert f"cannot be compared with it: {undone_by}, or train an exported network alone, by" in error
         assert not search.full_trainings.exists()
     shutil.move(images, tmp_path / "moved")
     assert nas.train_fully.main(command) == 2
@@ -252,6 +293,17 @@ def test_a_full_training_goes_on_with_its_images_alone(trained: Path, capsys: py
     (trained / "elsewhere" / "cat" / "3.png").unlink()
     assert train(trained, f"data.root={trained / 'elsewhere'}") == 2
     assert "'cat/3.png' is gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("change", "said", "undone_by"), UNDOING)
+def test_what_undoes_a_change_is_said_to_who_goes_on_with_a_full_training(
+    trained: Path, change: Callable[[Path], None], said: str, undone_by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = Path(shutil.copytree(trained / "images", trained / change.__name__))
+    change(images)
+    assert train(trained, f"data.root={images}") == 2
+    error = capsys.readouterr().err
+    assert said in error and f". {undone_by.capitalize()}, or name another directory with --out.\n" in error
 
 
 def test_other_images_than_those_of_the_bundle_are_said_to_be(

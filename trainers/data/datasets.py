@@ -16,7 +16,7 @@ from trainers.data.config import TAR_SHARDS, DataConfig, DataSummary, KnownFiles
 from trainers.data.digits_source import digits_fingerprint
 from trainers.data.file_index import FileIndex, is_current, read_index, scan_files
 from trainers.data.findings import DataFindings
-from trainers.data.fingerprint import DataFingerprint, differences
+from trainers.data.fingerprint import BRING_BACK, DataFingerprint, differences, file_changes
 from trainers.data.first_look import look_at_folder_set
 from trainers.data.folder_listing import MissingDirectory
 from trainers.data.folder_sets import FolderSet, Part, read_folder_set, split_listing
@@ -185,12 +185,14 @@ def _folder_set(config: DataConfig, known: KnownFiles | None) -> tuple[FolderSet
 
 def _images_changed(config: DataConfig, known: KnownFiles, files: FileIndex) -> ImagesChanged:
     before = read_index(Path(known.index))
-    is_known = before is not None and before.fingerprint.digest == known.digest
-    found = differences(before.data_files, files.data_files) if before is not None and is_known else []
+    found, undone_by = [], BRING_BACK
+    if before is not None and before.fingerprint.digest == known.digest:
+        found = differences(before.data_files, files.data_files)
+        undone_by = file_changes(before.data_files, files.data_files).undone_by()
     listed = "; ".join(found) or "names, sizes or contents of files differ"
     return ImagesChanged(
         f"data.root: the images in {config.root!r} have changed since the training began: {listed}. "
-        "Bring them back, and it goes on."
+        f"{undone_by.capitalize()}, and it goes on."
     )
 
 

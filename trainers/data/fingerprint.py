@@ -23,6 +23,9 @@ MOST_NAMES = 3
 # bytes each: one in 65,536 that change has the mark that it had.
 MOST_MARKS, MARK_BYTES = 1024, 2
 
+# What makes a data set what it was.
+BRING_BACK, TAKE_AWAY = "bring the images back", "take away what is new"
+
 
 @dataclass(frozen=True, slots=True)
 class DataFingerprint:
@@ -127,6 +130,13 @@ class FileChanges:
     def all_among(self, paths: Collection[str]) -> bool:
         """Whether no file has changed but these."""
         return {*self.gone, *self.new, *self.resized, *self.rewritten} <= set(paths)
+
+    def undone_by(self) -> str:
+        """What makes the data set what it was, as the beginning of a sentence in small letters."""
+        if not self.new:
+            return BRING_BACK
+        has_lost = self.gone or self.resized or self.rewritten
+        return "take away what is new, and bring the other images back" if has_lost else TAKE_AWAY
 
 
 def file_changes(before: DataFiles, after: DataFiles) -> FileChanges:

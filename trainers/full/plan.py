@@ -12,7 +12,7 @@ from search_spaces.paths import check_can_be_directory
 from trainers.batch_layout import BatchLayout, layout_of
 from trainers.bundle.contents import Bundle
 from trainers.data.config import DataConfig, DataSummary, KnownFiles
-from trainers.data.data_changes import data_changes
+from trainers.data.data_changes import data_changes, undoing
 from trainers.data.datasets import ExaminedData, examine_data
 from trainers.data.file_index import FileIndex, keep_index
 from trainers.data.findings import DataFindings
@@ -208,7 +208,7 @@ def _check_same_images(out: Path, before: DataFingerprint, data: ExaminedData) -
     if found:
         raise UserError(
             f"{str(out)!r} was begun on other images: {'; '.join(found)}. "
-            "Bring them back, or name another directory with --out."
+            f"{undoing(before, out / INDEX, data).capitalize()}, or name another directory with --out."
         )
 
 

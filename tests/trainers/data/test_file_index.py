@@ -108,7 +108,8 @@ def test_who_begins_to_train_looks_at_times_and_sizes_alone(tmp_path: Path, conf
     Image.new("RGB", (40, 30), "red").save(tmp_path / "images" / "train" / "cat" / "new.png")
     known = KnownFiles(str(path), found.fingerprint.digest)
     said = (
-        r"have changed since the training began: 'train/cat/new\.png' is new; 'train/cat/1\.png' has other contents\."
+        r"have changed since the training began: 'train/cat/new\.png' is new; 'train/cat/1\.png' has other contents\. "
+        r"Take away what is new, and bring the other images back, and it goes on\."
     )
     with pytest.raises(ImagesChanged, match=said):
         load_train_validation(config, known)
