@@ -11,6 +11,10 @@ from .image_formats import readable_formats
 from .rgb import DAMAGE, UnreadablePicture
 
 T = TypeVar("T")
+# Where a TIFF says what its pixels are, and where in the file they lie: in strips, or in tiles.
+_BITS_PER_SAMPLE, _COMPRESSION, _SAMPLES_PER_PIXEL, _SAMPLE_FORMAT = 258, 259, 277, 339
+_STRIPS, _TILES = (273, 279), (324, 325)
+_VALUES = {1: "whole numbers", 2: "signed whole numbers", 3: "floating point", 5: "complex", 6: "complex"}
 
 
 def opened(source: str | io.BytesIO, use: Callable[[Any], T]) -> T:
@@ -29,9 +33,40 @@ def opened(source: str | io.BytesIO, use: Callable[[Any], T]) -> T:
     except Image.DecompressionBombError as error:
         raise UnreadablePicture(_too_large(str(error))) from error
     except UnidentifiedImageError as error:
-        raise UnreadablePicture(f"it is {what_it_is(_start(source))}") from error
+        raise UnreadablePicture(f"it is {_tiff_of_no_known_kind(source) or what_it_is(_start(source))}") from error
     except DAMAGE as error:
         raise UnreadablePicture(_damaged(error, source)) from error
+
+
+def _tiff_of_no_known_kind(source: str | io.BytesIO) -> str | None:
+    """What a TIFF is whose kind Pillow does not know, and what to do about it.
+
+    None of another file, and of one that has not all that its tags promise.
+    """
+    if picture_format(_start(source)) != "TIFF":
+        return None
+    from PIL.TiffImagePlugin import COMPRESSION_INFO, ImageFileDirectory_v2
+
+    with (
+        io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else open(source, "rb") as file,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            tags = ImageFileDirectory_v2(file.read(8))
+            file.seek(tags.next)
+            tags.load(file)
+            starts, lengths = (tags[tag] for tag in (_TILES if _TILES[0] in tags else _STRIPS))
+            end = max(start + length for start, length in zip(starts, lengths, strict=True))
+            bits, values = tags[_BITS_PER_SAMPLE][0], tags.get(_SAMPLE_FORMAT, (1,))[0]
+        except DAMAGE:
+            return None
+        if end > file.seek(0, io.SEEK_END):
+            return None
+    pixel = f"{tags.get(_SAMPLES_PER_PIXEL, 1)} × {bits} bits a pixel, {_VALUES.get(values, 'of no known meaning')}"
+    compression = tags.get(_COMPRESSION, 1)
+    packed = "" if compression in COMPRESSION_INFO else f", compressed in way {compression}"
+    return f"a TIFF of a kind that is not read here ({pixel}{packed}): save it with 8 bits a value, as JPEG or PNG"
 
 
 def _too_large(said: str) -> str:

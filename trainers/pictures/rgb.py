@@ -26,7 +26,8 @@ DAMAGE: tuple[type[Exception], ...] = (
     struct.error, zlib.error,
 )  # fmt: skip
 _ORIENTATION = 0x0112
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_SIGNED = 2
 # Values of floating point whose greatest is above this, and no more than 255, were most likely of 8 bits once.
 _LEAST_OF_EIGHT_BITS = 32
 _WHITE = (255, 255, 255, 255)
@@ -73,6 +74,9 @@ def _eight_bits(image: Any) -> NDArray[np.uint8]:
         _check_real(values_HW)
         full = 1
     else:
+        if image.mode == "I" and _tiff_tag(image, _SAMPLE_FORMAT, (_SIGNED,)) != (_SIGNED,):
+            # Pillow takes all for signed.
+            values_HW = values_HW.astype(np.uint32)
         lowest, greatest = values_HW.min(), values_HW.max()
         if lowest < 0 or greatest > SIXTEEN_BITS:
             raise UnreadablePicture(

@@ -114,6 +114,63 @@ def test_32_bit_integers_are_taken_for_16_bits_or_refused(tmp_path: Path) -> Non
             read_image(str(file))
 
 
+def test_unsigned_integers_of_32_bits_are_never_negative(tmp_path: Path) -> None:
+    values_HW = np.arange(35, dtype="<u4").reshape(5, 7) * 1_900
+    file = tiff(tmp_path / "a.tif", values_HW.tobytes(), bits=32)
+    assert (pixels(file) == three(np.rint(values_HW / 257))).all()
+    file = tiff(tmp_path / "b.tif", (values_HW + 2_155_905_152).tobytes(), bits=32)
+    assert "its values are 2,155,905,152 to 2,155,969,752: expected 0 to 65,535; scale them to" in refused(file)
+    file = tiff(tmp_path / "c.tif", (values_HW.astype("<i4") - 1).tobytes(), bits=32, sample_format=2)
+    assert "its values are -1 to 64,599: expected 0 to 65,535" in refused(file)
+
+
+@pytest.mark.parametrize(
+    ("bits", "sample_format", "said"),
+    [
+        (64, 3, "1 × 64 bits a pixel, floating point"),
+        (64, 6, "1 × 64 bits a pixel, complex"),
+        (64, 1, "1 × 64 bits a pixel, whole numbers"),
+        (48, 9, "1 × 48 bits a pixel, of no known meaning"),
+    ],
+)
+def test_a_tiff_of_a_kind_that_is_not_read_is_not_called_damaged(
+    tmp_path: Path, bits: int, sample_format: int, said: str
+) -> None:
+    file = tiff(tmp_path / "a.tif", bytes(35 * bits // 8), bits=bits, sample_format=sample_format)
+    assert f"it is a TIFF of a kind that is not read here ({said}): save it with 8 bits a value" in refused(file)
+    # Whose pixels end beyond it.
+    content = bytearray(file.read_bytes())
+    content[4:8] = (8).to_bytes(4, "little")
+    file.write_bytes(content[:8] + content[-126:])
+    assert "it is a TIFF that is cut off or damaged: copy or download it anew" in refused(file)
+    file.write_bytes(content[:60])
+    assert "it is a TIFF that is cut off or damaged: copy or download it anew" in refused(file)
+
+
+def test_a_tiff_of_colours_in_floating_point_and_one_that_is_packed_in_an_unknown_way_are_not_read(
+    tmp_path: Path,
+) -> None:
+    colours = saved(tmp_path / "a.tif", RGB_HW3).read_bytes()
+    for tag, kind, value, said in (
+        (339, 3, 3, "3 × 8 bits a pixel, floating point"),
+        (259, 3, 50_002, "3 × 8 bits a pixel, whole numbers, compressed in way 50002"),
+    ):
+        changed = changed_tag(colours, tag, kind, value)
+        (tmp_path / "b.tif").write_bytes(changed)
+        assert f"it is a TIFF of a kind that is not read here ({said}): save" in refused(tmp_path / "b.tif")
+
+
+def changed_tag(content: bytes, tag: int, kind: int, value: int) -> bytes:
+    """A TIFF of which a tag has another value, or one that it need not have is that tag."""
+    [offset] = struct.unpack_from("<I", content, 4)
+    [count] = struct.unpack_from("<H", content, offset)
+    entries = [struct.unpack_from("<HHI4s", content, offset + 2 + 12 * place) for place in range(count)]
+    tags = {entry[0]: entry for entry in entries} | {tag: (tag, kind, 1, struct.pack("<HH", value, 0))}
+    directory = b"".join(struct.pack("<HHI4s", *tags[each]) for each in sorted(tags))
+    head = content[:4] + struct.pack("<I", len(content)) + content[8:]
+    return head + struct.pack("<H", len(tags)) + directory + bytes(4)
+
+
 @pytest.mark.parametrize("suffix", ["tif", "pfm"])
 def test_floating_point_is_0_to_1_or_refused(tmp_path: Path, suffix: str) -> None:
     values_HW = np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7)
