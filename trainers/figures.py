@@ -8,6 +8,8 @@ import io
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +31,14 @@ MOST_NAMED_CLASSES = 40
 MOST_DOTS = 200
 # So many networks are named in a legend.
 MOST_NAMED_NETWORKS = 12
+# Matplotlib's own font, and what systems bring for the scripts that it has no letters of.
+FONTS = (
+    "DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK KR", "Noto Sans JP",
+    "Noto Sans SC", "Noto Sans KR", "Source Han Sans", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
+    "Droid Sans Fallback", "IPAGothic", "NanumGothic", "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo",
+    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil",
+    "Noto Sans Thai", "Lohit Devanagari", "Arial Unicode MS", "FreeSans", "Unifont",
+)  # fmt: skip
 
 
 def can_draw() -> bool:
@@ -47,6 +57,16 @@ class NetworkPoint:
     margin: float
     promised: float | None
     curves: tuple[tuple[float, ...], ...]
+
+
+def not_drawn(names: Sequence[str]) -> list[str]:
+    """The names of which a confusion matrix of these classes would show a letter, if a font that is installed had it.
+
+    Needs matplotlib.
+    """
+    _, letters = _fonts(FONTS)
+    lacking = [name for name in names if any(char.isprintable() and ord(char) not in letters for char in name)]
+    return lacking if len(names) <= MOST_NAMED_CLASSES else []
 
 
 def curves_png(results: Sequence[EpochResult], title: str) -> bytes:
@@ -99,8 +119,9 @@ def confusion_png(confusion: Any, names: Sequence[str], title: str) -> bytes:
     figure.colorbar(picture, ax=axes, shrink=0.8, label=label)
     if count <= MOST_NAMED_CLASSES:
         shown = [name if len(name) <= 20 else f"{name[:19]}…" for name in map(_plain, names)]
-        axes.set_xticks(range(count), shown, rotation=90, fontsize=7)
-        axes.set_yticks(range(count), shown, fontsize=7)
+        families, _ = _fonts(FONTS)
+        axes.set_xticks(range(count), shown, rotation=90, fontsize=7, fontfamily=families)
+        axes.set_yticks(range(count), shown, fontsize=7, fontfamily=families)
     axes.set(xlabel="taken for", ylabel="true class")
     axes.set_title(title, fontsize=10)
     return _png(figure)
@@ -136,7 +157,8 @@ def comparison_png(networks: Sequence[NetworkPoint], split: str) -> bytes:
         _in_percent(axes)
         axes.grid(alpha=0.3)
     if len(networks) <= MOST_NAMED_NETWORKS:
-        figure.legend(loc="outside lower center", ncols=2, fontsize=7)
+        families, _ = _fonts(FONTS)
+        figure.legend(loc="outside lower center", ncols=2, prop={"family": families, "size": 7})
     return _png(figure)
 
 
@@ -152,8 +174,21 @@ def _curves(axes: "Axes", curves: Sequence[Sequence[float]], colour: str) -> Non
 
 
 def _plain(text: str) -> str:
-    """The text as it stands: a dollar sign would begin a formula, and what cannot be printed is left out."""
-    return "".join(char if char.isprintable() else "?" for char in text).replace("$", r"\$")
+    """The text as it stands: a dollar sign would begin a formula, and ? is for what cannot be printed or drawn."""
+    _, letters = _fonts(FONTS)
+    drawn = "".join(char if char.isprintable() and ord(char) in letters else "?" for char in text)
+    return drawn.replace("$", r"\$")
+
+
+@lru_cache(maxsize=1)
+def _fonts(names: tuple[str, ...]) -> tuple[list[str], frozenset[int]]:
+    """Those of the fonts that are installed, and the characters that one of them has."""
+    from matplotlib import font_manager
+
+    installed = set(font_manager.get_font_names())
+    found = [name for name in names if name in installed]
+    files = [font_manager.findfont(font_manager.FontProperties(family=[name])) for name in found]
+    return found, frozenset(chain.from_iterable(font_manager.get_font(file).get_charmap() for file in files))
 
 
 def _in_counts(axes: "Axes", values: Sequence[int]) -> None:

@@ -5,16 +5,22 @@ OUT/confusion.csv  how many images of each true class (a row) are taken for each
 OUT/curves.png, OUT/confusion.png
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import printable
+from search_spaces.units import counted
+from trainers.data.findings import listed_classes
 from trainers.epoch_result import EpochResult
-from trainers.figures import can_draw, confusion_png, curves_png
+from trainers.figures import can_draw, confusion_png, curves_png, not_drawn
 from trainers.files import csv_bytes, write_atomically
 
 if TYPE_CHECKING:
     from trainers.measurement import Measurement
+
+logger = logging.getLogger(__name__)
 
 CLASSES, CONFUSION, CURVES, CONFUSION_PICTURE = "classes.csv", "confusion.csv", "curves.png", "confusion.png"
 # What `trainers.full.extras` adds.
@@ -26,7 +32,10 @@ CLASS_COLUMNS = ("class", "images", "correct", "accuracy", "most_taken_for", "ti
 def write_outcome(
     out: Path, measurement: "Measurement", classes: Sequence[str], results: Sequence[EpochResult], title: str
 ) -> None:
-    """Writes the files, the pictures only where matplotlib is installed. `title` stands over the pictures."""
+    """Writes the files, the pictures only where matplotlib is installed. `title` stands over the pictures.
+
+    Of classes whose names no font has the letters of it is warned, all at once.
+    """
     counts = measurement.confusion_KK.tolist()
     contents = {
         CLASSES: csv_bytes(CLASS_COLUMNS, (_class_row(index, counts, classes) for index in range(len(classes)))),
@@ -35,6 +44,15 @@ def write_outcome(
     if can_draw():
         contents[CURVES] = curves_png(results, title)
         contents[CONFUSION_PICTURE] = confusion_png(measurement.confusion_KK, classes, title)
+        if lacking := not_drawn(classes):
+            logger.warning(
+                "no font that is installed has all letters of the names of %s (%s): ? stands for them in %s, and the "
+                "names stand whole in %s",
+                counted(len(lacking), "class", "classes"),
+                printable(listed_classes(lacking)),
+                CONFUSION_PICTURE,
+                CLASSES,
+            )
     for name, content in contents.items():
         write_atomically(out / name, content)
 
