@@ -199,6 +199,9 @@ def test_classes_that_nobody_knows_have_their_numbers(tmp_path: Path, capsys: py
         (["{bundle}", "-"], "image '-': pictures are not read from standard input: expected the file of a picture"),
         (["{bundle}", "https://a.b/c.jpg"], "image 'https://a.b/c.jpg' is an address, and nothing is downloaded"),
         (["{bundle}", "/dev/null"], "image '/dev/null' is no file: expected the file of a picture"),
+        (["{bundle}", "{pipe}"], "pipe' is no file: expected the file of a picture"),
+        (["{bundle}", "{to_pipe}"], "to_pipe' is no file: expected the file of a picture"),
+        (["{bundle}", "/dev/fd/{open_pipe}"], "' is no file: expected the file of a picture"),
         (["{bundle}", "{link}"], "link' is a link to what is not there: expected the file of a picture"),
         (["{bundle}", "{image}\0"], "no path holds a zero byte"),
         (["{lacking}", "{image}"], "lacking' is no bundle: weights.safetensors: No such file"),
@@ -218,18 +221,24 @@ def test_a_mistake_is_one_line(
     (tmp_path / "above" / "a folder").mkdir(parents=True)
     (tmp_path / "above" / "a folder" / "a.png").write_bytes(b"")
     (tmp_path / "link").symlink_to("nothing")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to_pipe").symlink_to("pipe")
+    open_pipe, other_end = os.pipe()
     for name in ("lacking", "torn"):
         shutil.copytree(bundle, tmp_path / name)
     (tmp_path / "lacking" / "weights.safetensors").unlink()
     (tmp_path / "torn" / "weights.safetensors").write_bytes(b"half")
     places = {
-        **{name: tmp_path / name for name in ("link", "lacking", "torn")},
+        **{name: tmp_path / name for name in ("link", "pipe", "to_pipe", "lacking", "torn")},
+        "open_pipe": open_pipe,
         "above": tmp_path / "above",
         "folder": tmp_path / "above" / "a folder",
         "bundle": bundle, "image": images[0], "nowhere": tmp_path / "nowhere", "weightless": tmp_path / "weightless",
     }  # fmt: skip
     assert main([argument.format(**places) for argument in arguments]) == 2
     output, error = capsys.readouterr()
+    os.close(open_pipe)
+    os.close(other_end)
     said = message.replace("{folder}", f"'{tmp_path}/above/a folder'").replace("{above}", f"{tmp_path}/above")
     assert output == "" and error.startswith("error: ") and said in error and error.count("\n") == 1
 

@@ -36,11 +36,11 @@ def _problem(image: str, path: str) -> str | None:
         return f"image {image!r} is an address, and nothing is downloaded: {_EXPECTED}"
     if image == "-":
         return f"image '-': pictures are not read from standard input: {_EXPECTED}"
+    if Path(path).exists():
+        # To open a pipe is to wait for whoever writes into it. Links lead to those of a shell, as /dev/stdin does.
+        return f"image {path!r} is no file: {_EXPECTED}"
     if Path(path).is_symlink():
         return f"image {path!r} is a link to what is not there: {_EXPECTED}"
-    if Path(path).exists():
-        # To open a pipe is to wait for whoever writes into it.
-        return f"image {path!r} is no file: {_EXPECTED}"
     return f"image {path!r} is not there: {_EXPECTED}{did_you_mean(path, Path.is_file)}"
 
 
