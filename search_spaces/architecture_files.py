@@ -2,10 +2,12 @@
 
 import json
 import operator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from search_spaces.architecture import Architecture
+from search_spaces.canonical_json import checksum_of
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.paths import did_you_mean, nearest_path
@@ -19,15 +21,25 @@ def read_described(name: str) -> tuple[Architecture, dict[str, int]]:
     """The architecture of the paper's model `name`, or of a JSON file, and the image sizes that are told with it.
 
     The file is a description, or holds one, as a bundle's does, whose directory is as good; that tells `image_size`,
-    `in_channels` and `classes`, too. Raises UserError.
+    `in_channels` and `classes`, too. Raises UserError, also where a bundle was edited.
     """
     if name in ARCHITECTURES:
         return ARCHITECTURES[name], {}
     path, data = _content(name)
     # A bundle's own file holds the description under this key.
     holder = data if isinstance(data, dict) else {}
+    if "checksum" in holder and not _fits(holder):
+        raise UserError(f"{str(path)!r} is damaged or was edited: its checksum does not fit.")
     architecture = Architecture.from_json(holder.get("architecture", data))
     return architecture, _sizes(path, holder["data_summary"]) if "data_summary" in holder else {}
+
+
+def _fits(document: Mapping[str, Any]) -> bool:
+    """Whether the checksum of a bundle is that of all else in it."""
+    try:
+        return checksum_of({name: document[name] for name in document if name != "checksum"}) == document["checksum"]
+    except ValueError:
+        return False
 
 
 def _sizes(path: Path, summary: Any) -> dict[str, int]:
@@ -56,7 +68,7 @@ def _content(name: str) -> tuple[Path, Any]:
     except OSError as error:
         hint = did_you_mean(name, _is_described)
         raise UserError(f"file {str(path)!r} cannot be read: {error.strerror}.{hint}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"file {str(path)!r} is not JSON: {error}.") from None
 
 

@@ -1,6 +1,8 @@
 """JSON written in one way only, so that equal values have equal digests."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 # `json.dumps` makes one at every call, and a ledger has a checksum beside every value.
@@ -15,3 +17,8 @@ def canonical_json(value: Any, *, allow_nan: bool = True) -> bytes:
     `allow_nan` is false.
     """
     return (_ENCODER if allow_nan else _STRICT_ENCODER).encode(value).encode()
+
+
+def checksum_of(document: Mapping[str, Any]) -> str:
+    """The checksum that a bundle.json carries beside `document`. Raises ValueError where that holds NaN or infinity."""
+    return hashlib.sha256(canonical_json(document, allow_nan=False)).hexdigest()

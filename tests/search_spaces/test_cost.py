@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces import cost as cost_module
 from search_spaces.architecture import Architecture, Attention, Convolution, Stem
+from search_spaces.canonical_json import checksum_of
 from search_spaces.cost import CONVENTION, cost, main
 from search_spaces.paper_models import ARCHITECTURES
 from search_spaces.resnet import build
@@ -169,6 +170,23 @@ def test_of_a_bundles_file_its_own_images_and_classes_are_counted(
         path.write_text(json.dumps(content | {"data_summary": wrong}), encoding="utf-8")
         assert main([str(path)]) == 2
         assert "expected data_summary with image_size" in capsys.readouterr().err
+
+
+def test_a_bundle_that_was_edited_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, edited = tmp_path / "bundle.json", "bundle.json' is damaged or was edited: its checksum does not fit."
+    content = {"format": "bundle/2", "architecture": ARCHITECTURES["resnet26"].to_json(), "accuracy": 0.5}
+    whole = content | {"checksum": checksum_of(content)}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    assert main([str(tmp_path)]) == 0
+    capsys.readouterr()
+    for change in ({"architecture": ARCHITECTURES["resnet50"].to_json()}, {"accuracy": float("nan")}, {"more": 1}):
+        path.write_text(json.dumps(whole | change), encoding="utf-8")
+        assert main([str(tmp_path)]) == 2
+        output, error = capsys.readouterr()
+        assert output == "" and edited in error and error.count("\n") == 1
+    path.write_text("[" * 100_000, encoding="utf-8")
+    assert main([str(tmp_path)]) == 2
+    assert "bundle.json' is not JSON: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.architecture_files import BUNDLE_FILE
-from search_spaces.canonical_json import canonical_json
+from search_spaces.canonical_json import checksum_of
 from search_spaces.errors import UserError
 from search_spaces.json_fields import read_object
 from search_spaces.pasted_commands import python_command
@@ -133,8 +133,3 @@ def _bundles_in(directory: Path) -> list[Path]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def checksum_of(document: dict[str, Any]) -> str:
-    """The checksum that bundle.json carries beside `document`."""
-    return hashlib.sha256(canonical_json(document, allow_nan=False)).hexdigest()

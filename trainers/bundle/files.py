@@ -17,6 +17,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from search_spaces.canonical_json import checksum_of
 from search_spaces.errors import UserError
 from trainers.bundle.contents import Bundle
 from trainers.bundle.document import (
@@ -26,7 +27,6 @@ from trainers.bundle.document import (
     ONNX,
     WEIGHTS,
     check_free,
-    checksum_of,
     read_bundle,
     read_document,
     sound_weights,
