@@ -37,8 +37,8 @@ def export_bundle(console: Console, plan: ExportPlan, directory: RunDirectory, l
     if weights is None and (plan.onnx or registration is not None):
         raise weights_gone(directory, record)
     # Weights of another network, as in a checkpoint that was put there, are found here and not by who gets the bundle.
-    model = None if weights is None else model_of(bundle, weights)
-    onnx = onnx_model(model, bundle) if plan.onnx and model is not None else None
+    network = None if weights is None else model_of(bundle, weights)
+    onnx = onnx_model(network, bundle) if plan.onnx and network is not None else None
     write_bundle(out, bundle, weights, onnx)
     print_pasted(
         console,
