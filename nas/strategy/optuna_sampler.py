@@ -3,6 +3,7 @@
 import math
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -57,6 +58,7 @@ class GainSampler(BaseSampler):
       the storage shows whoever reads all that was written before, as memory, SQLite and the other databases do.
     - One trial after another, the same seed, space and results propose the same.
     - `cost` never gets a part of what a running, failed or pruned trial was to try.
+    - What has failed twice before an objective asked for all, and never came further, is not proposed again.
     - Enqueued parameters are tried as they are. Where they leave some open, these are proposed to go with them, and
       are random where nothing with them is new and within the reference.
     - Once everything within the reference was tried, parameters are random: they may repeat, and cost more.
@@ -135,7 +137,9 @@ class GainSampler(BaseSampler):
         def others() -> list[FrozenTrial]:
             return [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
 
-        decisions = self._decisions.within(self._source.holding(fixed, self._asked_in_part(others())))
+        before = others()
+        wholes, closed = self._asked_in_part(before), self._failed_in_part(before)
+        decisions = self._decisions.within(self._source.holding(fixed, wholes, closed))
 
         def propose(passed: Sequence[Candidate]) -> Candidate | None:
             seen = others()
@@ -185,12 +189,35 @@ class GainSampler(BaseSampler):
             return TrialView(trial.number, candidate, (min(max(accuracy, 0.0), 1.0),), "finished")
         if not trial.state.is_finished():
             return TrialView(trial.number, candidate, (), "running")
-        return TrialView(trial.number, candidate, (), "ended" if trial.state == TrialState.PRUNED else "failed")
+        # What is pruned before it has reported anything could not be tried, as for want of memory.
+        is_cut_short = trial.state == TrialState.PRUNED and bool(trial.intermediate_values)
+        return TrialView(trial.number, candidate, (), "ended" if is_cut_short else "failed")
 
     def _asked_in_part(self, trials: Sequence[FrozenTrial]) -> list[Parameters]:
         """What objectives have asked for where that was not all: with these values they ask for no more."""
         asked = [self._of_space(trial.params) for trial in trials if trial.state == TrialState.COMPLETE]
         return [parameters for parameters in asked if 0 < len(parameters) < len(self._search_space)]
+
+    def _failed_in_part(self, trials: Sequence[FrozenTrial]) -> list[Parameters]:
+        """With what objectives have failed, or were pruned, twice before they asked for all, and never came further.
+
+        Whatever goes with it, they would do the same again. Once may be bad luck, of much that would never be tried.
+        """
+        ends = (TrialState.FAIL, TrialState.PRUNED)
+        asked = [(trial.state in ends, self._of_space(trial.params)) for trial in trials]
+        counts = Counter(self._source.key(parameters) for is_failed, parameters in asked if is_failed)
+        found = {self._source.key(parameters): parameters for is_failed, parameters in asked if is_failed}
+        return [
+            parameters
+            for key, parameters in found.items()
+            if 0 < len(parameters) < len(self._search_space)
+            and counts[key] > 1
+            and not any(
+                len(other) > len(parameters) and self._source.key({name: other[name] for name in parameters}) == key
+                for _, other in asked
+                if other.keys() >= parameters.keys()
+            )
+        ]
 
     def _of_space(self, parameters: Parameters) -> dict[str, Any]:
         return {name: parameters[name] for name in self._search_space if name in parameters}

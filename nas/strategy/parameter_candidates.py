@@ -15,7 +15,8 @@ class ParameterCandidates:
     """Every combination of `values` whose cost is at most `most_cost` (nas.strategy.candidates.CandidateSource).
 
     `fixed` are parameters that are not to choose, whether or not their values are among those of the space. `wholes`
-    are parameters beside which no other makes a difference: all combinations that hold one are one candidate.
+    are parameters beside which no other makes a difference: all combinations that hold one are one candidate. Those
+    that hold one of `closed` are none.
     """
 
     def __init__(
@@ -25,23 +26,23 @@ class ParameterCandidates:
         most_cost: float,
         fixed: Parameters | None = None,
         wholes: Collection[Parameters] = (),
+        closed: Collection[Parameters] = (),
     ) -> None:
         self._values = values
         self._cost = cost
         self._most_cost = most_cost
         self._fixed = dict(fixed or {})
-        self._wholes: dict[tuple[str, ...], set[str]] = {}
-        for whole in wholes:
-            names = tuple(sorted(whole))
-            self._wholes.setdefault(names, set()).add(self.key(whole))
+        self._wholes, self._closed = self._by_names(wholes), self._by_names(closed)
         self.domains: Mapping[str, Sequence[Value]] = {
             name: [plain_value(value) for value in values] for name, values in self._values.items()
         }
         self._value_of = {(name, plain_value(value)): value for name in values for value in reversed(values[name])}
 
-    def holding(self, fixed: Parameters, wholes: Collection[Parameters] = ()) -> "ParameterCandidates":
-        """Those of the combinations that have the `fixed` parameters, as far as `wholes` leave them apart."""
-        return ParameterCandidates(self._values, self._cost, self._most_cost, fixed, wholes)
+    def holding(
+        self, fixed: Parameters, wholes: Collection[Parameters] = (), closed: Collection[Parameters] = ()
+    ) -> "ParameterCandidates":
+        """Those of the combinations that have the `fixed` parameters, with such `wholes` and `closed` ones."""
+        return ParameterCandidates(self._values, self._cost, self._most_cost, fixed, wholes, closed)
 
     def choices(self, parameters: Parameters) -> dict[str, Value]:
         """The parameters of the space among these, in a form that JSON holds."""
@@ -89,16 +90,26 @@ class ParameterCandidates:
         return {name: rng.choice(values) for name, values in self._values.items()}
 
     def _affordable(self, parameters: Parameters) -> Candidate | None:
-        candidate = self.candidate(self._told_apart({**parameters, **self._fixed}))
+        whole = {**parameters, **self._fixed}
+        if self._held(whole, self._closed) is not None:
+            return None
+        candidate = self.candidate(self._held(whole, self._wholes) or whole)
         return candidate if candidate.flops <= self._most_cost else None
 
-    def _told_apart(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The whole that these parameters hold, themselves where they hold none."""
-        for names, keys in self._wholes.items():
+    def _by_names(self, parts: Collection[Parameters]) -> dict[tuple[str, ...], set[str]]:
+        """The keys of parts of combinations, by the names in them."""
+        found: dict[tuple[str, ...], set[str]] = {}
+        for part in parts:
+            found.setdefault(tuple(sorted(part)), set()).add(self.key(part))
+        return found
+
+    def _held(self, parameters: Parameters, parts: Mapping[tuple[str, ...], set[str]]) -> dict[str, Any] | None:
+        """The one of the parts that these parameters hold, if any."""
+        for names, keys in parts.items():
             part = {name: parameters[name] for name in names}
             if self.key(part) in keys:
                 return part
-        return parameters
+        return None
 
 
 def plain_value(value: Any) -> Value:

@@ -1,6 +1,8 @@
 """The Optuna sampler, in real studies of one worker."""
 
+import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +125,42 @@ def test_what_an_objective_does_not_ask_for_makes_no_new_proposal(seed: int) -> 
     study.optimize(tried, n_trials=27)
     distinct_trials = {tuple(sorted(trial.params.items())) for trial in study.trials}
     assert len(distinct_trials) == 27
+
+
+@pytest.mark.parametrize("failure", ["error", "no number", "pruned"])
+@pytest.mark.parametrize("seed", range(2))
+def test_what_fails_before_it_asks_for_all_is_given_up_after_two_trials(seed: int, failure: str) -> None:
+    """Convolutions ask for a kernel, which is too large from 5 on; attention asks for two more."""
+    space = {
+        "operator": CategoricalDistribution(["convolution", "attention"]),
+        "kernel": IntDistribution(1, 7, step=2),
+        "heads": IntDistribution(1, 8),
+        "extent": CategoricalDistribution([3, 5, 7]),
+        "width": IntDistribution(1, 4),
+    }
+
+    def tried(trial: optuna.Trial) -> tuple[float, float]:
+        width = trial.suggest_int("width", 1, 4)
+        if trial.suggest_categorical("operator", ["convolution", "attention"]) == "attention":
+            heads, extent = trial.suggest_int("heads", 1, 8), trial.suggest_categorical("extent", [3, 5, 7])
+            return 0.2 + 0.05 * width + 0.02 * heads + 0.01 * extent, 1.0 + width * (heads + extent)
+        kernel = trial.suggest_int("kernel", 1, 7, step=2)
+        if kernel >= 5 and failure == "error":
+            raise RuntimeError("out of memory")
+        if kernel >= 5 and failure == "pruned":
+            raise optuna.TrialPruned
+        return (math.nan if kernel >= 5 else 0.6 + 0.05 * width + 0.02 * kernel), 1.0 + width * kernel
+
+    def flops(parameters: Any) -> float:
+        return 1.0 + parameters["width"] * (parameters["kernel"] if parameters["operator"] == "convolution" else 9)
+
+    sampler = GainSampler(space, cost=flops, reference=(0.1, 100.0), seed=seed)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    study.optimize(tried, n_trials=60, catch=(RuntimeError,))
+    counts = Counter(tuple(sorted(trial.params.items())) for trial in study.trials)
+    assert max(counts.values()) <= 2
+    # Eight such convolutions there are, and no other trial is had twice.
+    assert 60 - len(counts) <= 8
 
 
 def test_parameters_that_are_enqueued_are_tried_as_they_are_and_not_again() -> None:

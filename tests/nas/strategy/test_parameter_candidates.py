@@ -69,6 +69,16 @@ def test_what_a_whole_holds_is_one_candidate() -> None:
     assert {one.key for one in changed} <= found(source).keys()
 
 
+def test_what_holds_something_closed_is_no_candidate() -> None:
+    source = ParameterCandidates(VALUES, lambda parameters: 1.0, 4.0).holding(
+        {}, closed=[{"kind": "a", "depth": 1}, {"wide": None}]
+    )
+    parameters = [source.parameters(candidate.choices) for candidate in found(source).values()]
+    every = [dict(zip(VALUES, row, strict=True)) for row in combinations(1e9)]
+    expected = [one for one in every if one["wide"] is not None and (one["kind"], one["depth"]) != ("a", 1)]
+    assert sorted(map(repr, parameters)) == sorted(map(repr, expected))
+
+
 def test_a_value_of_its_own_may_be_fixed() -> None:
     source = ParameterCandidates(VALUES, cost, 100.0).holding({"depth": 50})
     assert {(one.choices["depth"], one.flops) for one in found(source).values()} == {(50, 50.0), (50, 100.0)}
