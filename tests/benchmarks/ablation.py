@@ -189,7 +189,7 @@ def main(arguments: Sequence[str]) -> int:
             raise UserError("--seeds is 1: a pair of searches alone has no standard error, expected 2 or more.")
         tables = [named_table(text, None, None, None) for text in options.table]
         if options.failing:
-            tables = [replace(named, table=failing(named.table, options.failing)) for named in tables]
+            tables = [replace(named, table=failing(named.table, named.reference, options.failing)) for named in tables]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

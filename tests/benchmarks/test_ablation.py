@@ -86,7 +86,7 @@ def test_a_search_without_a_part_is_another_one(path: Path, part: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_fails_has_no_result_and_is_worth_nothing(path: Path, kind: str) -> None:
     named = named_table(f"{path}@50/2e4", None, None, None)
-    table = failing(named.table, kind)
+    table = failing(named.table, named.reference, kind)
     fails = np.isnan(table.observed)
     assert 0.1 < fails.mean() < 0.6 and not table.accuracy[fails].any()
     assert (table.accuracy[~fails] == named.table.accuracy[~fails]).all()
@@ -98,7 +98,7 @@ def test_what_fails_has_no_result_and_is_worth_nothing(path: Path, kind: str) ->
 
 def test_chances_of_success_keep_a_search_from_what_fails(path: Path) -> None:
     named = named_table(f"{path}@50/2e4", None, None, None)
-    table = failing(named.table, "large")
+    table = failing(named.table, named.reference, "large")
 
     def results() -> int:
         runs = [one_run(table, named.reference, "ehvi", seed, 1, table.schedule.of_results(), 25) for seed in range(3)]
@@ -158,5 +158,7 @@ def test_parts_and_seeds_that_tell_nothing_are_refused(path: Path, capsys: pytes
     assert "--parts 'chances of success' needs --failing" in capsys.readouterr().err
     assert main(["--table", str(path), "--failing", "larg"]) == 2
     assert "Did you mean 'large'?" in capsys.readouterr().err
+    assert main(["--table", f"{path}@84/2e4", "--failing", "large"]) == 2
+    assert "of what does not fail nothing is more accurate than 84 %" in capsys.readouterr().err
     assert main(["--table", str(path), "--seeds", "1"]) == 2
     assert "expected 2 or more" in capsys.readouterr().err
