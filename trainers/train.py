@@ -31,7 +31,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.machine import TRAINING_ADDRESS_BYTES, check_address_space, prepare_machine
 from search_spaces.programs import program
 from search_spaces.standard_streams import run_program
-from trainers.full.beginning import begun, is_first_process
+from trainers.full.beginning import begun, end_process, is_first_process
 from trainers.stopping import StopSignals
 
 if TYPE_CHECKING:
@@ -257,4 +257,4 @@ def _run(plan: "Plan", extras: "Extras", arguments: list[str], signals: StopSign
 
 
 if __name__ == "__main__":
-    sys.exit(run_program(main))
+    end_process(run_program(main))

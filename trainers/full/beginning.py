@@ -3,11 +3,12 @@
 Imports nothing heavy: torch takes seconds, and --help answers at once.
 """
 
+import contextlib
 import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from search_spaces.errors import UserError
 from search_spaces.exit_codes import INTERRUPTED, MISTAKE, SUCCESS
@@ -46,6 +47,20 @@ def begun(prepare: Callable[[], T | None], carry_out: Callable[[T, StopSignals],
 def _say(text: str) -> None:
     if is_first_process():
         on_standard_error(text)
+
+
+def end_process(code: int) -> NoReturn:
+    """Ends this process with an exit code.
+
+    One of several does not take the interpreter apart: gloo's threads may still hold tensors, which ends it by a signal
+    then, and torchrun all others, the first perhaps before it has said what came of the training.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        sys.exit(code)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def is_first_process() -> bool:
