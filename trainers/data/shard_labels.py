@@ -112,6 +112,17 @@ def folders_of(images: Sequence[TarMember]) -> list[str]:
     return [parts[0] if len(parts) > 1 else "" for parts in inner]
 
 
+def folders_inside(images: Sequence[TarMember]) -> dict[str, set[str]]:
+    """The folders that hold images below the folder of each class, by their paths from there; "" is itself."""
+    above = os.path.commonpath([os.path.dirname(member.name) for member in images]) if images else ""
+    beyond = len(os.path.join(above, ""))
+    found: dict[str, set[str]] = {}
+    for member in images:
+        folder, *inside = os.path.dirname(member.name[beyond:]).split(os.sep)
+        found.setdefault(folder, set()).add(os.sep.join(inside))
+    return found
+
+
 def check_folders(splits: Sequence[Sequence[tuple[str, TarMember]]]) -> None:
     """Raises UserError where images that have their classes from files lie in folders that stand for other classes.
 

@@ -12,21 +12,23 @@ from pathlib import Path
 
 from search_spaces.errors import UserError, first_line
 from search_spaces.units import counted
-from trainers.data.folder_layout import Layout, check_class_names, check_same_classes, split_of
+from trainers.data.folder_layout import Layout, check_class_names, check_same_classes, check_subfolders, split_of
 from trainers.data.folder_listing import Folder, FolderListing, MissingDirectory
 from trainers.data.nearby_folders import no_directory
 from trainers.data.shard_labels import (
     SampleRule,
     check_folders,
     check_one_class_each,
+    folders_inside,
     folders_of,
     sample_rule,
     samples_of,
 )  # fmt: skip
 from trainers.data.shard_scan import LABEL_KEYS, Said, ShardMembers, compressed, scan_shard
-from trainers.data.skipped import NO_SPLIT, Skipped
+from trainers.data.skipped import Skipped
 from trainers.data.tar_members import TarMember, shard_directory
 
+SHARDS_OF_NO_SPLIT = "shards of no split"
 TWICE = "images that another shard holds, too"
 NO_IMAGES = "shards without images"
 # A file system behind a network answers many at a time.
@@ -69,6 +71,9 @@ def list_shards(root: str) -> FolderListing:
     labelled = {split: _labelled(members, rule, skipped) for split, members in scanned.items()}
     check_one_class_each({said: member for found in labelled.values() for said, member in found.said.items()})
     check_folders([found.images for found in labelled.values() if found.said])
+    for found in labelled.values():
+        if not found.said:
+            check_subfolders(directory, folders_inside([member for _, member in found.images]))
     folders = {split: _folder(split, directory, found) for split, found in labelled.items()}
     first = next(iter(folders))
     for split, folder in folders.items():
@@ -96,7 +101,14 @@ def _named(root: str, directory: str, skipped: Skipped) -> list[str]:
     for folder in (directory, *sorted(inner)):
         for name in sorted(os.listdir(folder)):
             path = os.path.join(folder, name)
-            if name.startswith(".") or not os.path.isfile(path):
+            if name.startswith("."):
+                continue
+            if name.endswith(".tar") and not os.path.isfile(path):
+                what = "a folder" if os.path.isdir(path) else "a link to what is not there"
+                raise UserError(f"data.root: {path!r} is {what}, and named as a shard: expected a tar file.")
+            if os.path.islink(path) and not os.path.exists(path):
+                raise UserError(f"data.root: {path!r} is a link to what is not there, which may be shards of a split.")
+            if not os.path.isfile(path):
                 continue
             if name.endswith(".tar"):
                 shards.append(path)
@@ -149,11 +161,28 @@ def _splits(directory: str, shards: Sequence[str], skipped: Skipped) -> dict[str
             )
     if "train" in found:
         for shard in found.pop("", []):
-            skipped.add(NO_SPLIT, shard)
-    elif found.keys() != {""}:
+            skipped.add(SHARDS_OF_NO_SPLIT, shard)
+    elif found.keys() == {""}:
+        _check_not_of_splits(directory, shards)
+    else:
         named = ", ".join(map(repr, sorted(filter(None, found))))
         raise UserError(f"data.root: {directory!r} has shards of {named} and none of 'train'.")
     return {split: found[split] for split in ("", "train", "validation", "test") if split in found}
+
+
+def _check_not_of_splits(directory: str, shards: Sequence[str]) -> None:
+    """Raises UserError where names that are no split's have one in them, as `imagenet-val-000000.tar` beside others."""
+    named: dict[str, str] = {}
+    for shard in shards:
+        path = os.path.relpath(shard, directory).removesuffix(".tar")
+        found = {split for word in re.findall(r"[^\W\d_]+", path.casefold()) if (split := split_of(word)) is not None}
+        named.setdefault(next(iter(found)) if len(found) == 1 else "", shard)
+    if len(named) > 1 and "train" in named:
+        listed = ", ".join(f"{os.path.relpath(shard, directory)!r}" for _, shard in sorted(named.items()))
+        raise UserError(
+            f"data.root: the shards in {directory!r} look like those of splits ({listed}): expected names that begin "
+            "with train, val and test, or a pattern of one split, as DIR/NAME-{000..099}.tar."
+        )
 
 
 def _missing(shard: str, count: int, of: int) -> UserError:

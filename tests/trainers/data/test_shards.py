@@ -63,7 +63,7 @@ def test_splits_are_told_by_names_and_directories_and_patterns(tmp_path: Path) -
     found = examine_data(_config(tmp_path))
     assert (found.summary.train_images, found.summary.validation_images, found.summary.test_images) == (16, 8, 8)
     assert "train 16 2 shards, classes by folder" in _rows(found)
-    assert "skipped 1 folders that are no split, such as extra-000.tar" in _rows(found)
+    assert "skipped 1 shards of no split, such as extra-000.tar" in _rows(found)
     pattern = examine_data(_config(f"{tmp_path}/{{train,test}}-{{000..000}}.tar"))
     assert (pattern.summary.train_images, pattern.summary.test_images) == (6, 8)
     assert set(member_of(file).shard for file in pattern.index.files) == {  # type: ignore[union-attr]
@@ -351,6 +351,29 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
         r"image '1\.png' in .* a JSON object with one of label, cls, class",
     ),
     "no json": (_write("train-003.tar", ONE | {"1.json": b"{"}), r"'.*1\.json' cannot be read"),
+    "a broken link": (
+        lambda root: (root / "train-003.tar").symlink_to(root / "gone.tar"),
+        r"'.*n-003\.tar' is a link to what is not there, and named as a shard: expected a tar file",
+    ),
+    "a broken link to a split": (
+        lambda root: (root / "val").symlink_to(root / "gone"),
+        r"'.*/val' is a link to what is not there, which may be shards of a split",
+    ),
+    "a folder named as a shard": (lambda root: (root / "train-003.tar").mkdir(), r"'.*n-003\.tar' is a folder, and"),
+    "folders in two readings": (
+        lambda root: [
+            write_shard(one, [(f"{part}/{name}/{part}.png", picture(1)) for part in "ab" for name in ("cat", "dog")])
+            for one in root.glob("*.tar")
+        ],
+        "can be read in two ways: its folders 'a', 'b' hold no images themselves, but folders of the same names",
+    ),
+    "splits in longer names": (
+        lambda root: [
+            one.rename(root / f"{'inet-val' if '2' in one.name else 'inet-train'}{one.name[5:]}")
+            for one in sorted(root.glob("train-*.tar"))
+        ],
+        r"the shards in '.*' look like those of splits \('inet-train-.*', 'inet-val-.*'\): expected names",
+    ),
     "other classes": (
         _write("val-000.tar", {"cat/1.png": picture(1), "cow/1.png": picture(2)}),
         "the classes of 'train' and 'validation' differ: 'dog' is in 'train' alone, 'cow' is in 'validation' alone",
