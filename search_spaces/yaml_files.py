@@ -61,14 +61,14 @@ def _reason(error: Exception, text: str) -> str:
         # These are said in plain words, some of them here.
         return f"line {at.line + 1}: {error.problem}"
     lines = text.split("\n")
+    if "\t" in lines[at.line]:
+        return f"line {at.line + 1} is {lines[at.line][:_SHOWN]!r}, with a tab in it: expected spaces"
     ends_there = at.index >= len(text.rstrip())
     number = text.rstrip().count("\n") if ends_there else at.line
     shown = lines[number].rstrip()
     shown = shown if len(shown) <= _SHOWN else f"…{shown[-_SHOWN:]}" if ends_there else f"{shown[:_SHOWN]}…"
     begun = error.context_mark.line if error.context in _CLOSED and error.context_mark is not None else number
     said = f"it seems cut off in line {number + 1}, {shown!r}" if ends_there else f"line {number + 1} is {shown!r}"
-    if "\t" in lines[number][: len(lines[number]) - len(lines[number].lstrip())]:
-        said += ", indented by a tab, where YAML takes spaces"
     return said if begun == number else f"{said}, and what began in line {begun + 1} has no end before it"
 
 
