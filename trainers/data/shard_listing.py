@@ -155,9 +155,11 @@ def _splits(directory: str, shards: Sequence[str], skipped: Skipped) -> dict[str
         last = first + int(total) - 1 if total else max(numbers)
         missing = sorted(set(range(first, last + 1)) - set(numbers))
         if missing:
+            # ImageNet's own archives are called by the numbers of their classes.
+            of_classes = " If each is of a class, unpack them into folders of their names, for data=image_folder."
             raise UserError(
                 f"data.root: {len(missing)} of the shards {os.path.join(folder, stem)!r} up to number {last} are "
-                f"missing, such as number {missing[0]}."
+                f"missing, such as number {missing[0]}.{of_classes if len(missing) > len(numbers) else ''}"
             )
     if "train" in found:
         for shard in found.pop("", []):

@@ -360,6 +360,13 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
         r"'.*/val' is a link to what is not there, which may be shards of a split",
     ),
     "a folder named as a shard": (lambda root: (root / "train-003.tar").mkdir(), r"'.*n-003\.tar' is a folder, and"),
+    "a tar for each class": (
+        lambda root: [
+            one.rename(root / f"n0{number}.tar")
+            for one, number in zip(sorted(root.glob("train-*.tar")), (1440764, 1443537, 1484850), strict=False)
+        ],
+        r"of the shards '.*/n' up to number \d+ are missing.* If each is of a class, unpack them into folders of their",
+    ),
     "folders in two readings": (
         lambda root: [
             write_shard(one, [(f"{part}/{name}/{part}.png", picture(1)) for part in "ab" for name in ("cat", "dog")])
