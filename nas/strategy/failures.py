@@ -10,7 +10,7 @@ nothing.
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.strategy.gaussian_process import GaussianProcess
+from nas.strategy.gaussian_process import GaussianProcess, evenly
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class Failures:
     `GaussianProcess`."""
 
     def __init__(self, failed: Array, trained: Array, groups: NDArray[np.int64]) -> None:
-        failed, trained = _some(failed), _some(trained)
+        failed, trained = (features[evenly(len(features), MOST_LABELS)] for features in (failed, trained))
         labels = np.concatenate([np.ones(len(failed)), np.zeros(len(trained))])
         variances = np.full(len(labels), LABEL_VARIANCE)
         self._process = GaussianProcess(np.concatenate([failed, trained]), groups, labels, variances)
@@ -35,9 +35,3 @@ class Failures:
     def chances_of_success(self, features: Array) -> Array:
         """[M] of [M, P] features, each from `LEAST_CHANCE` to 1."""
         return np.clip(1 - self._process.predict(features)[0], LEAST_CHANCE, 1.0)
-
-
-def _some(features: Array) -> Array:
-    if len(features) <= MOST_LABELS:
-        return features
-    return features[np.linspace(0, len(features) - 1, MOST_LABELS).round().astype(np.int64)]

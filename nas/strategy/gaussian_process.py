@@ -56,7 +56,7 @@ class GaussianProcess:
         self._scale = spread if spread > 1e-9 else 1.0
         self._targets = (targets - self._mean) / self._scale
         self._variances = variances / self._scale**2
-        chosen = _evenly(len(targets), FITTED_OBSERVATIONS)
+        chosen = evenly(len(targets), FITTED_OBSERVATIONS)
         self.hyperparameters = fit(features[chosen], groups, self._targets[chosen], self._variances[chosen])
         self._weights = np.sqrt(self.hyperparameters.precisions)[groups]
         covariance = self._kernel(features, features)
@@ -201,7 +201,7 @@ def negative_log_density(
     return float(value), gradient + away / spreads
 
 
-def _evenly(count: int, most: int) -> NDArray[np.int64]:
+def evenly(count: int, most: int) -> NDArray[np.int64]:
     """At most `most` indices, evenly over range(count), the last one among them."""
     if count <= most:
         return np.arange(count)

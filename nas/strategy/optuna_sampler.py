@@ -137,8 +137,8 @@ class GainSampler(BaseSampler):
         def others() -> list[FrozenTrial]:
             return [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
 
-        before = others()
-        wholes, closed = self._asked_in_part(before), self._failed_in_part(before)
+        so_far = others()
+        wholes, closed = self._asked_in_part(so_far), self._failed_in_part(so_far)
         decisions = self._decisions.within(self._source.holding(fixed, wholes, closed))
 
         def propose(passed: Sequence[Candidate]) -> Candidate | None:

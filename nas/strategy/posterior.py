@@ -127,6 +127,8 @@ class Posterior:
         finished = [point for point, variance in zip(points, variances, strict=True) if variance == 0]
         self._finished = [finished[index] for index in front(finished)]
         self._failed = _failed(trials)
+        if before is not None and same_seen and before._failed == self._failed and "_failures" in vars(before):
+            self._failures = before._failures
         running = {trial.candidate.key: trial.candidate for trial in trials if trial.status == "running"}
         self._pending = [running[key] for key in sorted(running)]
 

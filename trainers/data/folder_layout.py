@@ -63,6 +63,11 @@ def split_of(name: str) -> str | None:
     return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
 
 
+def splits_among(name: str) -> set[str]:
+    """The splits that a word of a longer name may stand for, as one of `imagenet-val` or `te-00` does."""
+    return {split for word in _words(name) if (split := (_SPLIT_OF | _ABBREVIATIONS).get(word)) is not None}
+
+
 def folder_layout(root: str, folders: Sequence[str]) -> Layout:
     """The layout of a directory that holds these folders. Raises UserError where their names leave it open."""
     found = _by_split(root, folders)

@@ -106,21 +106,22 @@ def check_one_class_each(examples: Mapping[Said, TarMember]) -> None:
 
 def folders_of(images: Sequence[TarMember]) -> list[str]:
     """The folder of each image, the first below what all have in common; "" where it lies there itself."""
-    above = os.path.commonpath([os.path.dirname(member.name) for member in images]) if images else ""
-    beyond = len(os.path.join(above, ""))
-    inner = [member.name[beyond:].split(os.sep) for member in images]
-    return [parts[0] if len(parts) > 1 else "" for parts in inner]
+    return [folders[0] if folders else "" for folders in _folders_below(images)]
 
 
 def folders_inside(images: Sequence[TarMember]) -> dict[str, set[str]]:
     """The folders that hold images below the folder of each class, by their paths from there; "" is itself."""
-    above = os.path.commonpath([os.path.dirname(member.name) for member in images]) if images else ""
-    beyond = len(os.path.join(above, ""))
     found: dict[str, set[str]] = {}
-    for member in images:
-        folder, *inside = os.path.dirname(member.name[beyond:]).split(os.sep)
+    for folder, *inside in _folders_below(images):
         found.setdefault(folder, set()).add(os.sep.join(inside))
     return found
+
+
+def _folders_below(images: Sequence[TarMember]) -> list[list[str]]:
+    """The folders in which each image lies, below what all have in common."""
+    above = os.path.commonpath([os.path.dirname(member.name) for member in images]) if images else ""
+    beyond = len(os.path.join(above, ""))
+    return [member.name[beyond:].split(os.sep)[:-1] for member in images]
 
 
 def check_folders(splits: Sequence[Sequence[tuple[str, TarMember]]]) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from search_spaces.errors import UserError, first_line
 from search_spaces.units import counted
-from trainers.data.folder_layout import Layout, check_class_names, check_same_classes, check_subfolders, split_of
+from trainers.data.folder_layout import (
+    Layout,
+    check_class_names,
+    check_same_classes,
+    check_subfolders,
+    split_of,
+    splits_among,
+)  # fmt: skip
 from trainers.data.folder_listing import Folder, FolderListing, MissingDirectory
 from trainers.data.nearby_folders import no_directory
 from trainers.data.shard_labels import (
@@ -177,7 +184,7 @@ def _check_not_of_splits(directory: str, shards: Sequence[str]) -> None:
     named: dict[str, str] = {}
     for shard in shards:
         path = os.path.relpath(shard, directory).removesuffix(".tar")
-        found = {split for word in re.findall(r"[^\W\d_]+", path.casefold()) if (split := split_of(word)) is not None}
+        found = splits_among(path)
         named.setdefault(next(iter(found)) if len(found) == 1 else "", shard)
     if len(named) > 1 and "train" in named:
         listed = ", ".join(f"{os.path.relpath(shard, directory)!r}" for _, shard in sorted(named.items()))

@@ -112,6 +112,10 @@ def test_what_failed_tells_of_what_is_like_it() -> None:
     shuffled = random.Random(1).sample(failed, len(failed))
     np.testing.assert_array_equal(posterior(shuffled).chances_of_success(others), list(chances.values()))
     np.testing.assert_array_equal(found.expected_improvements(others), posterior(ended).expected_improvements(others))
+    # Where only what runs has changed, it is worked out once.
+    later = [*failed, TrialView(99, others[0], (), "running")]
+    after = Posterior(later, ENCODER, OBJECTIVE, seed=0, before=found)
+    assert after._failures is found._failures is not None
     # What was trained by another trial has not failed for what it is.
     again = [TrialView(100 + trial.number, trial.candidate, (0.5,) * 9, "finished") for trial in failed]
     assert posterior([*failed, *again]).chances_of_success(others).tolist() == [1.0] * len(others)

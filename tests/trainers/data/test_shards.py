@@ -374,6 +374,13 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
         ],
         "can be read in two ways: its folders 'a', 'b' hold no images themselves, but folders of the same names",
     ),
+    "splits in short": (
+        lambda root: [
+            one.rename(root / f"{'te' if '2' in one.name else 'tr'}{one.name[5:]}")
+            for one in sorted(root.glob("train-*.tar"))
+        ],
+        r"the shards in '.*' look like those of splits \('te-.*', 'tr-.*'\): expected names",
+    ),
     "splits in longer names": (
         lambda root: [
             one.rename(root / f"{'inet-val' if '2' in one.name else 'inet-train'}{one.name[5:]}")
